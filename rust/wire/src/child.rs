@@ -1,0 +1,378 @@
+//! The frames between a worker and its children.
+//!
+//! On the socket a frame is a little-endian `u32` length and that many bytes; in the shared ring the ring keeps the
+//! length. The first byte says which frame it is. Integers are little-endian; texts and bytes carry a `u32` length.
+//! Both ends are always the same build (the worker starts its children from its own package), and `READY` carries
+//! [`VERSION`] so that a mixed installation is refused instead of misread.
+//!
+//! Frames of one task keep their order: once one of them has gone over the socket (too large for the ring), so do the
+//! later ones of that task. So a task's `Publish` frames always precede its `Outcome`.
+
+use crate::frame::{Reader, Writer};
+
+pub use crate::frame::Malformed;
+
+/// Layout version of everything below.
+pub const VERSION: u32 = 1;
+
+/// Longest frame that is accepted from a child or by one: 2 GiB less the header, the bound of a `u32` with its sign.
+pub const MAX_FRAME_BYTES: usize = i32::MAX as usize;
+
+const TASK: u8 = 1;
+const STOP: u8 = 2;
+const READY: u8 = 16;
+const POKE: u8 = 17;
+const OUTCOME: u8 = 18;
+const STORE: u8 = 19;
+const PUBLISH: u8 = 20;
+
+/// One task to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskFrame<'a> {
+    /// Its number in the child; claimed on the shared page before it runs.
+    pub number: u32,
+    /// Write out and signal what was reported before, then start: this one may take long.
+    pub flush_first: bool,
+    /// The message was acknowledged before this run.
+    pub is_early_acked: bool,
+    /// Started attempts, this one included.
+    pub attempt: u32,
+    /// The message's `ignore_result` header.
+    pub ignore_result: Option<bool>,
+    /// The queue that it came from.
+    pub queue: &'a str,
+    /// Registered name; empty for a protocol 1 message, whose body holds it.
+    pub task: &'a str,
+    /// Task id; empty likewise.
+    pub id: &'a str,
+    /// Id of the workflow's root; its own when it has none.
+    pub root_id: &'a str,
+    /// Id of the publishing task; empty for none.
+    pub parent_id: &'a str,
+    /// Mime type of the body.
+    pub content_type: &'a str,
+    /// Its encoding.
+    pub content_encoding: &'a str,
+    /// Mime type of the compression; empty for none.
+    pub compression: &'a str,
+    /// The message headers, JSON.
+    pub headers: &'a [u8],
+    /// The message properties, JSON.
+    pub properties: &'a [u8],
+    /// The body without its base64, still compressed and serialised.
+    pub body: &'a [u8],
+}
+
+/// What a worker sends to a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToChild<'a> {
+    /// Run this.
+    Task(TaskFrame<'a>),
+    /// Finish: nothing follows.
+    Stop,
+}
+
+impl ToChild<'_> {
+    /// Appends the frame without a length.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut w = Writer(out);
+        match self {
+            ToChild::Stop => w.u8(STOP),
+            ToChild::Task(task) => {
+                w.u8(TASK);
+                w.u32(task.number);
+                w.u8(u8::from(task.flush_first)
+                    | u8::from(task.is_early_acked) << 1
+                    | u8::from(task.ignore_result.is_some()) << 2
+                    | u8::from(task.ignore_result == Some(true)) << 3);
+                w.u32(task.attempt);
+                for text in [
+                    task.queue,
+                    task.task,
+                    task.id,
+                    task.root_id,
+                    task.parent_id,
+                    task.content_type,
+                    task.content_encoding,
+                    task.compression,
+                ] {
+                    w.bytes(text.as_bytes());
+                }
+                w.bytes(task.headers);
+                w.bytes(task.properties);
+                w.bytes(task.body);
+            }
+        }
+    }
+
+    /// Reads one frame.
+    pub fn read(frame: &[u8]) -> Result<ToChild<'_>, Malformed> {
+        let mut r = Reader::new(frame);
+        match r.u8("frame type")? {
+            STOP => Ok(ToChild::Stop),
+            TASK => {
+                let number = r.u32("task number")?;
+                let flags = r.u8("task flags")?;
+                Ok(ToChild::Task(TaskFrame {
+                    number,
+                    flush_first: flags & 1 != 0,
+                    is_early_acked: flags & 2 != 0,
+                    ignore_result: (flags & 4 != 0).then_some(flags & 8 != 0),
+                    attempt: r.u32("attempt")?,
+                    queue: r.text("queue")?,
+                    task: r.text("task name")?,
+                    id: r.text("task id")?,
+                    root_id: r.text("root id")?,
+                    parent_id: r.text("parent id")?,
+                    content_type: r.text("content type")?,
+                    content_encoding: r.text("content encoding")?,
+                    compression: r.text("compression")?,
+                    headers: r.bytes("headers")?,
+                    properties: r.bytes("properties")?,
+                    body: r.bytes("body")?,
+                }))
+            }
+            other => Err(r.unknown("frame to a child", other)),
+        }
+    }
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum OutcomeKind {
+    /// Returned.
+    Success = 0,
+    /// Raised.
+    Failure = 1,
+    /// A successor carries the next try.
+    Retry = 2,
+    /// `raise Ignore`.
+    Ignore = 3,
+    /// `raise Reject(requeue=False)`.
+    Reject = 4,
+    /// `raise Reject(requeue=True)`.
+    Requeue = 5,
+    /// Could not be run at all: body not decodable, unknown task.
+    Poison = 6,
+}
+
+impl OutcomeKind {
+    fn from_u8(value: u8) -> Option<OutcomeKind> {
+        use OutcomeKind::*;
+        [Success, Failure, Retry, Ignore, Reject, Requeue, Poison].into_iter().find(|kind| *kind as u8 == value)
+    }
+}
+
+/// A message that a task publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Successor<'a> {
+    /// Queue name.
+    pub queue: &'a str,
+    /// 0..=9, 0 the most urgent.
+    pub priority: u8,
+    /// The envelope.
+    pub message: &'a [u8],
+}
+
+/// The end of one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutcomeFrame<'a> {
+    /// Which task.
+    pub number: u32,
+    /// How it ended.
+    pub kind: OutcomeKind,
+    /// Microseconds inside the task function.
+    pub runtime_us: u64,
+    /// Celery's state for `doc`; empty without one.
+    pub status: &'a str,
+    /// The result document, when one is to be stored.
+    pub doc: Option<&'a [u8]>,
+    /// One line for the dead letter.
+    pub reason: &'a str,
+    /// Published in the same step as the acknowledgement.
+    pub successors: Vec<Successor<'a>>,
+}
+
+/// What a child sends to its worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromChild<'a> {
+    /// Connected and waiting. Socket only.
+    Ready {
+        /// [`VERSION`] of the child.
+        version: u32,
+        /// Its process id.
+        pid: u32,
+    },
+    /// Something waits in the ring. Socket only.
+    Poke,
+    /// A task ended.
+    Outcome(OutcomeFrame<'a>),
+    /// An intermediate state of the running task.
+    Store {
+        /// Which task.
+        number: u32,
+        /// Celery's state.
+        status: &'a str,
+        /// The document.
+        doc: &'a [u8],
+    },
+    /// The running task publishes.
+    Publish {
+        /// Which task.
+        number: u32,
+        /// What.
+        message: Successor<'a>,
+    },
+}
+
+fn write_successor(w: &mut Writer<'_>, successor: &Successor<'_>) {
+    w.bytes(successor.queue.as_bytes());
+    w.u8(successor.priority);
+    w.bytes(successor.message);
+}
+
+fn read_successor<'a>(r: &mut Reader<'a>) -> Result<Successor<'a>, Malformed> {
+    Ok(Successor { queue: r.text("queue")?, priority: r.u8("priority")?, message: r.bytes("message")? })
+}
+
+impl FromChild<'_> {
+    /// Appends the frame without a length.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut w = Writer(out);
+        match self {
+            FromChild::Ready { version, pid } => {
+                w.u8(READY);
+                w.u32(*version);
+                w.u32(*pid);
+            }
+            FromChild::Poke => w.u8(POKE),
+            FromChild::Outcome(outcome) => {
+                w.u8(OUTCOME);
+                w.u32(outcome.number);
+                w.u8(outcome.kind as u8);
+                w.u64(outcome.runtime_us);
+                w.bytes(outcome.status.as_bytes());
+                w.u8(u8::from(outcome.doc.is_some()));
+                w.bytes(outcome.doc.unwrap_or_default());
+                w.bytes(outcome.reason.as_bytes());
+                w.u32(outcome.successors.len() as u32);
+                for successor in &outcome.successors {
+                    write_successor(&mut w, successor);
+                }
+            }
+            FromChild::Store { number, status, doc } => {
+                w.u8(STORE);
+                w.u32(*number);
+                w.bytes(status.as_bytes());
+                w.bytes(doc);
+            }
+            FromChild::Publish { number, message } => {
+                w.u8(PUBLISH);
+                w.u32(*number);
+                write_successor(&mut w, message);
+            }
+        }
+    }
+
+    /// Reads one frame.
+    pub fn read(frame: &[u8]) -> Result<FromChild<'_>, Malformed> {
+        let mut r = Reader::new(frame);
+        match r.u8("frame type")? {
+            READY => Ok(FromChild::Ready { version: r.u32("version")?, pid: r.u32("pid")? }),
+            POKE => Ok(FromChild::Poke),
+            OUTCOME => {
+                let number = r.u32("task number")?;
+                let kind = r.u8("outcome kind")?;
+                let kind = OutcomeKind::from_u8(kind).ok_or_else(|| r.unknown("outcome kind", kind))?;
+                let runtime_us = r.u64("runtime")?;
+                let status = r.text("status")?;
+                let has_doc = r.u8("has doc")? != 0;
+                let doc = r.bytes("doc")?;
+                let reason = r.text("reason")?;
+                let count = r.u32("successor count")?;
+                let mut successors = Vec::new();
+                for _ in 0..count {
+                    successors.push(read_successor(&mut r)?);
+                }
+                let doc = has_doc.then_some(doc);
+                Ok(FromChild::Outcome(OutcomeFrame { number, kind, runtime_us, status, doc, reason, successors }))
+            }
+            STORE => {
+                Ok(FromChild::Store { number: r.u32("task number")?, status: r.text("status")?, doc: r.bytes("doc")? })
+            }
+            PUBLISH => Ok(FromChild::Publish { number: r.u32("task number")?, message: read_successor(&mut r)? }),
+            other => Err(r.unknown("frame from a child", other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome() -> OutcomeFrame<'static> {
+        OutcomeFrame {
+            number: 7,
+            kind: OutcomeKind::Retry,
+            runtime_us: 1 << 40,
+            status: "RETRY",
+            doc: Some(b"{}"),
+            reason: "",
+            successors: vec![Successor { queue: "q\u{e9}", priority: 3, message: b"{}" }],
+        }
+    }
+
+    #[test]
+    fn frames_from_a_child_survive_a_round_trip() {
+        let message = Successor { queue: "q", priority: 9, message: b"{\"a\": 1}" };
+        for frame in [
+            FromChild::Ready { version: VERSION, pid: 42 },
+            FromChild::Poke,
+            FromChild::Outcome(outcome()),
+            FromChild::Store { number: 1, status: "STARTED", doc: b"{}" },
+            FromChild::Publish { number: 1, message },
+        ] {
+            let mut bytes = Vec::new();
+            frame.write(&mut bytes);
+            assert_eq!(FromChild::read(&bytes), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn frames_to_a_child_survive_a_round_trip() {
+        let task = TaskFrame {
+            number: u32::MAX,
+            flush_first: true,
+            is_early_acked: false,
+            attempt: 2,
+            ignore_result: Some(true),
+            queue: "celery",
+            task: "proj.add",
+            id: "id",
+            root_id: "root",
+            parent_id: "",
+            content_type: "application/json",
+            content_encoding: "utf-8",
+            compression: "",
+            headers: b"{}",
+            properties: b"{}",
+            body: b"[[2, 2], {}, {}]",
+        };
+        for frame in [ToChild::Stop, ToChild::Task(task)] {
+            let mut bytes = Vec::new();
+            frame.write(&mut bytes);
+            assert_eq!(ToChild::read(&bytes), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn a_frame_cut_anywhere_is_refused_with_the_field_it_was_cut_in() {
+        let mut bytes = Vec::new();
+        FromChild::Outcome(outcome()).write(&mut bytes);
+        for len in 0..bytes.len() {
+            let error = FromChild::read(&bytes[..len]).expect_err("a cut frame");
+            assert!(error.to_string().contains("frame ends"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Protocol 1: no headers, and everything that decides is in the body's mapping.
+
+use std::borrow::Cow;
+
+use super::field::{field_retries, field_text, field_time, field_timelimit, wrong};
+use crate::Error;
+use crate::json::Scanner;
+
+/// What a protocol-1 body says of its task. Still produced with `task_protocol=1`, by Celery 3.1 and by clients in
+/// other languages.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaskV1<'a> {
+    /// The registered task name.
+    pub task: Cow<'a, str>,
+    /// The task id.
+    pub id: Option<Cow<'a, str>>,
+    /// The group's id: `taskset`, the old name, wins over `group` as in Celery.
+    pub group: Option<Cow<'a, str>>,
+    /// Not before: ISO-8601 text.
+    pub eta: Option<Cow<'a, str>>,
+    /// Not after: ISO-8601 text.
+    pub expires: Option<Cow<'a, str>>,
+    /// Whether a naive `eta` or `expires` is UTC; otherwise it is in `conf.timezone`. True when missing.
+    pub is_utc: bool,
+    /// (hard, soft) in seconds; `None` leaves it to the task's own limit.
+    pub timelimit: (Option<f64>, Option<f64>),
+    /// How many tries went before.
+    pub retries: u32,
+}
+
+/// Reads the fields that decide from a JSON body, already decoded from base64 and uncompressed.
+///
+/// # Errors
+/// [`Error::Json`] or [`Error::TooDeep`] when the body is not a JSON object; [`Error::Field`] when it names no task or
+/// a field holds what Celery never writes. Either way nobody knows what to run: Celery calls it an unknown message.
+pub fn parse_v1(body: &[u8]) -> Result<TaskV1<'_>, Error> {
+    let mut found = TaskV1 { is_utc: true, ..TaskV1::default() };
+    let mut task = None;
+    let mut taskset = None;
+    let mut scanner = Scanner::new(body);
+    scanner.peek();
+    let at_body = scanner.clone();
+    scanner.object(|key, scanner| {
+        match &*key.bytes() {
+            b"task" => task = field_text(scanner, "body.task")?,
+            b"id" => found.id = field_text(scanner, "body.id")?,
+            b"group" => found.group = field_text(scanner, "body.group")?,
+            b"taskset" => taskset = field_text(scanner, "body.taskset")?,
+            b"eta" => found.eta = field_time(scanner, "body.eta")?,
+            b"expires" => found.expires = field_time(scanner, "body.expires")?,
+            b"utc" => found.is_utc = !matches!(scanner.value()?, b"false" | b"null" | b"0"),
+            b"timelimit" => found.timelimit = field_timelimit(scanner, "body.timelimit")?,
+            b"retries" => found.retries = field_retries(scanner, "body.retries")?,
+            _ => drop(scanner.value()?),
+        }
+        Ok(())
+    })?;
+    scanner.end()?;
+    found.group = taskset.or(found.group);
+    found.task = task.ok_or_else(|| wrong(&at_body, "body.task", "the task's name"))?;
+    Ok(found)
+}
