@@ -1,0 +1,87 @@
+//! A broker, and a result store, of any kind: what a worker is handed by [`connect`](crate::connect).
+
+use crate::redis::RedisBroker;
+use crate::sqlite::{SqliteBroker, SqliteStore};
+use crate::{Broker, Delivery, Error, Publish, Recovered, ResultDoc, Settlement, Tag};
+
+/// A broker of any kind.
+#[allow(clippy::large_enum_variant, reason = "there is one per worker")]
+pub enum AnyBroker {
+    /// Redis or Valkey.
+    Redis(RedisBroker),
+    /// A file.
+    Sqlite(SqliteBroker),
+}
+
+/// A result store that the broker cannot reach by itself: the broker is of another kind, or another file.
+///
+/// The caller publishes, stores here, and acknowledges, in that order, so that a fault repeats work but drops none.
+#[allow(clippy::large_enum_variant, reason = "there is one per worker")]
+pub enum AnyStore {
+    /// Redis or Valkey, through a connection that consumes nothing.
+    Redis(RedisBroker),
+    /// A file.
+    Sqlite(SqliteStore),
+}
+
+impl AnyStore {
+    /// Stores documents; a stored SUCCESS is never overwritten by something else. Returns when they are confirmed.
+    pub async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
+        match self {
+            AnyStore::Redis(broker) => broker.store(batch).await,
+            AnyStore::Sqlite(store) => store.store(batch).await,
+        }
+    }
+}
+
+/// Delegates to whichever it is.
+macro_rules! either {
+    ($any:expr, $broker:ident => $call:expr) => {
+        match $any {
+            AnyBroker::Redis($broker) => $call,
+            AnyBroker::Sqlite($broker) => $call,
+        }
+    };
+}
+
+impl Broker for AnyBroker {
+    async fn publish(&self, batch: &[Publish]) -> Result<(), Error> {
+        either!(self, broker => broker.publish(batch).await)
+    }
+
+    async fn fetch(&self, max: usize) -> Result<Vec<Delivery>, Error> {
+        either!(self, broker => broker.fetch(max).await)
+    }
+
+    async fn wait(&self) {
+        either!(self, broker => broker.wait().await)
+    }
+
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<usize>, Error> {
+        either!(self, broker => broker.settle(batch).await)
+    }
+
+    async fn begin_attempt(&self, tag: Tag, message_id: &str, floor: u32) -> Result<u32, Error> {
+        either!(self, broker => broker.begin_attempt(tag, message_id, floor).await)
+    }
+
+    async fn heartbeat(&self) -> Result<(), Error> {
+        either!(self, broker => broker.heartbeat().await)
+    }
+
+    async fn recover(&self) -> Result<Recovered, Error> {
+        either!(self, broker => broker.recover().await)
+    }
+
+    async fn release_due(&self, now_ms: i64) -> Result<Option<i64>, Error> {
+        either!(self, broker => broker.release_due(now_ms).await)
+    }
+
+    async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
+        either!(self, broker => broker.store(batch).await)
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        either!(self, broker => broker.close().await)
+    }
+}

@@ -1,0 +1,178 @@
+//! The contract between a worker and its broker.
+//!
+//! A worker *fetches* messages into its *lease*, runs them, and *settles* them. A message is always in exactly one
+//! place: waiting in a queue, parked until it is due, leased by one worker incarnation, or in the dead letters. Every
+//! operation below moves it from one place to another in one atomic step on the server, so that a `kill -9` between
+//! any two instructions of ours loses nothing.
+//!
+//! ```text
+//!             publish                fetch                 settle(Ack)
+//!   producer ────────▶ queue ───────────────────▶ lease ───────────────▶ gone (+ result, + successors)
+//!                        ▲  ▲                      │ │ └─ settle(DeadLetter) ─▶ dead letters
+//!                        │  └── settle(Return) ────┘ └─── settle(Park) ─▶ parked
+//!                        └── recover (owner is dead) · release_due (parked and due)
+//! ```
+//!
+//! **Owners are incarnations.** Each connected `Broker` value draws a random incarnation id. Its leases carry it, and
+//! a heartbeat for it lives on the server for `LeaseTerms::life`. A recoverer acts on a foreign incarnation only after
+//! *it* has seen that incarnation absent for a full lease life on its own unbroken connection.
+//!
+//! **Replies get lost.** Every operation is safe to repeat. `fetch` chooses its tags on the client, so that an
+//! implementation that lost a reply reads back exactly those tags at the next `fetch` and hands them out then.
+//! `settle` is conditional on still owning the lease wherever repeating it would show (successors, non-SUCCESS
+//! results, redeliveries).
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::Error;
+
+/// Names one leased message; chosen by the implementation, meaningless to others, never reused by one `Broker` value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(pub u64);
+
+/// One message on its way to a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// The queue's name, as the user spelled it.
+    pub queue: String,
+    /// 0..=9. 0 is the most urgent, on every broker of ours (Celery's meaning on Redis).
+    pub priority: u8,
+    /// The whole envelope (kombu's JSON), as bytes that no broker looks into.
+    pub message: Bytes,
+}
+
+/// One leased message.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Names the lease in later calls.
+    pub tag: Tag,
+    /// Index into the queue list given at connect time.
+    pub queue: u16,
+    /// The envelope as it was published.
+    pub message: Bytes,
+    /// The broker knows that it was handed out before (recovered from a dead worker, or settled with
+    /// `Return { is_redelivery: true }`). Implementations may instead mark the envelope (Redis does, as kombu does:
+    /// `headers.redelivered`); the decode station takes the OR of both.
+    pub is_redelivered: bool,
+}
+
+/// The final (or intermediate) state of a task, as the result store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultDoc {
+    /// The task's id.
+    pub task_id: String,
+    /// The document, already serialised.
+    pub doc: Bytes,
+    /// Whether the document's status is SUCCESS. A stored SUCCESS is never overwritten by something else.
+    pub is_success: bool,
+    /// Seconds to keep it; `None` keeps it for ever.
+    pub ttl_s: Option<u64>,
+}
+
+/// What becomes of a leased message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Done: remove it.
+    Ack,
+    /// Keep the lease; only store the result or publish the successors (STARTED, early acks that failed later).
+    Keep,
+    /// Already acknowledged earlier (early ack): nothing is leased; store the result and publish the successors.
+    Acked,
+    /// Back to the front of its queue, where it is fetched next.
+    Return {
+        /// False: it was never started and looks as if it had never been fetched. True: mark it redelivered.
+        is_redelivery: bool,
+    },
+    /// Out of the queue until `due_ms` (Unix time, milliseconds); then `release_due` of any worker puts it back.
+    Park {
+        /// When it is due, Unix time in milliseconds.
+        due_ms: i64,
+    },
+    /// To the dead letters, with the reason in a few words (`unknown task`, `worker lost`) and details for a person.
+    DeadLetter {
+        /// A short fixed phrase, for grouping.
+        reason: String,
+        /// One line for a person: what, where, what to do.
+        detail: String,
+    },
+}
+
+/// One message's ending: everything in it happens in one atomic step when the result store is the same server.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// Which lease.
+    pub tag: Tag,
+    /// The message's id (the task id), so that the record of its started attempts can be removed with it, and so
+    /// that dead letters can be found by it. `None` when the message could not be decoded.
+    pub message_id: Option<String>,
+    /// True when `begin_attempt` was called for it: then Ack and DeadLetter also remove that record.
+    pub has_attempts: bool,
+    /// What becomes of the message.
+    pub verdict: Verdict,
+    /// Stored in the same step, when the result store is this server.
+    pub result: Option<ResultDoc>,
+    /// Published in the same step. Only if the lease was still ours.
+    pub successors: Vec<Publish>,
+}
+
+/// What `recover` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Messages put back to the front of their queues, marked redelivered.
+    pub messages: u64,
+    /// Incarnations that were declared dead.
+    pub owners: u64,
+}
+
+/// How long leases live, and how often they are refreshed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseTerms {
+    /// A worker whose heartbeat is absent this long is dead. Default 10 s.
+    pub life: Duration,
+    /// How often `heartbeat` is called. A third of `life`.
+    pub refresh: Duration,
+}
+
+/// A worker's connection to one broker. All methods take `&self` and may be in flight at the same time.
+///
+/// Every error that `is_transient` leaves the value usable: the next call reconnects. The caller does the backing off.
+pub trait Broker {
+    /// Publishes all of `batch`; returns once the server has confirmed every one. On an error none, some or all may
+    /// have been published: the caller repeats the batch (at least once).
+    fn publish(&self, batch: &[Publish]) -> impl Future<Output = Result<(), Error>>;
+
+    /// Moves up to `max` messages from the watched queues to our lease, most urgent first (priority before queue;
+    /// queues of one priority take turns), and returns them. Empty when nothing waits; never blocks for messages.
+    /// Whatever is not a JSON object goes to the dead letters here, in the same atomic step, and is not returned.
+    fn fetch(&self, max: usize) -> impl Future<Output = Result<Vec<Delivery>, Error>>;
+
+    /// Resolves when a watched queue may have become non-empty since the last `fetch` that came back short. May
+    /// resolve spuriously; never sleeps through a publish for more than about a second.
+    fn wait(&self) -> impl Future<Output = ()>;
+
+    /// Carries out every settlement; one round trip for the whole batch. Returns the indices whose lease was no
+    /// longer ours: for these nothing was done, except that a SUCCESS result was stored.
+    fn settle(&self, batch: &[Settlement]) -> impl Future<Output = Result<Vec<usize>, Error>>;
+
+    /// Counts one started attempt of a redelivered message, durably, and returns its number: `max(stored, floor) + 1`.
+    fn begin_attempt(&self, tag: Tag, message_id: &str, floor: u32) -> impl Future<Output = Result<u32, Error>>;
+
+    /// Refreshes our heartbeat and the life of all our leases.
+    fn heartbeat(&self) -> impl Future<Output = Result<(), Error>>;
+
+    /// Puts back what dead workers held. Called every `refresh`; cheap when there is nothing to do.
+    fn recover(&self) -> impl Future<Output = Result<Recovered, Error>>;
+
+    /// Puts parked messages that are due (`now_ms`) back to the front of their queues, and says when the next one is
+    /// due (Unix ms), if that is known.
+    fn release_due(&self, now_ms: i64) -> impl Future<Output = Result<Option<i64>, Error>>;
+
+    /// Stores results on their own (results live elsewhere than the broker, or a state without a message).
+    fn store(&self, batch: &[ResultDoc]) -> impl Future<Output = Result<(), Error>>;
+
+    /// Gives back every lease that is still ours (unstarted, unmarked) and removes the heartbeat. Last call.
+    fn close(&self) -> impl Future<Output = Result<(), Error>>;
+}

@@ -1,0 +1,107 @@
+//! The one suite that every broker passes (feature `conformance`).
+//!
+//! A broker's test implements [`Server`] and calls [`exercise`]; nothing else is needed. The suite uses queues and task
+//! ids of its own making, so it may run again and on a server that others use; but one case purges all dead letters
+//! of the server, so nobody else should look at those meanwhile. Every case is an `async fn` whose name is the sentence
+//! that it proves; it gets a runtime of its own, as a worker has one.
+
+mod bench;
+mod dead;
+mod delivery;
+mod endings;
+mod leases;
+mod results;
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::{Broker, Client, Error, LeaseTerms, ResultClient};
+
+use bench::Bench;
+
+/// No case takes longer, on a slow machine with a debug build.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Makes connections to one server. The broker values store results, on that same server, where `results` reads.
+pub trait Server {
+    /// The implementation under test.
+    type Broker: Broker;
+
+    /// For messages to people: `redis`, `sqlite`.
+    fn name(&self) -> &str;
+
+    /// A new broker value, a new incarnation, that watches `queues`.
+    fn broker(&self, queues: &[String], terms: LeaseTerms) -> impl Future<Output = Result<Self::Broker, Error>>;
+
+    /// A new client.
+    fn client(&self) -> Result<Box<dyn Client>, Error>;
+
+    /// A new client of the results.
+    fn results(&self) -> Result<Box<dyn ResultClient>, Error>;
+}
+
+/// Runs every case; panics at the first that fails, after having named it. Returns how many there are.
+pub fn exercise<S: Server>(server: &S) -> usize {
+    let mut count = 0;
+    macro_rules! cases {
+        ($($group:ident: $($case:ident)*;)*) => {
+            $($(
+                eprintln!("conformance {}: {}", server.name(), stringify!($case));
+                run(async { $group::$case(&Bench::new(server)).await });
+                count += 1;
+            )*)*
+        };
+    }
+    cases! {
+        delivery:
+            a_published_message_is_fetched_once
+            an_empty_queue_gives_nothing
+            a_fetch_gives_at_most_max
+            messages_of_one_priority_come_in_order
+            the_most_urgent_come_first
+            queues_of_one_priority_take_turns
+            a_queue_may_have_any_name
+            a_megabyte_travels_unchanged
+            a_worker_publishes_too
+            a_publish_wakes_a_waiting_worker
+            a_return_wakes_another_worker
+            a_dropped_fetch_loses_nothing
+            depth_counts_what_waits_and_purge_removes_it;
+        endings:
+            a_returned_message_is_fetched_next
+            a_redelivery_is_marked
+            settling_twice_does_nothing_twice
+            successors_come_with_the_acknowledgement
+            keep_keeps_the_lease
+            acked_needs_no_lease
+            a_stored_success_stays
+            a_lost_lease_is_reported_and_guarded
+            started_attempts_are_counted;
+        leases:
+            a_vanished_owners_messages_come_back_after_its_life
+            a_living_owner_is_left_alone
+            close_gives_back_what_is_held
+            a_parked_message_waits_until_it_is_due;
+        dead:
+            what_is_not_json_becomes_a_dead_letter
+            dead_letters_are_listed_newest_first
+            a_dead_letter_can_be_retried
+            dead_letters_can_be_purged;
+        results:
+            a_result_is_stored_and_read
+            many_results_come_in_the_order_asked
+            wait_sees_the_next_state
+            wait_gives_up_in_time
+            a_forgotten_result_is_gone
+            a_result_expires
+            a_success_in_a_client_stays_too;
+    }
+    count
+}
+
+fn run(case: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        assert!(tokio::time::timeout(LIMIT, case).await.is_ok(), "the case took more than {LIMIT:?}");
+    });
+}

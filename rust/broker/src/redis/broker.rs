@@ -1,0 +1,169 @@
+//! A worker's connection to Redis: what it knows, and the contract's operations by name.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::bindings::Declared;
+use super::connection::Link;
+use super::entry;
+use super::fetch::LostFetch;
+use super::keys::Keys;
+use super::lease::Held;
+use super::options::{RedisOptions, RedisResults};
+use super::recover::Watch;
+use super::wake::Wake;
+use crate::{Broker, Delivery, Error, LeaseTerms, Publish, Recovered, ResultDoc, Settlement, Tag};
+
+/// The Redis broker of one worker incarnation. Lives on one thread, under a tokio runtime.
+pub struct RedisBroker {
+    pub(super) keys: Keys,
+    pub(super) queues: Vec<WatchedQueue>,
+    /// Every watched list, step by step and queue by queue within a step, as the fetch script takes them.
+    pub(super) lists: Vec<String>,
+    pub(super) terms: LeaseTerms,
+    pub(super) visibility_timeout: std::time::Duration,
+    /// The broker's database, to come back to after a write to the results'.
+    pub(super) db: i64,
+    pub(super) results: Option<ResultSide>,
+    /// For fetches alone.
+    pub(super) fetching: Link,
+    /// For all else.
+    pub(super) work: Link,
+    pub(super) wake: Arc<Wake>,
+    pub(super) held: Held,
+    pub(super) declared: RefCell<Declared>,
+    /// The number of the next fetch.
+    pub(super) next_fetch: Cell<u64>,
+    /// Fetches whose reply never came: what they took is read back by the next one.
+    pub(super) lost_fetches: RefCell<Vec<LostFetch>>,
+    pub(super) watch: RefCell<Watch>,
+    /// When all our leases were last made young.
+    pub(super) rescored: Cell<Instant>,
+    /// When leases beyond the visibility timeout were last looked for.
+    pub(super) swept: Cell<Option<Instant>>,
+}
+
+/// A queue that we consume.
+pub(super) struct WatchedQueue {
+    pub(super) name: String,
+    /// What follows the envelope in a lease entry of this queue.
+    pub(super) tail: String,
+}
+
+/// Where results go.
+pub(super) struct ResultSide {
+    pub(super) results: RedisResults,
+    /// A connection of its own when it is another server; then a result cannot be stored in one step with the rest.
+    pub(super) elsewhere: Option<Link>,
+}
+
+impl RedisBroker {
+    /// Connects and announces a new incarnation.
+    ///
+    /// `queues`: the queues to consume; their indices are `Delivery::queue`. `results`: where `settle` and `store` put
+    /// result documents; without it a settlement's result is not stored (it lives in another kind of store).
+    ///
+    /// # Errors
+    /// [`Error::Connection`] when the server cannot be reached within the connect time-out; [`Error::Refused`] when it
+    /// does not let us in.
+    pub async fn connect(
+        options: RedisOptions,
+        queues: &[String],
+        results: Option<RedisResults>,
+        terms: LeaseTerms,
+    ) -> Result<Self, Error> {
+        let keys = options.keys.clone();
+        let lists: Vec<String> =
+            keys.steps().iter().flat_map(|step| queues.iter().map(|queue| keys.list(queue, *step))).collect();
+        let wake = Arc::new(Wake::new(lists.iter().cloned()));
+        let results = results.map(|results| {
+            let elsewhere = (!results.same_server(&options)).then(|| Link::new(results.server.clone()));
+            ResultSide { results, elsewhere }
+        });
+        let broker = Self {
+            keys,
+            queues: queues.iter().map(|name| WatchedQueue { name: name.clone(), tail: entry::tail(name) }).collect(),
+            lists,
+            terms,
+            visibility_timeout: options.visibility_timeout,
+            db: options.server.db(),
+            results,
+            fetching: Link::for_fetches(options.server.clone(), wake.clone()),
+            work: Link::new(options.server.clone()),
+            wake,
+            held: Held::new(draw_incarnation(&options)?),
+            declared: RefCell::default(),
+            next_fetch: Cell::new(1),
+            lost_fetches: RefCell::default(),
+            watch: RefCell::default(),
+            rescored: Cell::new(Instant::now()),
+            swept: Cell::new(None),
+        };
+        broker.fetching.ensure("connect").await?;
+        broker.refresh_leases().await?;
+        Ok(broker)
+    }
+
+    /// This connection's identity among the workers: 16 hexadecimal digits.
+    pub fn incarnation(&self) -> &str {
+        &self.held.incarnation
+    }
+
+    /// Whether the server wakes us by push (RESP3 client tracking); otherwise it is polled.
+    pub fn is_tracked(&self) -> bool {
+        self.wake.is_tracked()
+    }
+}
+
+fn draw_incarnation(options: &RedisOptions) -> Result<String, Error> {
+    let random = getrandom::u64().map_err(|cause| Error::Connection {
+        what: "drawing an incarnation",
+        whom: options.masked_url().to_owned(),
+        cause: format!("the system gives no random numbers: {cause}"),
+    })?;
+    Ok(format!("{random:016x}"))
+}
+
+impl Broker for RedisBroker {
+    async fn publish(&self, batch: &[Publish]) -> Result<(), Error> {
+        self.publish_batch(batch).await
+    }
+
+    async fn fetch(&self, max: usize) -> Result<Vec<Delivery>, Error> {
+        self.fetch_up_to(max).await
+    }
+
+    async fn wait(&self) {
+        self.wake.wait().await;
+    }
+
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<usize>, Error> {
+        self.settle_batch(batch).await
+    }
+
+    async fn begin_attempt(&self, _tag: Tag, message_id: &str, floor: u32) -> Result<u32, Error> {
+        self.count_attempt(message_id, floor).await
+    }
+
+    async fn heartbeat(&self) -> Result<(), Error> {
+        self.refresh_leases().await
+    }
+
+    async fn recover(&self) -> Result<Recovered, Error> {
+        self.recover_dead().await
+    }
+
+    async fn release_due(&self, now_ms: i64) -> Result<Option<i64>, Error> {
+        self.release_parked(now_ms).await
+    }
+
+    async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
+        self.store_results(batch).await
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.give_back_all().await
+    }
+}

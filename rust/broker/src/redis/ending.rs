@@ -1,0 +1,118 @@
+//! One settlement on its way: which of the two ways it takes, and the call of `settle.lua` that carries it out.
+
+use redis::Cmd;
+
+use super::broker::RedisBroker;
+use super::lease::{Held, Lease};
+use super::script::SETTLE;
+use super::store::fill_result;
+use crate::{Settlement, Verdict};
+
+pub(super) struct Ending<'a> {
+    /// Its place in the batch.
+    pub(super) at: usize,
+    pub(super) settlement: &'a Settlement,
+    /// The lease's name on the server. `None`: nothing is leased under this tag, or not any more.
+    pub(super) lease: Option<(String, Lease)>,
+    /// The envelope with kombu's mark, for a redelivery.
+    pub(super) marked: Option<Vec<u8>>,
+}
+
+impl<'a> Ending<'a> {
+    pub(super) fn new(held: &Held, at: usize, settlement: &'a Settlement) -> Self {
+        let is_leased = !matches!(settlement.verdict, Verdict::Acked);
+        let lease = held.get(settlement.tag).filter(|_| is_leased);
+        let lease = lease.map(|lease| (held.name(settlement.tag, lease.step), lease));
+        Self { at, settlement, lease, marked: None }
+    }
+
+    /// Repeating it, or doing it without owning the lease, shows nowhere.
+    pub(super) fn is_plain(&self) -> bool {
+        let settlement = self.settlement;
+        let ends = match settlement.verdict {
+            Verdict::Ack => !settlement.has_attempts,
+            Verdict::Acked => settlement.result.is_some(),
+            _ => false,
+        };
+        ends && settlement.successors.is_empty() && settlement.result.as_ref().is_none_or(|doc| doc.is_success)
+    }
+
+    /// A plain acknowledgement of what we do not hold.
+    pub(super) fn is_stray(&self) -> bool {
+        self.lease.is_none() && matches!(self.settlement.verdict, Verdict::Ack)
+    }
+
+    pub(super) fn is_redelivery(&self) -> bool {
+        matches!(self.settlement.verdict, Verdict::Return { is_redelivery: true })
+    }
+
+    /// It has a result that may be stored only while the lease is ours.
+    pub(super) fn has_conditional_result(&self) -> bool {
+        self.settlement.result.as_ref().is_some_and(|doc| !doc.is_success)
+            && !matches!(self.settlement.verdict, Verdict::Acked)
+    }
+
+    /// The lease's name; empty, which no lease is called, when there is none.
+    pub(super) fn name(&self) -> &str {
+        self.lease.as_ref().map_or("", |(name, _)| name)
+    }
+
+    fn verb(&self) -> &'static str {
+        match self.settlement.verdict {
+            Verdict::Ack => "ack",
+            Verdict::Keep => "keep",
+            Verdict::Acked => "acked",
+            Verdict::Return { .. } => "return",
+            Verdict::Park { .. } => "park",
+            Verdict::DeadLetter { .. } => "dead",
+        }
+    }
+}
+
+impl RedisBroker {
+    /// Keys and arguments as `settle.lua` lists them.
+    pub(super) fn guarded_call(&self, ending: &Ending<'_>) -> Cmd {
+        let (keys, settlement) = (&self.keys, ending.settlement);
+        let side = self.results.as_ref().filter(|side| side.elsewhere.is_none());
+        let doc = side.and(settlement.result.as_ref());
+        let attempts = settlement.message_id.as_deref().filter(|_| settlement.has_attempts);
+        let result_key = side.zip(doc).map(|(side, doc)| side.results.key(&doc.task_id));
+
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&SETTLE.sha).arg(7);
+        command.arg(&keys.unacked).arg(&keys.unacked_index).arg(&keys.parked).arg(&keys.dead).arg(&keys.dead_index);
+        command.arg(attempts.map(|id| keys.attempts(id)).unwrap_or_default()).arg(result_key.unwrap_or_default());
+        command.arg(ending.verb()).arg(ending.name());
+        command.arg(self.db).arg(side.map_or(self.db, |side| side.results.db()));
+        fill_result(&mut command, doc);
+        command.arg(settlement.successors.len());
+        for successor in &settlement.successors {
+            command.arg(keys.list(&successor.queue, keys.step(successor.priority))).arg(&successor.message[..]);
+        }
+        if let Some((_, lease)) = &ending.lease {
+            self.verdict_args(&mut command, ending, *lease);
+        }
+        command
+    }
+
+    fn verdict_args(&self, command: &mut Cmd, ending: &Ending<'_>, lease: Lease) {
+        let queue = &self.queues[usize::from(lease.queue)];
+        let list = self.keys.list(&queue.name, lease.step);
+        match &ending.settlement.verdict {
+            Verdict::Ack | Verdict::Keep | Verdict::Acked => {}
+            Verdict::Return { .. } => {
+                command.arg(list).arg(queue.tail.len()).arg(ending.marked.as_deref().unwrap_or_default());
+            }
+            Verdict::Park { due_ms } => {
+                let score = *due_ms as f64 / 1000.0 - self.visibility_timeout.as_secs_f64();
+                let parked = self.held.parked_name(ending.settlement.tag, *due_ms, queue.tail.len(), &list);
+                command.arg(parked).arg(score).arg(*due_ms);
+            }
+            Verdict::DeadLetter { reason, detail } => {
+                let id = ending.settlement.message_id.as_deref().unwrap_or(ending.name());
+                command.arg(id).arg(&queue.name).arg(reason).arg(detail);
+                command.arg(super::dead::now_ms()).arg(queue.tail.len()).arg(lease.step);
+            }
+        }
+    }
+}

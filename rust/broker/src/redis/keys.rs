@@ -1,0 +1,142 @@
+//! The names of all keys, from kombu's transport options.
+
+use super::settings::Settings;
+use crate::Error;
+
+/// kombu's four lists per queue.
+const PRIORITY_STEPS: [u8; 4] = [0, 3, 6, 9];
+/// Stands between a queue's name and the step; control characters, so that it meets no queue's name.
+const SEPARATOR: &str = "\u{6}\u{16}";
+
+/// Every key that the broker touches, with `global_keyprefix` in front of each, as kombu does.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    prefix: String,
+    separator: String,
+    steps: Vec<u8>,
+    pub(super) unacked: String,
+    pub(super) unacked_index: String,
+    pub(super) unacked_mutex: String,
+    pub(super) owners: String,
+    /// An owner's heartbeat is at this followed by its incarnation.
+    pub(super) owner_prefix: String,
+    pub(super) parked: String,
+    pub(super) dead: String,
+    pub(super) dead_index: String,
+}
+
+impl Keys {
+    pub(super) fn from_settings(settings: &mut Settings) -> Result<Self, Error> {
+        let prefix = settings.text("global_keyprefix").unwrap_or_default();
+        let mut kombus = |option: &str, default: &str| {
+            let name = settings.text(option);
+            format!("{prefix}{}", name.as_deref().unwrap_or(default))
+        };
+        let unacked = kombus("unacked_key", "unacked");
+        let unacked_index = kombus("unacked_index_key", "unacked_index");
+        let unacked_mutex = kombus("unacked_mutex_key", "unacked_mutex");
+        Ok(Self {
+            separator: settings.text("sep").unwrap_or_else(|| SEPARATOR.to_owned()),
+            steps: settings.steps("priority_steps")?.unwrap_or_else(|| PRIORITY_STEPS.to_vec()),
+            unacked,
+            unacked_index,
+            unacked_mutex,
+            owners: format!("{prefix}fastworker:owners"),
+            owner_prefix: format!("{prefix}fastworker:owner:"),
+            parked: format!("{prefix}fastworker:parked"),
+            dead: format!("{prefix}fastworker:dead"),
+            dead_index: format!("{prefix}fastworker:dead:index"),
+            prefix,
+        })
+    }
+
+    /// The priority steps, most urgent first.
+    pub(super) fn steps(&self) -> &[u8] {
+        &self.steps
+    }
+
+    /// The step that a priority belongs to: the largest one not above it. Below the smallest, kombu's `bisect` wraps
+    /// around to the largest.
+    pub(super) fn step(&self, priority: u8) -> u8 {
+        let above = self.steps.partition_point(|step| *step <= priority);
+        let last = self.steps.len() - 1;
+        self.steps[above.checked_sub(1).unwrap_or(last)]
+    }
+
+    /// The list of one queue and step. Step 0 is the bare queue.
+    pub(super) fn list(&self, queue: &str, step: u8) -> String {
+        let mut key = String::with_capacity(self.prefix.len() + queue.len() + self.separator.len() + 1);
+        key.push_str(&self.prefix);
+        key.push_str(queue);
+        if step != 0 {
+            key.push_str(&self.separator);
+            key.push(char::from(b'0' + step));
+        }
+        key
+    }
+
+    /// All lists of one queue, most urgent first.
+    pub(super) fn lists(&self, queue: &str) -> impl Iterator<Item = String> {
+        self.steps.iter().map(move |step| self.list(queue, *step))
+    }
+
+    /// The heartbeat of an incarnation.
+    pub(super) fn owner(&self, incarnation: &str) -> String {
+        format!("{}{incarnation}", self.owner_prefix)
+    }
+
+    /// The started attempts of one message.
+    pub(super) fn attempts(&self, message_id: &str) -> String {
+        format!("{}fastworker:attempts:{message_id}", self.prefix)
+    }
+
+    /// The binding table of an exchange, and the one that protects it from sweeping (kombu 5.7).
+    pub(super) fn bindings(&self, exchange: &str) -> [String; 2] {
+        [
+            format!("{}_kombu.binding.{exchange}", self.prefix),
+            format!("{}_kombu.binding_permanent.{exchange}", self.prefix),
+        ]
+    }
+
+    /// A row of a binding table: routing key, pattern, queue.
+    pub(super) fn binding(&self, routing_key: &str, pattern: &str, queue: &str) -> String {
+        [routing_key, pattern, queue].join(&self.separator)
+    }
+
+    /// What stands between the columns of a binding, and between queue and step.
+    pub(super) fn separator(&self) -> &str {
+        &self.separator
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(pairs: &[(&str, &str)]) -> Keys {
+        let given: Vec<_> = pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Keys::from_settings(&mut Settings::new(&given, std::iter::empty())).unwrap()
+    }
+
+    #[test]
+    fn a_priority_goes_to_the_step_below_it() {
+        let keys = keys(&[]);
+        let steps: Vec<u8> = (0..=9).map(|priority| keys.step(priority)).collect();
+        assert_eq!(steps, [0, 0, 0, 3, 3, 3, 6, 6, 6, 9]);
+    }
+
+    #[test]
+    fn below_the_smallest_step_kombu_wraps_around() {
+        assert_eq!(keys(&[("priority_steps", "[3, 6]")]).step(1), 6);
+    }
+
+    #[test]
+    fn the_prefix_is_in_front_of_every_key() {
+        let keys = keys(&[("global_keyprefix", "app:"), ("sep", "/"), ("unacked_key", "held")]);
+        assert_eq!(keys.list("q", 6), "app:q/6");
+        assert_eq!(keys.unacked, "app:held");
+        assert_eq!(keys.attempts("7"), "app:fastworker:attempts:7");
+        assert_eq!(keys.bindings("q")[0], "app:_kombu.binding.q");
+        assert_eq!(keys.binding("q", "", "q"), "q//q");
+    }
+}

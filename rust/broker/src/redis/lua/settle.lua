@@ -1,0 +1,75 @@
+-- Ends one lease, if it is still ours: successors, result and removal in one step.
+--
+-- KEYS  1 unacked  2 unacked_index  3 parked  4 dead  5 dead index  6 attempts record or ''  7 result key or ''
+-- ARGV  1 verb  2 tag  3 broker db  4 result db  5 document  6 ttl  7 '1' for SUCCESS  8 number of successors
+--       then their pairs (list, message), and the verb's own arguments:
+--         return  list, length of the entry's tail, marked message or ''
+--         park    parked tag, score, due ms
+--         dead    id, queue, reason, detail, died ms, length of the entry's tail, step
+--
+-- Returns 1 when it was done, 0 when the lease was not ours. What can fail (a list of a wrong type) comes before the
+-- removal, so that an error leaves the lease in place.
+local unacked, index, verb, tag = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local successors = tonumber(ARGV[8])
+local args = 8 + 2 * successors
+
+-- After a write, be it one that does nothing, a server that is out of memory lets a script go on. What ends here is
+-- what makes room.
+redis.call('HDEL', unacked, '')
+
+local entry, owned = nil, true
+if verb == 'ack' or verb == 'keep' then
+  owned = redis.call('HEXISTS', unacked, tag) == 1
+elseif verb ~= 'acked' then
+  entry = redis.call('HGET', unacked, tag)
+  owned = entry ~= false
+end
+
+if owned then
+  for i = 9, args, 2 do redis.call('LPUSH', ARGV[i], ARGV[i + 1]) end
+end
+if KEYS[7] ~= '' and (owned or ARGV[7] == '1') then
+  if ARGV[4] ~= ARGV[3] then redis.call('SELECT', ARGV[4]) end
+  store(KEYS[7], ARGV[5], ARGV[6], ARGV[7])
+  if ARGV[4] ~= ARGV[3] then redis.call('SELECT', ARGV[3]) end
+end
+if not owned then return 0 end
+if verb == 'keep' or verb == 'acked' then return 1 end
+
+local function field(text)
+  return #text .. ':' .. text
+end
+
+if verb == 'return' then
+  local message = ARGV[args + 3]
+  if message == '' then message = string.sub(entry, 2, -1 - tonumber(ARGV[args + 2])) end
+  redis.call('RPUSH', ARGV[args + 1], message)
+elseif verb == 'park' then
+  redis.call('HSET', unacked, ARGV[args + 1], entry)
+  redis.call('ZADD', index, ARGV[args + 2], ARGV[args + 1])
+  redis.call('ZADD', KEYS[3], ARGV[args + 3], ARGV[args + 1])
+elseif verb == 'dead' then
+  local message = string.sub(entry, 2, -1 - tonumber(ARGV[args + 6]))
+  local task, priority = '', ARGV[args + 7]
+  local ok, envelope = pcall(cjson.decode, message)
+  if ok and type(envelope) == 'table' then
+    local headers, properties = envelope.headers, envelope.properties
+    if type(headers) == 'table' and type(headers.task) == 'string' then task = headers.task end
+    if type(properties) == 'table' and type(properties.priority) == 'number' then
+      priority = string.format('%d', math.max(0, math.min(9, properties.priority)))
+    end
+  end
+  -- Two messages may bear one id (a task sent twice by hand); neither may replace the other.
+  local id, n = ARGV[args + 1], 1
+  while redis.call('HEXISTS', KEYS[4], id) == 1 do
+    n = n + 1
+    id = ARGV[args + 1] .. '~' .. n
+  end
+  redis.call('HSET', KEYS[4], id, 'FWD1' .. field(ARGV[args + 2]) .. field(task) .. field(ARGV[args + 3])
+    .. field(ARGV[args + 4]) .. field(ARGV[args + 5]) .. field(priority) .. field(message))
+  redis.call('ZADD', KEYS[5], ARGV[args + 5], id)
+end
+redis.call('HDEL', unacked, tag)
+redis.call('ZREM', index, tag)
+if KEYS[6] ~= '' and verb ~= 'return' and verb ~= 'park' then redis.call('DEL', KEYS[6]) end
+return 1

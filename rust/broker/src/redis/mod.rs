@@ -1,0 +1,58 @@
+//! Redis and Valkey, in kombu's layout, so that stock Celery workers share the queues.
+//!
+//! | key | type | holds |
+//! | --- | --- | --- |
+//! | `<queue>`, `<queue>\x06\x16<step>` | list | waiting messages of one priority step; pushed left, taken right |
+//! | `unacked` | hash | lease tag → `[envelope, exchange, routing key]` |
+//! | `unacked_index` | sorted set | lease tag, scored by the second it was taken or last refreshed |
+//! | `fastworker:owner:<incarnation>` | string | a worker's heartbeat, and the fence below which its fetches are void |
+//! | `fastworker:owners` | sorted set | incarnations that may hold leases |
+//! | `fastworker:parked` | sorted set | parked tag, scored by its due time in ms; the message stays in `unacked` |
+//! | `fastworker:attempts:<id>` | string | started attempts of a redelivered message |
+//! | `fastworker:dead`, `fastworker:dead:index` | hash, sorted set | dead letters by id; their ids by time of death |
+//! | `celery-task-meta-<id>` | string | a task's result; published on a channel of the same name |
+//!
+//! **Tags** say who holds a lease and where it came from: `fw:<incarnation>:<fetch>:<n>:<step>`. The client chooses
+//! them, so that after a lost reply it can read back exactly what that fetch took ([`fetch`]), and a recoverer finds a
+//! dead worker's leases by prefix ([`recover`]). kombu's own tags are UUIDs. A parked message has a tag of its own
+//! ([`park`]).
+//!
+//! **What is atomic.** A fetch is one Lua script. Plain acknowledgements with SUCCESS results are one MULTI, which costs
+//! the server half of what a script would. Everything that may happen only to the holder of the lease is one guarded
+//! script per message, in the same write ([`settle`]).
+//!
+//! **Two connections**: one for fetches, with client tracking as the wake-up call ([`wake`]) and without a response
+//! time-out; one for all else, so that what it reads is not tracked.
+
+mod bindings;
+mod blocking;
+mod broker;
+mod client;
+mod connection;
+mod dead;
+mod ending;
+mod entry;
+mod failure;
+mod fetch;
+mod keys;
+mod lease;
+mod login;
+mod options;
+mod park;
+mod publish;
+mod recover;
+mod resp;
+mod restore;
+mod results;
+mod script;
+mod server;
+mod settings;
+mod settle;
+mod store;
+mod sweep;
+mod wake;
+
+pub use broker::RedisBroker;
+pub use client::RedisClient;
+pub use options::{RedisOptions, RedisResults};
+pub use results::RedisResultClient;

@@ -1,0 +1,39 @@
+//! Lua scripts and their names on the server.
+
+use std::sync::LazyLock;
+
+/// A script, called by the SHA-1 of its text.
+pub(super) struct Script {
+    pub(super) source: String,
+    pub(super) sha: String,
+}
+
+impl Script {
+    fn new(parts: &[&str]) -> Self {
+        let source = parts.concat();
+        let sha = redis::Script::new(&source).get_hash().to_owned();
+        Self { source, sha }
+    }
+}
+
+macro_rules! scripts {
+    ($($name:ident = $($file:literal)+;)+) => {
+        $(pub(super) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(&[$(include_str!(concat!("lua/", $file))),+]));)+
+    };
+}
+
+scripts! {
+    FETCH = "fetch.lua";
+    SETTLE = "store_function.lua" "settle.lua";
+    STORE = "store_function.lua" "store.lua";
+    HEARTBEAT = "heartbeat.lua";
+    ABSENT = "absent.lua";
+    RETIRE = "retire.lua";
+    RESTORE = "restore.lua";
+    RELEASE = "release.lua";
+    EXPIRED = "expired.lua";
+    UNLOCK = "unlock.lua";
+    BEGIN_ATTEMPT = "begin_attempt.lua";
+    RETRY_DEAD = "retry_dead.lua";
+}

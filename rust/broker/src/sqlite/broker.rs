@@ -1,0 +1,218 @@
+//! The async face of the embedded broker: each call becomes an operation for the writing thread.
+
+use std::cell::{Cell, RefCell};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::fetch::{self, Request, Tags};
+use super::file::Purpose;
+use super::lease::{self, Owner};
+use super::options::SqliteOptions;
+use super::process::Process;
+use super::recover::{self, Vigil};
+use super::session::{Session, now_ms};
+use super::wake::{AsyncEar, Bell};
+use super::writer::Writer;
+use super::{park, publish, results, settle};
+use crate::{Broker, Delivery, Error, LeaseTerms, Publish, Recovered, ResultDoc, Settlement, Tag};
+
+/// A worker's connection to a queue in a SQLite file.
+#[derive(Debug)]
+pub struct SqliteBroker {
+    writer: Writer,
+    owner: Arc<Owner>,
+    queues: Arc<[String]>,
+    options: SqliteOptions,
+    ear: AsyncEar,
+    /// For the looks that need no write lock. `None` until the first one, and after an error.
+    reader: RefCell<Option<Session>>,
+    vigil: Arc<Mutex<Vigil>>,
+    next_tag: Cell<u64>,
+    turn: Cell<usize>,
+    /// Tags of fetches whose answer was not received: the future was dropped, or the commit's fate is unknown.
+    unclaimed: RefCell<Vec<Tags>>,
+}
+
+impl SqliteBroker {
+    /// Opens (or creates) the file, as a new incarnation that watches `queues`. To be called on the runtime that will
+    /// use the value.
+    pub async fn connect(options: SqliteOptions, queues: &[String], terms: LeaseTerms) -> Result<SqliteBroker, Error> {
+        let owner = Arc::new(Owner { id: incarnation(&options)?, life: terms.life, process: Process::current() });
+        let writer = Writer::start(options.clone()).await?;
+        let own = Arc::clone(&owner);
+        writer.run("connect", move |session| lease::register(session, &own)).await?;
+        Ok(SqliteBroker {
+            writer,
+            owner,
+            queues: queues.into(),
+            ear: AsyncEar::new(&options.path, Bell::Ready),
+            options,
+            reader: RefCell::new(None),
+            vigil: Arc::new(Mutex::new(Vigil::new(terms.refresh))),
+            next_tag: Cell::new(1),
+            turn: Cell::new(0),
+            unclaimed: RefCell::default(),
+        })
+    }
+
+    /// Runs `look` on the reading connection, opening it when there is none or when the file was replaced.
+    fn read<T>(&self, what: &'static str, look: impl FnOnce(&Session) -> rusqlite::Result<T>) -> Result<T, Error> {
+        let mut reader = self.reader.borrow_mut();
+        let session = match reader.take().filter(Session::is_current) {
+            Some(session) => session,
+            None => Session::open(&self.options, Purpose::Client)?,
+        };
+        let found = session.read(what, look)?;
+        *reader = Some(session);
+        Ok(found)
+    }
+
+    fn has_waiting(&self) -> Result<bool, Error> {
+        self.read("wait", |session| {
+            let mut statement = session.sql.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM ready WHERE queue = (SELECT id FROM queues WHERE name = ?1))",
+            )?;
+            for queue in &*self.queues {
+                if statement.query_row([queue], |row| row.get(0))? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+}
+
+/// Random and positive.
+fn incarnation(options: &SqliteOptions) -> Result<i64, Error> {
+    getrandom::u64().map(|random| (random >> 1) as i64).map_err(|error| Error::Refused {
+        what: "connect",
+        whom: options.path.display().to_string(),
+        cause: format!("the system has no random numbers: {error}"),
+    })
+}
+
+impl Broker for SqliteBroker {
+    async fn publish(&self, batch: &[Publish]) -> Result<(), Error> {
+        let batch = batch.to_vec();
+        self.writer.run("publish", move |session| publish::publish(session, &batch)).await
+    }
+
+    async fn fetch(&self, max: usize) -> Result<Vec<Delivery>, Error> {
+        if max == 0 || self.queues.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answer = Answer::expect(self, max);
+        let request = Request {
+            owner: Arc::clone(&self.owner),
+            queues: Arc::clone(&self.queues),
+            max,
+            first_tag: answer.fresh.0,
+            turn: self.turn.replace(self.turn.get().wrapping_add(1)),
+            unclaimed: answer.unclaimed.clone(),
+        };
+        let fetched = self.writer.run("fetch", move |session| fetch::fetch(session, &request)).await?;
+        answer.arrived(fetched.unclaimed);
+        Ok(fetched.deliveries)
+    }
+
+    async fn wait(&self) {
+        // An error resolves too: the next fetch meets it, and reports it.
+        while let Ok(false) = self.has_waiting() {
+            self.ear.sleep().await;
+        }
+    }
+
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<usize>, Error> {
+        let (owner, batch) = (self.owner.id, batch.to_vec());
+        self.writer.run("settle", move |session| settle::settle(session, owner, &batch)).await
+    }
+
+    async fn begin_attempt(&self, tag: Tag, _message_id: &str, floor: u32) -> Result<u32, Error> {
+        let owner = self.owner.id;
+        self.writer.run("begin_attempt", move |session| lease::begin_attempt(session, owner, tag.0, floor)).await
+    }
+
+    async fn heartbeat(&self) -> Result<(), Error> {
+        let owner = Arc::clone(&self.owner);
+        self.writer
+            .run("heartbeat", move |session| {
+                lease::beat(session, &owner)?;
+                results::sweep_idle(session, now_ms())
+            })
+            .await
+    }
+
+    async fn recover(&self) -> Result<Recovered, Error> {
+        if !self.read("recover", |session| recover::has_others(session, self.owner.id))? {
+            return Ok(Recovered::default());
+        }
+        let (owner, vigil) = (Arc::clone(&self.owner), Arc::clone(&self.vigil));
+        self.writer
+            .run("recover", move |session| {
+                let mut vigil = vigil.lock().unwrap_or_else(PoisonError::into_inner);
+                vigil.recover(session, &owner, Instant::now())
+            })
+            .await
+    }
+
+    async fn release_due(&self, now_ms: i64) -> Result<Option<i64>, Error> {
+        let next = self.read("release_due", park::next_due)?;
+        if next.is_none_or(|due_ms| due_ms > now_ms) {
+            return Ok(next);
+        }
+        self.writer.run("release_due", move |session| park::release_due(session, now_ms)).await
+    }
+
+    async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
+        let batch = batch.to_vec();
+        self.writer.run("store", move |session| results::store(session, &batch, now_ms())).await
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        let owner = self.owner.id;
+        self.writer.run("close", move |session| lease::give_back(session, owner, false).map(drop)).await
+    }
+}
+
+/// A fetch that waits for its answer. When it goes without one (an error, or the caller dropped the future), its tags
+/// are left for the next fetch to claim, since messages may be leased under them.
+struct Answer<'a> {
+    broker: &'a SqliteBroker,
+    fresh: Tags,
+    unclaimed: Vec<Tags>,
+    has_arrived: bool,
+}
+
+impl<'a> Answer<'a> {
+    /// Takes over what earlier fetches left, and draws `max` new tags.
+    fn expect(broker: &'a SqliteBroker, max: usize) -> Answer<'a> {
+        let first = broker.next_tag.get();
+        broker.next_tag.set(first + max as u64);
+        Answer {
+            broker,
+            fresh: (first, first + max as u64 - 1),
+            unclaimed: broker.unclaimed.take(),
+            has_arrived: false,
+        }
+    }
+
+    /// Everything was received but what is still under `unclaimed`.
+    fn arrived(mut self, unclaimed: Vec<Tags>) {
+        self.unclaimed = unclaimed;
+        self.has_arrived = true;
+    }
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        let mut left = self.broker.unclaimed.borrow_mut();
+        let fresh = (!self.has_arrived).then_some(self.fresh);
+        for (first, last) in self.unclaimed.drain(..).chain(fresh) {
+            // Neighbours become one, so that a day of failing fetches leaves one entry.
+            match left.last_mut() {
+                Some(before) if before.1 + 1 == first => before.1 = last,
+                _ => left.push((first, last)),
+            }
+        }
+    }
+}

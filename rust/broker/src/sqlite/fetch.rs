@@ -1,0 +1,202 @@
+//! From queues to a lease: the most urgent messages first, in one transaction.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::dead::{self, Burial};
+use super::lease::{self, Held, Owner};
+use super::session::Session;
+use crate::{Delivery, Tag};
+
+/// A fetch stops early when it has this much: a hundred bodies of 100 MB are not to be held at once.
+const BATCH_BYTES: usize = 32 << 20;
+
+/// Beyond what it may hand out, a fetch takes at most this many messages that go to the dead letters: a queue full of
+/// rubbish must not make one endless transaction. `wait` sees that there is more.
+const RUBBISH: usize = 200;
+
+/// Tags from the first to the last of them.
+pub(super) type Tags = (u64, u64);
+
+/// One fetch, chosen by the caller in everything, so that running it twice gives the same lease.
+pub(super) struct Request {
+    /// Who fetches.
+    pub(super) owner: Arc<Owner>,
+    /// The watched queues; a delivery names its queue by its index here.
+    pub(super) queues: Arc<[String]>,
+    /// At most so many messages.
+    pub(super) max: usize,
+    /// The tags of this fetch start here.
+    pub(super) first_tag: u64,
+    /// Which queue's turn it is among those of one priority.
+    pub(super) turn: usize,
+    /// Tags of earlier fetches whose answer nobody received: what was leased under them is handed out first.
+    pub(super) unclaimed: Vec<Tags>,
+}
+
+/// What came of a fetch.
+pub(super) struct Fetched {
+    /// The leased messages.
+    pub(super) deliveries: Vec<Delivery>,
+    /// Tags of the request's `unclaimed` that did not fit.
+    pub(super) unclaimed: Vec<Tags>,
+}
+
+/// Carries the request out.
+pub(super) fn fetch(session: &Session, request: &Request) -> rusqlite::Result<Fetched> {
+    lease::register(session, &request.owner)?;
+    let queue_ids = request.queues.iter().map(|name| session.queue_id(name)).collect::<Result<Vec<i64>, _>>()?;
+    let mut basket =
+        Basket { session, request, queue_ids, next_tag: request.first_tag, bytes: 0, rubbish: 0, deliveries: vec![] };
+    let unclaimed = basket.claim()?;
+    basket.fill()?;
+    Ok(Fetched { deliveries: basket.deliveries, unclaimed })
+}
+
+struct Basket<'a> {
+    session: &'a Session,
+    request: &'a Request,
+    queue_ids: Vec<i64>,
+    next_tag: u64,
+    bytes: usize,
+    rubbish: usize,
+    deliveries: Vec<Delivery>,
+}
+
+impl Basket<'_> {
+    fn room(&self) -> usize {
+        if self.bytes >= BATCH_BYTES || self.rubbish >= RUBBISH {
+            0
+        } else {
+            self.request.max.saturating_sub(self.deliveries.len())
+        }
+    }
+
+    /// Reads back what was leased for an answer that got lost; returns the tags that did not fit.
+    fn claim(&mut self) -> rusqlite::Result<Vec<Tags>> {
+        let mut left = Vec::new();
+        for (first, last) in self.request.unclaimed.iter().copied() {
+            let mut from = first;
+            while self.room() > 0 && from <= last {
+                let Some((tag, held, message)) = self.next_leased(from, last)? else {
+                    from = last + 1;
+                    break;
+                };
+                self.hand_out(tag, &held, message);
+                from = tag + 1;
+            }
+            if from <= last {
+                left.push((from, last));
+            }
+        }
+        Ok(left)
+    }
+
+    fn next_leased(&self, from: u64, last: u64) -> rusqlite::Result<Option<(u64, Held, Bytes)>> {
+        let mut statement = self.session.sql.prepare_cached(
+            "SELECT l.id, queue, priority, is_redelivered, attempts, tag, message
+             FROM leased l JOIN bodies b ON b.id = l.id
+             WHERE owner = ?1 AND tag BETWEEN ?2 AND ?3 ORDER BY tag LIMIT 1",
+        )?;
+        let mut rows = statement.query((self.request.owner.id, from as i64, last as i64))?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let message = Bytes::copy_from_slice(row.get_ref(6)?.as_blob()?);
+        Ok(Some((row.get::<_, i64>(5)? as u64, Held::read(row)?, message)))
+    }
+
+    /// Priority by priority; the queues of one priority share what room there is, and the turn moves on with every
+    /// fetch, so that a long queue delays no other.
+    fn fill(&mut self) -> rusqlite::Result<()> {
+        let count = self.queue_ids.len();
+        let mut heads = Vec::with_capacity(count);
+        for step in 0..count {
+            let index = (self.request.turn + step) % count;
+            heads.push((index, self.urgency(index, 0)?));
+        }
+        while self.room() > 0
+            && let Some(priority) = heads.iter().filter_map(|(_, priority)| *priority).min()
+        {
+            let mut sharing = heads.iter().filter(|(_, head)| *head == Some(priority)).count();
+            for (index, head) in heads.iter_mut().filter(|(_, head)| *head == Some(priority)) {
+                let share = self.room().div_ceil(sharing);
+                if share == 0 {
+                    return Ok(());
+                }
+                if self.take(*index, priority, share)? < share && self.room() > 0 {
+                    *head = self.urgency(*index, priority + 1)?;
+                }
+                sharing -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The most urgent priority, not below `from`, at which this queue has something.
+    fn urgency(&self, index: usize, from: u8) -> rusqlite::Result<Option<u8>> {
+        self.session
+            .sql
+            .prepare_cached("SELECT min(priority) FROM ready WHERE queue = ?1 AND priority >= ?2")?
+            .query_row((self.queue_ids[index], from), |row| row.get(0))
+    }
+
+    /// Leases up to `share` messages of one queue and priority, oldest first. Returns how many it took out.
+    fn take(&mut self, index: usize, priority: u8, share: usize) -> rusqlite::Result<usize> {
+        let queue = self.queue_ids[index];
+        let taken = self.oldest(queue, priority, share)?;
+        let Some((last, _)) = taken.last() else { return Ok(0) };
+        self.session
+            .sql
+            .prepare_cached("DELETE FROM ready WHERE queue = ?1 AND priority = ?2 AND id <= ?3")?
+            .execute((queue, priority, last.id))?;
+        let count = taken.len();
+        for (held, message) in taken {
+            if is_json_object(&message) {
+                let tag = self.next_tag;
+                self.next_tag += 1;
+                lease::take(self.session, self.request.owner.id, tag, &held)?;
+                self.hand_out(tag, &held, message);
+            } else {
+                dead::bury(self.session, &held, &Burial::not_json(&message))?;
+                self.rubbish += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    fn oldest(&self, queue: i64, priority: u8, share: usize) -> rusqlite::Result<Vec<(Held, Bytes)>> {
+        let mut statement = self.session.sql.prepare_cached(
+            "SELECT r.id, queue, priority, is_redelivered, attempts, message
+             FROM ready r JOIN bodies b ON b.id = r.id
+             WHERE queue = ?1 AND priority = ?2 ORDER BY r.id LIMIT ?3",
+        )?;
+        let mut rows = statement.query((queue, priority, share as i64))?;
+        let mut taken = Vec::with_capacity(share.min(1024));
+        let mut bytes = self.bytes;
+        while bytes < BATCH_BYTES
+            && let Some(row) = rows.next()?
+        {
+            let message = Bytes::copy_from_slice(row.get_ref(5)?.as_blob()?);
+            bytes += message.len();
+            taken.push((Held::read(row)?, message));
+        }
+        Ok(taken)
+    }
+
+    fn hand_out(&mut self, tag: u64, held: &Held, message: Bytes) {
+        let queue = self.queue_ids.iter().position(|id| *id == held.queue).unwrap_or(0);
+        self.bytes += message.len();
+        self.deliveries.push(Delivery {
+            tag: Tag(tag),
+            queue: u16::try_from(queue).unwrap_or(0),
+            message,
+            is_redelivered: held.is_redelivered,
+        });
+    }
+}
+
+/// Looks at both ends only: enough to keep what is no envelope at all away from those who read envelopes.
+fn is_json_object(message: &[u8]) -> bool {
+    let message = message.trim_ascii();
+    message.first() == Some(&b'{') && message.last() == Some(&b'}')
+}

@@ -1,0 +1,82 @@
+//! A blocking connection to the result store in a SQLite file.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::options::SqliteOptions;
+use super::results;
+use super::session::now_ms;
+use super::slot::Slot;
+use super::wake::{self, Bell, Ear};
+use crate::{Error, ResultClient, ResultDoc};
+
+/// A client of the results in a SQLite file. Opens the file at its first call.
+pub struct SqliteResultClient {
+    slot: Slot,
+    /// Opened at the first wait, and stamped: two processes that read from one inotify steal each other's events.
+    ear: Option<(u32, Option<Ear>)>,
+}
+
+impl SqliteResultClient {
+    /// Opens nothing yet.
+    pub fn new(options: SqliteOptions) -> SqliteResultClient {
+        SqliteResultClient { slot: Slot::new(options), ear: None }
+    }
+
+    /// The ear of this process; `None` when the system has none to give.
+    fn ear(&mut self) -> Option<&Ear> {
+        let pid = std::process::id();
+        if self.ear.as_ref().is_none_or(|(owner, _)| *owner != pid) {
+            self.ear = Some((pid, Ear::new(&self.slot.options().path, Bell::Results)));
+        }
+        self.ear.as_ref().and_then(|(_, ear)| ear.as_ref())
+    }
+}
+
+impl ResultClient for SqliteResultClient {
+    fn get(&mut self, task_id: &str) -> Result<Option<Bytes>, Error> {
+        let found = self.slot.read("get of a result", |session| results::get(session, task_id, now_ms()))?;
+        Ok(found.map(Bytes::from))
+    }
+
+    fn get_many(&mut self, task_ids: &[&str]) -> Result<Vec<Option<Bytes>>, Error> {
+        self.slot.read("get of results", |session| {
+            let now = now_ms();
+            task_ids.iter().map(|task_id| Ok(results::get(session, task_id, now)?.map(Bytes::from))).collect()
+        })
+    }
+
+    fn wait(&mut self, task_id: &str, seen: Option<&[u8]>, timeout: Duration) -> Result<Option<Bytes>, Error> {
+        let end = Instant::now().checked_add(timeout);
+        let mut has_slept = false;
+        loop {
+            // The first look also creates the file and its log, which the ear needs to be there.
+            let found = self.get(task_id)?;
+            if let Some(found) = found.filter(|found| seen != Some(&found[..])) {
+                return Ok(Some(found));
+            }
+            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Ok(None);
+            }
+            let ear = self.ear();
+            if has_slept {
+                wake::sleep(ear, left);
+            }
+            // The ear may have been opened after the look: look once more before the first sleep.
+            has_slept = true;
+        }
+    }
+
+    fn store(&mut self, batch: &[ResultDoc]) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.slot.write("store of results", |session| results::store(session, batch, now_ms()))
+    }
+
+    fn forget(&mut self, task_ids: &[&str]) -> Result<(), Error> {
+        self.slot.write("forget of results", |session| results::forget(session, task_ids))
+    }
+}

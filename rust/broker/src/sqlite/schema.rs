@@ -1,0 +1,176 @@
+//! The tables, and the version of their format.
+//!
+//! ```text
+//! bodies    id → message bytes. Written once, never moved. Every row below that is named *place* owns one body.
+//! ready     place: waiting in a queue. Its key is the order of fetching: queue, priority (0 first), then age.
+//! leased    place: held by one incarnation of a worker, under the tag that this incarnation chose.
+//! parked    place: out of the queue until `due_ms`.
+//! dead      place: could not be run; kept for a person.
+//! owners    the incarnations that hold or may hold leases, with a heartbeat counter.
+//! results   task id → result document.
+//! queues    name ↔ number.
+//! ```
+//!
+//! A message's id is its age: a new one is larger than all that exist, and a returned message keeps its own, so it
+//! goes back in front of everything that came later. Ids of finished messages may be used again; tags never are.
+//!
+//! `PRAGMA user_version` is the format; `meta.oldest_reader` is the oldest format whose programs can work on the file,
+//! so that workers of two versions can run side by side while a fleet is upgraded: a version that only adds something
+//! leaves it alone, one that changes the meaning of something raises it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::Error;
+
+/// The format that this version writes.
+pub(super) const FORMAT: i64 = 1;
+
+/// `PRAGMA application_id`: "FWQ1", so that `file(1)` and we know our files from other people's.
+const APPLICATION: i64 = 0x4657_5131;
+
+const TABLES: &str = "
+CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE queues(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE bodies(id INTEGER PRIMARY KEY, message BLOB NOT NULL);
+CREATE TABLE ready(
+    queue INTEGER NOT NULL, priority INTEGER NOT NULL, id INTEGER NOT NULL,
+    is_redelivered INTEGER NOT NULL, attempts INTEGER NOT NULL,
+    PRIMARY KEY(queue, priority, id)) WITHOUT ROWID;
+CREATE TABLE leased(
+    owner INTEGER NOT NULL, tag INTEGER NOT NULL, id INTEGER NOT NULL,
+    queue INTEGER NOT NULL, priority INTEGER NOT NULL,
+    is_redelivered INTEGER NOT NULL, attempts INTEGER NOT NULL,
+    PRIMARY KEY(owner, tag)) WITHOUT ROWID;
+CREATE TABLE parked(
+    due_ms INTEGER NOT NULL, id INTEGER NOT NULL,
+    queue INTEGER NOT NULL, priority INTEGER NOT NULL,
+    is_redelivered INTEGER NOT NULL, attempts INTEGER NOT NULL,
+    PRIMARY KEY(due_ms, id)) WITHOUT ROWID;
+CREATE TABLE dead(
+    seq INTEGER PRIMARY KEY, letter TEXT NOT NULL, id INTEGER NOT NULL,
+    queue INTEGER NOT NULL, priority INTEGER NOT NULL,
+    reason TEXT NOT NULL, detail TEXT NOT NULL, died_ms INTEGER NOT NULL);
+CREATE INDEX dead_letter ON dead(letter);
+CREATE TABLE owners(
+    owner INTEGER PRIMARY KEY, beats INTEGER NOT NULL, life_ms INTEGER NOT NULL,
+    boot TEXT NOT NULL, pid_space TEXT NOT NULL, pid INTEGER NOT NULL, started INTEGER NOT NULL);
+CREATE TABLE results(
+    number INTEGER PRIMARY KEY, task_id TEXT NOT NULL UNIQUE, doc BLOB NOT NULL,
+    is_success INTEGER NOT NULL, expires_ms INTEGER);
+CREATE INDEX results_expiry ON results(expires_ms) WHERE expires_ms IS NOT NULL;
+INSERT INTO meta VALUES ('oldest_reader', 1);
+";
+
+/// Why a file could not be opened: SQLite says so, or we do.
+pub(super) enum Trouble {
+    /// SQLite's error, to be worded by `fault.rs`.
+    Sqlite(rusqlite::Error),
+    /// Ours, worded already.
+    Ours(Error),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Trouble::Sqlite(error)
+    }
+}
+
+/// Creates the tables in a new file, or checks that those in an old one are of a format that we can work on.
+pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble> {
+    if version(connection)? == FORMAT {
+        return Ok(());
+    }
+    let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    match version(&transaction)? {
+        0 if is_empty(&transaction)? => {
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.pragma_update(None, "user_version", FORMAT)?;
+            Ok(transaction.commit()?)
+        }
+        found if !is_ours(&transaction)? => Err(Trouble::Ours(refuse(
+            path,
+            format!(
+                "it is a SQLite database of another program (user_version {found}); \
+                 give the queue a file of its own, such as .fastworker/queue.db"
+            ),
+        ))),
+        found if found > FORMAT => judge_newer(&transaction, path, found),
+        _ => Ok(()),
+    }
+}
+
+/// A newer version wrote the file: fine if it says that our format can still work on it.
+fn judge_newer(connection: &Connection, path: &Path, found: i64) -> Result<(), Trouble> {
+    let oldest: i64 =
+        connection.query_row("SELECT value FROM meta WHERE name = 'oldest_reader'", [], |row| row.get(0))?;
+    if oldest <= FORMAT {
+        return Ok(());
+    }
+    Err(Trouble::Ours(refuse(
+        path,
+        format!(
+            "it has format {found}, which needs a program of format {oldest} or newer; this one has format {FORMAT}: \
+             upgrade fastworker here, or name another file"
+        ),
+    )))
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
+    let found: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok(found == APPLICATION)
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+}
+
+fn refuse(path: &Path, cause: String) -> Error {
+    Error::Format { what: "open", whom: path.display().to_string(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(trouble: Result<(), Trouble>) -> String {
+        match trouble {
+            Err(Trouble::Ours(error)) => error.to_string(),
+            Err(Trouble::Sqlite(error)) => panic!("SQLite's own error: {error}"),
+            Ok(()) => panic!("it was accepted"),
+        }
+    }
+
+    fn file_of_format(format: i64, oldest_reader: i64) -> Connection {
+        let connection = Connection::open_in_memory().expect("open");
+        ensure(&connection, Path::new("q.db")).unwrap_or_else(|_| panic!("a new file"));
+        connection.pragma_update(None, "user_version", format).expect("set");
+        connection.execute("UPDATE meta SET value = ?1", [oldest_reader]).expect("set");
+        connection
+    }
+
+    #[test]
+    fn the_next_format_is_accepted_when_it_says_so() {
+        assert!(ensure(&file_of_format(FORMAT + 1, FORMAT), Path::new("q.db")).is_ok());
+    }
+
+    #[test]
+    fn a_too_new_format_names_both_versions_and_the_way_out() {
+        let text = said(ensure(&file_of_format(7, 6), Path::new("q.db")));
+        assert!(text.contains("format 7") && text.contains("format 1") && text.contains("upgrade"), "{text}");
+    }
+
+    #[test]
+    fn the_database_of_another_program_is_left_alone() {
+        let connection = Connection::open_in_memory().expect("open");
+        connection.execute_batch("CREATE TABLE django_session(x)").expect("create");
+        let text = said(ensure(&connection, Path::new("db.sqlite3")));
+        assert!(text.contains("another program"), "{text}");
+    }
+}
