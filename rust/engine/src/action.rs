@@ -1,0 +1,111 @@
+//! What the engine wants done. The driver carries actions out in order and reports facts back as events.
+
+use crate::event::{ChildId, Handle, Number};
+
+/// How a delivery ends, or is put aside. All but `EarlyAck` are final: the engine forgets the handle when `Settled`
+/// or `LeaseLost` answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As the child said in its outcome (success, failure, retry, ignore, reject, poison): the driver holds the
+    /// outcome's bytes. `acked_early`: the message is gone already, only the result is stored.
+    AsReported {
+        /// The message was acknowledged before it ran.
+        acked_early: bool,
+    },
+    /// Acknowledge now, before it runs (acks_late=False). Not final.
+    EarlyAck,
+    /// Never started: back to the front of its queue, as if it had not been fetched.
+    Return,
+    /// Started, and to be run again by anybody: back to the front, marked redelivered.
+    Redeliver,
+    /// Not due yet: into the broker's care until then.
+    Park {
+        /// Unix time in milliseconds.
+        until_ms: i64,
+    },
+    /// Its `expires` is over: REVOKED is stored, the message acknowledged.
+    Expired,
+    /// No task of that name here: dead letter, FAILURE NotRegistered.
+    Unknown,
+    /// Its process died on it `attempts` times: dead letter, FAILURE WorkerLostError. `acked_early`: it was
+    /// acknowledged before it ran, so there is only the FAILURE to store.
+    WorkerLost {
+        /// Started attempts.
+        attempts: u32,
+        /// The message was acknowledged before it ran.
+        acked_early: bool,
+    },
+    /// Killed by its hard time limit: FAILURE TimeLimitExceeded.
+    TimeLimit {
+        /// The limit, in milliseconds.
+        limit_ms: u64,
+        /// The message was acknowledged before it ran.
+        acked_early: bool,
+    },
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ask the broker for up to `max` messages. At most one fetch is outstanding.
+    Fetch {
+        /// Upper bound.
+        max: u32,
+    },
+    /// Send these to the child as numbers `first`, `first + 1`, …, after moving the page's bound past them.
+    Dispatch {
+        /// To whom.
+        child: ChildId,
+        /// Number of the first one.
+        first: Number,
+        /// In order.
+        handles: Vec<Handle>,
+        /// The child writes out buffered outcomes before it starts these (unknown or slow types).
+        flush_first: bool,
+    },
+    /// Take back what the child has not started; answer with `Recalled`.
+    Recall {
+        /// From whom.
+        child: ChildId,
+    },
+    /// Count a started attempt durably, then answer `AttemptRecorded` or `LeaseLost`, however long that takes.
+    /// `floor`: attempts known to have been started.
+    RecordAttempt {
+        /// Which delivery.
+        handle: Handle,
+        /// At least so many attempts were started before.
+        floor: u32,
+    },
+    /// End a delivery; answer `Settled` or `LeaseLost`.
+    Settle {
+        /// Which delivery.
+        handle: Handle,
+        /// How.
+        ending: Ending,
+    },
+    /// Send the soft-limit signal, if the child still runs `number`.
+    SoftLimit {
+        /// Which child.
+        child: ChildId,
+        /// Which of its tasks.
+        number: Number,
+    },
+    /// Kill the child (SIGKILL); answer `ChildExited`.
+    Kill {
+        /// Which child.
+        child: ChildId,
+    },
+    /// Have one more child started; answer `ChildReady`, with this id. If the process dies before it is ready,
+    /// `ChildExited` comes without a `ChildReady`.
+    Spawn {
+        /// The id it gets.
+        child: ChildId,
+    },
+    /// Tell an idle child to finish and exit; answer `ChildExited`.
+    Stop {
+        /// Which child.
+        child: ChildId,
+    },
+    /// Nothing is held and no child lives: the worker may end.
+    Finished,
+}

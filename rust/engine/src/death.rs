@@ -1,0 +1,66 @@
+//! A child that died: what it ran is run again, alone and a bounded number of times; what it had not started goes on
+//! as if nothing had happened; and the child is replaced.
+
+use crate::action::{Action, Ending};
+use crate::child::Child;
+use crate::engine::{Engine, Phase};
+use crate::event::{ChildId, Handle, Now, Number};
+
+impl Engine {
+    /// The process is gone; all its outcomes have been reported before.
+    pub(crate) fn child_exited(&mut self, now: Now, id: ChildId, next: Number, actions: &mut Vec<Action>) {
+        let Some(index) = self.fleet.find(id) else {
+            self.counters.odd += 1;
+            return;
+        };
+        let child = self.fleet.remove(index, now.mono_us);
+        self.counters.exited += 1;
+        let remains: Vec<_> = child.remains(next).collect();
+        for (number, handle, is_started) in remains.into_iter().rev() {
+            if is_started {
+                self.died_running(&child, number, handle, actions);
+            } else {
+                self.put_back(handle, actions);
+            }
+        }
+        if self.phase == Phase::Running {
+            let spawned = self.fleet.spawn(self.config.concurrency, now.mono_us);
+            actions.extend(spawned.into_iter().map(|child| Action::Spawn { child }));
+        }
+    }
+
+    /// A delivery whose process died while it ran.
+    fn died_running(&mut self, child: &Child, number: Number, handle: Handle, actions: &mut Vec<Action>) {
+        let most = self.config.max_deliveries;
+        let phase = self.phase;
+        let held = self.requests.of(handle);
+        held.was_started = true;
+        held.attempts = held.attempts.max(1);
+        held.is_recorded = false;
+        held.runs_alone = true;
+        let (attempts, acked_early) = (held.attempts, held.is_acked);
+        let over_limit = child.over_limit.filter(|&(killed, _)| killed == number);
+        if let Some((_, limit_ms)) = over_limit {
+            let ending = Ending::TimeLimit { limit_ms, acked_early };
+            self.end(handle, ending, actions);
+        } else if acked_early {
+            self.lose(handle, actions);
+        } else if held.is_lost || phase == Phase::Cold {
+            // We killed it ourselves, or it is no longer ours: nobody's fault, so nothing is counted.
+            self.end(handle, Ending::Redeliver, actions);
+        } else if most > 0 && attempts >= most {
+            self.lose(handle, actions);
+        } else if phase == Phase::Running {
+            self.make_ready_first(handle);
+        } else {
+            self.end(handle, Ending::Redeliver, actions);
+        }
+    }
+
+    /// Ends a delivery that cannot be run again as lost with its worker.
+    pub(crate) fn lose(&mut self, handle: Handle, actions: &mut Vec<Action>) {
+        let held = self.requests.of(handle);
+        let ending = Ending::WorkerLost { attempts: held.started_attempts(), acked_early: held.is_acked };
+        self.end(handle, ending, actions);
+    }
+}

@@ -1,0 +1,187 @@
+//! Station 5, dispatch: what is ready goes to children that have room, in batches that fit their windows.
+//!
+//! Idle children come first and share evenly with the rest, so that a few deliveries spread out instead of filling
+//! one child. Order is strict: when the next delivery must have a child for itself (slow or unknown type, or a
+//! redelivery), a child that is not idle gets nothing, and the first one to become idle takes it.
+
+use crate::action::{Action, Ending};
+use crate::admit::is_expired;
+use crate::child::Want;
+use crate::engine::{Engine, Phase};
+use crate::event::{Handle, Now};
+use crate::limits::Limits;
+use crate::recall::MOST_PATIENCE_US;
+use crate::requests::Place;
+use crate::window::WINDOW_US;
+
+/// A child is refilled before less than this is left behind its foremost task, if anything is ready: two or three
+/// process switches.
+const LEAST_BACKLOG_US: u64 = 150;
+
+/// What the next delivery needs before it can go to the child that is looked at.
+enum Step {
+    /// Its time is over.
+    Expire,
+    /// An idle child.
+    WaitForIdle,
+    /// Less work at this child.
+    WaitForRoom,
+    /// The broker.
+    SetAside,
+    /// A place among the early-acknowledged.
+    QueueEarly,
+    /// Its attempt counted; the child waits for it.
+    Record,
+    /// Its early acknowledgement confirmed. Slow ones have the child wait for them.
+    Acknowledge { is_exclusive: bool },
+    /// Nothing: it goes.
+    Assign { is_exclusive: bool, cost_us: u32 },
+}
+
+impl Engine {
+    /// Gives out what can be given out.
+    pub(crate) fn dispatch(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let may_start = match self.phase {
+            Phase::Running => self.is_lease_safe,
+            // Only what was acknowledged early is still ready, and that needs no lease.
+            Phase::Warm => true,
+            Phase::Cold | Phase::Finished => false,
+        };
+        if self.fleet.wanting() == 0 || !may_start {
+            return;
+        }
+        if self.early.line_len() > 0 {
+            self.admit_from_early_line();
+        }
+        if self.ready.is_empty() {
+            return;
+        }
+        let children = self.fleet.children().len();
+        let share = self.ready.len().div_ceil(self.fleet.ready().max(1) as usize);
+        self.turn = self.turn.wrapping_add(1);
+        for want in [Want::Anything, Want::More] {
+            for offset in 0..children {
+                let index = self.turn.wrapping_add(offset) % children;
+                if self.ready.is_empty() || self.fleet.wanting() == 0 {
+                    return;
+                }
+                if self.fleet.at(index).want == want {
+                    self.fill(index, share, now, actions);
+                }
+            }
+        }
+    }
+
+    /// Fills one child up to its window, with `share` deliveries at most.
+    fn fill(&mut self, index: usize, share: usize, now: Now, actions: &mut Vec<Action>) {
+        let child = self.fleet.at(index);
+        if !child.is_idle() && now.mono_us.saturating_sub(child.busy_since_us) >= MOST_PATIENCE_US {
+            // Its foremost task turned out to be slow: nothing more is put behind it.
+            child.is_exclusive = true;
+            self.fleet.refresh(index);
+            return;
+        }
+        let first = child.next_number();
+        let mut handles = Vec::new();
+        let mut flush_first = false;
+        while handles.len() < share {
+            let Some(handle) = self.ready.peek() else {
+                break;
+            };
+            let step = self.next_step(index, handle, now);
+            if matches!(step, Step::WaitForIdle | Step::WaitForRoom) {
+                break;
+            }
+            self.ready.pop();
+            match step {
+                Step::WaitForIdle | Step::WaitForRoom => unreachable!("left the loop above"),
+                Step::Expire => self.end(handle, Ending::Expired, actions),
+                Step::SetAside => {
+                    self.requests.of(handle).place = Place::Aside;
+                    self.aside.push_back(handle);
+                }
+                Step::QueueEarly => {
+                    self.requests.of(handle).place = Place::EarlyLine;
+                    self.early.queue(handle);
+                }
+                Step::Record => {
+                    self.fleet.at(index).reserved_for = Some(handle);
+                    self.record_attempt(handle, actions);
+                    break;
+                }
+                Step::Acknowledge { is_exclusive } => {
+                    self.acknowledge_early(handle, actions);
+                    if is_exclusive {
+                        self.fleet.at(index).reserved_for = Some(handle);
+                        break;
+                    }
+                }
+                Step::Assign { is_exclusive, cost_us } => {
+                    self.assign(index, handle, cost_us, now);
+                    handles.push(handle);
+                    if is_exclusive {
+                        self.fleet.at(index).is_exclusive = true;
+                        flush_first = true;
+                        break;
+                    }
+                }
+            }
+        }
+        let child = self.fleet.at(index);
+        if !handles.is_empty() {
+            child.set_refill(LEAST_BACKLOG_US);
+            actions.push(Action::Dispatch { child: child.id, first, handles, flush_first });
+        }
+        self.fleet.refresh(index);
+    }
+
+    /// What stands between the next delivery and this child.
+    fn next_step(&mut self, index: usize, handle: Handle, now: Now) -> Step {
+        let held = self.requests.of(handle);
+        let child = self.fleet.at(index);
+        let task = held.request.task.map_or(0, |task| task as usize);
+        if !held.is_acked && is_expired(&held.request, now) {
+            return Step::Expire;
+        }
+        let window = &self.windows[task];
+        let is_exclusive = held.runs_alone || window.is_slow();
+        if is_exclusive && !child.is_idle() {
+            return Step::WaitForIdle;
+        }
+        if held.runs_alone && !held.is_recorded && !held.is_acked {
+            return if self.is_broker_up { Step::Record } else { Step::SetAside };
+        }
+        if !held.is_acked && !self.config.tasks[task].acks_late {
+            return if self.is_broker_up && self.early.has_room() {
+                Step::Acknowledge { is_exclusive }
+            } else {
+                Step::QueueEarly
+            };
+        }
+        let cost_us = window.cost_us();
+        let bytes = child.backlog_bytes() + u64::from(held.request.size);
+        let is_full = child.open() >= window.most(self.config.window_max)
+            || child.backlog_us() + u64::from(cost_us) > WINDOW_US
+            || bytes > u64::from(self.config.window_bytes);
+        if is_full && !child.is_idle() {
+            return Step::WaitForRoom;
+        }
+        Step::Assign { is_exclusive, cost_us }
+    }
+
+    /// Writes a delivery into a child's ledger.
+    fn assign(&mut self, index: usize, handle: Handle, cost_us: u32, now: Now) {
+        let held = self.requests.of(handle);
+        let child = self.fleet.at(index);
+        let limits = Limits::of(&held.request, &self.config);
+        held.place = Place::Child(child.id);
+        if held.is_acked {
+            self.early.assigned();
+        }
+        child.assign(handle, cost_us, held.request.size, now.mono_us);
+        if let Some(shortest_us) = limits.shortest_us() {
+            let so_far_us = child.shortest_limit_us.unwrap_or(u64::MAX);
+            child.shortest_limit_us = Some(so_far_us.min(shortest_us));
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The state machine. Read this file first.
+//!
+//! A worker is this machine and its drivers. The drivers report facts (`Event`), the machine answers with what is to
+//! be done (`Action`), and nothing else passes between them. Facts may be late; none is ever asked for.
+//!
+//! ```text
+//!             ┌── eta ──▶ Timer ──┐                          ┌──────── recalled, or its child died ────────┐
+//!             │                   ▼                          ▼                                             │
+//!  Delivered ─┴─ admit ─────────▶ Ready ─┬─ redelivered: Recording ─┐                                      │
+//!      │                          │ ▲    ├─ acks_late=False: Acking ┼──▶ Ready (again) ──▶ Child ─ Ended ──┤
+//!      │                          │ └────┴──── no place, or the broker is away: EarlyLine, Aside           │
+//!      └─ unknown, expired, far ──┴──── waits too long, expires, shutdown ──▶ Ending ◀─────────────────────┘
+//!                                                                               └─ Settled / LeaseLost ──▶ forgotten
+//! ```
+//!
+//! Every handle gets exactly one final `Action::Settle`. The exception is a lease that is lost while nothing is asked
+//! about it: then the driver's `LeaseLost` is the end.
+//!
+//! One file for each decision: `admit/` (may it run), `schedule` (who is next), `window` and `dispatch` (how much to
+//! whom), `attempts` (redeliveries), `early` (early acknowledgement), `recall` and `limits` (a task that takes long),
+//! `death` (a child that died), `settle` (what an outcome means), `prefetch` (how much to fetch), `give_back` (what
+//! others should rather run), `shutdown`.
+
+use std::collections::VecDeque;
+
+use crate::action::Action;
+use crate::child;
+use crate::config::Config;
+use crate::early::Early;
+use crate::event::{ChildId, Event, Handle, Now};
+use crate::fleet::Fleet;
+use crate::prefetch::Prefetch;
+use crate::requests::Requests;
+use crate::schedule::Ready;
+use crate::stats::{Counters, Stats};
+use crate::timer::Timer;
+use crate::window::Window;
+
+/// While unstarted tasks lie behind a running one, pages are read this often, in microseconds.
+const WATCH_US: u64 = 2_000;
+/// While anything runs, pages are read at least this often.
+const GLANCE_US: u64 = 1_000_000;
+/// Ticks are at least this far apart, whatever is due.
+const SHORTEST_TICK_US: u64 = 1_000;
+/// A wall clock that moves this much against the monotonic one has jumped.
+const JUMP_MS: i64 = 1_000;
+
+/// The worker's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// At work.
+    Running,
+    /// Warm shutdown: what runs may finish, nothing else starts.
+    Warm,
+    /// Cold shutdown: what runs is killed.
+    Cold,
+    /// `Action::Finished` was emitted.
+    Finished,
+}
+
+/// Everything a worker decides; see the head of this module.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) config: Config,
+    pub(crate) phase: Phase,
+    pub(crate) is_broker_up: bool,
+    pub(crate) is_lease_safe: bool,
+    pub(crate) requests: Requests,
+    pub(crate) ready: Ready,
+    pub(crate) timer: Timer,
+    pub(crate) early: Early,
+    /// Redeliveries that need an attempt number while the broker is away.
+    pub(crate) aside: VecDeque<Handle>,
+    pub(crate) fleet: Fleet,
+    /// By task index.
+    pub(crate) windows: Vec<Window>,
+    pub(crate) prefetch: Prefetch,
+    pub(crate) counters: Counters,
+    /// Which child is offered work first; goes round.
+    pub(crate) turn: usize,
+    /// The clocks at the last event.
+    now: Now,
+    /// `None` until the first tick.
+    last_tick: Option<Now>,
+}
+
+impl Engine {
+    /// A worker at rest. Nothing is done before the first `Tick`.
+    pub fn new(config: Config) -> Engine {
+        Engine {
+            phase: Phase::Running,
+            is_broker_up: true,
+            is_lease_safe: true,
+            requests: Requests::default(),
+            ready: Ready::new(config.queues),
+            timer: Timer::default(),
+            early: Early::new(config.concurrency),
+            aside: VecDeque::new(),
+            fleet: Fleet::default(),
+            windows: vec![Window::default(); config.tasks.len()],
+            prefetch: Prefetch::new(config.prefetch),
+            counters: Counters::default(),
+            turn: 0,
+            now: Now { mono_us: 0, wall_ms: 0 },
+            last_tick: None,
+            config,
+        }
+    }
+
+    /// Takes one fact in; appends what is to be done, in order. `now` never goes back in its monotonic half.
+    pub fn handle(&mut self, now: Now, event: Event, actions: &mut Vec<Action>) {
+        self.now = now;
+        if self.phase == Phase::Finished {
+            return;
+        }
+        match event {
+            Event::Tick => self.tick(now, actions),
+            Event::Delivered(requests) => self.delivered(now, requests, actions),
+            Event::FetchFailed => self.count_odd(|engine| engine.prefetch.failed(now.mono_us)),
+            Event::Wake => self.prefetch.wake(),
+            Event::BrokerLost => self.broker_lost(),
+            Event::BrokerBack => self.broker_back(),
+            Event::LeaseAtRisk => self.lease_at_risk(actions),
+            Event::LeaseSafe => self.is_lease_safe = true,
+            Event::AttemptRecorded { handle, attempt } => {
+                self.attempt_recorded(handle, attempt, actions);
+            }
+            Event::ChildReady { child } => self.child_ready(child, actions),
+            Event::Observed { child, next, running_since_us } => {
+                self.observed(now, child, next, running_since_us, actions)
+            }
+            Event::Recalled { child, from } => self.recalled(child, from, actions),
+            Event::Ended { child, number, outcome, runtime_us } => {
+                self.ended(now, child, number, outcome, runtime_us, actions)
+            }
+            Event::ChildExited { child, next } => self.child_exited(now, child, next, actions),
+            Event::Settled { handle } => self.settled(handle, actions),
+            Event::LeaseLost { handle } => self.lease_lost(handle),
+            Event::Shutdown(kind) => self.shut_down(kind, actions),
+        }
+        self.dispatch(now, actions);
+        self.fetch(now, actions);
+        self.wind_up(actions);
+    }
+
+    /// The monotonic microsecond of the next instant at which a `Tick` is needed; `None` when nothing is timed. An
+    /// instant in the past means at once. Asked again after every turn: events move it both ways.
+    pub fn deadline(&self) -> Option<u64> {
+        if self.phase == Phase::Finished {
+            return None;
+        }
+        let Some(last_tick) = self.last_tick else {
+            return Some(0);
+        };
+        let last_us = last_tick.mono_us;
+        let is_running = self.phase == Phase::Running;
+        let spawn = self.fleet.spawn_due_us(self.config.concurrency);
+        let retry = self.prefetch.retry_at_us();
+        let children = self.fleet.children().iter().filter_map(|child| match child.open() {
+            0 => None,
+            1 => {
+                let glance_us = child.shortest_limit_us.unwrap_or(GLANCE_US).min(GLANCE_US);
+                let glance = last_us + glance_us;
+                Some(child.limit_due_us.map_or(glance, |due| due.min(glance)))
+            }
+            _ => Some(last_us + WATCH_US),
+        });
+        let waiting = (self.waiting() > 0).then(|| last_us + self.config.return_after_us / 4);
+        spawn
+            .filter(|_| is_running)
+            .into_iter()
+            .chain(retry.filter(|_| is_running))
+            .chain(self.timer.deadline(self.now))
+            .chain(children)
+            .chain(waiting)
+            .min()
+            .map(|due| due.max(last_us + SHORTEST_TICK_US))
+    }
+
+    /// Figures for logs and `inspect`.
+    pub fn stats(&self) -> Stats {
+        Stats::of(self)
+    }
+
+    /// Time passed: starts what was due to be started.
+    fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let last_tick = self.last_tick.replace(now);
+        if self.phase == Phase::Running {
+            let spawned = self.fleet.spawn(self.config.concurrency, now.mono_us);
+            actions.extend(spawned.into_iter().map(|child| Action::Spawn { child }));
+            self.prefetch.tick(now.mono_us);
+        }
+        if last_tick.is_some_and(|last| has_jumped(last, now)) {
+            self.park_what_is_far_now(now, actions);
+        }
+        self.start_what_is_due(now);
+        self.give_back(now, actions);
+    }
+
+    /// A child is connected.
+    fn child_ready(&mut self, id: ChildId, actions: &mut Vec<Action>) {
+        let Some(index) = self.fleet.find(id) else {
+            self.counters.odd += 1;
+            return;
+        };
+        match self.fleet.at(index).phase {
+            child::Phase::Starting => self.fleet.became_ready(index),
+            // It was killed while it started, perhaps before there was a process to kill.
+            child::Phase::Killed => actions.push(Action::Kill { child: id }),
+            child::Phase::Ready | child::Phase::Stopping => self.counters.odd += 1,
+        }
+    }
+
+    /// The connection is gone: what only the broker can confirm waits, everything else goes on.
+    fn broker_lost(&mut self) {
+        self.is_broker_up = false;
+        self.release_reserved_children();
+    }
+
+    /// The connection is back.
+    fn broker_back(&mut self) {
+        self.is_broker_up = true;
+        self.prefetch.wake();
+        while let Some(handle) = self.aside.pop_back() {
+            self.make_ready_first(handle);
+        }
+    }
+
+    /// Counts a fact that does not fit, such as an answer to what was not asked. `fits` says whether it did.
+    pub(crate) fn count_odd(&mut self, fits: impl FnOnce(&mut Engine) -> bool) {
+        if !fits(self) {
+            self.counters.odd += 1;
+        }
+    }
+}
+
+/// Whether the wall clock was set between two readings.
+fn has_jumped(last: Now, now: Now) -> bool {
+    let mono_ms = (now.mono_us.saturating_sub(last.mono_us) / 1_000) as i64;
+    let wall_ms = now.wall_ms.saturating_sub(last.wall_ms);
+    wall_ms.saturating_sub(mono_ms).saturating_abs() > JUMP_MS
+}

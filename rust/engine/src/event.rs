@@ -1,0 +1,163 @@
+//! What the engine is told. Every event is a fact; the engine never asks.
+
+/// Names one delivery while this worker holds it. The driver chooses it (the index of its own table of bytes, so that
+/// the numbers stay small) and may use it again once it has answered the delivery's last action (`Action::Settle`
+/// with a final ending) with `Settled` or `LeaseLost`; earlier the answer could not be told from the next delivery's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Handle(pub u32);
+
+/// Names one child process for ever: a replacement gets a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChildId(pub u32);
+
+/// The task number inside one child: 0, 1, 2, … in order of dispatch, wrapping; never reused within 2^31.
+pub type Number = u32;
+
+/// Both clocks, read once per turn by the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic microseconds since an arbitrary start.
+    pub mono_us: u64,
+    /// Unix time in milliseconds; may jump.
+    pub wall_ms: i64,
+}
+
+/// What the engine knows of one delivery: no bytes, only what decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The driver's name for it.
+    pub handle: Handle,
+    /// Index into `Config::tasks`; `None` when the name is not registered here.
+    pub task: Option<u32>,
+    /// Index into `Config::queues`.
+    pub queue: u16,
+    /// 0 is the most urgent.
+    pub priority: u8,
+    /// The broker, or the envelope, says that it was handed out before.
+    pub is_redelivered: bool,
+    /// Not before this Unix time in milliseconds.
+    pub eta_ms: Option<i64>,
+    /// Not after this Unix time in milliseconds.
+    pub expires_ms: Option<i64>,
+    /// Seconds; overrides the task's own.
+    pub soft_limit_s: Option<f64>,
+    /// Seconds; overrides the task's own.
+    pub hard_limit_s: Option<f64>,
+    /// Bytes that travel to the child.
+    pub size: u32,
+}
+
+/// How a task ended, as its child reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Returned.
+    Success,
+    /// Raised.
+    Failure,
+    /// A successor message carries the next try.
+    Retry,
+    /// `raise Ignore`: no result.
+    Ignore,
+    /// `raise Reject(requeue=…)`.
+    Reject {
+        /// Put it back on its queue.
+        requeue: bool,
+    },
+    /// The child could not decode the body, or does not know the task: dead letter with the child's reason.
+    Poison,
+}
+
+/// Why a shutdown was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shutdown {
+    /// Finish what runs, return what has not started.
+    Warm,
+    /// Kill what runs and let it be delivered again.
+    Cold,
+}
+
+/// A fact that happened outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The answer to `Action::Fetch`: what came (maybe less than asked, maybe nothing).
+    Delivered(Vec<Request>),
+    /// The fetch failed; `BrokerLost` precedes it when the connection is gone.
+    FetchFailed,
+    /// A watched queue may have become non-empty.
+    Wake,
+    /// The broker connection is lost: fetch nothing, keep running and settling what is held.
+    BrokerLost,
+    /// It is back. What was leased is still leased unless `LeaseLost` says otherwise.
+    BrokerBack,
+    /// The leases could not be refreshed for two thirds of their life: start nothing more.
+    LeaseAtRisk,
+    /// They are refreshed again.
+    LeaseSafe,
+    /// `Action::RecordAttempt` is durable; this is try number `attempt` (1 is the first).
+    AttemptRecorded {
+        /// Which delivery.
+        handle: Handle,
+        /// Started attempts, this one included.
+        attempt: u32,
+    },
+    /// A child asked for by `Action::Spawn` is connected and waits for tasks.
+    ChildReady {
+        /// Which child.
+        child: ChildId,
+    },
+    /// The child's control page, read by the driver on a wake-up and with every `Tick` for each child that has
+    /// unfinished tasks. Time limits and recalls are decided here and nowhere else, so that they rest on fresh facts.
+    /// The child's outcomes read before the page was are reported first.
+    Observed {
+        /// Which child.
+        child: ChildId,
+        /// The page's word: tasks with a number below it have been claimed, or recalled.
+        next: Number,
+        /// Whether the task claimed last is running now (outcome not yet written), and since when (`mono_us`). Its
+        /// number is `next - 1`, or a lower one after a recall; the engine knows which.
+        running_since_us: Option<u64>,
+    },
+    /// `Action::Recall` was carried out: numbers from `from` on were not started and never will be by this child. If
+    /// the child dies meanwhile, this is still reported before `ChildExited` (a recall moves the page's `next`).
+    Recalled {
+        /// Which child.
+        child: ChildId,
+        /// First recalled number.
+        from: Number,
+    },
+    /// A task ended. `runtime_us` is the time inside the task function.
+    Ended {
+        /// Which child.
+        child: ChildId,
+        /// Which of its tasks.
+        number: Number,
+        /// How.
+        outcome: Outcome,
+        /// Microseconds in the task function.
+        runtime_us: u64,
+    },
+    /// The process is gone, and its last outcomes have been reported before this. Numbers below `next` were claimed
+    /// or recalled.
+    ChildExited {
+        /// Which child.
+        child: ChildId,
+        /// Claimed and recalled numbers are below it.
+        next: Number,
+    },
+    /// `Action::Settle` was carried out: its credit comes back.
+    Settled {
+        /// Which delivery.
+        handle: Handle,
+    },
+    /// `Action::Settle` or `Action::RecordAttempt` found that the lease was no longer ours: the delivery runs
+    /// elsewhere, and its handle is free. It may also come unasked, as soon as the driver learns of the loss; then
+    /// the handle is free at once unless a child has the delivery, which still ends with a final `Settle`.
+    LeaseLost {
+        /// Which delivery.
+        handle: Handle,
+    },
+    /// Stop. A second, stronger one may follow.
+    Shutdown(Shutdown),
+    /// Time passed; sent at the latest at `Engine::deadline`.
+    Tick,
+}

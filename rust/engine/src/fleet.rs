@@ -1,0 +1,179 @@
+//! All children of this worker: who lives, who wants work, and when a dead one is replaced.
+//!
+//! A child that dies at work is replaced at once. One that dies before it was ready (the app cannot be imported, no
+//! memory for a process) is replaced after a pause that doubles from 0.1 s to 10 s, until one gets ready again.
+
+use crate::child::{Child, Phase, Want};
+use crate::event::ChildId;
+
+/// First pause after a child died before it was ready.
+const FIRST_PAUSE_US: u64 = 100_000;
+/// Longest such pause.
+const LONGEST_PAUSE_US: u64 = 10_000_000;
+
+/// The children, few enough to be looked through.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    children: Vec<Child>,
+    next_id: u32,
+    /// Where the last report was from; reports come in runs.
+    last_found: usize,
+    wanting: u32,
+    idle: u32,
+    /// Pause before the next spawn, and until when it lasts; zero when children live long enough to get ready.
+    pause_us: u64,
+    paused_until_us: u64,
+}
+
+impl Fleet {
+    /// All of them.
+    pub(crate) fn children(&self) -> &[Child] {
+        &self.children
+    }
+
+    /// The child at a place of `children`.
+    pub(crate) fn at(&mut self, index: usize) -> &mut Child {
+        &mut self.children[index]
+    }
+
+    /// Where a child is in `children`; `None` when it is gone.
+    pub(crate) fn find(&mut self, id: ChildId) -> Option<usize> {
+        if self.children.get(self.last_found).map(|child| child.id) == Some(id) {
+            return Some(self.last_found);
+        }
+        let index = self.children.iter().position(|child| child.id == id)?;
+        self.last_found = index;
+        Some(index)
+    }
+
+    /// How many want work.
+    pub(crate) fn wanting(&self) -> u32 {
+        self.wanting
+    }
+
+    /// How many take tasks.
+    pub(crate) fn ready(&self) -> u32 {
+        self.count(|child| child.phase == Phase::Ready)
+    }
+
+    /// How many could start a task this instant.
+    pub(crate) fn idle(&self) -> u32 {
+        self.idle
+    }
+
+    /// How many children satisfy a condition.
+    pub(crate) fn count(&self, condition: impl Fn(&Child) -> bool) -> u32 {
+        self.children.iter().filter(|child| condition(child)).count() as u32
+    }
+
+    /// Brings the counts of those that want work up to date; to be called after every change to a child.
+    pub(crate) fn refresh(&mut self, index: usize) {
+        let child = &mut self.children[index];
+        let has_room = child.has_room();
+        let want = match (has_room, child.is_idle()) {
+            (false, _) => Want::Nothing,
+            (true, false) => Want::More,
+            (true, true) => Want::Anything,
+        };
+        if want != child.want {
+            let before = std::mem::replace(&mut child.want, want);
+            self.wanting += u32::from(want != Want::Nothing);
+            self.wanting -= u32::from(before != Want::Nothing);
+            self.idle += u32::from(want == Want::Anything);
+            self.idle -= u32::from(before == Want::Anything);
+        }
+    }
+
+    /// Names the children to spawn now, so that `concurrency` live.
+    pub(crate) fn spawn(&mut self, concurrency: u32, now_us: u64) -> Vec<ChildId> {
+        if now_us < self.paused_until_us {
+            return Vec::new();
+        }
+        let missing = (concurrency as usize).saturating_sub(self.children.len());
+        let spawned: Vec<_> = (0..missing).map(|n| ChildId(self.next_id.wrapping_add(n as u32))).collect();
+        self.next_id = self.next_id.wrapping_add(missing as u32);
+        self.children.extend(spawned.iter().map(|&id| Child::new(id)));
+        spawned
+    }
+
+    /// When to spawn next (`mono_us`), if children are missing.
+    pub(crate) fn spawn_due_us(&self, concurrency: u32) -> Option<u64> {
+        (self.children.len() < concurrency as usize).then_some(self.paused_until_us)
+    }
+
+    /// A child got ready: starting works.
+    pub(crate) fn became_ready(&mut self, index: usize) {
+        self.children[index].phase = Phase::Ready;
+        self.pause_us = 0;
+        self.paused_until_us = 0;
+        self.refresh(index);
+    }
+
+    /// Takes a dead child out.
+    pub(crate) fn remove(&mut self, index: usize, now_us: u64) -> Child {
+        let child = self.children.swap_remove(index);
+        self.wanting -= u32::from(child.want != Want::Nothing);
+        self.idle -= u32::from(child.want == Want::Anything);
+        if child.phase == Phase::Starting && now_us >= self.paused_until_us {
+            self.pause_us = (self.pause_us * 2).clamp(FIRST_PAUSE_US, LONGEST_PAUSE_US);
+            self.paused_until_us = now_us + self.pause_us;
+        }
+        child
+    }
+
+    /// How long the foremost task of every child has been the foremost, at least; zero when a child is free.
+    /// `None`: no child takes tasks at all.
+    pub(crate) fn stuck_for_us(&self, now_us: u64) -> Option<u64> {
+        self.children
+            .iter()
+            .filter(|child| child.phase == Phase::Ready)
+            .map(|child| if child.is_idle() { 0 } else { now_us.saturating_sub(child.busy_since_us) })
+            .min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets all children die before they are ready; returns when they are replaced.
+    fn die_starting(fleet: &mut Fleet, now_us: u64) -> u64 {
+        while !fleet.children().is_empty() {
+            fleet.remove(0, now_us);
+        }
+        fleet.spawn_due_us(2).expect("children are missing")
+    }
+
+    #[test]
+    fn missing_children_are_spawned_under_new_names() {
+        let mut fleet = Fleet::default();
+        assert_eq!(fleet.spawn(2, 0), [ChildId(0), ChildId(1)]);
+        fleet.became_ready(0);
+        fleet.remove(0, 5);
+        assert_eq!(fleet.spawn(2, 5), [ChildId(2)]);
+    }
+
+    #[test]
+    fn children_that_die_starting_are_replaced_ever_more_slowly() {
+        let mut fleet = Fleet::default();
+        let mut now_us = 0;
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            assert_eq!(fleet.spawn(2, now_us).len(), 2);
+            let due_us = die_starting(&mut fleet, now_us);
+            assert!(fleet.spawn(2, due_us - 1).is_empty());
+            pauses.push((due_us - now_us) / 1_000);
+            now_us = due_us;
+        }
+        assert_eq!(pauses, [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+    }
+
+    #[test]
+    fn child_that_gets_ready_ends_the_pause() {
+        let mut fleet = Fleet::default();
+        fleet.spawn(2, 0);
+        fleet.remove(1, 0);
+        fleet.became_ready(0);
+        assert_eq!(fleet.spawn(2, 0).len(), 1);
+    }
+}

@@ -1,0 +1,39 @@
+//! Every decision of a worker, and no I/O: facts in, actions out. No clock, no sockets, no threads, no Python.
+//!
+//! Start reading at `engine.rs`; `event.rs` and `action.rs` are the contract with the drivers.
+
+#![forbid(unsafe_code)]
+
+mod action;
+mod admit;
+mod arrive;
+mod attempts;
+mod child;
+mod config;
+mod death;
+mod dispatch;
+mod early;
+mod engine;
+mod event;
+mod fleet;
+mod give_back;
+mod limits;
+mod prefetch;
+mod recall;
+mod requests;
+mod schedule;
+mod settle;
+mod shutdown;
+#[cfg(feature = "sim")]
+pub mod sim;
+mod stats;
+#[cfg(test)]
+mod testing;
+mod timer;
+mod window;
+
+pub use action::{Action, Ending};
+pub use config::{Config, TaskOptions};
+pub use engine::Engine;
+pub use event::{ChildId, Event, Handle, Now, Number, Outcome, Request, Shutdown};
+pub use stats::{Counters, Stats};

@@ -1,0 +1,223 @@
+//! Station 2, fetch: how many more messages to ask for.
+//!
+//! Three bounds. *Credit*: what is held (delivered and not settled) stays within the prefetch. *Lookahead*: what is
+//! ready and waiting here stays within what the children get through in a quarter of a second, judged by recent run
+//! times; while every child is busy with something long that is nothing, so that a worker takes no more than it can
+//! start and the rest stays where other workers find it. *Batches*: a busy worker asks for a quarter of its
+//! lookahead or more at a time; one with an idle child asks at once.
+//!
+//! One fetch is outstanding at most. An answer that is shorter than asked means that the queues are empty: the next
+//! fetch waits for `Wake`. A `Wake` that comes while a fetch is out is remembered, since the fetch may have looked
+//! before the message came.
+
+use crate::action::Action;
+use crate::engine::{Engine, Phase};
+use crate::event::Now;
+use crate::window::OVERHEAD_US;
+
+/// Ready deliveries should be started within this time.
+const LOOKAHEAD_US: u64 = 250_000;
+/// The lookahead is worked out again after this time.
+const STALE_AFTER_US: u64 = 500;
+/// A fetch that failed while the connection is up is tried again after this time.
+const RETRY_AFTER_US: u64 = 1_000_000;
+/// Share of a new run time in the mean when it is longer than the mean: believe at once that things got slow…
+const SHARE_UP: f64 = 1.0 / 4.0;
+/// …and slowly that they got fast.
+const SHARE_DOWN: f64 = 1.0 / 16.0;
+
+/// The account of credits.
+#[derive(Debug)]
+pub(crate) struct Prefetch {
+    limit: u32,
+    outstanding: Option<u32>,
+    may_have_more: bool,
+    retry_at_us: Option<u64>,
+    mean_run_us: Option<f64>,
+    lookahead: u32,
+    computed_us: Option<u64>,
+}
+
+impl Prefetch {
+    /// No fetch is out, and the queues may have something.
+    pub(crate) fn new(limit: u32) -> Prefetch {
+        Prefetch {
+            limit: limit.max(1),
+            outstanding: None,
+            may_have_more: true,
+            retry_at_us: None,
+            mean_run_us: None,
+            lookahead: 0,
+            computed_us: None,
+        }
+    }
+
+    /// Whether a fetch is out.
+    pub(crate) fn is_fetching(&self) -> bool {
+        self.outstanding.is_some()
+    }
+
+    /// Most deliveries that wait here for their eta: half, so that the clock never starves the children.
+    pub(crate) fn timer_limit(&self) -> usize {
+        (self.limit / 2).max(1) as usize
+    }
+
+    /// The queues may have become non-empty.
+    pub(crate) fn wake(&mut self) {
+        self.may_have_more = true;
+    }
+
+    /// The fetch was answered with `count` messages. False: none was out.
+    pub(crate) fn answered(&mut self, count: usize) -> bool {
+        let Some(asked) = self.outstanding.take() else {
+            return false;
+        };
+        self.may_have_more |= count >= asked as usize;
+        true
+    }
+
+    /// The fetch failed; it is tried again later even if nobody wakes us. False: none was out.
+    pub(crate) fn failed(&mut self, now_us: u64) -> bool {
+        self.retry_at_us = Some(now_us + RETRY_AFTER_US);
+        self.outstanding.take().is_some()
+    }
+
+    /// Lets a failed fetch be tried again when its time has come.
+    pub(crate) fn tick(&mut self, now_us: u64) {
+        if self.retry_at_us.is_some_and(|at_us| at_us <= now_us) {
+            self.retry_at_us = None;
+            self.may_have_more = true;
+        }
+    }
+
+    /// When to tick for that (`mono_us`).
+    pub(crate) fn retry_at_us(&self) -> Option<u64> {
+        self.retry_at_us
+    }
+
+    /// A child was busy that long with one task.
+    pub(crate) fn observe_run(&mut self, runtime_us: u64) {
+        let run_us = (runtime_us + OVERHEAD_US) as f64;
+        let mean_us = self.mean_run_us.get_or_insert(run_us);
+        let share = if run_us > *mean_us { SHARE_UP } else { SHARE_DOWN };
+        *mean_us += share * (run_us - *mean_us);
+    }
+
+    /// How many tasks `children` start within `within_us`. `None`: nothing has run yet, so nobody knows.
+    pub(crate) fn startable(&self, children: u32, within_us: u64) -> Option<u32> {
+        let mean_us = self.mean_run_us?;
+        Some((f64::from(children) * within_us as f64 / mean_us) as u32)
+    }
+
+    /// Works the lookahead out again. `stuck_us`: how long all children have been at their present tasks.
+    fn look_ahead(&mut self, children: u32, stuck_us: u64, now_us: u64) {
+        self.computed_us = Some(now_us);
+        self.lookahead = if stuck_us >= LOOKAHEAD_US {
+            0
+        } else {
+            self.startable(children, LOOKAHEAD_US).unwrap_or(2 * children).min(self.limit)
+        };
+    }
+
+    fn is_stale(&self, now_us: u64) -> bool {
+        self.computed_us.is_none_or(|computed_us| now_us >= computed_us + STALE_AFTER_US)
+    }
+
+    /// How many to ask for now, if any. `waiting`: ready here; `idle`: children without work.
+    fn ask(&self, held: u32, waiting: u32, idle: u32) -> Option<u32> {
+        let credit = self.limit.saturating_sub(held).min((self.lookahead + idle).saturating_sub(waiting));
+        let is_urgent = idle > waiting;
+        let batch = if is_urgent { 1 } else { (self.lookahead / 4).max(1) };
+        (credit >= batch).then(|| credit.min((self.limit / 2).max(1)))
+    }
+}
+
+impl Engine {
+    /// Asks for more when there is reason to.
+    pub(crate) fn fetch(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let held = self.requests.len();
+        if self.prefetch.is_fetching()
+            || !self.prefetch.may_have_more
+            || held >= self.prefetch.limit
+            || self.phase != Phase::Running
+            || !self.is_broker_up
+            || !self.is_lease_safe
+        {
+            return;
+        }
+        if self.prefetch.is_stale(now.mono_us) {
+            let Some(stuck_us) = self.fleet.stuck_for_us(now.mono_us) else {
+                return;
+            };
+            self.prefetch.look_ahead(self.fleet.ready(), stuck_us, now.mono_us);
+        }
+        if let Some(max) = self.prefetch.ask(held, self.waiting(), self.fleet.idle()) {
+            self.prefetch.outstanding = Some(max);
+            self.prefetch.may_have_more = false;
+            actions.push(Action::Fetch { max });
+        }
+    }
+
+    /// How many deliveries could start if a child were free.
+    pub(crate) fn waiting(&self) -> u32 {
+        (self.ready.len() + self.early.line_len() + self.aside.len()) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefetch(mean_run_us: u64, children: u32) -> Prefetch {
+        let mut prefetch = Prefetch::new(100);
+        prefetch.observe_run(mean_run_us);
+        prefetch.look_ahead(children, 0, 0);
+        prefetch
+    }
+
+    #[test]
+    fn busy_worker_with_short_tasks_asks_in_batches() {
+        let prefetch = prefetch(10, 2);
+        assert_eq!(prefetch.ask(90, 10, 0), None);
+        assert_eq!(prefetch.ask(75, 10, 0), Some(25));
+        assert_eq!(prefetch.ask(20, 10, 0), Some(50));
+    }
+
+    #[test]
+    fn idle_child_makes_it_ask_at_once() {
+        assert_eq!(prefetch(10, 2).ask(99, 0, 1), Some(1));
+    }
+
+    #[test]
+    fn worker_with_long_tasks_asks_for_its_idle_children_only() {
+        let prefetch = prefetch(10_000_000, 4);
+        assert_eq!(prefetch.ask(4, 0, 0), None);
+        assert_eq!(prefetch.ask(3, 0, 1), Some(1));
+    }
+
+    #[test]
+    fn stuck_children_stop_the_lookahead_even_if_tasks_were_short() {
+        let mut prefetch = prefetch(10, 4);
+        prefetch.look_ahead(4, LOOKAHEAD_US, 0);
+        assert_eq!(prefetch.ask(4, 0, 0), None);
+    }
+
+    #[test]
+    fn wake_during_a_fetch_is_remembered() {
+        let mut prefetch = prefetch(10, 2);
+        prefetch.outstanding = Some(10);
+        prefetch.may_have_more = false;
+        prefetch.wake();
+        assert!(prefetch.answered(0));
+        assert!(prefetch.may_have_more);
+    }
+
+    #[test]
+    fn short_answer_waits_for_a_wake() {
+        let mut prefetch = prefetch(10, 2);
+        prefetch.outstanding = Some(10);
+        prefetch.may_have_more = false;
+        assert!(prefetch.answered(9));
+        assert!(!prefetch.may_have_more);
+    }
+}

@@ -1,0 +1,117 @@
+//! The request table: what the engine holds, found by handle in one step.
+
+use crate::event::{ChildId, Handle, Request};
+
+/// Where a held delivery is. Every delivery is in exactly one of these places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On the local timer until its eta.
+    Timer,
+    /// In the ready queues.
+    Ready,
+    /// Early-acknowledged type, ready, but as many as allowed are between acknowledgement and end.
+    EarlyLine,
+    /// Needs an attempt number, and the broker is away.
+    Aside,
+    /// `Action::RecordAttempt` is out.
+    Recording,
+    /// `Action::Settle` with `Ending::EarlyAck` is out.
+    Acking,
+    /// Dispatched to this child, and its end is not known.
+    Child(ChildId),
+    /// `Action::Settle` with a final ending is out.
+    Ending,
+}
+
+/// One held delivery.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    /// As it was delivered.
+    pub(crate) request: Request,
+    /// Where it is now.
+    pub(crate) place: Place,
+    /// When it first became ready to run here (`mono_us`).
+    pub(crate) ready_since_us: u64,
+    /// Started attempts known of; the one that is running is counted once it has been recorded or has died.
+    pub(crate) attempts: u32,
+    /// Nothing may be queued before or behind it at a child: a process may have died of it.
+    pub(crate) runs_alone: bool,
+    /// `attempts` counts the start that is about to happen; cleared when that start has died.
+    pub(crate) is_recorded: bool,
+    /// Its early acknowledgement is confirmed: the broker no longer knows it.
+    pub(crate) is_acked: bool,
+    /// The lease was lost while a child had it.
+    pub(crate) is_lost: bool,
+    /// A child of ours started it at least once under this lease.
+    pub(crate) was_started: bool,
+}
+
+impl Held {
+    /// A delivery as it comes in, on its way to `place`.
+    pub(crate) fn new(request: Request, place: Place, now_us: u64) -> Held {
+        Held {
+            runs_alone: request.is_redelivered,
+            request,
+            place,
+            ready_since_us: now_us,
+            attempts: 0,
+            is_recorded: false,
+            is_acked: false,
+            is_lost: false,
+            was_started: false,
+        }
+    }
+
+    /// How often it is known to have been started: a recorded start that has not happened does not count.
+    pub(crate) fn started_attempts(&self) -> u32 {
+        self.attempts - u32::from(self.is_recorded)
+    }
+}
+
+/// A slab indexed by handle. Grows to the largest handle the driver uses, which is bounded by the prefetch.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    slots: Vec<Option<Held>>,
+    len: u32,
+}
+
+impl Requests {
+    /// How many deliveries are held.
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Takes in a delivery; false (and nothing changes) when its handle is in use, which is the driver's mistake.
+    pub(crate) fn insert(&mut self, held: Held) -> bool {
+        let index = held.request.handle.0 as usize;
+        if index >= self.slots.len() {
+            self.slots.resize_with(index + 1, || None);
+        }
+        let slot = &mut self.slots[index];
+        if slot.is_some() {
+            return false;
+        }
+        *slot = Some(held);
+        self.len += 1;
+        true
+    }
+
+    /// The delivery of that handle, if it is held.
+    pub(crate) fn get_mut(&mut self, handle: Handle) -> Option<&mut Held> {
+        self.slots.get_mut(handle.0 as usize)?.as_mut()
+    }
+
+    /// A delivery that one of the engine's own lists names, and which is therefore held.
+    pub(crate) fn of(&mut self, handle: Handle) -> &mut Held {
+        self.get_mut(handle).expect("a handle in a list of the engine is held until it is taken off that list")
+    }
+
+    /// Forgets a delivery.
+    pub(crate) fn remove(&mut self, handle: Handle) {
+        if let Some(slot) = self.slots.get_mut(handle.0 as usize)
+            && slot.take().is_some()
+        {
+            self.len -= 1;
+        }
+    }
+}

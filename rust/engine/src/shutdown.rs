@@ -1,0 +1,108 @@
+//! The phases of stopping.
+//!
+//! ```text
+//!   Running ── Warm ──▶ Warm ── Cold ──▶ Cold ──▶ Finished
+//!      └───────────── Cold ──────────────▲
+//! ```
+//!
+//! - *Warm*: nothing is fetched; what has not started goes back to its queue; what runs may finish. What was
+//!   acknowledged early is known to nobody else and still runs. Children without work are stopped.
+//! - *Cold*: what runs is killed and goes back, marked as redelivered; what was acknowledged early is lost, and said so.
+//! - *Finished*: every handle is settled, every child has exited, no fetch is out. While the broker is away this waits
+//!   for its answers; how long, is for the driver to decide.
+
+use crate::action::Action;
+use crate::child;
+use crate::engine::{Engine, Phase};
+use crate::event::{Handle, Shutdown};
+use crate::recall::recall;
+
+impl Engine {
+    /// A shutdown was asked for. Only a stronger one than before changes anything.
+    pub(crate) fn shut_down(&mut self, kind: Shutdown, actions: &mut Vec<Action>) {
+        let phase = match kind {
+            Shutdown::Warm => Phase::Warm,
+            Shutdown::Cold => Phase::Cold,
+        };
+        if self.phase >= phase {
+            return;
+        }
+        self.phase = phase;
+        self.release_reserved_children();
+        self.recall_all(actions);
+        self.empty_lists(actions);
+        if phase == Phase::Cold {
+            self.kill_all(actions);
+        }
+    }
+
+    /// Stops what has nothing left to do, and says when nothing is left at all. Called after every event.
+    pub(crate) fn wind_up(&mut self, actions: &mut Vec<Action>) {
+        if self.phase == Phase::Running {
+            return;
+        }
+        let is_alive = |child: &child::Child| matches!(child.phase, child::Phase::Ready | child::Phase::Starting);
+        if !self.ready.is_empty() && self.fleet.count(is_alive) == 0 {
+            // Acknowledged early, and no child is left to run them.
+            while let Some(handle) = self.ready.pop() {
+                self.hand_back(handle, actions);
+            }
+        }
+        if self.early.unassigned() == 0 || self.phase == Phase::Cold {
+            self.stop_idle_children(actions);
+        }
+        let is_over = self.requests.len() == 0 && self.fleet.children().is_empty() && !self.prefetch.is_fetching();
+        if is_over {
+            self.phase = Phase::Finished;
+            actions.push(Action::Finished);
+        }
+    }
+
+    /// Returns everything that waits here, last in line first. What was acknowledged early stays if it may still run.
+    fn empty_lists(&mut self, actions: &mut Vec<Action>) {
+        let is_cold = self.phase == Phase::Cold;
+        let mut leaving: Vec<Handle> = self.timer.drain();
+        let requests = &mut self.requests;
+        self.ready.retain_newest_first(|handle| {
+            let stays = requests.of(handle).is_acked && !is_cold;
+            if !stays {
+                leaving.push(handle);
+            }
+            stays
+        });
+        self.early.retain_newest_first(|handle| {
+            leaving.push(handle);
+            false
+        });
+        leaving.extend(self.aside.drain(..).rev());
+        for handle in leaving {
+            self.hand_back(handle, actions);
+        }
+    }
+
+    /// Kills every child that is not known to be idle.
+    fn kill_all(&mut self, actions: &mut Vec<Action>) {
+        for index in 0..self.fleet.children().len() {
+            let child = self.fleet.at(index);
+            let is_idle = child.phase == child::Phase::Ready && child.is_idle();
+            if !is_idle && child.phase != child::Phase::Killed {
+                recall(child, actions);
+                child.phase = child::Phase::Killed;
+                actions.push(Action::Kill { child: child.id });
+                self.fleet.refresh(index);
+            }
+        }
+    }
+
+    /// Tells idle children to exit.
+    fn stop_idle_children(&mut self, actions: &mut Vec<Action>) {
+        for index in 0..self.fleet.children().len() {
+            let child = self.fleet.at(index);
+            if child.phase == child::Phase::Ready && child.is_idle() && !child.is_recalling {
+                child.phase = child::Phase::Stopping;
+                actions.push(Action::Stop { child: child.id });
+                self.fleet.refresh(index);
+            }
+        }
+    }
+}

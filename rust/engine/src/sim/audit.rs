@@ -1,0 +1,431 @@
+//! The promises as assertions: an observer between the engine and the world, who knows only what passes between them.
+//!
+//! Every fact and every action is shown to the auditor before it takes effect. What it refuses is a `Violation`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::broker::Lease;
+use crate::action::{Action, Ending};
+use crate::config::Config;
+use crate::event::{ChildId, Event, Handle, Now, Number, Outcome, Request, Shutdown};
+
+/// Where the auditor believes a delivery to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Held,
+    Recording,
+    Acking,
+    AtChild(ChildId, Number),
+    Final,
+}
+
+/// What the auditor knows of one delivery.
+#[derive(Clone, Debug)]
+struct Entry {
+    request: Request,
+    lease: Lease,
+    /// Since when it has been at no child (`mono_us`).
+    held_since_us: u64,
+    stage: Stage,
+    is_acked: bool,
+    /// The attempt that was recorded for the start that is due; needed before every start but the first.
+    recorded: Option<u32>,
+    has_died: bool,
+    deaths: u32,
+    was_killed_by_limit: bool,
+    reported: Option<Outcome>,
+    is_lost: bool,
+}
+
+/// What the auditor knows of one child.
+#[derive(Debug, Default)]
+struct Seat {
+    is_ready: bool,
+    is_condemned: bool,
+    is_recalling: bool,
+    next_number: Number,
+    open: BTreeMap<Number, Handle>,
+    soft_sent: Vec<Number>,
+    running: Option<(Number, u64)>,
+}
+
+/// The auditor of one worker incarnation.
+#[derive(Debug)]
+pub(super) struct Audit {
+    config: Config,
+    entries: HashMap<Handle, Entry>,
+    seats: HashMap<ChildId, Seat>,
+    is_fetching: bool,
+    is_broker_up: bool,
+    is_lease_safe: bool,
+    shutdown: Option<Shutdown>,
+    has_finished: bool,
+}
+
+type Verdict = Result<(), String>;
+
+/// An error with a formatted reason unless the condition holds.
+macro_rules! require {
+    ($condition:expr, $($reason:tt)+) => {
+        if !$condition {
+            return Err(format!($($reason)+));
+        }
+    };
+}
+
+impl Audit {
+    /// Nothing has happened yet.
+    pub(super) fn new(config: Config) -> Audit {
+        Audit {
+            config,
+            entries: HashMap::new(),
+            seats: HashMap::new(),
+            is_fetching: false,
+            is_broker_up: true,
+            is_lease_safe: true,
+            shutdown: None,
+            has_finished: false,
+        }
+    }
+
+    /// A fetch brought this.
+    pub(super) fn lease(&mut self, request: &Request, lease: Lease, now_us: u64) {
+        let entry = Entry {
+            request: request.clone(),
+            lease,
+            held_since_us: now_us,
+            stage: Stage::Held,
+            is_acked: false,
+            recorded: None,
+            has_died: false,
+            deaths: 0,
+            was_killed_by_limit: false,
+            reported: None,
+            is_lost: false,
+        };
+        let before = self.entries.insert(request.handle, entry);
+        assert!(before.is_none(), "the simulator reused a handle too early");
+    }
+
+    /// The lease behind a handle.
+    pub(super) fn lease_of(&self, handle: Handle) -> Lease {
+        self.entries[&handle].lease
+    }
+
+    /// The handle of a lease, if it may be told lost unasked.
+    pub(super) fn unasked(&self, lease: Lease) -> Option<Handle> {
+        self.entries
+            .iter()
+            .find(|(_, entry)| {
+                entry.lease == lease && !entry.is_acked && matches!(entry.stage, Stage::Held | Stage::AtChild(..))
+            })
+            .map(|(&handle, _)| handle)
+    }
+
+    /// How many deliveries are held.
+    pub(super) fn held(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// A delivery that could have run since `since_us`, and was at no child.
+    pub(super) fn runnable_since(&self, since_us: u64, wall_ms: i64) -> Option<Handle> {
+        let waits = |entry: &Entry| {
+            let is_due = entry.request.eta_ms.is_none_or(|eta_ms| eta_ms + 1_000 < wall_ms);
+            is_due && entry.held_since_us <= since_us && !matches!(entry.stage, Stage::AtChild(..) | Stage::Final)
+        };
+        self.entries.iter().find(|(_, entry)| waits(entry)).map(|(&handle, _)| handle)
+    }
+
+    /// Whether new work may start.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.is_broker_up && self.is_lease_safe && self.shutdown.is_none()
+    }
+
+    /// Children that were told to be ready and have unfinished tasks.
+    pub(super) fn busy_children(&self) -> Vec<ChildId> {
+        let mut busy: Vec<_> =
+            self.seats.iter().filter(|(_, seat)| !seat.open.is_empty()).map(|(&child, _)| child).collect();
+        busy.sort_unstable();
+        busy
+    }
+
+    /// A fact on its way to the engine. Returns handles that are free once the engine has been told.
+    pub(super) fn event(&mut self, event: &Event, now_us: u64) -> Option<Handle> {
+        match *event {
+            Event::Delivered(_) | Event::FetchFailed => self.is_fetching = false,
+            Event::BrokerLost => self.is_broker_up = false,
+            Event::BrokerBack => self.is_broker_up = true,
+            Event::LeaseAtRisk => self.is_lease_safe = false,
+            Event::LeaseSafe => self.is_lease_safe = true,
+            Event::Shutdown(kind) => self.shutdown = self.shutdown.max(Some(kind)),
+            Event::AttemptRecorded { handle, attempt } => {
+                let entry = self.entry(handle);
+                entry.stage = Stage::Held;
+                entry.recorded = Some(attempt);
+            }
+            Event::ChildReady { child } => self.seat(child).is_ready = true,
+            Event::Observed { child, next, running_since_us } => {
+                let seat = self.seat(child);
+                let last = seat.open.range(..next).next_back();
+                seat.running = last.map(|(&number, _)| number).zip(running_since_us);
+            }
+            Event::Recalled { child, from } => {
+                let seat = self.seat(child);
+                seat.is_recalling = false;
+                for handle in seat.open.split_off(&from).into_values() {
+                    let entry = self.entry(handle);
+                    entry.stage = Stage::Held;
+                    entry.held_since_us = now_us;
+                }
+            }
+            Event::Ended { child, number, outcome, .. } => {
+                if let Some(handle) = self.seat(child).open.remove(&number) {
+                    let entry = self.entry(handle);
+                    entry.stage = Stage::Held;
+                    entry.reported = Some(outcome);
+                }
+            }
+            Event::ChildExited { child, next } => self.child_exited(child, next, now_us),
+            Event::Settled { handle } => {
+                let entry = self.entry(handle);
+                if entry.stage == Stage::Acking {
+                    entry.stage = Stage::Held;
+                    entry.is_acked = true;
+                } else {
+                    self.entries.remove(&handle);
+                    return Some(handle);
+                }
+            }
+            Event::LeaseLost { handle } => {
+                let entry = self.entry(handle);
+                if matches!(entry.stage, Stage::AtChild(..)) {
+                    entry.is_lost = true;
+                } else {
+                    self.entries.remove(&handle);
+                    return Some(handle);
+                }
+            }
+            Event::Wake | Event::Tick => {}
+        }
+        None
+    }
+
+    /// An action of the engine, before it is carried out.
+    pub(super) fn action(&mut self, now: Now, action: &Action) -> Verdict {
+        require!(!self.has_finished, "{action:?} after Finished");
+        match action {
+            Action::Fetch { max } => {
+                require!(!self.is_fetching, "a second Fetch");
+                require!(self.is_at_work(), "Fetch while it must not");
+                let room = self.config.prefetch as usize - self.entries.len();
+                require!((1..=room).contains(&(*max as usize)), "Fetch of {max} with room for {room}");
+                self.is_fetching = true;
+            }
+            Action::Dispatch { child, first, handles, .. } => self.dispatch(now, *child, *first, handles)?,
+            Action::Recall { child } => {
+                let seat = self.living(*child)?;
+                require!(!seat.is_recalling, "a second Recall of {child:?}");
+                seat.is_recalling = true;
+            }
+            Action::RecordAttempt { handle, floor } => self.record(*handle, *floor)?,
+            Action::Settle { handle, ending } => self.settle(now, *handle, ending)?,
+            Action::SoftLimit { child, number } => {
+                let seat = self.living(*child)?;
+                require!(!seat.soft_sent.contains(number), "a second SoftLimit for {child:?} {number}");
+                seat.soft_sent.push(*number);
+            }
+            Action::Kill { child } => self.kill(now, *child)?,
+            Action::Spawn { child } => {
+                require!(self.shutdown.is_none(), "Spawn during a shutdown");
+                let before = self.seats.insert(*child, Seat::default());
+                require!(before.is_none(), "{child:?} was spawned twice");
+                require!(self.seats.len() <= self.config.concurrency as usize, "more children than the concurrency");
+            }
+            Action::Stop { child } => {
+                let seat = self.living(*child)?;
+                require!(seat.open.is_empty(), "Stop of the busy {child:?}");
+                seat.is_condemned = true;
+                require!(self.shutdown.is_some(), "Stop without a shutdown");
+            }
+            Action::Finished => {
+                require!(self.shutdown.is_some(), "Finished without a shutdown");
+                require!(self.entries.is_empty(), "Finished with handles held");
+                require!(self.seats.is_empty(), "Finished with children");
+                require!(!self.is_fetching, "Finished with a fetch out");
+                self.has_finished = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, now: Now, child: ChildId, first: Number, handles: &[Handle]) -> Verdict {
+        let is_running = self.shutdown.is_none();
+        require!(self.is_lease_safe || !is_running, "Dispatch with the lease at risk");
+        require!(self.shutdown != Some(Shutdown::Cold), "Dispatch in a cold shutdown");
+        require!(!handles.is_empty(), "an empty Dispatch");
+        let most = self.config.window_max.max(1) as usize;
+        let seat = self.living(child)?;
+        require!(seat.is_ready, "Dispatch to {child:?}, which is not ready");
+        require!(!seat.is_recalling, "Dispatch to {child:?} during a Recall");
+        require!(seat.next_number == first, "{child:?} got number {first} after {}", seat.next_number);
+        seat.next_number += handles.len() as u32;
+        let ahead: Vec<_> = seat.open.values().copied().collect();
+        let alone = ahead.len() + handles.len() == 1;
+        require!(alone || ahead.len() + handles.len() <= most, "{child:?} has more than {most} tasks");
+        for handle in ahead.iter().chain(handles) {
+            let entry = self.get(*handle)?;
+            let must_be_alone = entry.request.is_redelivered || entry.has_died;
+            require!(alone || !must_be_alone, "the redelivered {handle:?} does not run alone");
+        }
+        for (number, &handle) in (first..).zip(handles) {
+            let acks_late = self.acks_late(handle);
+            let entry = self.get(handle)?;
+            require!(entry.stage == Stage::Held, "Dispatch of {handle:?} at {:?}", entry.stage);
+            require!(acks_late || entry.is_acked, "{handle:?} runs before its early acknowledgement");
+            require!(is_running || entry.is_acked, "{handle:?} starts during a shutdown");
+            let must_count = entry.request.is_redelivered || entry.has_died;
+            require!(
+                !must_count || entry.recorded.is_some(),
+                "the redelivered {handle:?} runs without an attempt number"
+            );
+            let is_expired = entry.request.expires_ms.is_some_and(|ms| now.wall_ms > ms);
+            require!(!is_expired || entry.is_acked, "the expired {handle:?} is dispatched");
+            entry.stage = Stage::AtChild(child, number);
+            self.seat(child).open.insert(number, handle);
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, handle: Handle, floor: u32) -> Verdict {
+        require!(self.is_broker_up, "RecordAttempt while the broker is away");
+        require!(self.shutdown.is_none(), "RecordAttempt during a shutdown");
+        let entry = self.get(handle)?;
+        require!(entry.stage == Stage::Held && !entry.is_acked, "RecordAttempt at {:?}", entry.stage);
+        require!(
+            entry.recorded.is_none() && (entry.request.is_redelivered || entry.has_died),
+            "RecordAttempt without need"
+        );
+        require!(floor >= u32::from(entry.has_died), "RecordAttempt forgets a start");
+        entry.stage = Stage::Recording;
+        Ok(())
+    }
+
+    fn settle(&mut self, now: Now, handle: Handle, ending: &Ending) -> Verdict {
+        let acks_late = self.acks_late(handle);
+        let early_limit = 2 * self.config.concurrency as usize;
+        let is_early = |entry: &&Entry| (entry.is_acked && entry.stage != Stage::Final) || entry.stage == Stage::Acking;
+        let early = self.entries.values().filter(is_early).count();
+        let (max, shutdown) = (self.config.max_deliveries, self.shutdown);
+        let (is_broker_up, is_lease_safe) = (self.is_broker_up, self.is_lease_safe);
+        let entry = self.get(handle)?;
+        require!(entry.stage == Stage::Held, "{ending:?} of {handle:?} at {:?}", entry.stage);
+        let untouched = entry.reported.is_none() && !entry.is_acked;
+        let acked = entry.is_acked;
+        let is_right = match *ending {
+            Ending::EarlyAck => {
+                require!(early < early_limit, "{early} early acknowledgements");
+                entry.stage = Stage::Acking;
+                return if !acks_late && untouched && is_broker_up && (is_lease_safe || shutdown.is_some()) {
+                    Ok(())
+                } else {
+                    Err(format!("EarlyAck of {entry:?}"))
+                };
+            }
+            Ending::AsReported { acked_early } => match entry.reported {
+                Some(Outcome::Reject { requeue: true }) => acked && acked_early,
+                Some(_) => acked == acked_early,
+                None => false,
+            },
+            Ending::Return => untouched && (!entry.has_died || entry.is_lost),
+            Ending::Redeliver if acked => false,
+            Ending::Redeliver => match entry.reported {
+                Some(outcome) => outcome == Outcome::Reject { requeue: true },
+                None => entry.has_died && max_not_exceeded(max, entry, shutdown),
+            },
+            Ending::Park { until_ms } => untouched && entry.request.eta_ms == Some(until_ms) && until_ms > now.wall_ms,
+            Ending::Expired => untouched && entry.request.expires_ms.is_some_and(|ms| now.wall_ms > ms),
+            Ending::Unknown => entry.request.task.is_none(),
+            Ending::WorkerLost { acked_early, .. } if acked => {
+                acked_early && entry.reported.is_none() && (entry.has_died || shutdown.is_some())
+            }
+            Ending::WorkerLost { attempts, acked_early } => {
+                !acked_early && entry.reported.is_none() && max > 0 && attempts >= max
+            }
+            Ending::TimeLimit { acked_early, .. } => {
+                acked == acked_early && entry.reported.is_none() && entry.was_killed_by_limit
+            }
+        };
+        require!(is_right, "{ending:?} of {entry:?}");
+        entry.stage = Stage::Final;
+        Ok(())
+    }
+
+    fn kill(&mut self, now: Now, child: ChildId) -> Verdict {
+        let is_cold = self.shutdown == Some(Shutdown::Cold);
+        let seat = self.seats.get_mut(&child).ok_or_else(|| format!("Kill of {child:?}, which is gone"))?;
+        let is_stopping = std::mem::replace(&mut seat.is_condemned, true);
+        if is_cold {
+            return Ok(());
+        }
+        require!(!is_stopping, "a second Kill of {child:?}");
+        let (number, since_us) = seat.running.ok_or("Kill of a child that runs nothing")?;
+        let handle = *seat.open.get(&number).ok_or("Kill for an ended task")?;
+        let entry = self.get(handle)?;
+        entry.was_killed_by_limit = true;
+        let task = entry.request.task.expect("it runs") as usize;
+        let own_s = entry.request.hard_limit_s;
+        let limit_s = own_s.or(self.config.tasks[task].hard_limit_s);
+        let limit_us = (limit_s.ok_or("Kill without a hard limit")? * 1e6) as u64;
+        require!(now.mono_us - since_us >= limit_us, "Kill before the limit is over");
+        require!(
+            now.mono_us - since_us <= limit_us + 50_000,
+            "Kill {} us after the limit was over",
+            now.mono_us - since_us - limit_us
+        );
+        Ok(())
+    }
+
+    fn child_exited(&mut self, child: ChildId, next: Number, now_us: u64) {
+        let seat = self.seats.remove(&child).expect("the driver reports an exit once");
+        for (number, handle) in seat.open {
+            let entry = self.entry(handle);
+            entry.stage = Stage::Held;
+            entry.held_since_us = now_us;
+            if number < next {
+                entry.has_died = true;
+                entry.deaths += 1;
+                entry.recorded = None;
+            }
+        }
+    }
+
+    fn acks_late(&self, handle: Handle) -> bool {
+        let task = self.entries.get(&handle).and_then(|entry| entry.request.task);
+        task.is_none_or(|task| self.config.tasks[task as usize].acks_late)
+    }
+
+    fn living(&mut self, child: ChildId) -> Result<&mut Seat, String> {
+        match self.seats.get_mut(&child) {
+            Some(seat) if !seat.is_condemned => Ok(seat),
+            _ => Err(format!("{child:?} is gone or going")),
+        }
+    }
+
+    fn seat(&mut self, child: ChildId) -> &mut Seat {
+        self.seats.get_mut(&child).expect("facts are about spawned children")
+    }
+
+    fn get(&mut self, handle: Handle) -> Result<&mut Entry, String> {
+        self.entries.get_mut(&handle).ok_or_else(|| format!("{handle:?} is not held"))
+    }
+
+    fn entry(&mut self, handle: Handle) -> &mut Entry {
+        self.entries.get_mut(&handle).expect("facts are about held handles")
+    }
+}
+
+/// Whether a delivery that died may go on living: not when it has had all its attempts, unless a cold shutdown
+/// killed it.
+fn max_not_exceeded(max: u32, entry: &Entry, shutdown: Option<Shutdown>) -> bool {
+    max == 0 || entry.deaths < max || entry.is_lost || shutdown == Some(Shutdown::Cold)
+}

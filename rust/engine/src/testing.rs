@@ -1,0 +1,42 @@
+//! Values for unit tests: plain ones, to be changed where a test cares.
+
+use crate::config::{Config, TaskOptions};
+use crate::event::{Handle, Now, Request};
+
+/// Two tasks: 0 acknowledges late, 1 early.
+pub(crate) fn config() -> Config {
+    let late = TaskOptions { acks_late: true, acks_on_failure: true, soft_limit_s: None, hard_limit_s: None };
+    let early = TaskOptions { acks_late: false, ..late.clone() };
+    Config {
+        tasks: vec![late, early],
+        queues: 2,
+        concurrency: 2,
+        prefetch: 16,
+        window_bytes: 1 << 20,
+        window_max: 256,
+        max_deliveries: 3,
+        eta_horizon_ms: 10_000,
+        return_after_us: 1_000_000,
+    }
+}
+
+/// A first delivery of task 0.
+pub(crate) fn request(handle: u32) -> Request {
+    Request {
+        handle: Handle(handle),
+        task: Some(0),
+        queue: 0,
+        priority: 0,
+        is_redelivered: false,
+        eta_ms: None,
+        expires_ms: None,
+        soft_limit_s: None,
+        hard_limit_s: None,
+        size: 100,
+    }
+}
+
+/// Both clocks.
+pub(crate) fn at(mono_us: u64, wall_ms: i64) -> Now {
+    Now { mono_us, wall_ms }
+}
