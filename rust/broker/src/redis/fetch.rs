@@ -114,7 +114,11 @@ impl RedisBroker {
                         let lease = Lease { queue: queue as u16, step: self.keys.steps()[step] };
                         deliveries.push(self.deliver(number, place, lease, message));
                     }
-                    _ => buried += 1,
+                    _ => {
+                        buried += 1;
+                        let id = format!("not-json:{}:{number}:{place}", self.held.incarnation);
+                        tracing::error!(id, queue = self.queues[queue].name, "not JSON: moved to the dead letters");
+                    }
                 }
             }
         }

@@ -83,6 +83,10 @@ impl Wake {
     /// To be called with what the fetch's reply said about the lists after its pops.
     pub(super) fn fetched(&self, has_more: bool) {
         self.has_more.store(has_more, Ordering::Relaxed);
+        if has_more {
+            // Somebody may be waiting since before this fetch was sent.
+            self.notify.notify_one();
+        }
     }
 
     /// See [`crate::Broker::wait`].

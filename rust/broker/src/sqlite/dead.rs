@@ -25,6 +25,11 @@ impl Burial {
         Burial { letter, reason: reason.to_owned(), detail: detail.to_owned() }
     }
 
+    /// The dead letter's id.
+    pub(super) fn letter(&self) -> &str {
+        &self.letter
+    }
+
     /// For what a fetch finds in a queue that is no envelope at all.
     pub(super) fn not_json(message: &[u8]) -> Burial {
         let head = String::from_utf8_lossy(&message[..message.len().min(QUOTED)]).into_owned();

@@ -157,7 +157,9 @@ impl Basket<'_> {
                 lease::take(self.session, self.request.owner.id, tag, &held)?;
                 self.hand_out(tag, &held, message);
             } else {
-                dead::bury(self.session, &held, &Burial::not_json(&message))?;
+                let burial = Burial::not_json(&message);
+                tracing::error!(id = burial.letter(), queue, "not JSON: moved to the dead letters");
+                dead::bury(self.session, &held, &burial)?;
                 self.rubbish += 1;
             }
         }

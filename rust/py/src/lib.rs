@@ -1,0 +1,29 @@
+//! `fastworker._core`: the only crate that knows Python. What crosses is listed here; `_core.pyi` documents it.
+
+mod child;
+mod errors;
+mod fork;
+mod ids;
+mod json;
+mod plan;
+mod publisher;
+mod results;
+mod worker;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = true)]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    json::register(module)?;
+    fork::register(module)?;
+    module.add_function(wrap_pyfunction!(ids::new_id, module)?)?;
+    module.add_class::<publisher::Publisher>()?;
+    module.add_class::<plan::MessagePlan>()?;
+    module.add_function(wrap_pyfunction!(plan::write_envelope, module)?)?;
+    module.add_class::<results::ResultStore>()?;
+    module.add_class::<child::Call>()?;
+    module.add_class::<child::ChildLink>()?;
+    module.add_class::<worker::Worker>()?;
+    Ok(())
+}

@@ -1,0 +1,273 @@
+//! `MessagePlan`: station 1, publish, for a task without anything unusual. All that stays the same between two calls
+//! is serialised once; a call encodes its arguments, draws an id and sends.
+
+use bytes::Bytes;
+use fastworker_broker::Publish;
+use fastworker_wire::envelope::{self, EnvelopeParts};
+use fastworker_wire::json::{write_float, write_text};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyString, PyTuple};
+
+use crate::child::ChildLink;
+use crate::ids::{random_id, text};
+use crate::json;
+use crate::publisher::Publisher;
+
+/// Celery cuts `argsrepr` at 1024 characters; below this many bytes of JSON, Python's own repr is surely shorter.
+const SHORT_ARGS_BYTES: usize = 512;
+/// Messages sent to the broker in one go by `send_many`.
+const BATCH: usize = 256;
+const NO_EMBED: &[u8] = br#", {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]"#;
+
+enum Link {
+    Publisher(Py<Publisher>),
+    Child(Py<ChildLink>),
+}
+
+#[pyclass(frozen, module = "fastworker._core")]
+pub(crate) struct MessagePlan {
+    link: Link,
+    queue: String,
+    priority: u8,
+    reply_to: String,
+    /// Headers up to the id's value: `{"lang": "py", "task": "…", "id": `.
+    before_id: Vec<u8>,
+    /// From after the id to the group's value.
+    after_id: Vec<u8>,
+    /// From after the group to the root id's value.
+    after_group: Vec<u8>,
+    /// From after `kwargsrepr`'s value to the end.
+    after_reprs: Vec<u8>,
+    saferepr: Py<PyAny>,
+}
+
+fn write_seconds(seconds: Option<f64>, out: &mut Vec<u8>) {
+    match seconds {
+        Some(seconds) => write_float(seconds, out),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn write_optional(value: Option<&str>, out: &mut Vec<u8>) {
+    match value {
+        Some(value) => write_text(value, out),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// True when Python's repr of what encodes to `encoded` is what Celery's `saferepr` writes: short and not deep.
+fn is_plain(encoded: &[u8]) -> bool {
+    encoded.len() <= SHORT_ARGS_BYTES && encoded.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= 3
+}
+
+impl MessagePlan {
+    fn write_repr(&self, py: Python<'_>, value: &Bound<'_, PyAny>, encoded: &[u8], out: &mut Vec<u8>) -> PyResult<()> {
+        let repr = if is_plain(encoded) {
+            value.repr()?
+        } else {
+            self.saferepr.bind(py).call1((value,))?.cast_into::<PyString>()?
+        };
+        match repr.to_str() {
+            Ok(text) => write_text(text, out),
+            Err(_lone_surrogate) => json::encode(py, repr.as_any(), out)?,
+        }
+        Ok(())
+    }
+
+    fn envelope(&self, py: Python<'_>, call: &CallParts<'_, '_>) -> PyResult<([u8; 16], Bytes)> {
+        let id = random_id()?;
+        let id_text = text(&id);
+        let mut body = Vec::with_capacity(256);
+        body.push(b'[');
+        json::encode::encode_named(call.args, "args", &mut body)?;
+        let args_end = body.len();
+        body.extend_from_slice(b", ");
+        json::encode::encode_named(call.kwargs, "kwargs", &mut body)?;
+        let kwargs_end = body.len();
+        body.extend_from_slice(NO_EMBED);
+
+        let mut headers = Vec::with_capacity(768);
+        headers.extend_from_slice(&self.before_id);
+        write_text(&id_text, &mut headers);
+        headers.extend_from_slice(&self.after_id);
+        write_optional(call.group_id, &mut headers);
+        headers.extend_from_slice(&self.after_group);
+        write_text(call.root_id.unwrap_or(&id_text), &mut headers);
+        headers.extend_from_slice(br#", "parent_id": "#);
+        write_optional(call.parent_id, &mut headers);
+        headers.extend_from_slice(br#", "argsrepr": "#);
+        self.write_repr(py, call.args, &body[1..args_end], &mut headers)?;
+        headers.extend_from_slice(br#", "kwargsrepr": "#);
+        self.write_repr(py, call.kwargs, &body[args_end + 2..kwargs_end], &mut headers)?;
+        headers.extend_from_slice(&self.after_reprs);
+
+        let mut message = Vec::with_capacity(headers.len() + body.len() * 4 / 3 + 512);
+        let parts = EnvelopeParts {
+            body: &body,
+            content_type: "application/json",
+            content_encoding: "utf-8",
+            headers_json: &headers,
+            correlation_id: &id_text,
+            reply_to: Some(&self.reply_to),
+            expiration_ms: None,
+            queue: &self.queue,
+            priority: self.priority,
+            delivery_tag: &text(&random_id()?),
+        };
+        envelope::write(&parts, &mut message);
+        Ok((id, message.into()))
+    }
+
+    fn publish(&self, py: Python<'_>, messages: Vec<Bytes>, ids: &[[u8; 16]]) -> PyResult<()> {
+        let batch: Vec<Publish> = messages
+            .into_iter()
+            .map(|message| Publish { queue: self.queue.clone(), priority: self.priority, message })
+            .collect();
+        match &self.link {
+            Link::Publisher(publisher) => publisher.get().publish_all(py, &batch),
+            Link::Child(link) => link.get().publish_all(py, &batch, ids),
+        }
+    }
+}
+
+struct CallParts<'a, 'py> {
+    args: &'a Bound<'py, PyAny>,
+    kwargs: &'a Bound<'py, PyAny>,
+    root_id: Option<&'a str>,
+    parent_id: Option<&'a str>,
+    group_id: Option<&'a str>,
+}
+
+#[pymethods]
+impl MessagePlan {
+    #[new]
+    #[pyo3(signature = (link, *, task, queue, priority, origin, reply_to, ignore_result, soft_time_limit, time_limit, saferepr))]
+    #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    fn new(
+        link: &Bound<'_, PyAny>,
+        task: &str,
+        queue: String,
+        priority: Option<u8>,
+        origin: &str,
+        reply_to: String,
+        ignore_result: Option<bool>,
+        soft_time_limit: Option<f64>,
+        time_limit: Option<f64>,
+        saferepr: Py<PyAny>,
+    ) -> PyResult<MessagePlan> {
+        let link = if let Ok(publisher) = link.cast::<Publisher>() {
+            Link::Publisher(publisher.clone().unbind())
+        } else if let Ok(child) = link.cast::<ChildLink>() {
+            Link::Child(child.clone().unbind())
+        } else {
+            return Err(PyTypeError::new_err("link must be a Publisher or a ChildLink"));
+        };
+        let mut before_id = br#"{"lang": "py", "task": "#.to_vec();
+        write_text(task, &mut before_id);
+        before_id.extend_from_slice(br#", "id": "#);
+        let after_id = br#", "shadow": null, "eta": null, "expires": null, "group": "#.to_vec();
+        let mut after_group = br#", "group_index": null, "retries": 0, "timelimit": ["#.to_vec();
+        write_seconds(time_limit, &mut after_group);
+        after_group.extend_from_slice(b", ");
+        write_seconds(soft_time_limit, &mut after_group);
+        after_group.extend_from_slice(br#"], "root_id": "#);
+        let mut after_reprs = br#", "origin": "#.to_vec();
+        write_text(origin, &mut after_reprs);
+        after_reprs.extend_from_slice(br#", "ignore_result": "#);
+        after_reprs.extend_from_slice(match ignore_result {
+            None => b"null",
+            Some(true) => b"true",
+            Some(false) => b"false",
+        });
+        after_reprs.extend_from_slice(br#", "replaced_task_nesting": 0, "stamped_headers": null, "stamps": {}}"#);
+        Ok(MessagePlan {
+            link,
+            queue,
+            priority: priority.unwrap_or(0),
+            reply_to,
+            before_id,
+            after_id,
+            after_group,
+            after_reprs,
+            saferepr,
+        })
+    }
+
+    fn send(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyAny>,
+        kwargs: &Bound<'_, PyAny>,
+        root_id: Option<&str>,
+        parent_id: Option<&str>,
+    ) -> PyResult<String> {
+        let (id, message) = self.envelope(py, &CallParts { args, kwargs, root_id, parent_id, group_id: None })?;
+        self.publish(py, vec![message], &[id])?;
+        Ok(text(&id))
+    }
+
+    fn send_many<'py>(
+        &self,
+        py: Python<'py>,
+        calls: &Bound<'py, PyAny>,
+        root_id: Option<&str>,
+        parent_id: Option<&str>,
+        group_id: Option<&str>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let kwargs = PyDict::new(py).into_any();
+        let mut ids = Vec::new();
+        let mut messages = Vec::with_capacity(BATCH);
+        for args in PyIterator::from_object(calls)? {
+            let args = args?;
+            if !args.is_instance_of::<PyTuple>() {
+                let kind = args.get_type().name()?;
+                return Err(PyTypeError::new_err(format!("each call must be a tuple of arguments, not {kind}")));
+            }
+            let (id, message) =
+                self.envelope(py, &CallParts { args: &args, kwargs: &kwargs, root_id, parent_id, group_id })?;
+            ids.push(id);
+            messages.push(message);
+            if messages.len() == BATCH {
+                let sent = ids.len() - messages.len();
+                self.publish(py, std::mem::replace(&mut messages, Vec::with_capacity(BATCH)), &ids[sent..])?;
+            }
+        }
+        let sent = ids.len() - messages.len();
+        self.publish(py, messages, &ids[sent..])?;
+        Ok(PyBytes::new(py, ids.as_flattened()))
+    }
+}
+
+/// Builds kombu's envelope from headers and a serialised body.
+#[pyfunction]
+#[pyo3(signature = (*, headers, correlation_id, reply_to, priority, queue, expiration_ms, content_type, content_encoding, body))]
+#[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
+pub(crate) fn write_envelope<'py>(
+    py: Python<'py>,
+    headers: &[u8],
+    correlation_id: &str,
+    reply_to: Option<&str>,
+    priority: u8,
+    queue: &str,
+    expiration_ms: Option<i64>,
+    content_type: &str,
+    content_encoding: &str,
+    body: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut message = Vec::new();
+    let parts = EnvelopeParts {
+        body,
+        content_type,
+        content_encoding,
+        headers_json: headers,
+        correlation_id,
+        reply_to,
+        expiration_ms,
+        queue,
+        priority,
+        delivery_tag: &text(&random_id()?),
+    };
+    envelope::write(&parts, &mut message);
+    Ok(PyBytes::new(py, &message))
+}

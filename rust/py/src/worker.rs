@@ -1,0 +1,217 @@
+//! `Worker`: the runtime on a thread of its own, and the door between it and the main thread.
+
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use fastworker_worker::{
+    Command, Level, RegisteredTask, Report, Reporter, TaskOptions, WorkerConfig, forward_to, run, shutdown,
+};
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// A registered task, as `WorkerSettings.tasks` lists it.
+#[derive(FromPyObject)]
+struct TaskSettings {
+    name: String,
+    acks_late: bool,
+    acks_on_failure: bool,
+    soft_time_limit: Option<f64>,
+    time_limit: Option<f64>,
+    ignore_result: bool,
+    stores_errors: bool,
+}
+
+/// `fastworker.worker.settings.WorkerSettings`, field by field.
+#[derive(FromPyObject)]
+struct Settings {
+    node: String,
+    broker_url: String,
+    broker_options: Vec<(String, String)>,
+    result_url: Option<String>,
+    result_options: Vec<(String, String)>,
+    queues: Vec<String>,
+    tasks: Vec<TaskSettings>,
+    concurrency: u32,
+    prefetch: u32,
+    lease_life_s: f64,
+    max_deliveries: u32,
+    eta_horizon_s: f64,
+    result_ttl_s: Option<u64>,
+    failure_ttl_s: Option<u64>,
+    naive_offset_s: i32,
+    reports_received: bool,
+}
+
+impl From<Settings> for WorkerConfig {
+    fn from(settings: Settings) -> WorkerConfig {
+        let task = |task: TaskSettings| RegisteredTask {
+            name: task.name,
+            options: TaskOptions {
+                acks_late: task.acks_late,
+                acks_on_failure: task.acks_on_failure,
+                soft_limit_s: task.soft_time_limit,
+                hard_limit_s: task.time_limit,
+            },
+            ignore_result: task.ignore_result,
+            stores_errors: task.stores_errors,
+        };
+        WorkerConfig {
+            node: settings.node,
+            broker_url: settings.broker_url,
+            broker_options: settings.broker_options,
+            result_url: settings.result_url,
+            result_options: settings.result_options,
+            queues: settings.queues,
+            tasks: settings.tasks.into_iter().map(task).collect(),
+            concurrency: settings.concurrency,
+            prefetch: settings.prefetch,
+            lease_life: Duration::from_secs_f64(settings.lease_life_s),
+            max_deliveries: settings.max_deliveries,
+            eta_horizon_ms: (settings.eta_horizon_s * 1000.0) as i64,
+            result_ttl_s: settings.result_ttl_s,
+            failure_ttl_s: settings.failure_ttl_s,
+            naive_offset_s: settings.naive_offset_s,
+            reports_received: settings.reports_received,
+        }
+    }
+}
+
+/// What `start` hands to the thread.
+struct Start {
+    config: WorkerConfig,
+    zygote: (OwnedFd, i32),
+    commands: UnboundedReceiver<Command>,
+}
+
+#[pyclass(frozen, module = "fastworker._core")]
+pub(crate) struct Worker {
+    start: Mutex<Option<Start>>,
+    commands: UnboundedSender<Command>,
+    reporter: Reporter,
+}
+
+/// Runs the worker to its end; never panics through.
+fn work(start: Start, reporter: &Reporter) {
+    let running = AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start the runtime: {error}"))?;
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, run(start.config, start.zygote, start.commands, reporter.clone()))
+    });
+    let error = match std::panic::catch_unwind(running) {
+        Ok(ended) => ended.err(),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+            Some(format!("the worker's runtime failed: {text}; please report it"))
+        }
+    };
+    reporter.send(Report::Finished { error });
+}
+
+/// Signals are the main thread's: this one must not receive any.
+fn block_signals() {
+    // SAFETY: `set` is filled by `sigfillset` before it is read; only this thread's mask changes.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+    }
+}
+
+#[pymethods]
+impl Worker {
+    #[new]
+    fn new(settings: Settings, zygote: RawFd, zygote_pid: i32) -> PyResult<Worker> {
+        // SAFETY: the caller hands the descriptor over.
+        let zygote = unsafe { OwnedFd::from_raw_fd(zygote) };
+        // Children whose zygote has died become ours, so that nobody leaves a zombie.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(|error| PyOSError::new_err(format!("cannot become the reaper of orphaned children: {error}")))?;
+        let (sender, commands) = unbounded_channel();
+        Ok(Worker {
+            start: Mutex::new(Some(Start { config: settings.into(), zygote: (zygote, zygote_pid), commands })),
+            commands: sender,
+            reporter: Reporter::new()?,
+        })
+    }
+
+    fn start(&self) -> PyResult<()> {
+        let start = self.start.lock().expect("nothing panics while it holds this").take();
+        let start = start.ok_or_else(|| PyRuntimeError::new_err("this worker was started already"))?;
+        let reporter = self.reporter.clone();
+        forward_to(&reporter);
+        std::thread::Builder::new().name("fastworker-io".into()).spawn(move || {
+            block_signals();
+            work(start, &reporter);
+        })?;
+        Ok(())
+    }
+
+    fn wait<'py>(&self, py: Python<'py>, timeout_s: f64) -> PyResult<Vec<(&'static str, Bound<'py, PyDict>)>> {
+        let timeout = Timespec::try_from(Duration::from_secs_f64(timeout_s.clamp(0.0, 3600.0)))
+            .map_err(|_| PyRuntimeError::new_err("timeout_s does not fit"))?;
+        let bell = self.reporter.bell();
+        let polled = py.detach(|| poll(&mut [PollFd::new(&bell, PollFlags::IN)], Some(&timeout)));
+        match polled {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(PyOSError::new_err(error.to_string())),
+        }
+        py.check_signals()?;
+        self.reporter.take().into_iter().map(|report| event(py, report)).collect()
+    }
+
+    fn adopt_zygote(&self, zygote: RawFd, zygote_pid: i32) {
+        // SAFETY: the caller hands the descriptor over.
+        let zygote = unsafe { OwnedFd::from_raw_fd(zygote) };
+        self.command(Command::AdoptZygote(zygote, zygote_pid));
+    }
+
+    fn shutdown(&self, is_cold: bool) {
+        self.command(shutdown(is_cold));
+    }
+}
+
+impl Worker {
+    fn command(&self, command: Command) {
+        // A worker that has ended needs no order.
+        let _ended = self.commands.send(command);
+    }
+}
+
+fn event<'py>(py: Python<'py>, report: Report) -> PyResult<(&'static str, Bound<'py, PyDict>)> {
+    let facts = PyDict::new(py);
+    let name = match report {
+        Report::Log { level, text } => {
+            let level = match level {
+                Level::Info => 20,
+                Level::Warning => 30,
+                Level::Error => 40,
+                Level::Critical => 50,
+            };
+            facts.set_item("level", level)?;
+            facts.set_item("text", text)?;
+            "log"
+        }
+        Report::Received { task, id } => {
+            facts.set_item("task", task)?;
+            facts.set_item("id", id)?;
+            "received"
+        }
+        Report::Ready => "ready",
+        Report::ZygoteGone => "zygote_gone",
+        Report::Finished { error } => {
+            facts.set_item("error", error)?;
+            "finished"
+        }
+    };
+    Ok((name, facts))
+}

@@ -1,0 +1,183 @@
+//! Broker operations, each a task that reports back with a fact, and repeats itself with backoff until it is done.
+//!
+//! One fetch, one settlement batch and one publish batch are in flight at a time; what gathers meanwhile goes with
+//! the next. So batches grow with the load by themselves, and an idle worker waits for nothing.
+
+use std::future::Future;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use fastworker_broker::{AnyBroker, AnyStore, Broker, Error, LeaseTerms, Publish, ResultDoc, Settlement, Verdict};
+use fastworker_engine::Handle;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{sleep, timeout};
+
+use crate::clock;
+use crate::fact::{Fact, Settling};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Parked messages are released by somebody at the latest so long after they are due.
+const RELEASE_EVERY: Duration = Duration::from_secs(1);
+
+/// The broker, the result store if it is another server, and where facts go.
+#[derive(Clone)]
+pub(crate) struct BrokerIo {
+    pub(crate) broker: Rc<AnyBroker>,
+    pub(crate) store: Option<Rc<AnyStore>>,
+    pub(crate) facts: UnboundedSender<Fact>,
+}
+
+/// A pause that doubles up to a bound.
+pub(crate) struct Backoff(Duration);
+
+impl Backoff {
+    pub(crate) fn new() -> Backoff {
+        Backoff(FIRST_PAUSE)
+    }
+
+    pub(crate) async fn pause(&mut self) {
+        sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+    }
+}
+
+impl BrokerIo {
+    fn tell(&self, fact: Fact) {
+        // The loop outlives every task that tells it something, except while it is being torn down.
+        let _torn_down = self.facts.send(fact);
+    }
+
+    /// Repeats `operation` until it succeeds, whatever the error: what is asked for must happen.
+    async fn persist<T, F: Future<Output = Result<T, Error>>>(&self, operation: impl Fn() -> F) -> T {
+        let mut backoff = Backoff::new();
+        loop {
+            match operation().await {
+                Ok(value) => {
+                    self.tell(Fact::Fine);
+                    return value;
+                }
+                Err(error) => self.tell(Fact::Trouble(error)),
+            }
+            backoff.pause().await;
+        }
+    }
+
+    pub(crate) fn fetch(&self, max: usize) {
+        let io = self.clone();
+        tokio::task::spawn_local(async move {
+            let fetched = io.broker.fetch(max).await;
+            io.tell(Fact::Fetched(fetched));
+        });
+    }
+
+    pub(crate) fn wait(&self) {
+        let io = self.clone();
+        tokio::task::spawn_local(async move {
+            io.broker.wait().await;
+            io.tell(Fact::Wake);
+        });
+    }
+
+    pub(crate) fn record_attempt(&self, handle: Handle, tag: fastworker_broker::Tag, id: String, floor: u32) {
+        let io = self.clone();
+        tokio::task::spawn_local(async move {
+            let attempt = io.persist(|| io.broker.begin_attempt(tag, &id, floor)).await;
+            io.tell(Fact::AttemptRecorded { handle, attempt });
+        });
+    }
+
+    /// Settles a batch. Where results live elsewhere, the order is publish, store, acknowledge: a fault in between
+    /// repeats work and drops none.
+    pub(crate) fn settle(&self, mut settlements: Vec<Settlement>, batch: Vec<Option<Settling>>) {
+        let io = self.clone();
+        tokio::task::spawn_local(async move {
+            if let Some(store) = &io.store {
+                let successors: Vec<Publish> =
+                    settlements.iter_mut().flat_map(|s| std::mem::take(&mut s.successors)).collect();
+                let docs: Vec<ResultDoc> = settlements.iter_mut().filter_map(|s| s.result.take()).collect();
+                if !successors.is_empty() {
+                    io.persist(|| io.broker.publish(&successors)).await;
+                }
+                if !docs.is_empty() {
+                    io.persist(|| store.store(&docs)).await;
+                }
+            }
+            let has_work = |s: &Settlement| {
+                !matches!(s.verdict, Verdict::Keep | Verdict::Acked) || s.result.is_some() || !s.successors.is_empty()
+            };
+            let lost = if settlements.iter().any(has_work) {
+                io.persist(|| io.broker.settle(&settlements)).await
+            } else {
+                Vec::new()
+            };
+            io.tell(Fact::Settled { batch, lost });
+        });
+    }
+
+    /// Publishes what tasks publish. A refusal ends it: the tasks fail.
+    pub(crate) fn publish(&self, batch: Vec<Publish>, handles: Vec<Handle>) {
+        let io = self.clone();
+        tokio::task::spawn_local(async move {
+            let mut backoff = Backoff::new();
+            let refusal = loop {
+                match io.broker.publish(&batch).await {
+                    Ok(()) => {
+                        io.tell(Fact::Fine);
+                        break None;
+                    }
+                    Err(error) if error.is_transient() => io.tell(Fact::Trouble(error)),
+                    Err(error) => break Some(error.to_string()),
+                }
+                backoff.pause().await;
+            };
+            io.tell(Fact::Published { handles, refusal });
+        });
+    }
+
+    /// Refreshes the leases, recovers dead workers' and releases parked messages, for ever.
+    pub(crate) async fn keep_lease(self, terms: LeaseTerms) {
+        let mut last_refresh = Instant::now();
+        let mut is_at_risk = false;
+        loop {
+            match timeout(terms.refresh, self.broker.heartbeat()).await {
+                Ok(Ok(())) => {
+                    last_refresh = Instant::now();
+                    self.tell(Fact::Fine);
+                    if std::mem::take(&mut is_at_risk) {
+                        self.tell(Fact::LeaseSafe);
+                    }
+                    match self.broker.recover().await {
+                        Ok(recovered) if recovered.messages > 0 => self.tell(Fact::Recovered(recovered)),
+                        Ok(_) => {}
+                        Err(error) => self.tell(Fact::Trouble(error)),
+                    }
+                }
+                Ok(Err(error)) => self.tell(Fact::Trouble(error)),
+                Err(_elapsed) => {}
+            }
+            if !is_at_risk && last_refresh.elapsed() > terms.life * 2 / 3 {
+                is_at_risk = true;
+                self.tell(Fact::LeaseAtRisk);
+            }
+            sleep(terms.refresh).await;
+        }
+    }
+
+    /// Puts parked messages back a little before they are due: the last moments are waited out in a worker.
+    pub(crate) async fn release_parked(self, ahead_ms: i64) {
+        loop {
+            let horizon_ms = clock::wall_us() / 1000 + ahead_ms;
+            let pause = match self.broker.release_due(horizon_ms).await {
+                Ok(next) => next.map_or(RELEASE_EVERY, |due_ms| {
+                    Duration::from_millis((due_ms - horizon_ms).max(10) as u64).min(RELEASE_EVERY)
+                }),
+                Err(error) => {
+                    self.tell(Fact::Trouble(error));
+                    RELEASE_EVERY
+                }
+            };
+            sleep(pause).await;
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What a worker is told once, at the start. Validated in Python, trusted here.
+
+use std::time::Duration;
+
+use fastworker_engine::TaskOptions;
+
+/// A registered task.
+#[derive(Clone, Debug)]
+pub struct RegisteredTask {
+    /// Its name, as messages spell it.
+    pub name: String,
+    /// Its options that decide something.
+    pub options: TaskOptions,
+    /// Results of this task are not stored, unless the message says otherwise.
+    pub ignore_result: bool,
+    /// Failures are stored even so.
+    pub stores_errors: bool,
+}
+
+/// All settings of one worker.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// Node name, such as `celery@host`.
+    pub node: String,
+    /// Broker URL.
+    pub broker_url: String,
+    /// Its transport options.
+    pub broker_options: Vec<(String, String)>,
+    /// Result store URL; `None` keeps no results.
+    pub result_url: Option<String>,
+    /// Its transport options.
+    pub result_options: Vec<(String, String)>,
+    /// Queues to consume.
+    pub queues: Vec<String>,
+    /// Registered tasks.
+    pub tasks: Vec<RegisteredTask>,
+    /// Child processes.
+    pub concurrency: u32,
+    /// Most messages held at once.
+    pub prefetch: u32,
+    /// How long the lease of a silent worker lives.
+    pub lease_life: Duration,
+    /// Started attempts before a message whose process died goes to the dead letters; 0 for no bound.
+    pub max_deliveries: u32,
+    /// Messages due later than this are parked in the broker.
+    pub eta_horizon_ms: i64,
+    /// Seconds a result is kept; `None` for ever.
+    pub result_ttl_s: Option<u64>,
+    /// Seconds a FAILURE is kept.
+    pub failure_ttl_s: Option<u64>,
+    /// Offset from UTC of times that are written without one, in seconds.
+    pub naive_offset_s: i32,
+    /// Report each received task to the main thread (log level INFO or finer).
+    pub reports_received: bool,
+}

@@ -1,0 +1,210 @@
+//! Station 3: decode. Takes a `Delivery`; gives what the engine decides on and the frame that a child will read, or
+//! a poison verdict with the reason. Reads headers only: the body stays bytes.
+
+use std::collections::HashMap;
+
+use fastworker_broker::Delivery;
+use fastworker_engine::{Handle, Request};
+use fastworker_wire::child::{TaskFrame, ToChild};
+use fastworker_wire::envelope::{self, Envelope};
+use fastworker_wire::time::parse_iso_ms;
+
+use crate::config::{RegisteredTask, WorkerConfig};
+use crate::held::Held;
+
+const NUMBER_AT: usize = 1;
+const FLAGS_AT: usize = 5;
+const ATTEMPT_AT: usize = 6;
+
+/// Why a message can never run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Poison {
+    pub(crate) id: Option<String>,
+    pub(crate) reason: &'static str,
+    pub(crate) detail: String,
+}
+
+/// What decoding needs to know of the worker.
+pub(crate) struct Decoder {
+    tasks: HashMap<String, u32>,
+    registered: Vec<RegisteredTask>,
+    queues: Vec<String>,
+    naive_offset_s: i32,
+}
+
+impl Decoder {
+    pub(crate) fn new(config: &WorkerConfig) -> Decoder {
+        let tasks = config.tasks.iter().zip(0u32..).map(|(task, index)| (task.name.clone(), index)).collect();
+        Decoder {
+            tasks,
+            registered: config.tasks.clone(),
+            queues: config.queues.clone(),
+            naive_offset_s: config.naive_offset_s,
+        }
+    }
+
+    /// The delivery as the worker holds it, and as the engine sees it; `request.handle` is filled in by the caller.
+    pub(crate) fn decode(&self, delivery: &Delivery) -> Result<(Held, Request), Poison> {
+        let envelope = envelope::parse(&delivery.message).map_err(|error| Poison {
+            id: envelope::task_and_id(&delivery.message).1,
+            reason: "not a task message",
+            detail: error.to_string(),
+        })?;
+        let facts = Facts::of(&envelope)?;
+        let moment = |field: &'static str, text: Option<&str>| match text {
+            None => Ok(None),
+            Some(text) => match parse_iso_ms(text, self.naive_offset_s) {
+                Some(ms) => Ok(Some(ms)),
+                None => Err(Poison {
+                    id: Some(facts.id.clone()),
+                    reason: "invalid task",
+                    detail: format!("header {field} is {text:?}: expected an ISO 8601 time"),
+                }),
+            },
+        };
+        let index = self.tasks.get(&facts.task).copied();
+        let registered = index.map(|index| &self.registered[index as usize]);
+        let request = Request {
+            handle: Handle(0),
+            task: index,
+            queue: delivery.queue,
+            priority: envelope.priority,
+            is_redelivered: delivery.is_redelivered || envelope.is_redelivered,
+            eta_ms: moment("eta", facts.eta.as_deref())?,
+            expires_ms: moment("expires", facts.expires.as_deref())?,
+            soft_limit_s: facts.timelimit.1,
+            hard_limit_s: facts.timelimit.0,
+            size: u32::try_from(envelope.body.len() + envelope.headers_json.len() + envelope.properties_json.len())
+                .unwrap_or(u32::MAX),
+        };
+        let frame = self.frame(&envelope, &facts, delivery.queue);
+        let ignores = envelope.ignore_result.unwrap_or(registered.is_some_and(|task| task.ignore_result));
+        let held = Held {
+            tag: delivery.tag,
+            ignores_result: ignores && !registered.is_some_and(|task| task.stores_errors),
+            id: facts.id,
+            task: facts.task,
+            frame,
+            has_attempts: false,
+            attempt: 1,
+            is_early_acked: false,
+            unconfirmed: 0,
+            refused: None,
+            reported: None,
+            ending: None,
+        };
+        Ok((held, request))
+    }
+
+    fn frame(&self, envelope: &Envelope<'_>, facts: &Facts, queue: u16) -> Vec<u8> {
+        let mut frame = Vec::with_capacity(
+            256 + envelope.body.len() + envelope.headers_json.len() + envelope.properties_json.len(),
+        );
+        ToChild::Task(TaskFrame {
+            number: 0,
+            flush_first: false,
+            is_early_acked: false,
+            attempt: 1,
+            ignore_result: envelope.ignore_result,
+            queue: self.queues.get(usize::from(queue)).map_or("", String::as_str),
+            task: &facts.task,
+            id: &facts.id,
+            root_id: envelope.root_id.as_deref().unwrap_or(&facts.id),
+            parent_id: envelope.parent_id.as_deref().unwrap_or_default(),
+            content_type: &envelope.content_type,
+            content_encoding: &envelope.content_encoding,
+            compression: envelope.compression.as_deref().unwrap_or_default(),
+            headers: envelope.headers_json,
+            properties: envelope.properties_json,
+            body: &envelope.body,
+        })
+        .write(&mut frame);
+        frame
+    }
+}
+
+/// What decides, from the headers or, for protocol 1, from the body.
+struct Facts {
+    task: String,
+    id: String,
+    eta: Option<String>,
+    expires: Option<String>,
+    timelimit: (Option<f64>, Option<f64>),
+}
+
+impl Facts {
+    fn of(envelope: &Envelope<'_>) -> Result<Facts, Poison> {
+        let invalid = |detail: String| Poison {
+            id: envelope.id.as_deref().or(envelope.correlation_id.as_deref()).map(str::to_owned),
+            reason: "not a task message",
+            detail,
+        };
+        let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
+        if let Some(task) = &envelope.task {
+            let id = envelope.id.as_deref().filter(|id| !id.is_empty());
+            let id = id.ok_or_else(|| invalid(format!("header task is {task:?}, but there is no header id")))?;
+            return Ok(Facts {
+                task: task.clone().into_owned(),
+                id: id.to_owned(),
+                eta: owned(&envelope.eta),
+                expires: owned(&envelope.expires),
+                timelimit: envelope.timelimit,
+            });
+        }
+        let v1 = envelope::parse_v1(&envelope.body)
+            .map_err(|error| invalid(format!("no header task, and the body is not a protocol 1 task: {error}")))?;
+        let utc = |time: &Option<std::borrow::Cow<'_, str>>| {
+            owned(time).map(|text| if v1.is_utc && !has_offset(&text) { text + "+00:00" } else { text })
+        };
+        Ok(Facts {
+            task: v1.task.clone().into_owned(),
+            id: owned(&v1.id).ok_or_else(|| invalid("a protocol 1 task without id".to_owned()))?,
+            eta: utc(&v1.eta),
+            expires: utc(&v1.expires),
+            timelimit: v1.timelimit,
+        })
+    }
+}
+
+fn has_offset(time: &str) -> bool {
+    time.ends_with('Z') || time.get(10..).is_some_and(|rest| rest.contains(['+', '-']))
+}
+
+/// Writes into a task frame what is known only at dispatch.
+pub(crate) fn patch(frame: &mut [u8], number: u32, flush_first: bool, is_early_acked: bool, attempt: u32) {
+    frame[NUMBER_AT..NUMBER_AT + 4].copy_from_slice(&number.to_le_bytes());
+    frame[FLAGS_AT] = frame[FLAGS_AT] & !3 | u8::from(flush_first) | u8::from(is_early_acked) << 1;
+    frame[ATTEMPT_AT..ATTEMPT_AT + 4].copy_from_slice(&attempt.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_at_dispatch_is_patched_into_the_frame() {
+        let mut frame = Vec::new();
+        let mut task = TaskFrame {
+            number: 0,
+            flush_first: false,
+            is_early_acked: false,
+            attempt: 1,
+            ignore_result: Some(true),
+            queue: "q",
+            task: "t",
+            id: "i",
+            root_id: "i",
+            parent_id: "",
+            content_type: "application/json",
+            content_encoding: "utf-8",
+            compression: "",
+            headers: b"{}",
+            properties: b"{}",
+            body: b"[]",
+        };
+        ToChild::Task(task.clone()).write(&mut frame);
+        patch(&mut frame, 77, true, true, 3);
+        (task.number, task.flush_first, task.is_early_acked, task.attempt) = (77, true, true, 3);
+        assert_eq!(ToChild::read(&frame), Ok(ToChild::Task(task)));
+    }
+}

@@ -1,0 +1,70 @@
+//! The deliveries that this worker holds, with their bytes. The engine knows them by handle only.
+
+use fastworker_broker::Tag;
+use fastworker_engine::Handle;
+use fastworker_wire::child::OutcomeKind;
+
+use fastworker_broker::Publish;
+
+/// What the child reported at the end of a task.
+#[derive(Debug)]
+pub(crate) struct Reported {
+    pub(crate) kind: OutcomeKind,
+    pub(crate) status: String,
+    pub(crate) doc: Option<Vec<u8>>,
+    pub(crate) reason: String,
+    pub(crate) successors: Vec<Publish>,
+}
+
+/// One delivery.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) tag: Tag,
+    /// Task id; empty when the message has none that could be read.
+    pub(crate) id: String,
+    /// Registered name, for results that the worker writes itself.
+    pub(crate) task: String,
+    /// Whether the message or the task's options forbid storing a result, as far as the envelope says.
+    pub(crate) ignores_result: bool,
+    /// The serialised task frame; number, flags and attempt are patched at dispatch.
+    pub(crate) frame: Vec<u8>,
+    /// `begin_attempt` was called for it.
+    pub(crate) has_attempts: bool,
+    pub(crate) attempt: u32,
+    pub(crate) is_early_acked: bool,
+    /// Messages published by its run that the broker has not confirmed yet, and that its settlement waits for.
+    pub(crate) unconfirmed: u32,
+    /// A publish was refused by the broker: the task fails with these words.
+    pub(crate) refused: Option<String>,
+    pub(crate) reported: Option<Reported>,
+    /// The engine wants it settled; waits for `unconfirmed` to reach 0.
+    pub(crate) ending: Option<fastworker_engine::Ending>,
+}
+
+/// All of them, by handle.
+#[derive(Default)]
+pub(crate) struct HeldTable {
+    slots: Vec<Option<Held>>,
+    free: Vec<u32>,
+}
+
+impl HeldTable {
+    pub(crate) fn insert(&mut self, held: Held) -> Handle {
+        if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = Some(held);
+            return Handle(slot);
+        }
+        self.slots.push(Some(held));
+        Handle(self.slots.len() as u32 - 1)
+    }
+
+    pub(crate) fn get_mut(&mut self, handle: Handle) -> Option<&mut Held> {
+        self.slots.get_mut(handle.0 as usize)?.as_mut()
+    }
+
+    pub(crate) fn remove(&mut self, handle: Handle) -> Option<Held> {
+        let held = self.slots.get_mut(handle.0 as usize)?.take()?;
+        self.free.push(handle.0);
+        Some(held)
+    }
+}

@@ -1,0 +1,22 @@
+//! The drivers around the engine: broker I/O, children, clocks. One task's way: fetch → decode → admit → schedule →
+//! dispatch → run → settle; `worker.rs` is the loop that walks it, `fastworker_engine` decides.
+
+mod broker_io;
+mod clock;
+mod config;
+mod decode;
+mod fact;
+mod held;
+mod pool;
+mod report;
+mod settle;
+mod trace;
+mod worker;
+
+pub use clock::{mono_us, wall_us};
+pub use config::{RegisteredTask, WorkerConfig};
+pub use fact::Command;
+pub use fastworker_engine::TaskOptions;
+pub use report::{Level, Report, Reporter};
+pub use trace::forward_to;
+pub use worker::{run, shutdown};

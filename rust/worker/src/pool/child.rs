@@ -1,0 +1,264 @@
+//! One child process as the worker sees it: a page, a socket, a pidfd, and the tasks it was given.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use fastworker_engine::{ChildId, Handle, Number};
+use fastworker_link::Page;
+use fastworker_wire::child::{MAX_FRAME_BYTES, ToChild};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
+use tokio::task::AbortHandle;
+
+use super::readable::readable;
+
+/// Bytes of the ring by which a child reports. Larger reports go over the socket.
+const RING_BYTES: usize = 256 * 1024;
+
+/// What arrives from a child's socket or pidfd.
+pub(crate) enum SocketFact {
+    /// One frame, without its length.
+    Frame(Vec<u8>),
+    /// There is room for more bytes again.
+    Writable,
+    /// The process is gone.
+    Exited,
+}
+
+/// A child, from the request to fork it until its death has been handled.
+pub(crate) struct Child {
+    pub(crate) id: ChildId,
+    pub(crate) page: Page,
+    pub(crate) pid: Option<i32>,
+    pidfd: Option<Rc<AsyncFd<OwnedFd>>>,
+    stream: Rc<UnixStream>,
+    inbox: Rc<RefCell<Vec<u8>>>,
+    unsent: Vec<u8>,
+    is_waiting_to_write: bool,
+    given: VecDeque<(Number, Handle)>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Child {
+    /// Makes the page and the socket, and gives back the child's ends of both.
+    pub(crate) fn prepare(
+        id: ChildId,
+        tell: impl Fn(SocketFact) + 'static,
+    ) -> io::Result<(Child, std::os::unix::net::UnixStream, OwnedFd)> {
+        let (page, page_fd) = Page::create(RING_BYTES)?;
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let stream = Rc::new(UnixStream::from_std(ours)?);
+        let inbox = Rc::new(RefCell::new(Vec::new()));
+        let reader = tokio::task::spawn_local(read_frames(stream.clone(), inbox.clone(), tell)).abort_handle();
+        let child = Child {
+            id,
+            page,
+            pid: None,
+            pidfd: None,
+            stream,
+            inbox,
+            unsent: Vec::new(),
+            is_waiting_to_write: false,
+            given: VecDeque::new(),
+            tasks: vec![reader],
+        };
+        Ok((child, theirs, page_fd))
+    }
+
+    /// The zygote has forked it: watch the process.
+    pub(crate) fn watch(&mut self, pid: i32, tell: impl Fn(SocketFact) + 'static) -> io::Result<()> {
+        self.pid = Some(pid);
+        let raw = Pid::from_raw(pid).ok_or_else(|| io::Error::other("a child's pid is not positive"))?;
+        let pidfd = pidfd_open(raw, PidfdFlags::NONBLOCK)?;
+        let pidfd = Rc::new(readable(pidfd)?);
+        self.pidfd = Some(pidfd.clone());
+        let watcher = tokio::task::spawn_local(async move {
+            if pidfd.readable().await.is_ok() {
+                tell(SocketFact::Exited);
+            }
+        });
+        self.tasks.push(watcher.abort_handle());
+        Ok(())
+    }
+
+    /// Remembers which delivery number `number` is.
+    pub(crate) fn give(&mut self, number: Number, handle: Handle) {
+        self.given.push_back((number, handle));
+    }
+
+    /// The delivery with this number, while it has neither ended nor been recalled.
+    pub(crate) fn handle_of(&self, number: Number) -> Option<Handle> {
+        self.given.iter().find(|(given, _)| *given == number).map(|(_, handle)| *handle)
+    }
+
+    /// The delivery with this number ended; it is forgotten.
+    pub(crate) fn take(&mut self, number: Number) -> Option<Handle> {
+        let at = self.given.iter().position(|(given, _)| *given == number)?;
+        self.given.remove(at).map(|(_, handle)| handle)
+    }
+
+    /// Takes back what was not started. Returns the first number that will never run.
+    pub(crate) fn recall(&mut self) -> Number {
+        let from = self.page.claim().recall();
+        while self.given.back().is_some_and(|(number, _)| (number.wrapping_sub(from) as i32) >= 0) {
+            self.given.pop_back();
+        }
+        from
+    }
+
+    /// True while it has tasks that have not ended.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.given.is_empty()
+    }
+
+    /// True while outcomes may arrive without a poke: it has more to do after the task that runs.
+    pub(crate) fn has_several(&self) -> bool {
+        self.given.len() > 1
+    }
+
+    /// Appends a frame that is already serialised; `flush` sends it.
+    pub(crate) fn push_frame(&mut self, frame: &[u8]) {
+        self.unsent.extend_from_slice(&(frame.len() as u32).to_le_bytes());
+        self.unsent.extend_from_slice(frame);
+    }
+
+    /// Tells it to finish.
+    pub(crate) fn push_stop(&mut self) {
+        let mut frame = Vec::new();
+        ToChild::Stop.write(&mut frame);
+        self.push_frame(&frame);
+    }
+
+    /// Sends what it can; the rest when `SocketFact::Writable` comes.
+    pub(crate) fn flush(&mut self, tell: impl Fn(SocketFact) + 'static) {
+        if self.is_waiting_to_write {
+            return;
+        }
+        let mut sent = 0;
+        while sent < self.unsent.len() {
+            match self.stream.try_write(&self.unsent[sent..]) {
+                Ok(len) => sent += len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_waiting_to_write = true;
+                    let stream = self.stream.clone();
+                    let waiter = tokio::task::spawn_local(async move {
+                        if stream.writable().await.is_ok() {
+                            tell(SocketFact::Writable);
+                        }
+                    });
+                    self.tasks.retain(|task| !task.is_finished());
+                    self.tasks.push(waiter.abort_handle());
+                    break;
+                }
+                // The process is dying: its pidfd says so, and that is where it is handled.
+                Err(_) => sent = self.unsent.len(),
+            }
+        }
+        self.unsent.drain(..sent);
+        if self.unsent.is_empty() && self.unsent.capacity() > 1 << 20 {
+            self.unsent = Vec::new();
+        }
+    }
+
+    /// There is room again.
+    pub(crate) fn writable(&mut self) {
+        self.is_waiting_to_write = false;
+    }
+
+    /// Sends a signal to exactly this process; false when it is gone or not yet there.
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
+        self.pidfd.as_ref().is_some_and(|pidfd| pidfd_send_signal(pidfd.as_fd(), signal).is_ok())
+    }
+
+    /// Takes the exit status if the process is ours to reap: it is once its zygote has died.
+    pub(crate) fn reap(&self) {
+        if let Some(pidfd) = &self.pidfd {
+            // ECHILD: the zygote reaps it.
+            let _zygotes_own = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        }
+    }
+
+    /// Whole frames that a dead child left in its socket.
+    pub(crate) fn last_frames(&self) -> Vec<Vec<u8>> {
+        let mut bytes = self.inbox.borrow_mut();
+        let mut buffer = [0u8; 16 * 1024];
+        while let Ok(len) = self.stream.try_read(&mut buffer) {
+            if len == 0 {
+                break;
+            }
+            bytes.extend_from_slice(&buffer[..len]);
+        }
+        let mut frames = Vec::new();
+        split_frames(&mut bytes, |frame| frames.push(frame));
+        frames
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Cuts whole frames off the front of `bytes`. False: a length that no honest child writes.
+fn split_frames(bytes: &mut Vec<u8>, mut take: impl FnMut(Vec<u8>)) -> bool {
+    let mut at = 0;
+    while let Some(head) = bytes.get(at..at + 4) {
+        let len = u32::from_le_bytes(head.try_into().expect("four bytes")) as usize;
+        if len > MAX_FRAME_BYTES {
+            return false;
+        }
+        let Some(frame) = bytes.get(at + 4..at + 4 + len) else { break };
+        take(frame.to_vec());
+        at += 4 + len;
+    }
+    bytes.drain(..at);
+    true
+}
+
+async fn read_frames(stream: Rc<UnixStream>, inbox: Rc<RefCell<Vec<u8>>>, tell: impl Fn(SocketFact)) {
+    let mut buffer = vec![0u8; 16 * 1024];
+    loop {
+        if stream.readable().await.is_err() {
+            return;
+        }
+        match stream.try_read(&mut buffer) {
+            Ok(0) => return,
+            Ok(len) => {
+                let mut bytes = inbox.borrow_mut();
+                bytes.extend_from_slice(&buffer[..len]);
+                if !split_frames(&mut bytes, |frame| tell(SocketFact::Frame(frame))) {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_cut_where_they_end_and_the_rest_is_kept() {
+        let mut bytes = vec![2, 0, 0, 0, 7, 8, 1, 0, 0, 0, 9, 3, 0, 0, 0, 1];
+        let mut frames = Vec::new();
+        assert!(split_frames(&mut bytes, |frame| frames.push(frame)));
+        assert_eq!(frames, [vec![7, 8], vec![9]]);
+        assert_eq!(bytes, [3, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn an_impossible_length_is_refused() {
+        assert!(!split_frames(&mut vec![255, 255, 255, 255, 1], |_| ()));
+    }
+}

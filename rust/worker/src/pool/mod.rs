@@ -1,0 +1,8 @@
+//! Station 6: the processes that run tasks, and the one that forks them.
+
+mod child;
+mod readable;
+mod zygote;
+
+pub(crate) use child::{Child, SocketFact};
+pub(crate) use zygote::{Zygote, ZygoteFact};

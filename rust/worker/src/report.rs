@@ -1,0 +1,98 @@
+//! Station 10: what happened, told to the main thread, which owns Python's logging and the user's hooks.
+//!
+//! The I/O thread never enters the interpreter: it leaves reports in a queue and rings an eventfd.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// How serious a line is; Python's levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// 20.
+    Info,
+    /// 30.
+    Warning,
+    /// 40.
+    Error,
+    /// 50.
+    Critical,
+}
+
+/// Something for the main thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A line for the log.
+    Log {
+        /// How serious.
+        level: Level,
+        /// What, on what, what to do.
+        text: String,
+    },
+    /// A task was received and admitted.
+    Received {
+        /// Its registered name.
+        task: String,
+        /// Its id.
+        id: String,
+    },
+    /// Consuming.
+    Ready,
+    /// The zygote is gone; a new one is wanted.
+    ZygoteGone,
+    /// The worker has ended; with what was wrong, if it could not go on.
+    Finished {
+        /// None after a clean shutdown.
+        error: Option<String>,
+    },
+}
+
+struct Shared {
+    queue: Mutex<Vec<Report>>,
+    bell: OwnedFd,
+}
+
+/// Both ends of the queue of reports.
+#[derive(Clone)]
+pub struct Reporter(Arc<Shared>);
+
+impl Reporter {
+    /// An empty queue.
+    pub fn new() -> io::Result<Reporter> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Reporter(Arc::new(Shared { queue: Mutex::new(Vec::new()), bell })))
+    }
+
+    /// Leaves a report and rings.
+    pub fn send(&self, report: Report) {
+        let was_empty = {
+            let mut queue = self.0.queue.lock().expect("no holder of this lock panics");
+            queue.push(report);
+            queue.len() == 1
+        };
+        if was_empty {
+            // A full counter (EAGAIN) means that it rings already.
+            let _rings_already = rustix::io::write(&self.0.bell, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// A line for the log.
+    pub fn log(&self, level: Level, text: impl Into<String>) {
+        self.send(Report::Log { level, text: text.into() });
+    }
+
+    /// Everything that waits; silences the bell.
+    pub fn take(&self) -> Vec<Report> {
+        let mut counter = [0u8; 8];
+        // EAGAIN means that nobody rang.
+        let _silent_already = rustix::io::read(&self.0.bell, &mut counter);
+        std::mem::take(&mut *self.0.queue.lock().expect("no holder of this lock panics"))
+    }
+
+    /// Readable when reports wait.
+    pub fn bell(&self) -> BorrowedFd<'_> {
+        self.0.bell.as_fd()
+    }
+}

@@ -1,0 +1,163 @@
+//! Station 9: settle. Takes how a delivery ended; gives the one step that the broker carries out: the message's end,
+//! the stored result and the published successors, together.
+
+use fastworker_broker::{Publish, ResultDoc, Settlement, Verdict};
+use fastworker_engine::Ending;
+use fastworker_wire::child::OutcomeKind;
+use fastworker_wire::result_doc::{self, Exception, ExceptionArg, ResultContext};
+use fastworker_wire::time::iso_utc;
+
+use crate::held::Held;
+
+/// How long results are kept, in seconds; `None` for ever.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetimes {
+    pub(crate) result_s: Option<u64>,
+    pub(crate) failure_s: Option<u64>,
+}
+
+impl Lifetimes {
+    pub(crate) fn of(self, status: &str) -> Option<u64> {
+        if status == "FAILURE" { self.failure_s } else { self.result_s }
+    }
+}
+
+/// The settlement that `ending` means for `held`. `wall_us`: Unix time in microseconds, for `date_done`.
+pub(crate) fn settlement(held: &mut Held, ending: &Ending, lifetimes: Lifetimes, wall_us: i64) -> Settlement {
+    let mut writer = Writer { held, lifetimes, wall_us };
+    let (verdict, result, successors) = match ending {
+        Ending::EarlyAck => (Verdict::Ack, None, Vec::new()),
+        Ending::Return => (Verdict::Return { is_redelivery: false }, None, Vec::new()),
+        Ending::Redeliver => (Verdict::Return { is_redelivery: true }, None, Vec::new()),
+        Ending::Park { until_ms } => (Verdict::Park { due_ms: *until_ms }, None, Vec::new()),
+        Ending::Expired => {
+            let verdict = ack(writer.held.is_early_acked);
+            (verdict, writer.revoked("expired"), Vec::new())
+        }
+        Ending::Unknown => writer.unknown(),
+        Ending::WorkerLost { attempts, acked_early } => writer.worker_lost(*attempts, *acked_early),
+        Ending::TimeLimit { limit_ms, acked_early } => writer.time_limit(*limit_ms, *acked_early),
+        Ending::AsReported { acked_early } => writer.as_reported(*acked_early),
+    };
+    Settlement {
+        tag: held.tag,
+        message_id: (!held.id.is_empty()).then(|| held.id.clone()),
+        has_attempts: held.has_attempts,
+        verdict,
+        result,
+        successors,
+    }
+}
+
+/// An intermediate state of a task that goes on.
+pub(crate) fn intermediate(held: &Held, status: &str, doc: &[u8], lifetimes: Lifetimes) -> Settlement {
+    Settlement {
+        tag: held.tag,
+        message_id: Some(held.id.clone()),
+        has_attempts: false,
+        verdict: if held.is_early_acked { Verdict::Acked } else { Verdict::Keep },
+        result: Some(ResultDoc {
+            task_id: held.id.clone(),
+            doc: doc.to_vec().into(),
+            is_success: status == "SUCCESS",
+            ttl_s: lifetimes.of(status),
+        }),
+        successors: Vec::new(),
+    }
+}
+
+fn ack(is_early_acked: bool) -> Verdict {
+    if is_early_acked { Verdict::Acked } else { Verdict::Ack }
+}
+
+type Parts = (Verdict, Option<ResultDoc>, Vec<Publish>);
+
+struct Writer<'h> {
+    held: &'h mut Held,
+    lifetimes: Lifetimes,
+    wall_us: i64,
+}
+
+impl Writer<'_> {
+    fn doc(&self, status: &str, write: impl FnOnce(&ResultContext<'_>, &mut Vec<u8>)) -> Option<ResultDoc> {
+        if self.held.ignores_result || self.held.id.is_empty() {
+            return None;
+        }
+        let date_done = iso_utc(self.wall_us);
+        let context = ResultContext { task_id: &self.held.id, date_done: &date_done, ..ResultContext::default() };
+        let mut doc = Vec::new();
+        write(&context, &mut doc);
+        Some(ResultDoc {
+            task_id: self.held.id.clone(),
+            doc: doc.into(),
+            is_success: status == "SUCCESS",
+            ttl_s: self.lifetimes.of(status),
+        })
+    }
+
+    fn failure(&self, exc_type: &str, exc_module: &str, message: &[ExceptionArg<'_>]) -> Option<ResultDoc> {
+        let exception = Exception { exc_type, exc_message: message, exc_module };
+        self.doc("FAILURE", |context, out| result_doc::failure(&exception, None, context, out))
+    }
+
+    fn revoked(&self, reason: &str) -> Option<ResultDoc> {
+        self.doc("REVOKED", |context, out| result_doc::revoked(reason, context, out))
+    }
+
+    fn unknown(&self) -> Parts {
+        let task = &self.held.task;
+        let detail = format!(
+            "task {task:?} is not registered in this worker: import the module that defines it (include=, imports, \
+             autodiscover_tasks), then `dead retry`"
+        );
+        let result = self.failure("NotRegistered", "celery.exceptions", &[ExceptionArg::Text(task)]);
+        (Verdict::DeadLetter { reason: "unknown task".into(), detail }, result, Vec::new())
+    }
+
+    fn worker_lost(&self, attempts: u32, is_early_acked: bool) -> Parts {
+        let times = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
+        let text = format!("the process that ran it died {times}, each time while running it");
+        let result = self.failure("WorkerLostError", "billiard.exceptions", &[ExceptionArg::Text(&text)]);
+        let verdict = if is_early_acked {
+            Verdict::Acked
+        } else {
+            let detail = format!("{text}; task_max_deliveries allows no further delivery");
+            Verdict::DeadLetter { reason: "worker lost".into(), detail }
+        };
+        (verdict, result, Vec::new())
+    }
+
+    fn time_limit(&self, limit_ms: u64, is_early_acked: bool) -> Parts {
+        let seconds = ExceptionArg::Number(limit_ms as f64 / 1000.0);
+        (ack(is_early_acked), self.failure("TimeLimitExceeded", "billiard.exceptions", &[seconds]), Vec::new())
+    }
+
+    fn as_reported(&mut self, is_early_acked: bool) -> Parts {
+        let reported = self.held.reported.take().expect("the engine settles as reported only what was reported");
+        if let Some(refusal) = self.held.refused.take() {
+            let text = format!("a message that the task published was refused: {refusal}");
+            let result = self.failure("OperationalError", "kombu.exceptions", &[ExceptionArg::Text(&text)]);
+            return (ack(is_early_acked), result, Vec::new());
+        }
+        let result = reported.doc.map(|doc| ResultDoc {
+            task_id: self.held.id.clone(),
+            doc: doc.into(),
+            is_success: reported.status == "SUCCESS",
+            ttl_s: self.lifetimes.of(&reported.status),
+        });
+        let dead = |reason: &str| match is_early_acked {
+            true => Verdict::Acked,
+            false => Verdict::DeadLetter { reason: reason.to_owned(), detail: reported.reason.clone() },
+        };
+        let verdict = match reported.kind {
+            OutcomeKind::Success | OutcomeKind::Failure | OutcomeKind::Retry | OutcomeKind::Ignore => {
+                ack(is_early_acked)
+            }
+            OutcomeKind::Requeue if is_early_acked => Verdict::Acked,
+            OutcomeKind::Requeue => Verdict::Return { is_redelivery: true },
+            OutcomeKind::Reject => dead("rejected"),
+            OutcomeKind::Poison => dead("cannot be run"),
+        };
+        (verdict, result, reported.successors)
+    }
+}

@@ -1,0 +1,79 @@
+//! What the crates below say with `tracing`, as lines of the worker's log.
+//!
+//! Only warnings and errors: these crates speak rarely, and everything finer is for a debugger.
+
+use std::fmt::Write;
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level as TraceLevel, Metadata, Subscriber};
+
+use crate::report::{Level, Reporter};
+
+/// Sends events to a reporter.
+struct ToReporter(Reporter);
+
+/// Sends what is said from now on, on any thread of this process, to `reporter`. Only the first call counts.
+pub fn forward_to(reporter: &Reporter) {
+    // A process has one worker; a second one in a test shares the first one's log.
+    let _already_set = tracing::subscriber::set_global_default(ToReporter(reporter.clone()));
+}
+
+impl Subscriber for ToReporter {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= TraceLevel::WARN && metadata.target().starts_with("fastworker")
+    }
+
+    fn new_span(&self, _attributes: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        let level = if *event.metadata().level() == TraceLevel::ERROR { Level::Error } else { Level::Warning };
+        let Line { message, facts } = line;
+        self.0.log(level, if facts.is_empty() { message } else { format!("{message} ({})", facts.trim_start()) });
+    }
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
+}
+
+#[derive(Default)]
+struct Line {
+    message: String,
+    facts: String,
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        // Writing to a String cannot fail.
+        let _infallible = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.facts, " {name}={value:?}"),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Report;
+
+    #[test]
+    fn a_warning_becomes_a_line_with_its_facts_and_an_info_is_dropped() {
+        let reporter = Reporter::new().expect("an eventfd");
+        tracing::subscriber::with_default(ToReporter(reporter.clone()), || {
+            tracing::warn!(target: "fastworker_broker", queue = "q", "a message is odd");
+            tracing::info!(target: "fastworker_broker", "fine");
+        });
+        let text = "a message is odd (queue=\"q\")".to_owned();
+        assert_eq!(reporter.take(), [Report::Log { level: Level::Warning, text }]);
+    }
+}
