@@ -47,7 +47,7 @@ pub async fn run(
     mut commands: UnboundedReceiver<Command>,
     reporter: Reporter,
 ) -> Result<(), String> {
-    let terms = LeaseTerms { life: config.lease_life, refresh: config.lease_life / 3 };
+    let terms = lease_terms(&config);
     let Some(io) = connect(&config, terms, &mut commands, &reporter).await? else { return Ok(()) };
     let (io, mut facts) = io;
     let forward = io.facts.clone();
@@ -87,6 +87,18 @@ pub async fn run(
         return Err("ended without the broker: other workers recover what was held".to_owned());
     }
     io.broker.close().await.map_err(|error| format!("on closing the broker: {error}"))
+}
+
+/// Leases are refreshed three times in their life, and four times within kombu's visibility timeout: other consumers
+/// of the same server take what is older than that for abandoned.
+fn lease_terms(config: &WorkerConfig) -> LeaseTerms {
+    let visibility_timeout = config.broker_options.iter().find(|(name, _)| name == "visibility_timeout");
+    let visible_s = visibility_timeout.and_then(|(_, seconds)| seconds.parse::<f64>().ok()).unwrap_or(3600.0);
+    let visible = Duration::try_from_secs_f64(visible_s / 4.0).unwrap_or(config.lease_life);
+    LeaseTerms {
+        life: config.lease_life,
+        refresh: (config.lease_life / 3).min(visible.max(Duration::from_millis(100))),
+    }
 }
 
 type Connected = (BrokerIo, UnboundedReceiver<Fact>);

@@ -1,0 +1,93 @@
+//! Early acknowledgement.
+
+use fastworker_engine::{Ending, Event, Handle, Outcome};
+
+use crate::desk::{Desk, config, dispatches, early, endings, request};
+
+fn settled(handle: u32) -> Event {
+    Event::Settled { handle: Handle(handle) }
+}
+
+#[test]
+fn early_task_runs_only_after_its_acknowledgement_is_confirmed() {
+    let mut desk = Desk::alone();
+    let actions = desk.deliver([early(1)]);
+    assert_eq!(endings(&actions), [(1, Ending::EarlyAck)]);
+    assert!(dispatches(&actions).is_empty());
+    assert_eq!(dispatches(&desk.tell(settled(1))), [(0, 0, vec![1])]);
+    let actions = desk.ended(0, 0, Outcome::Success);
+    assert_eq!(endings(&actions), [(1, Ending::AsReported { acked_early: true })]);
+    desk.tell(settled(1));
+    assert_eq!(desk.engine.stats().held, 0);
+}
+
+#[test]
+fn slow_or_unknown_early_tasks_are_acknowledged_for_free_children_only() {
+    let mut desk = Desk::ready(config());
+    let actions = desk.deliver((1..=10).map(early));
+    assert_eq!(endings(&actions).len(), 2);
+}
+
+#[test]
+fn at_most_two_a_child_are_acknowledged_and_not_ended() {
+    let mut desk = Desk::alone();
+    for number in 0..20 {
+        desk.deliver([early(number)]);
+        desk.tell(settled(number));
+        desk.ended(0, number, Outcome::Success);
+        desk.tell(settled(number));
+    }
+    let actions = desk.deliver((1..=10).map(early));
+    assert_eq!(endings(&actions).len(), 2);
+    desk.tell(settled(1));
+    assert!(endings(&desk.tell(settled(2))).is_empty());
+    let actions = desk.ended(0, 20, Outcome::Success);
+    assert_eq!(endings(&actions).last(), Some(&(3, Ending::EarlyAck)));
+}
+
+#[test]
+fn early_tasks_without_a_place_let_late_ones_pass() {
+    let mut desk = Desk::with_known_no_op();
+    for number in 0..20 {
+        desk.deliver([early(number)]);
+        desk.tell(settled(number));
+        desk.ended(0, 200 + number, Outcome::Success);
+        desk.tell(settled(number));
+    }
+    let actions = desk.deliver((1..=4).map(early).chain([request(9)]));
+    assert_eq!(dispatches(&actions), [(0, 220, vec![9])]);
+}
+
+#[test]
+fn early_task_whose_process_died_is_lost() {
+    let mut desk = Desk::alone();
+    desk.deliver([early(1)]);
+    desk.tell(settled(1));
+    let actions = desk.died(0, 1);
+    assert_eq!(endings(&actions), [(1, Ending::WorkerLost { attempts: 1, acked_early: true })]);
+}
+
+#[test]
+fn requeue_of_an_early_task_is_only_reported() {
+    let mut desk = Desk::alone();
+    desk.deliver([early(1)]);
+    desk.tell(settled(1));
+    let actions = desk.ended(0, 0, Outcome::Reject { requeue: true });
+    assert_eq!(endings(&actions), [(1, Ending::AsReported { acked_early: true })]);
+}
+
+#[test]
+fn requeue_of_a_late_task_is_a_redelivery() {
+    let mut desk = Desk::alone();
+    desk.deliver([request(1)]);
+    let actions = desk.ended(0, 0, Outcome::Reject { requeue: true });
+    assert_eq!(endings(&actions), [(1, Ending::Redeliver)]);
+}
+
+#[test]
+fn acknowledgement_that_comes_too_late_frees_the_child() {
+    let mut desk = Desk::alone();
+    desk.deliver([early(1), request(2)]);
+    let actions = desk.tell(Event::LeaseLost { handle: Handle(1) });
+    assert_eq!(dispatches(&actions), [(0, 0, vec![2])]);
+}

@@ -1,0 +1,129 @@
+//! How much is fetched, and what is given back.
+
+use fastworker_engine::sim::{self, Deed, Faults, Letter, Pace, Plan, Rng};
+use fastworker_engine::{Config, Ending, Event, Outcome};
+
+use crate::desk::{Desk, config, endings, fetched, request};
+
+#[test]
+fn first_fetch_comes_with_the_first_ready_child() {
+    let mut desk = Desk::new(config());
+    assert_eq!(fetched(&desk.tell(Event::Tick)), None);
+    let child = fastworker_engine::ChildId(0);
+    assert!(fetched(&desk.tell(Event::ChildReady { child })).is_some());
+}
+
+#[test]
+fn short_answer_waits_for_a_wake() {
+    let mut desk = Desk::ready(config());
+    assert_eq!(fetched(&desk.tell(Event::Delivered(vec![]))), None);
+    assert!(fetched(&desk.tell(Event::Wake)).is_some());
+}
+
+#[test]
+fn wake_during_a_fetch_asks_again() {
+    let mut desk = Desk::ready(config());
+    assert_eq!(fetched(&desk.tell(Event::Wake)), None);
+    assert!(fetched(&desk.tell(Event::Delivered(vec![]))).is_some());
+}
+
+#[test]
+fn failed_fetch_is_tried_again_after_a_second() {
+    let mut desk = Desk::ready(config());
+    assert_eq!(fetched(&desk.tell(Event::FetchFailed)), None);
+    assert_eq!(desk.engine.deadline(), Some(1_000_000));
+    assert!(fetched(&desk.pass(1_000_000)).is_some());
+}
+
+#[test]
+fn nothing_is_fetched_while_the_broker_is_away() {
+    let mut desk = Desk::ready(config());
+    desk.tell(Event::BrokerLost);
+    assert_eq!(fetched(&desk.tell(Event::FetchFailed)), None);
+    assert_eq!(fetched(&desk.tell(Event::Wake)), None);
+    assert!(fetched(&desk.tell(Event::BrokerBack)).is_some());
+}
+
+#[test]
+fn waiting_deliveries_of_stuck_children_go_back_last_first() {
+    let mut desk = Desk::ready(config());
+    desk.deliver((1..=5).map(request));
+    assert!(endings(&desk.pass(999_000)).is_empty());
+    let returned = [5, 4, 3].map(|handle| (handle, Ending::Return));
+    let actions = desk.pass(1_000);
+    assert_eq!(endings(&actions), returned);
+    assert_eq!(fetched(&actions), None);
+}
+
+#[test]
+fn waiting_deliveries_stay_while_children_get_through_them() {
+    let mut desk = Desk::alone();
+    desk.deliver((0..50).map(request));
+    for number in 0..20 {
+        desk.pass(100_000);
+        desk.tell(Event::Ended {
+            child: fastworker_engine::ChildId(0),
+            number,
+            outcome: Outcome::Success,
+            runtime_us: 1_000,
+        });
+    }
+    assert_eq!(desk.engine.stats().counters.returned, 0);
+}
+
+/// A lone worker, `count` messages of one type that run `runtime_us` each, no accidents.
+fn lone_worker(count: usize, runtime_us: u64, config: Config) -> sim::Report {
+    let letter = Letter {
+        at_us: 0,
+        task: Some(0),
+        queue: 0,
+        priority: 0,
+        countdown_ms: None,
+        expires_ms: None,
+        soft_limit_s: None,
+        hard_limit_s: None,
+        runtime_us,
+        deed: Deed::Ends(Outcome::Success),
+        size: 100,
+    };
+    let plan = Plan {
+        config,
+        paces: vec![Pace::NoOp],
+        letters: vec![letter; count],
+        faults: Faults::default(),
+        calm_from_us: 0,
+        slowness_us: 100,
+    };
+    sim::play(plan, Rng::new(1), false).unwrap_or_else(|violation| panic!("{violation}"))
+}
+
+#[test]
+fn lone_worker_with_slow_tasks_does_not_fetch_and_return_in_a_loop() {
+    for runtime_us in [300_000, 1_000_000, 5_000_000, 10_000_000] {
+        for concurrency in [1, 2, 16, 64] {
+            let report = lone_worker(300, runtime_us, Config { concurrency, prefetch: 256, ..config() });
+            let most = report.messages.iter().map(|message| message.returns).max();
+            assert!(most <= Some(2), "{runtime_us} us, {concurrency} children: returned {most:?} times");
+            assert!(
+                report.counters.returned <= 2 * u64::from(concurrency) + 16,
+                "{runtime_us} us, {concurrency} children: {} returns",
+                report.counters.returned
+            );
+            let rounds = 300_u64.div_ceil(u64::from(concurrency));
+            let ideal_us = rounds * runtime_us;
+            assert!(report.ended_us < ideal_us + ideal_us / 10 + 1_000_000, "children were left idle");
+        }
+    }
+}
+
+#[test]
+fn no_ops_are_fetched_in_big_batches() {
+    let report = lone_worker(20_000, 10, Config { prefetch: 1_000, ..config() });
+    assert!(report.fetches < 100, "{} fetches for 20,000 messages", report.fetches);
+}
+
+#[test]
+fn short_tasks_keep_the_children_busy() {
+    let report = lone_worker(2_000, 500, Config { prefetch: 256, ..config() });
+    assert!(report.ended_us < 650_000, "2,000 tasks of 0.5 ms took two children {} us", report.ended_us);
+}

@@ -1,0 +1,10 @@
+//! The rules of the engine, one sentence a test, through its public face.
+
+mod attempts;
+mod desk;
+mod dispatching;
+mod early;
+mod fetching;
+mod limits;
+mod recall;
+mod shutdown;
