@@ -1,0 +1,275 @@
+"""The Rust half of fastworker: bytes, brokers and processes.
+
+Everything here deals in bytes and small values; nothing knows about tasks' functions. Names that start without an
+underscore are used by the Python half only; users import from ``fastworker``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, final
+
+__version__: str
+
+# --------------------------------------------------------------------------------------------------------- codec
+
+def dumps(obj: Any) -> bytes:
+    """Encode as kombu's JSON: ``__type__`` forms for datetime, UUID, Decimal and bytes; exact integers; NaN.
+
+    Raises:
+        TypeError: A value that JSON has no form for; the text names its type and its path.
+        ValueError: A circular reference.
+    """
+
+def loads(data: bytes | str) -> Any:
+    """Decode kombu's JSON.
+
+    Raises:
+        ValueError: Not JSON; the text says where.
+    """
+
+def register_type(cls: type, marker: str | None, encoder: Callable[[Any], Any], decoder: Callable[[Any], Any]) -> None:
+    """Teach the codec a type, as ``kombu.utils.json.register_type`` does. ``marker=None`` writes no envelope."""
+
+def new_id() -> str:
+    """A random UUID (version 4) as 36 characters; safe after a fork."""
+
+# ------------------------------------------------------------------------------------------------------- clients
+
+@final
+class Publisher:
+    """A blocking connection that publishes. Opened at first use; a fork forgets it and opens another.
+
+    Args:
+        url: Broker URL.
+        options: Transport options as text, such as ``{"global_keyprefix": "x:"}``.
+
+    Raises:
+        fastworker.exceptions.ImproperlyConfigured: The URL or an option cannot be used.
+    """
+
+    def __new__(cls, url: str, options: Mapping[str, str]) -> Publisher: ...
+    def publish(self, messages: Sequence[tuple[str, int, bytes]]) -> None:
+        """Publish ``(queue, priority 0..9 where 0 is the most urgent, envelope)`` each; returns once all are confirmed.
+
+        Raises:
+            fastworker.exceptions.OperationalError: Not confirmed; some may have been published.
+        """
+    def depth(self, queue: str) -> int:
+        """Messages waiting in ``queue``."""
+    def purge(self, queue: str) -> int:
+        """Remove the waiting messages of ``queue``; returns how many there were."""
+    def dead_letters(self, limit: int) -> list[dict[str, Any]]:
+        """The newest dead letters: ``id queue task reason detail died_ms priority message`` (bytes) each."""
+    def dead_letter(self, id: str) -> dict[str, Any] | None:
+        """One dead letter by its id or a unique prefix of it."""
+    def retry_dead_letter(self, id: str) -> bool:
+        """Publish it again and remove it from the dead letters, in one step. False: there is none of that id."""
+    def purge_dead_letters(self, id: str | None = None) -> int:
+        """Remove one dead letter, or all; returns how many."""
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+
+@final
+class MessagePlan:
+    """What stays the same between two calls of one task: built once, then each call costs microseconds.
+
+    Args:
+        link: Where messages go: a ``Publisher``, or in a child process its ``ChildLink``.
+        task: Registered name.
+        queue: Queue name; also the routing key (exchange ``""``).
+        priority: 0..9 as written to the message properties; None writes 0.
+        origin: ``gen<pid>@<host>``.
+        reply_to: The client's id for ``rpc://`` results.
+        ignore_result: As the header has it.
+        soft_time_limit: Seconds or None.
+        time_limit: Seconds or None.
+        repr_limit: Longest ``argsrepr`` that is written without asking ``saferepr``.
+        saferepr: ``(object) -> str`` for values that are large or deep.
+    """
+
+    def __new__(
+        cls,
+        link: Publisher | ChildLink,
+        *,
+        task: str,
+        queue: str,
+        priority: int | None,
+        origin: str,
+        reply_to: str,
+        ignore_result: bool | None,
+        soft_time_limit: float | None,
+        time_limit: float | None,
+        saferepr: Callable[[Any], str],
+    ) -> MessagePlan: ...
+    def send(self, args: Sequence[Any], kwargs: Mapping[str, Any], root_id: str | None, parent_id: str | None) -> str:
+        """Publish one call and return its task id. ``root_id`` None: its own id.
+
+        Raises:
+            TypeError: An argument cannot be serialised; nothing was published.
+            fastworker.exceptions.OperationalError: Not confirmed by the broker.
+        """
+    def send_many(
+        self, calls: Iterable[tuple[Any, ...]], root_id: str | None, parent_id: str | None, group_id: str | None
+    ) -> bytes:
+        """Publish one call per args tuple, in pipelined batches; returns the ids, 16 bytes each, in order.
+
+        Raises: as ``send``; what was published before the bad item stays published.
+        """
+
+def write_envelope(
+    *,
+    headers: bytes,
+    correlation_id: str,
+    reply_to: str | None,
+    priority: int,
+    queue: str,
+    expiration_ms: int | None,
+    content_type: str,
+    content_encoding: str,
+    body: bytes,
+) -> bytes:
+    """Build kombu's envelope from headers (JSON) and a serialised body."""
+
+@final
+class ResultStore:
+    """A blocking connection to a result store. Opened at first use; a fork forgets it and opens another."""
+
+    def __new__(cls, url: str, options: Mapping[str, str]) -> ResultStore: ...
+    def get(self, task_id: str) -> bytes | None:
+        """The stored document, or None."""
+    def get_many(self, task_ids: Sequence[str]) -> list[bytes | None]:
+        """The stored documents, in the order asked."""
+    def wait(self, task_id: str, seen: bytes | None, timeout_s: float) -> bytes | None:
+        """Wait until a document exists that differs from ``seen``; None when ``timeout_s`` is over."""
+    def store(self, task_id: str, doc: bytes, is_success: bool, ttl_s: int | None) -> None:
+        """Store a document; a stored SUCCESS is never overwritten by something else."""
+    def forget(self, task_ids: Sequence[str]) -> None:
+        """Remove documents."""
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+
+# ---------------------------------------------------------------------------------------------------- child process
+
+@final
+class Call:
+    """One task to run, as its child got it. The body is decoded already when it is JSON."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def task(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def root_id(self) -> str: ...
+    @property
+    def parent_id(self) -> str | None: ...
+    @property
+    def queue(self) -> str: ...
+    @property
+    def ignore_result(self) -> bool | None: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def content_encoding(self) -> str: ...
+    @property
+    def compression(self) -> str | None: ...
+    @property
+    def is_early_acked(self) -> bool:
+        """The message was acknowledged before this run."""
+    @property
+    def attempt(self) -> int:
+        """Started attempts, this one included, as far as they were counted; 1 for a first delivery."""
+    def decode(self) -> tuple[Any, dict[str, Any], dict[str, Any] | None]:
+        """``(args, kwargs, embed)`` of a JSON body; ``embed`` is None when everything in it is null.
+
+        Raises:
+            ValueError: The body is compressed, not JSON, or not ``[args, kwargs, embed]``.
+        """
+    @property
+    def body(self) -> bytes:
+        """The body as it travelled, base64 removed, still compressed and serialised."""
+    @property
+    def headers(self) -> bytes:
+        """The message headers as JSON."""
+    @property
+    def properties(self) -> bytes:
+        """The message properties as JSON."""
+
+@final
+class ChildLink:
+    """The child's end of the link to its worker.
+
+    Args:
+        socket: File descriptor of the socket to the worker.
+        page: File descriptor of the shared page.
+    """
+
+    def __new__(cls, socket: int, page: int) -> ChildLink: ...
+    def next(self) -> Call | None:
+        """Wait for the next task and claim it; None when the worker says to finish or is gone."""
+    def succeed(self, call: Call, value: Any, store: bool) -> None:
+        """Report success. With ``store`` the JSON result document is written from ``value``.
+
+        Raises:
+            TypeError: ``value`` has no JSON form; nothing was reported.
+        """
+    def report(
+        self,
+        call: Call,
+        kind: str,
+        *,
+        status: str | None = None,
+        doc: bytes | None = None,
+        reason: str = "",
+    ) -> None:
+        """Report how a call ended.
+
+        Args:
+            kind: ``success failure retry ignore reject requeue poison``.
+            status: Celery's state, when there is a document to store.
+            doc: The result document.
+            reason: For ``reject`` and ``poison``: one line for the dead letter.
+        """
+    def collect_successors(self, collects: bool) -> None:
+        """Keep what is published from now on, and send it with the outcome: it is published in the same step as the
+        acknowledgement. False: forget what was kept, and publish at once again."""
+    def store(self, call: Call, status: str, doc: bytes) -> None:
+        """Store an intermediate state (STARTED, custom states) of the running task."""
+    def publish(self, messages: Sequence[tuple[str, int, bytes]]) -> None:
+        """Publish from inside the running task: pipelined; the task's acknowledgement waits for the confirmation."""
+    def add_child(self, task_id: str) -> None:
+        """Note that the running task published ``task_id``; ``MessagePlan`` does it by itself."""
+    def children(self) -> list[str]:
+        """Ids of the tasks that the running task published, in order."""
+    def is_soft_target(self) -> bool:
+        """True when the soft time limit signal that has just arrived is meant for the task that runs now."""
+    @property
+    def is_usable(self) -> bool:
+        """True in the process that owns the link while a late-acknowledged task runs; else publish on a connection."""
+
+# ---------------------------------------------------------------------------------------------------------- worker
+
+@final
+class Worker:
+    """The worker's runtime: broker I/O, decisions, children. Runs on a thread of its own.
+
+    Args:
+        settings: ``fastworker.worker.settings.WorkerSettings``, validated.
+        zygote: File descriptor of the socket to the zygote; the worker owns it from now on.
+        zygote_pid: Its process id.
+    """
+
+    def __new__(cls, settings: Any, zygote: int, zygote_pid: int) -> Worker: ...
+    def start(self) -> None:
+        """Start the runtime thread."""
+    def wait(self, timeout_s: float) -> list[tuple[str, dict[str, Any]]]:
+        """Wait for events for the main thread (log records, hooks); empty when the time is over.
+
+        Handles Python signals while it waits. The last event is ``("finished", {"error": str | None})``.
+        """
+    def adopt_zygote(self, zygote: int, zygote_pid: int) -> None:
+        """Hand over a re-spawned zygote, after ``wait`` reported ``zygote_gone``."""
+    def shutdown(self, is_cold: bool) -> None:
+        """Begin a warm or cold shutdown; ``wait`` reports ``finished`` when done."""
+    def stats(self) -> dict[str, Any]:
+        """Counters: processed, held, running, children, …"""

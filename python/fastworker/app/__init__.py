@@ -1,0 +1,1 @@
+"""The application: tasks, settings, routing and publishing."""

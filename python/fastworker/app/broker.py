@@ -1,0 +1,152 @@
+"""Which broker and which result store an application uses, and why; the default needs no server and
+no setting.
+
+The default is a SQLite file ``.fastworker/queue.db`` beside the module that created the
+application, so that a web process and a worker find the same one from any working directory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fastworker.errors import OperationalError
+
+if TYPE_CHECKING:
+    from fastworker.app.settings import Settings
+
+_DIRECTORY = ".fastworker"
+_FILE = "queue.db"
+
+
+class BrokerChoice:
+    """The broker of one application.
+
+    Args:
+        conf: Its settings.
+        home: Directory of the module that created it.
+        home_reason: How that was found, for people.
+    """
+
+    def __init__(self, conf: Settings, home: str, home_reason: str) -> None:
+        self._conf = conf
+        self._home = home
+        self._home_reason = home_reason
+
+    @property
+    def default_url(self) -> str:
+        """The file that is used when nothing is configured."""
+        from urllib.parse import quote  # 2 ms, and most applications name a broker
+
+        path = os.path.join(self._home, _DIRECTORY, _FILE)
+        return f"sqlite:///{quote(path)}"
+
+    @property
+    def url(self) -> str:
+        """Where messages are published to and fetched from."""
+        return _joined(self._conf.broker_url) or self.default_url
+
+    @property
+    def read_url(self) -> str:
+        """Where workers fetch from."""
+        return _joined(self._conf.broker_read_url) or self.default_url
+
+    @property
+    def write_url(self) -> str:
+        """Where tasks are published to."""
+        return _joined(self._conf.broker_write_url) or self.default_url
+
+    @property
+    def reason(self) -> str:
+        """Why this broker, for the banner."""
+        for name in ("FASTWORKER_BROKER_URL", "CELERY_BROKER_URL"):
+            if os.environ.get(name):
+                return f"environment variable {name}"
+        if self._conf.broker_url:
+            return "setting broker_url"
+        return f"no broker is configured: a file {self._home_reason}"
+
+    @property
+    def options(self) -> dict[str, str]:
+        """``broker_transport_options`` as text."""
+        return as_text(self._conf.broker_transport_options)
+
+    @property
+    def result_url(self) -> str | None:
+        """Where results are; None: they are not stored. With the default broker: in the same file.
+
+        Raises:
+            ImproperlyConfigured: A kind of result store that fastworker does not have.
+        """
+        from fastworker.results.connect import store_url
+
+        configured = self._conf.result_backend
+        if configured:
+            return store_url(self._conf, configured)
+        return self.read_url if self.read_url.startswith("sqlite:") else None
+
+    @property
+    def result_options(self) -> dict[str, str]:
+        """``result_backend_transport_options`` as text."""
+        return as_text(self._conf.result_backend_transport_options)
+
+    def prepare(self) -> None:
+        """Make the directory of the default file.
+
+        Raises:
+            OperationalError: It cannot be made.
+        """
+        if self.default_url not in (self.read_url, self.write_url, self.result_url):
+            return
+        directory = os.path.join(self._home, _DIRECTORY)
+        try:
+            os.makedirs(directory, exist_ok=True)
+        except OSError as exc:
+            raise OperationalError(
+                f"no broker is configured, and the directory {directory!r} for the default one "
+                f"cannot be made: "
+                f"{exc.strerror}; make it writable, or name a broker: FastWorker(…, "
+                f'broker="redis://localhost:6379/0")'
+            ) from exc
+
+
+def find_home(main: str | None) -> tuple[str, str]:
+    """The directory that belongs to an application, and how it was found.
+
+    Looks at the code that is creating it (the nearest caller outside of this package), then at the
+    module called ``main``, then takes the working directory (an interactive session).
+
+    Returns:
+        ``(absolute directory, reason)``.
+    """
+    frame = sys._getframe(1)
+    package = __name__.partition(".")[0]
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name != package and not name.startswith(f"{package}."):
+            break
+        frame = frame.f_back  # type: ignore[assignment]
+    file = frame.f_globals.get("__file__") if frame is not None else None
+    if not file:
+        file = getattr(sys.modules.get(main or ""), "__file__", None)
+    if not file:
+        return os.getcwd(), "in the working directory"
+    return os.path.dirname(
+        os.path.abspath(file)
+    ), f"beside {os.path.basename(file)}, which creates the application"
+
+
+def as_text(options: Mapping[str, Any] | None) -> dict[str, str]:
+    """Options for the Rust half: every value as ``str`` writes it; those that are None are left
+    out.
+    """
+    return {str(name): str(value) for name, value in (options or {}).items() if value is not None}
+
+
+def _joined(url: str | Iterable[str] | None) -> str:
+    """Several URLs, to be tried in turn, travel as one text."""
+    if not url:
+        return ""
+    return url if isinstance(url, str) else ";".join(url)

@@ -1,0 +1,81 @@
+"""The options of ``apply_async``: which there are, and what becomes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from fastworker.app.message import Call
+from fastworker.app.nearest import did_you_mean
+from fastworker.errors import ImproperlyConfigured
+
+_CALL = frozenset(f.name for f in fields(Call)) - {"name", "args", "kwargs", "stamps"}
+_PUBLISH = frozenset(
+    {
+        "queue",
+        "exchange",
+        "exchange_type",
+        "routing_key",
+        "priority",
+        "serializer",
+        "compression",
+        "headers",
+        "retry",
+        "retry_policy",
+        "delivery_mode",
+    }
+)
+#: Belong to connections that are not ours.
+_FOREIGN = frozenset({"connection", "producer", "publisher", "router"})
+#: Accepted and without meaning on our brokers: what kombu passes through, and what a copied
+#: ``delivery_info`` holds.
+_WITHOUT_MEANING = frozenset(
+    {
+        "app",
+        "chord_size",
+        "confirm_timeout",
+        "consumer_tag",
+        "content_encoding",
+        "content_type",
+        "declare",
+        "delivery_tag",
+        "event_dispatcher",
+        "expiration",
+        "immediate",
+        "is_eager",
+        "mandatory",
+        "message_count",
+        "redelivered",
+        "timeout",
+    }
+)
+
+
+def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Those that describe the call, and those that say how it is published.
+
+    Raises:
+        TypeError: An option that there is none of; names the nearest.
+        ImproperlyConfigured: One that fastworker cannot honour.
+    """
+    stamp_names = list(options.get("stamped_headers") or ())
+    call: dict[str, Any] = {}
+    publish: dict[str, Any] = {}
+    for name, value in options.items():
+        if name in _CALL:
+            call[name] = value
+        elif name in _PUBLISH:
+            publish[name] = value
+        elif name in stamp_names:
+            call.setdefault("stamps", {})[name] = value
+        elif name in _FOREIGN:
+            if value is not None:
+                raise ImproperlyConfigured(
+                    f"{name}={value!r} cannot be used: fastworker publishes on a connection of its "
+                    f"own; leave it out"
+                )
+        elif name not in _WITHOUT_MEANING:
+            raise TypeError(f"there is no option {name!r}{did_you_mean(name, _CALL | _PUBLISH)}")
+    # Defaults of the message stand where the caller said None.
+    return {k: v for k, v in call.items() if v is not None}, publish

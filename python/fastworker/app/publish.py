@@ -1,0 +1,261 @@
+"""Station 1, publish: takes a call and its options, gives bytes on a queue and an ``AsyncResult``.
+
+This is the road for calls with anything unusual about them; ``lane.py`` is the short cut for
+``task.delay(…)``. What may go wrong: an argument that cannot be serialised (``EncodeError``,
+nothing was published), no such queue (``QueueNotFound``), a broker that does not confirm after all
+retries (``OperationalError``; the message may still have arrived).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastworker import _core, signals
+from fastworker.app import link as links
+from fastworker.app.arguments import encode_error
+from fastworker.app.link import set_link
+from fastworker.app.message import Call, TaskMessage, build
+from fastworker.app.options import split_options
+from fastworker.app.publishing import PublishSettings
+from fastworker.app.routing import Destination
+from fastworker.app.state import get_current_worker_task
+from fastworker.canvas.signature import as_list, plain
+from fastworker.errors import AlwaysEagerIgnored, ImproperlyConfigured, OperationalError
+from fastworker.serialize import compression, registry
+
+if TYPE_CHECKING:
+    from fastworker.app.app import FastWorker
+    from fastworker.results.async_result import AsyncResult
+
+__all__ = ["send_task", "set_link"]
+
+_HIGHEST_PRIORITY_NUMBER = 9
+
+
+def send_task(
+    app: FastWorker,
+    name: str,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    task_type: Any = None,
+    result_cls: Any = None,
+    add_to_parent: bool = True,
+    route_name: str | None = None,
+    **options: Any,
+) -> AsyncResult[Any]:
+    """Publish one call.
+
+    Args:
+        app: Whose configuration and connection.
+        name: Registered name of the task; it need not be known here.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        task_type: The task, when its options are in ``options`` already. None: those of the task of
+            this name, if one is registered here, count too.
+        result_cls: Makes the result from an id.
+        add_to_parent: Count it as a child of the task that runs here.
+        route_name: Name to route by, if another.
+        options: Those of ``Task.apply_async``.
+
+    Raises:
+        EncodeError, QueueNotFound, OperationalError: See above.
+        TypeError: An option that there is none of.
+    """
+    settings = app.publishing.settings
+    if task_type is None:
+        if settings.is_eager:
+            warnings.warn(
+                AlwaysEagerIgnored("task_always_eager has no effect on send_task"), stacklevel=3
+            )
+        task_type = app.registered_task(name)
+        if task_type is not None:
+            options = {**task_type.exec_options(), **options}
+    args, kwargs = args or (), kwargs or {}
+    routed = settings.router.route(options, route_name or name, args, kwargs, task_type)
+    # What only the caller may say (eta=None clears a task's default) is kept as it was said.
+    call_fields, publish_options = split_options({**options, **routed})
+    parent = get_current_worker_task()
+    _inherit(call_fields, publish_options, parent, settings)
+    call = Call(
+        task_id=call_fields.pop("task_id", None) or _core.new_id(),
+        name=name,
+        args=args,
+        kwargs=kwargs,
+        link=as_list(call_fields.pop("link", None)) or None,
+        link_error=as_list(call_fields.pop("link_error", None)) or None,
+        reply_to=call_fields.pop("reply_to", None) or app.thread_oid,
+        **call_fields,
+    )
+    _check_limits(call)
+    if settings.protocol != 2:
+        raise ImproperlyConfigured(
+            f"task_protocol {settings.protocol!r}: expected 2; protocol 1 is read from others but "
+            f"not written"
+        )
+    message = build(call, now=app.now(), repr_levels=settings.repr_levels)
+    message.headers.update(publish_options.get("headers") or {})
+    _publish(app, settings, message, publish_options)
+    result = (result_cls or app.AsyncResult)(call.task_id)
+    result.ignored = call.ignore_result
+    # A link keeps the list of what its running task has published itself.
+    if add_to_parent and parent is not None and links.usable_link() is None:
+        parent.add_trail(result)
+    return result  # type: ignore[no-any-return]
+
+
+def _inherit(
+    call_fields: dict[str, Any],
+    publish_options: dict[str, Any],
+    parent: Any,
+    settings: PublishSettings,
+) -> None:
+    """Ids, and if configured the priority, of the task that runs here."""
+    if parent is None or (call_fields.get("root_id") and call_fields.get("parent_id")):
+        return
+    request = parent.request
+    call_fields["root_id"] = call_fields.get("root_id") or request.root_id or request.id
+    call_fields["parent_id"] = call_fields.get("parent_id") or request.id
+    if settings.inherits_priority and publish_options.get("priority") is None:
+        publish_options["priority"] = (request.delivery_info or {}).get("priority")
+
+
+def _check_limits(call: Call) -> None:
+    if call.soft_time_limit and call.time_limit and call.soft_time_limit > call.time_limit:
+        raise ValueError("soft_time_limit must be less than or equal to time_limit")
+
+
+def _publish(
+    app: FastWorker, settings: PublishSettings, message: TaskMessage, options: dict[str, Any]
+) -> None:
+    destination = settings.router.destination(options)
+    name = message.headers["task"]
+    policy = {**settings.retry_policy, **(options.get("retry_policy") or {})}
+    if options.get("priority") is not None:
+        message.properties["priority"] = options["priority"]
+    if signals.before_task_publish.has_receivers:
+        signals.before_task_publish.send(
+            sender=name,
+            body=message.body,
+            exchange=destination.exchange,
+            routing_key=destination.routing_key,
+            declare=list(destination.queues),
+            headers=message.headers,
+            properties=message.properties,
+            retry_policy=policy,
+        )
+    envelopes = _envelopes(
+        message,
+        destination,
+        serializer=options.get("serializer") or settings.serializer,
+        compress_with=options.get("compression") or settings.compression,
+    )
+    retry = options.get("retry")
+    _deliver(app, envelopes, policy if (settings.retry if retry is None else retry) else None)
+    _announce(name, message, destination)
+
+
+def _announce(name: str, message: TaskMessage, destination: Destination) -> None:
+    if signals.after_task_publish.has_receivers:
+        signals.after_task_publish.send(
+            sender=name,
+            body=message.body,
+            headers=message.headers,
+            exchange=destination.exchange,
+            routing_key=destination.routing_key,
+        )
+    if signals.task_sent.has_receivers:
+        signals.task_sent.send(
+            sender=name,
+            task_id=message.headers["id"],
+            task=name,
+            args=message.body[0],
+            kwargs=message.body[1],
+            eta=message.headers["eta"],
+            taskset=message.headers["group"],
+        )
+
+
+def _envelopes(
+    message: TaskMessage, destination: Destination, *, serializer: str, compress_with: str | None
+) -> list[links.Envelope]:
+    """One envelope a queue.
+
+    Raises:
+        EncodeError: Names the task and the argument.
+    """
+    chosen = registry.get(serializer)
+    args, kwargs, embed = message.body
+    try:
+        body = chosen.dumps((args, kwargs, plain(embed)))
+    except Exception as exc:  # serializers raise what they like
+        raise encode_error(
+            message.headers["task"], serializer, args, kwargs, exc, chosen.dumps
+        ) from exc
+    if compress_with:
+        body, message.headers["compression"] = compression.compress(body, compress_with)
+    priority = int(message.properties.get("priority") or 0)
+    # Brokers have ten levels; a larger number (RabbitMQ's) is the least urgent of them.
+    level = min(max(priority, 0), _HIGHEST_PRIORITY_NUMBER)
+    headers = _core.dumps(message.headers)
+    return [
+        (
+            queue,
+            level,
+            _core.write_envelope(
+                headers=headers,
+                correlation_id=message.properties["correlation_id"],
+                reply_to=message.properties["reply_to"],
+                priority=level,
+                queue=queue,
+                expiration_ms=message.properties.get("expiration"),
+                content_type=chosen.content_type,
+                content_encoding=chosen.content_encoding,
+                body=body,
+            ),
+        )
+        for queue in destination.queues
+    ]
+
+
+def _deliver(
+    app: FastWorker, envelopes: list[links.Envelope], policy: Mapping[str, Any] | None
+) -> None:
+    """Hand over, again and again as the policy says.
+
+    Args:
+        app: For its connection.
+        envelopes: To be published together.
+        policy: ``max_retries`` (None: for ever), ``interval_start``, ``interval_step``,
+            ``interval_max``, seconds. None: one attempt.
+
+    Raises:
+        OperationalError: Not confirmed after the last attempt, or within ``broker_publish_deadline``.
+    """
+    through: links.Sender = links.usable_link() or app.publishing.publisher
+    if policy is None:
+        through.publish(envelopes)
+        return
+    deadline_s = app.publishing.settings.deadline_s
+    ends_at = time.monotonic() + deadline_s if deadline_s else math.inf
+    wait_s = float(policy.get("interval_start") or 0)
+    attempts_left = policy.get("max_retries")
+    while True:
+        try:
+            through.publish(envelopes)
+            return
+        except OperationalError:
+            if time.monotonic() + wait_s >= ends_at:
+                raise
+            if attempts_left is not None:
+                if attempts_left <= 0:
+                    raise
+                attempts_left -= 1
+        time.sleep(wait_s)
+        wait_s = min(
+            wait_s + float(policy.get("interval_step") or 0), float(policy.get("interval_max") or 0)
+        )

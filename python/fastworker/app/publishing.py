@@ -1,0 +1,114 @@
+"""What publishing needs of the configuration, read once per change of it, and the connection to
+publish on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastworker import _core
+from fastworker.app.queues import QueueTable
+from fastworker.app.routing import Router
+
+if TYPE_CHECKING:
+    from fastworker.app.app import FastWorker
+
+
+@dataclass(frozen=True)
+class PublishSettings:
+    """The settings that publishing depends on; the attributes are settings of similar name."""
+
+    version: int
+    router: Router
+    queues: QueueTable
+    default_queue: str
+    serializer: str
+    compression: str | None
+    retry: bool
+    retry_policy: Mapping[str, Any]
+    repr_levels: int
+    is_eager: bool
+    inherits_priority: bool
+    protocol: int
+    deadline_s: float
+
+
+class Publishing:
+    """An application's side of publishing.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: FastWorker) -> None:
+        self._app = app
+        self._settings: PublishSettings | None = None
+        self._publisher: _core.Publisher | None = None
+        self._address: tuple[str, dict[str, str]] | None = None
+
+    @property
+    def settings(self) -> PublishSettings:
+        """The settings in force."""
+        conf = self._app.conf
+        if self._settings is None or self._settings.version != conf.version:
+            self._settings = _read(conf)
+        return self._settings
+
+    @property
+    def publisher(self) -> _core.Publisher:
+        """The connection; another one when the address in the settings has changed. Threads share
+        it.
+
+        Raises:
+            ImproperlyConfigured: The URL or an option cannot be used.
+        """
+        url = self._app.broker.write_url
+        address = (url, {**_time_limits(url, self.settings.deadline_s), **self._app.broker.options})
+        if self._publisher is None or self._address != address:
+            self._app.broker.prepare()
+            self._publisher = _core.Publisher(*address)
+            self._address = address
+        return self._publisher
+
+    def close(self) -> None:
+        """Let go of the connection, which ends it; the next publish opens another."""
+        self._publisher = self._address = None
+
+
+def _time_limits(url: str, deadline_s: float) -> dict[str, str]:
+    """Transport options that bound one attempt; the user's own win."""
+    names = (
+        ("busy_timeout",)
+        if url.startswith("sqlite")
+        else ("socket_timeout", "socket_connect_timeout")
+    )
+    return dict.fromkeys(names, str(deadline_s)) if deadline_s else {}
+
+
+def _read(conf: Any) -> PublishSettings:
+    version = conf.version
+    queues = QueueTable(
+        conf.task_queues,
+        default_queue=conf.task_default_queue,
+        default_exchange=conf.task_default_exchange,
+        default_type=conf.task_default_exchange_type,
+        default_key=conf.task_default_routing_key,
+        create_missing=bool(conf.task_create_missing_queues),
+    )
+    return PublishSettings(
+        version=version,
+        router=Router(conf.task_routes, queues, conf.task_default_queue),
+        queues=queues,
+        default_queue=conf.task_default_queue,
+        serializer=conf.task_serializer,
+        compression=conf.task_compression,
+        retry=bool(conf.task_publish_retry),
+        retry_policy=dict(conf.task_publish_retry_policy),
+        repr_levels=conf.task_repr_maxlevels,
+        is_eager=bool(conf.task_always_eager),
+        inherits_priority=bool(conf.task_inherit_parent_priority),
+        protocol=conf.task_protocol,
+        deadline_s=float(conf.broker_publish_deadline),
+    )

@@ -1,0 +1,153 @@
+"""``task_queues``: which queues there are, and which of them an exchange and a routing key
+reach.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastworker.app.nearest import did_you_mean
+from fastworker.errors import ImproperlyConfigured, QueueNotFound
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue and its binding.
+
+    Attributes:
+        name: As in ``-Q``.
+        exchange: Name of the exchange it is bound to.
+        exchange_type: ``direct``, ``topic`` or ``fanout``.
+        routing_key: Of the binding; a pattern for ``topic``.
+    """
+
+    name: str
+    exchange: str
+    exchange_type: str
+    routing_key: str
+
+
+class QueueTable:
+    """The queues of an application.
+
+    Args:
+        setting: ``task_queues``: names, ``{name: {exchange, exchange_type, routing_key}}``, or
+            kombu's ``Queue`` objects. None: only the default queue.
+        default_queue: ``task_default_queue``.
+        default_exchange: ``task_default_exchange``.
+        default_type: ``task_default_exchange_type``.
+        default_key: ``task_default_routing_key``.
+        create_missing: Queues that are not listed are made up on first use
+            (``task_create_missing_queues``).
+    """
+
+    def __init__(
+        self,
+        setting: Any,
+        *,
+        default_queue: str,
+        default_exchange: str,
+        default_type: str,
+        default_key: str,
+        create_missing: bool,
+    ) -> None:
+        self._create_missing = create_missing
+        self._default = Queue(default_queue, default_exchange, default_type, default_key)
+        listed = [self._read(entry) for entry in _entries(setting)]
+        self._queues = {queue.name: queue for queue in listed} or {default_queue: self._default}
+
+    @property
+    def names(self) -> list[str]:
+        """The listed queues."""
+        return list(self._queues)
+
+    def __getitem__(self, name: str) -> Queue:
+        """The queue called ``name``.
+
+        Raises:
+            QueueNotFound: It is not listed, and missing ones are not made up.
+        """
+        found = self._queues.get(name)
+        if found is not None:
+            return found
+        if not self._create_missing:
+            raise QueueNotFound(
+                f"Queue {name!r} missing from task_queues ({', '.join(self._queues)})"
+                f"{did_you_mean(name, self._queues)}; list it there or set "
+                f"task_create_missing_queues=True"
+            )
+        return self._queues.setdefault(name, Queue(name, name, "direct", name))
+
+    def reached_by(self, exchange: str, routing_key: str) -> list[str]:
+        """The queues that a message to ``exchange`` with ``routing_key`` goes to; ``""`` is the
+        default exchange.
+
+        Raises:
+            QueueNotFound: None.
+            ImproperlyConfigured: A fanout exchange, which these brokers do not have.
+        """
+        if not exchange:
+            return [self[routing_key].name]
+        bound = [
+            queue for queue in (*self._queues.values(), self._default) if queue.exchange == exchange
+        ]
+        if any(queue.exchange_type == "fanout" for queue in bound):
+            raise ImproperlyConfigured(
+                f"exchange {exchange!r} is a fanout exchange; broadcasting is not supported yet"
+            )
+        names = dict.fromkeys(queue.name for queue in bound if _matches(queue, routing_key))
+        if not names:
+            raise QueueNotFound(
+                f"no queue in task_queues is bound to exchange {exchange!r} with routing key "
+                f"{routing_key!r}; "
+                "use queue=…, or list the queue with this exchange and routing_key"
+            )
+        return list(names)
+
+    def _read(self, entry: Any) -> Queue:
+        if isinstance(entry, str):
+            return Queue(entry, entry, "direct", entry)
+        if isinstance(entry, tuple):
+            name, options = entry
+            if not isinstance(options, Mapping):
+                return self._read(options)
+            exchange = options.get("exchange") or self._default.exchange
+            kind = options.get("exchange_type") or self._default.exchange_type
+            key = (
+                options.get("routing_key")
+                or options.get("binding_key")
+                or self._default.routing_key
+            )
+            return Queue(str(name), str(getattr(exchange, "name", exchange)), str(kind), str(key))
+        name = getattr(entry, "name", None)
+        if not name:
+            raise ImproperlyConfigured(
+                f"task_queues: {entry!r} is not a queue: expected a name, a mapping of names to "
+                f"options, or Queue(…)"
+            )
+        exchange = getattr(entry, "exchange", None)
+        exchange_name = getattr(exchange, "name", exchange) or self._default.exchange
+        kind = getattr(exchange, "type", None) or self._default.exchange_type
+        key = getattr(entry, "routing_key", None) or self._default.routing_key
+        return Queue(str(name), str(exchange_name), str(kind), str(key))
+
+
+def _entries(setting: Any) -> Iterable[Any]:
+    if setting is None:
+        return ()
+    return setting.items() if isinstance(setting, Mapping) else setting
+
+
+def _matches(queue: Queue, routing_key: str) -> bool:
+    if queue.exchange_type != "topic":
+        return queue.routing_key == routing_key
+    # AMQP's patterns: * is one word, # any number of words.
+    words = [
+        {"*": r"[^.]+", "#": r".*"}.get(word, re.escape(word))
+        for word in queue.routing_key.split(".")
+    ]
+    pattern = r"\.".join(words).replace(r"\..*", r"(\..*)?").replace(r".*\.", r"(.*\.)?")
+    return re.fullmatch(pattern, routing_key) is not None

@@ -1,0 +1,262 @@
+"""worker_*: the worker node, its processes and its log; and the publish deadline, also ours."""
+
+from __future__ import annotations
+
+from fastworker.app.settings_registry.setting import Setting, group
+
+_LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
+_TASK_LOG_FORMAT = (
+    "[%(asctime)s: %(levelname)s/%(processName)s] %(task_name)s[%(task_id)s]: %(message)s"
+)
+
+_PROCESSES = [
+    Setting(
+        "concurrency",
+        None,
+        "any",
+        "Tasks that run at once; unset or 'auto': one per available core.",
+        status="active",
+    ),
+    Setting("pool", "prefork", "any", "What runs tasks: prefork (processes).", status="active"),
+    Setting(
+        "pool_start_method",
+        "fork",
+        "str",
+        "How children are made.",
+        choices=("fork", "spawn"),
+        status="active",
+    ),
+    Setting("pool_putlocks", True, "bool", "Celery's lock around the pool's queue.", status="moot"),
+    Setting("pool_restarts", False, "bool", "Allow the pool_restart control command."),
+    Setting(
+        "max_tasks_per_child",
+        None,
+        "int",
+        "Replace a child after this many tasks; unset: never.",
+        low=1,
+    ),
+    Setting(
+        "max_memory_per_child",
+        None,
+        "int",
+        "Replace a child that is larger after a task, KiB.",
+        low=1,
+    ),
+    Setting("proc_alive_timeout", 4.0, "float", "Seconds a new child has to report itself.", low=0),
+    Setting(
+        "lost_wait",
+        10.0,
+        "float",
+        "Seconds to wait for a dead child's result.",
+        old=("CELERYD_WORKER_LOST_WAIT",),
+        status="moot",
+        low=0,
+    ),
+    Setting(
+        "autoscaler",
+        "celery.worker.autoscale:Autoscaler",
+        "any",
+        "Class that grows and shrinks the pool.",
+    ),
+    Setting("agent", None, "any", "Class of an agent thread."),
+    Setting(
+        "consumer",
+        "celery.worker.consumer:Consumer",
+        "any",
+        "Celery's consumer class.",
+        status="moot",
+    ),
+    Setting("timer", None, "any", "Celery's timer class.", status="moot"),
+    Setting(
+        "timer_precision",
+        1.0,
+        "float",
+        "Longest sleep of Celery's timer, seconds.",
+        status="moot",
+        low=0,
+    ),
+    Setting("state_db", None, "str", "File that remembers revoked tasks between runs."),
+]
+
+_FETCHING = [
+    Setting(
+        "prefetch_multiplier",
+        4,
+        "int",
+        "Messages to hold per process ahead of need; 0: no limit.",
+        status="active",
+        low=0,
+    ),
+    Setting("disable_prefetch", False, "bool", "Fetch only when a process is free."),
+    Setting(
+        "eta_task_limit",
+        None,
+        "int",
+        "Tasks with a later eta to hold in memory.",
+        status="moot",
+        low=1,
+    ),
+    Setting(
+        "enable_prefetch_count_reduction",
+        True,
+        "bool",
+        "Hold fewer messages after a lost connection.",
+        status="moot",
+    ),
+    Setting(
+        "direct",
+        False,
+        "bool",
+        "Give each worker a queue of its own.",
+        old=("CELERY_WORKER_DIRECT",),
+    ),
+    Setting(
+        "disable_rate_limits",
+        False,
+        "bool",
+        "Ignore rate limits.",
+        old=("CELERY_DISABLE_RATE_LIMITS",),
+    ),
+    Setting(
+        "deduplicate_successful_tasks",
+        False,
+        "bool",
+        "Do not run a redelivered task whose result is SUCCESS.",
+    ),
+    Setting(
+        "detect_quorum_queues",
+        True,
+        "bool",
+        "Use per-consumer prefetch when a queue is a quorum queue.",
+    ),
+    Setting(
+        "cancel_long_running_tasks_on_connection_loss",
+        False,
+        "bool",
+        "Kill late-acknowledged tasks when the broker connection is lost.",
+    ),
+    Setting(
+        "soft_shutdown_timeout",
+        0.0,
+        "float",
+        "Seconds that tasks get before a cold shutdown.",
+        low=0,
+    ),
+    Setting(
+        "enable_soft_shutdown_on_idle", False, "bool", "Wait for that time even when nothing runs."
+    ),
+    Setting(
+        "enable_remote_control",
+        True,
+        "bool",
+        "Answer inspect and control.",
+        old=("CELERY_ENABLE_REMOTE_CONTROL",),
+    ),
+    Setting(
+        "send_task_events",
+        False,
+        "bool",
+        "Publish events about tasks.",
+        old=("CELERY_SEND_EVENTS",),
+    ),
+]
+
+_LOGGING = [
+    Setting(
+        "hijack_root_logger",
+        True,
+        "bool",
+        "Replace the handlers of the root logger.",
+        status="active",
+    ),
+    Setting(
+        "log_color",
+        None,
+        "bool",
+        "Colour the log; unset: when it goes to a terminal.",
+        status="active",
+    ),
+    Setting("log_format", _LOG_FORMAT, "str", "Format of the worker's log lines.", status="active"),
+    Setting("log_datefmt", None, "str", "strftime format of their times.", status="active"),
+    Setting(
+        "task_log_format",
+        _TASK_LOG_FORMAT,
+        "str",
+        "Format of task loggers' lines.",
+        status="active",
+    ),
+    Setting("task_log_datefmt", None, "str", "strftime format of their times.", status="active"),
+    Setting(
+        "redirect_stdouts",
+        True,
+        "bool",
+        "Turn what tasks print into log lines.",
+        old=("CELERY_REDIRECT_STDOUTS",),
+        status="active",
+    ),
+    Setting(
+        "redirect_stdouts_level",
+        "WARNING",
+        "any",
+        "Level of those lines.",
+        old=("CELERY_REDIRECT_STDOUTS_LEVEL",),
+        status="active",
+    ),
+]
+
+_OURS = [
+    Setting(
+        "log_style",
+        "text",
+        "str",
+        "How log lines look: text, or one JSON object a line.",
+        status="active",
+        choices=("text", "json"),
+        is_ours=True,
+    ),
+    Setting(
+        "prefetch",
+        None,
+        "int",
+        "Messages this node may hold unsettled; unset: chosen from concurrency and multiplier.",
+        status="active",
+        low=1,
+        is_ours=True,
+    ),
+    Setting(
+        "lease_life",
+        10.0,
+        "seconds",
+        "How long a dead worker's messages stay its own before others take them.",
+        status="active",
+        low=1,
+        is_ours=True,
+    ),
+    Setting(
+        "eta_horizon",
+        5.0,
+        "seconds",
+        "Messages due later than this are parked in the broker instead of held.",
+        status="active",
+        low=0,
+        is_ours=True,
+    ),
+]
+
+WORKER = group("worker", "CELERYD_", [*_PROCESSES, *_FETCHING, *_LOGGING, *_OURS])
+
+PUBLISHING = group(
+    "broker",
+    "BROKER_",
+    [
+        Setting(
+            "publish_deadline",
+            10.0,
+            "seconds",
+            "How long a publish may take, attempts included, before OperationalError.",
+            status="active",
+            low=0,
+            is_ours=True,
+        ),
+    ],
+)

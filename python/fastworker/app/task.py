@@ -1,0 +1,404 @@
+"""``Task``: what ``@app.task`` makes of a function, and the base of class-based tasks.
+
+Its attributes are its options; those that are None take the value of a setting when the task is
+bound to its application. The verbs live elsewhere: ``lane.py`` and ``publish.py`` publish,
+``eager.py`` runs here, ``retry.py`` publishes again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, cast
+
+from fastworker.app.context import Context
+from fastworker.app.state import get_current_app, task_stack
+from fastworker.app.task_options import TaskOptions
+from fastworker.errors import MaxRetriesExceededError, OperationalError
+from fastworker.results.joining import denied_join_result
+
+if TYPE_CHECKING:
+    from fastworker.app.lane import Lane
+    from fastworker.canvas.signature import Signature
+    from fastworker.results.async_result import AsyncResult
+    from fastworker.results.bulk_result import BulkResult
+    from fastworker.results.eager_result import EagerResult
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Task(TaskOptions, Generic[P, R]):
+    """A task. Call it to run it here; ``delay`` and ``apply_async`` publish it."""
+
+    MaxRetriesExceededError = MaxRetriesExceededError
+    OperationalError = OperationalError
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Any attribute may be an option that the prepared lane has in it.
+        self.__dict__.pop("_lane", None)
+        object.__setattr__(self, name, value)
+
+    # -------------------------------------------------------------------------------------- calling
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the task here and now, as a function."""
+        task_stack.push(self)
+        self.push_request(args=args, kwargs=kwargs)
+        try:
+            return cast("R", self.run(*args, **kwargs))
+        finally:
+            self.pop_request()
+            task_stack.pop()
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """The body of the task; the decorated function, or to be overridden."""
+        raise NotImplementedError("Tasks must define the run method.")
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """Publish a call; ``apply_async`` takes options too."""
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        task_id: str | None = None,
+        producer: Any = None,
+        link: Any = None,
+        link_error: Any = None,
+        shadow: str | None = None,
+        **options: Any,
+    ) -> AsyncResult[R]:
+        """Publish a call.
+
+        Args:
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+            task_id: Id to use; None draws one.
+            producer: Not supported; publishing has a connection of its own.
+            link: Signature, or several, to run with the result.
+            link_error: Signature, or several, to run on failure.
+            shadow: Name to show in logs.
+            options: ``countdown`` (seconds) or ``eta`` (datetime), ``expires`` (either), ``queue``,
+                ``exchange``, ``routing_key``, ``priority`` (0 to 9, 0 first), ``serializer``,
+                ``compression``, ``headers``, ``time_limit``, ``soft_time_limit``,
+                ``ignore_result``, ``retry``, ``retry_policy``, ``add_to_parent``.
+
+        Raises:
+            TypeError: The arguments do not fit the function, or there is no such option.
+            EncodeError: An argument cannot be serialised.
+            OperationalError: The broker did not confirm.
+        """
+        if options or task_id or link or link_error or shadow or producer:
+            return self.publish(
+                args, kwargs, task_id, producer, link, link_error, shadow, **options
+            )
+        lane = self._lane
+        if lane is None or not lane.is_open():
+            lane = self._open_lane()
+            if lane is None:
+                return self.publish(args, kwargs)
+        args = () if args is None else args
+        kwargs = {} if kwargs is None else kwargs
+        if self.typing:
+            self.check_arguments(args, kwargs)
+        return lane.send(args, kwargs)
+
+    def publish(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        task_id: str | None = None,
+        producer: Any = None,
+        link: Any = None,
+        link_error: Any = None,
+        shadow: str | None = None,
+        **options: Any,
+    ) -> AsyncResult[R]:
+        """``apply_async`` by the long road, whatever the options."""
+        app = self.bound_app()
+        if self.soft_time_limit and self.time_limit and self.soft_time_limit > self.time_limit:
+            raise ValueError("soft_time_limit must be less than or equal to time_limit")
+        if self.typing:
+            self.check_arguments(args or (), kwargs or {})
+        shadow = shadow or self.shadow_name(args, kwargs, options)
+        options = {**self.exec_options(), "ignore_result": self.ignore_result, **options}
+        if app.conf.task_always_eager:
+            from fastworker.app.eager import as_travelled
+
+            args, kwargs = as_travelled(self, args or (), kwargs or {}, options.get("serializer"))
+            with denied_join_result():
+                return self.apply(
+                    args, kwargs, task_id=task_id, link=link, link_error=link_error, **options
+                )
+        result: AsyncResult[R] = app.send_task(
+            self.name,
+            args,
+            kwargs,
+            task_id=task_id,
+            producer=producer,
+            link=link,
+            link_error=link_error,
+            result_cls=self.AsyncResult,
+            shadow=shadow,
+            task_type=self,
+            **options,
+        )
+        return result
+
+    def _open_lane(self) -> Lane | None:
+        from fastworker.app.lane import open_lane
+
+        lane = self.__dict__["_lane"] = open_lane(self)
+        return lane
+
+    def has_plain_publishing(self) -> bool:
+        """No subclass interferes with publishing, so that calls may take the short cut."""
+        cls = type(self)
+        if self.soft_time_limit and self.time_limit and self.soft_time_limit > self.time_limit:
+            return False
+        return cls.shadow_name is Task.shadow_name and cls.AsyncResult is Task.AsyncResult
+
+    def check_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """
+        Raises:
+            TypeError: ``args`` and ``kwargs`` do not fit the function; Python's own text.
+        """
+        checker = getattr(self, "__header__", None)
+        if checker is not None:
+            checker(*args, **kwargs)
+
+    def map_async(self, iterable: Iterable[Any], **options: Any) -> BulkResult:
+        """Publish one call for each item, which is its only argument; many at a time.
+
+        Args:
+            iterable: Consumed as it is published; memory stays that of one batch.
+            options: As for ``apply_async``, the same for every call.
+
+        Raises:
+            As ``apply_async``; calls before the one that raises are published.
+        """
+        return self.starmap_async(((item,) for item in iterable), **options)
+
+    def starmap_async(self, iterable: Iterable[Sequence[Any]], **options: Any) -> BulkResult:
+        """``map_async`` for tasks of several arguments: each item is a sequence of them."""
+        from fastworker.app.bulk import publish_many
+
+        return publish_many(self, iterable, options)
+
+    def apply(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        link: Any = None,
+        link_error: Any = None,
+        task_id: str | None = None,
+        retries: int | None = None,
+        throw: bool | None = None,
+        logfile: str | None = None,
+        loglevel: int | None = None,
+        headers: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> EagerResult[R]:
+        """Run the task here as a worker would, retries and hooks included.
+
+        Args:
+            throw: Raise the task's exception. None: ``task_eager_propagates``.
+            retries: How often it ran before.
+        """
+        from fastworker.app.eager import run_eagerly
+
+        return run_eagerly(
+            self,
+            tuple(args or ()),
+            dict(kwargs or {}),
+            task_id=task_id,
+            retries=retries or 0,
+            throw=throw,
+            link=link,
+            link_error=link_error,
+            request={"logfile": logfile, "loglevel": loglevel or 0, "headers": headers},
+            options=options,
+        )
+
+    def retry(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        exc: BaseException | None = None,
+        throw: bool = True,
+        eta: Any = None,
+        countdown: float | None = None,
+        max_retries: int | None = None,
+        **options: Any,
+    ) -> Any:
+        """Publish this call again, to run later; write ``raise self.retry(…)``.
+
+        Args:
+            args: Other positional arguments.
+            kwargs: Other keyword arguments.
+            exc: Why; raised when there are no retries left.
+            throw: False: return the ``Retry`` in place of raising it.
+            eta: When, as a datetime.
+            countdown: When, in seconds from now. None: ``default_retry_delay``.
+            max_retries: For this call, in place of the task's.
+            options: As for ``apply_async``.
+
+        Raises:
+            Retry: Always, unless ``throw`` is False; tells the worker.
+            MaxRetriesExceededError: No retries are left, and no ``exc`` was given.
+            Reject: The new message could not be published.
+        """
+        from fastworker.app.retry import retry
+
+        return retry(self, args, kwargs, exc, throw, eta, countdown, max_retries, options)
+
+    # ----------------------------------------------------------------------------------- signatures
+
+    def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Signature:
+        """A call of this task that is not published yet; arguments as for ``Signature``."""
+        from fastworker.canvas.signature import Signature
+
+        starkwargs.setdefault("app", self.bound_app())
+        return Signature(self, args, *starargs, **starkwargs)
+
+    subtask = signature
+
+    def s(self, *args: Any, **kwargs: Any) -> Signature:
+        """A signature of these arguments."""
+        return self.signature(args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> Signature:
+        """A signature that takes no result in front of its arguments."""
+        return self.signature(args, kwargs, immutable=True)
+
+    def signature_from_request(
+        self,
+        request: Any = None,
+        args: Any = None,
+        kwargs: Any = None,
+        queue: Any = None,
+        **extra_options: Any,
+    ) -> Signature:
+        """The call of ``request``, to be published again to where it came from."""
+        from fastworker.app.retry import signature_from_request
+
+        return signature_from_request(
+            self, request or self.request, args, kwargs, queue, extra_options
+        )
+
+    def _not_yet(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise NotImplementedError(
+            f"task {self.name!r}: chunks, map, starmap, replace, add_to_chord and send_event are "
+            f"not available in this "
+            "version of fastworker; to publish many calls use map_async() or starmap_async()"
+        )
+
+    chunks = map = starmap = replace = add_to_chord = send_event = _not_yet
+
+    # -------------------------------------------------------------------------------------- results
+
+    def AsyncResult(self, task_id: str, **kwargs: Any) -> AsyncResult[R]:
+        """The result of the call with this id."""
+        result: AsyncResult[R] = self.bound_app().AsyncResult(
+            task_id, backend=self._backend, **kwargs
+        )
+        return result
+
+    def update_state(
+        self, task_id: str | None = None, state: str | None = None, meta: Any = None, **kwargs: Any
+    ) -> None:
+        """Store a state of the task's own, such as its progress.
+
+        Args:
+            task_id: Whose; None: the call that runs here.
+            state: Any text; None stores ``meta`` without one.
+            meta: Shown as the result's ``info``.
+        """
+        request = self.request
+        task_id = request.id if task_id is None else task_id
+        self.backend.store_result(task_id, meta, state, request=request, **kwargs)
+
+    @property
+    def backend(self) -> Any:
+        """The result store of this task."""
+        return self._backend if self._backend is not None else self.bound_app().backend
+
+    @backend.setter
+    def backend(self, backend: Any) -> None:
+        self._backend = backend
+
+    def add_trail(self, result: Any) -> Any:
+        """Count ``result`` as a child of the call that runs here."""
+        if self.trail:
+            self.request.children.append(result)
+        return result
+
+    # -------------------------------------------------------------------------------------- request
+
+    @property
+    def request(self) -> Any:
+        """The call that runs here; an empty one outside of a call."""
+        self.bound_app()
+        request = self.request_stack.top
+        if request is None:
+            request = self.__dict__.get("_default_request")
+            if request is None:
+                request = self.__dict__["_default_request"] = Context()
+        return request
+
+    def push_request(self, *args: Any, **kwargs: Any) -> None:
+        """Begin a call with the attributes of the present one and these."""
+        self.bound_app()
+        self.request_stack.push(Context(*args, **{**self.request.__dict__, **kwargs}))
+
+    def pop_request(self) -> None:
+        """End the innermost call."""
+        self.request_stack.pop()
+
+    # ---------------------------------------------------------------------------------------- hooks
+
+    def shadow_name(self, args: Any, kwargs: Any, options: Mapping[str, Any]) -> str | None:
+        """Name to show in logs for a call; to be overridden."""
+        return None
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Called before the body; to be overridden, like all that follow."""
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        """Called after the body returned."""
+
+    def on_retry(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Called when the call is to be retried."""
+
+    def on_failure(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Called after the body raised."""
+
+    def after_return(
+        self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any
+    ) -> None:
+        """Called last, whatever happened but a retry, ``Ignore`` or ``Reject``."""
+
+    # ------------------------------------------------------------------------------------- identity
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A task is pickled as its name; the reader imports its module and asks its own
+        registry.
+        """
+        module = type(self).__module__
+        return _task_by_name, (self.name, module if module in sys.modules else None)
+
+    def __repr__(self) -> str:
+        return f"<@task: {self.name} of {self._app!r}>"
+
+    @property
+    def __name__(self) -> str:
+        """The function's name."""
+        return str(type(self).__name__)
+
+
+def _task_by_name(name: str, module: str | None) -> Any:
+    if module:
+        __import__(module)
+    return get_current_app().tasks[name]

@@ -1,0 +1,96 @@
+"""From a fresh fork to the task loop: signals, names, the user's process hooks."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastworker import signals
+from fastworker._core import ChildLink
+from fastworker.app.publish import set_link
+from fastworker.app.state import get_current_worker_task, set_default_app
+from fastworker.child.loop import run_tasks
+from fastworker.child.request import WorkerRequest
+from fastworker.errors import SoftTimeLimitExceeded
+from fastworker.results.backend import Sink, set_sink
+from fastworker.worker import logs
+
+if TYPE_CHECKING:
+    from fastworker.app.app import FastWorker
+    from fastworker.worker.logs import LogPlan
+
+logger = logging.getLogger(__name__)
+
+ChildMain = Callable[[int, int, int], int]
+
+
+def child_main_of(app: FastWorker, node: str, log_plan: LogPlan | None) -> ChildMain:
+    """What a child of the zygote runs for ``app``; ``node`` is the worker's name."""
+
+    def child_main(child_id: int, socket_fd: int, page_fd: int) -> int:
+        multiprocessing.current_process().name = f"ForkPoolWorker-{child_id + 1}"
+        logs.enter_child(log_plan, child_id + 1)
+        set_default_app(app)
+        app.set_current()
+        if signals.worker_process_init.has_receivers:
+            signals.worker_process_init.send(sender=None)
+        link = ChildLink(socket_fd, page_fd)
+        set_link(link)
+        set_sink(_sink_of(link))
+        signal.signal(signal.SIGUSR1, lambda *_: _soft_time_limit(link))
+        status = 0
+        try:
+            run_tasks(app, link, node)
+        except SystemExit as leaving:
+            status = leaving.code if isinstance(leaving.code, int) else 1
+        finally:
+            set_sink(None)
+            set_link(None)
+            if signals.worker_process_shutdown.has_receivers:
+                signals.worker_process_shutdown.send(sender=None, pid=os.getpid(), exitcode=status)
+        return status
+
+    return child_main
+
+
+def _sink_of(link: ChildLink) -> Sink:
+    """States of the running task travel over the link; those of other tasks are stored on a connection."""
+
+    def store(task_id: str, state: str, doc: bytes) -> bool:
+        task = get_current_worker_task()
+        request = task.request if task is not None else None
+        if not isinstance(request, WorkerRequest) or request.id != task_id or not link.is_usable:
+            return False
+        link.store(request.call, state, doc)
+        return True
+
+    return store
+
+
+def _soft_time_limit(link: ChildLink) -> None:
+    """Raise in the task that the limit is meant for; a signal that comes late is for a task that has ended."""
+    if link.is_soft_target():
+        raise SoftTimeLimitExceeded()
+
+
+def prepare(recipe: dict[str, Any]) -> ChildMain:
+    """Import the application as the command line did, in a zygote that replaces another.
+
+    ``recipe``: ``app`` (what ``-A`` named), ``workdir``, ``path`` (``sys.path``), ``include``, ``node``, ``overrides``
+    (settings from the command line) and ``logging`` (arguments of ``logs.set_up``).
+    """
+    from fastworker.cli.app_lookup import find_app
+    from fastworker.worker.startup import load_tasks
+
+    os.chdir(recipe["workdir"])
+    sys.path[:] = recipe["path"]
+    app = find_app(recipe["app"])
+    app.conf.update(recipe["overrides"])
+    log_plan = logs.set_up(app, recipe["node"], **recipe["logging"])
+    load_tasks(app, recipe["include"])
+    return child_main_of(app, recipe["node"], log_plan)

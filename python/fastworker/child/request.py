@@ -1,0 +1,159 @@
+"""``self.request`` in a worker: what the message says, read only when somebody asks.
+
+Most tasks never look at their request. So what is pushed for a call is a small object that knows the ids that
+publishing needs, and becomes the whole `Context` when any other attribute is touched.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastworker._core import loads
+from fastworker.app.context import Context
+
+if TYPE_CHECKING:
+    from fastworker._core import Call, ChildLink
+
+#: Headers that have an attribute of their own; the others are the user's and become ``request.headers``.
+_KNOWN_HEADERS = frozenset(
+    {
+        "lang",
+        "task",
+        "id",
+        "shadow",
+        "eta",
+        "expires",
+        "group",
+        "group_index",
+        "retries",
+        "timelimit",
+        "root_id",
+        "parent_id",
+        "argsrepr",
+        "kwargsrepr",
+        "origin",
+        "ignore_result",
+        "replaced_task_nesting",
+        "stamped_headers",
+        "stamps",
+        "compression",
+        "redelivered",
+        "meth",
+    }
+)
+_EMBEDDED = ("callbacks", "errbacks", "chain", "chord")
+
+
+def request_fields(
+    call: Call, args: Any, kwargs: dict[str, Any], embed: dict[str, Any] | None, node: str
+) -> dict[str, Any]:
+    """Every attribute of ``self.request`` that a worker sets. Source: celery-contract 9.10."""
+    headers: dict[str, Any] = loads(call.headers) or {}
+    properties: dict[str, Any] = loads(call.properties) or {}
+    info = properties.get("delivery_info") or {}
+    stamps = headers.get("stamps") or {}
+    known = {name: headers[name] for name in _KNOWN_HEADERS if name in headers}
+    custom = {
+        name: value
+        for name, value in headers.items()
+        if name not in _KNOWN_HEADERS and name not in stamps
+    }
+    hard, soft = headers.get("timelimit") or (None, None)
+    fields: dict[str, Any] = {
+        **known,
+        **dict.fromkeys(_EMBEDDED),
+        **(embed or {}),
+        "id": call.id,
+        "task": call.task,
+        "args": args,
+        "kwargs": kwargs,
+        "root_id": call.root_id,
+        "parent_id": call.parent_id,
+        "hostname": node,
+        "called_directly": False,
+        "is_eager": False,
+        "retries": headers.get("retries") or 0,
+        "headers": custom or None,
+        "properties": properties,
+        "reply_to": properties.get("reply_to"),
+        "correlation_id": properties.get("correlation_id"),
+        "time_limit": hard,
+        "soft_time_limit": soft,
+        "taskset": headers.get("group"),
+        "delivery_info": {
+            "exchange": info.get("exchange", ""),
+            "routing_key": info.get("routing_key", call.queue),
+            "priority": properties.get("priority", 0),
+            "redelivered": bool(
+                headers.get("redelivered") or info.get("redelivered") or call.attempt > 1
+            ),
+        },
+    }
+    return fields
+
+
+class Trail(list[str]):
+    """The ids as the link knows them; what is appended here is noted there."""
+
+    def __init__(self, link: ChildLink) -> None:
+        super().__init__(link.children())
+        self._link = link
+
+    def append(self, result: Any) -> None:
+        """Note a published task, given its result or its id."""
+        task_id = str(getattr(result, "id", result))
+        super().append(task_id)
+        self._link.add_child(task_id)
+
+
+class WorkerRequest:
+    """The request of a running task; any attribute beyond the ids reads the message."""
+
+    __slots__ = ("_context", "_link", "_parts", "id", "parent_id", "root_id")
+    called_directly = False
+    is_eager = False
+
+    def __init__(
+        self,
+        call: Call,
+        args: Any,
+        kwargs: dict[str, Any],
+        embed: dict[str, Any] | None,
+        node: str,
+        link: ChildLink,
+    ) -> None:
+        self.id = call.id
+        self.root_id = call.root_id
+        self.parent_id = call.parent_id
+        self._parts = (call, args, kwargs, embed, node)
+        self._link = link
+        self._context: Context | None = None
+
+    def full(self) -> Context:
+        """Everything that the message says; read once."""
+        context = self._context
+        if context is None:
+            context = self._context = Context(request_fields(*self._parts))
+        return context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.full(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in WorkerRequest.__slots__:
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self.full(), name, value)
+
+    @property
+    def call(self) -> Call:
+        """What the worker was given."""
+        return self._parts[0]
+
+    @property
+    def children(self) -> Trail:
+        """Ids of the tasks that this one has published so far."""
+        return Trail(self._link)
+
+    def __repr__(self) -> str:
+        return repr(self.full())

@@ -1,0 +1,80 @@
+"""What follows from a task's end: link callbacks and the next step of a chain, or errbacks.
+
+Their messages leave with the outcome and are published in the same step as the acknowledgement.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+from fastworker import states
+from fastworker.canvas.signature import maybe_signature
+
+if TYPE_CHECKING:
+    from fastworker.app.app import FastWorker
+    from fastworker.app.einfo import ExceptionInfo
+    from fastworker.child.request import WorkerRequest
+
+logger = logging.getLogger("fastworker.app.trace")
+
+
+def publish_successors(
+    app: FastWorker, request: WorkerRequest, value: Any, embed: dict[str, Any]
+) -> None:
+    """Publish the callbacks and the next step of the chain with ``value`` as their first argument."""
+    inherited = {"parent_id": request.id, "root_id": request.root_id}
+    if app.conf.task_inherit_parent_priority:
+        inherited["priority"] = request.delivery_info["priority"]
+    for callback in embed.get("callbacks") or ():
+        maybe_signature(callback, app=app).apply_async((value,), **inherited)
+    chain = embed.get("chain")
+    if chain:
+        following = maybe_signature(chain[-1], app=app)
+        following.apply_async((value,), chain=chain[:-1], **inherited)
+
+
+def call_errbacks(
+    app: FastWorker,
+    request: WorkerRequest,
+    exc: Exception,
+    einfo: ExceptionInfo,
+    embed: dict[str, Any],
+) -> None:
+    """Call new-style errbacks here, publish old-style ones, and fail the rest of the chain (celery-contract 9.9)."""
+    for step in embed.get("chain") or ():
+        task_id = (step.get("options") or {}).get("task_id")
+        if task_id:
+            app.backend.store_result(task_id, exc, states.FAILURE, einfo.traceback)
+    for entry in embed.get("errbacks") or ():
+        errback = maybe_signature(entry, app=app)
+        task = app.tasks.get(errback.task)
+        if task is not None and _is_new_style(task, errback):
+            try:
+                task.run(
+                    request.full(),
+                    exc,
+                    einfo.traceback,
+                    *(errback.args or ()),
+                    **(errback.kwargs or {}),
+                )
+            except Exception:
+                logger.exception(
+                    "Task %s[%s]: its errback %s raised", request.task, request.id, errback.task
+                )
+        else:
+            args = () if errback.immutable else (request.id,)
+            errback.apply_async(args, parent_id=request.id, root_id=request.root_id)
+
+
+def _is_new_style(task: Any, errback: Any) -> bool:
+    """An errback that takes ``(request, exc, traceback)``: not bound, and more than one argument besides its own."""
+    if getattr(task, "__bound__", False):
+        return False
+    try:
+        parameters = inspect.signature(task.run).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) - len(errback.args or ()) > 1

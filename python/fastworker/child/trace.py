@@ -1,0 +1,367 @@
+"""Station 7: run. Takes a `Call`; runs the task and reports how it ended. Order of steps: celery-contract 9.3.
+
+A task without anything unusual takes the short way: decode, push, call, report, pop. Signals, handlers, callbacks and
+chains cost only the tasks that have them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastworker import signals, states
+from fastworker.app.einfo import ExceptionInfo
+from fastworker.app.state import pop_current_task, push_current_task
+from fastworker.child.decode import decode_call
+from fastworker.child.request import WorkerRequest
+from fastworker.child.successors import call_errbacks, publish_successors
+from fastworker.errors import EncodeError, Ignore, NotRegistered, OperationalError, Reject, Retry
+from fastworker.serialize.saferepr import saferepr
+
+if TYPE_CHECKING:
+    from fastworker._core import Call, ChildLink
+    from fastworker.app.app import FastWorker
+    from fastworker.app.task import Task
+
+logger = logging.getLogger("fastworker.app.trace")
+
+Tracer = Callable[["Call"], None]
+
+_NO_CHORDS = (
+    "it is a member of a chord, and this version of fastworker cannot finish chords: let a Celery worker consume the "
+    "queue, and put the message back with `dead retry`"
+)
+_HANDLERS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
+_SIGNALS = (
+    signals.task_prerun,
+    signals.task_postrun,
+    signals.task_success,
+    signals.task_failure,
+    signals.task_retry,
+)
+
+
+class Tracers(dict[str, Tracer]):
+    """The tracer of each task by name, made when its first call arrives."""
+
+    def __init__(self, app: FastWorker, link: ChildLink, node: str) -> None:
+        super().__init__()
+        self._app = app
+        self._link = link
+        self._node = node
+
+    def __missing__(self, name: str) -> Tracer:
+        try:
+            task = self._app.tasks[name]
+        except NotRegistered:
+            return self._report_unknown
+        tracer = TaskTracer(self._app, self._link, self._node, task)
+        self[name] = tracer.trace
+        return tracer.trace
+
+    def _report_unknown(self, call: Call) -> None:
+        doc = self._app.backend.document(call.id, NotRegistered(call.task), states.FAILURE)
+        self._link.report(
+            call,
+            "poison",
+            status=states.FAILURE,
+            doc=doc,
+            reason=f"task {call.task!r} is registered in the parent but not in this child",
+        )
+
+
+class TaskTracer:
+    """Runs the calls of one task.
+
+    Args:
+        app: Whose task it is.
+        link: Where outcomes go.
+        node: The worker's name, ``request.hostname``.
+        task: The task.
+    """
+
+    def __init__(self, app: FastWorker, link: ChildLink, node: str, task: Task[..., Any]) -> None:
+        self.app = app
+        self.link = link
+        self.node = node
+        self.task = task
+        self.name = str(task.name)
+        task_class = type(task)
+        from fastworker.app.task import Task as BaseTask
+
+        self.fun = task if task_class.__call__ is not BaseTask.__call__ else task.run
+        self.has_handlers = any(
+            getattr(task_class, name) is not getattr(BaseTask, name) for name in _HANDLERS
+        )
+        self.ignores_result = bool(task.ignore_result)
+        self.stores_errors = bool(task.store_errors_even_if_ignored)
+        self.tracks_start = bool(task.track_started)
+        conf = app.conf
+        self.has_plain_results = (
+            conf.result_serializer == "json"
+            and not conf.result_extended
+            and conf.result_compression is None
+        )
+        self.accept = conf.accept_content
+        self.logs = logger.isEnabledFor(logging.INFO)
+
+    def is_plain(self) -> bool:
+        """Nothing needs the long way: no handlers, no receivers, no log lines."""
+        return not (
+            self.has_handlers
+            or self.logs
+            or self.tracks_start
+            or any(signal.has_receivers for signal in _SIGNALS)
+        )
+
+    def stores(self, call: Call) -> bool:
+        """Whether the result of this call is stored."""
+        ignores = call.ignore_result
+        return not (self.ignores_result if ignores is None else ignores)
+
+    def trace(self, call: Call) -> None:
+        """Run one call and report it."""
+        try:
+            args, kwargs, embed = decode_call(call, self.app)
+        except Exception as exc:
+            self.link.report(
+                call, "poison", reason=f"its body cannot be read: {exc}", **self._failed(call, exc)
+            )
+            return
+        if embed is not None and embed.get("chord"):
+            self.link.report(call, "poison", reason=_NO_CHORDS)
+            return
+        request = WorkerRequest(call, args, kwargs, embed, self.node, self.link)
+        stack = self.task.request_stack
+        push_current_task(self.task)
+        stack.push(request)
+        try:
+            if embed is None and self.has_plain_results and self.is_plain():
+                self._run_plain(call, request, args, kwargs)
+            else:
+                self._run(call, request, args, kwargs, embed or {})
+        finally:
+            stack.pop()
+            pop_current_task()
+
+    # --------------------------------------------------------------------------------------------- the short way
+
+    def _run_plain(
+        self, call: Call, request: WorkerRequest, args: Any, kwargs: dict[str, Any]
+    ) -> None:
+        try:
+            value = self.fun(*args, **kwargs)
+        except Exception as exc:
+            self._raised(call, request, exc, args, kwargs, {})
+            return
+        try:
+            self.link.succeed(call, value, self.stores(call))
+        except (TypeError, ValueError) as exc:
+            self._unstorable(call, request, value, exc, args, kwargs, {})
+
+    # ---------------------------------------------------------------------------------------------- the long way
+
+    def _run(
+        self,
+        call: Call,
+        request: WorkerRequest,
+        args: Any,
+        kwargs: dict[str, Any],
+        embed: dict[str, Any],
+    ) -> None:
+        task = self.task
+        state: str = states.PENDING
+        value: Any = None
+        try:
+            if signals.task_prerun.has_receivers:
+                signals.task_prerun.send(
+                    sender=task, task_id=call.id, task=task, args=args, kwargs=kwargs
+                )
+            if self.tracks_start and self.stores(call):
+                meta = {"pid": os.getpid(), "hostname": self.node}
+                doc = self.app.backend.document(call.id, meta, states.STARTED, request=request)
+                self.link.store(call, states.STARTED, doc)
+            started = time.monotonic()
+            try:
+                task.before_start(call.id, args, kwargs)
+                value = self.fun(*args, **kwargs)
+            except Exception as exc:
+                state, value = self._raised(call, request, exc, args, kwargs, embed)
+            else:
+                runtime = time.monotonic() - started
+                state, value = self._returned(call, request, value, args, kwargs, embed, runtime)
+        finally:
+            if state not in (states.RETRY, states.IGNORED, states.REJECTED):
+                self._guard("after_return", state, value, call.id, args, kwargs, None)
+            if signals.task_postrun.has_receivers:
+                signals.task_postrun.send(
+                    sender=task,
+                    task_id=call.id,
+                    task=task,
+                    args=args,
+                    kwargs=kwargs,
+                    retval=value,
+                    state=state,
+                )
+
+    def _returned(
+        self,
+        call: Call,
+        request: WorkerRequest,
+        value: Any,
+        args: Any,
+        kwargs: dict[str, Any],
+        embed: dict[str, Any],
+        runtime: float,
+    ) -> tuple[str, Any]:
+        stores = self.stores(call)
+        try:
+            if embed:
+                self.link.collect_successors(True)
+                publish_successors(self.app, request, value, embed)
+            if self.has_plain_results:
+                self.link.succeed(call, value, stores)
+            else:
+                doc = self.app.backend.document(call.id, value, states.SUCCESS, request=request)
+                self.link.report(
+                    call,
+                    "success",
+                    status=states.SUCCESS if stores else None,
+                    doc=doc if stores else None,
+                )
+        except (TypeError, ValueError, EncodeError, OperationalError) as exc:
+            self.link.collect_successors(False)
+            return self._unstorable(call, request, value, exc, args, kwargs, embed)
+        self._guard("on_success", value, call.id, args, kwargs)
+        if signals.task_success.has_receivers:
+            signals.task_success.send(sender=self.task, result=value, runtime=runtime)
+        if self.logs:
+            logger.info(
+                "Task %(name)s[%(id)s] succeeded in %(runtime)ss: %(return_value)s",
+                {
+                    "name": request.shadow or self.name,
+                    "id": call.id,
+                    "runtime": runtime,
+                    "return_value": saferepr(value),
+                },
+            )
+        return states.SUCCESS, value
+
+    def _guard(self, handler: str, *args: Any) -> None:
+        """Call one of the task's handlers after the outcome is reported: an error in it is logged, the outcome kept."""
+        try:
+            getattr(self.task, handler)(*args)
+        except Exception:
+            logger.exception("Task %s: its %s handler raised", self.name, handler)
+
+    # -------------------------------------------------------------------------------------------------- endings
+
+    def _unstorable(
+        self,
+        call: Call,
+        request: WorkerRequest,
+        value: Any,
+        exc: Exception,
+        args: Any,
+        kwargs: dict[str, Any],
+        embed: dict[str, Any],
+    ) -> tuple[str, Any]:
+        """What it returned has no form in the result serializer, or what follows from it cannot be published."""
+        if isinstance(exc, OperationalError):
+            return self._raised(call, request, exc, args, kwargs, embed)
+        problem = EncodeError(
+            f"task {self.name} returned a {type(value).__name__} that cannot be stored: {exc}; return something that "
+            f"{self.app.conf.result_serializer} can write, or set ignore_result=True"
+        )
+        problem.__cause__ = exc
+        return self._raised(call, request, problem, args, kwargs, embed)
+
+    def _raised(
+        self,
+        call: Call,
+        request: WorkerRequest,
+        exc: Exception,
+        args: Any,
+        kwargs: dict[str, Any],
+        embed: dict[str, Any],
+    ) -> tuple[str, Any]:
+        if isinstance(exc, Reject):
+            self.link.report(
+                call,
+                "requeue" if exc.requeue else "reject",
+                reason=str(exc.reason or "raised Reject"),
+            )
+            logger.warning("Task %s[%s] rejected: %s", self.name, call.id, exc)
+            return states.REJECTED, exc
+        if isinstance(exc, Ignore):
+            self.link.report(call, "ignore")
+            logger.info("Task %s[%s] ignored", self.name, call.id)
+            return states.IGNORED, exc
+        if isinstance(exc, Retry):
+            return self._retried(call, request, exc, args, kwargs)
+        return self._failed_for_good(call, request, exc, args, kwargs, embed)
+
+    def _retried(
+        self, call: Call, request: WorkerRequest, exc: Retry, args: Any, kwargs: dict[str, Any]
+    ) -> tuple[str, Any]:
+        einfo = ExceptionInfo(exc)
+        doc = None
+        if self.stores(call):
+            doc = self.app.backend.document(
+                call.id, exc.exc, states.RETRY, einfo.traceback, request
+            )
+        self.link.report(call, "retry", status=states.RETRY if doc else None, doc=doc)
+        self._guard("on_retry", exc.exc, call.id, args, kwargs, einfo)
+        if signals.task_retry.has_receivers:
+            signals.task_retry.send(sender=self.task, request=request, reason=exc, einfo=einfo)
+        logger.info("Task %s[%s] retry: %s", self.name, call.id, exc)
+        return states.RETRY, exc
+
+    def _failed_for_good(
+        self,
+        call: Call,
+        request: WorkerRequest,
+        exc: Exception,
+        args: Any,
+        kwargs: dict[str, Any],
+        embed: dict[str, Any],
+    ) -> tuple[str, Any]:
+        einfo = ExceptionInfo(exc)
+        if embed:
+            self.link.collect_successors(True)
+            call_errbacks(self.app, request, exc, einfo, embed)
+        self.link.report(call, "failure", **self._failed(call, exc, einfo.traceback, request))
+        self._guard("on_failure", exc, call.id, args, kwargs, einfo)
+        if signals.task_failure.has_receivers:
+            signals.task_failure.send(
+                sender=self.task,
+                task_id=call.id,
+                exception=exc,
+                args=args,
+                kwargs=kwargs,
+                traceback=exc.__traceback__,
+                einfo=einfo,
+            )
+        if isinstance(exc, tuple(self.task.throws or ())):
+            logger.info("Task %s[%s] raised expected: %r", self.name, call.id, exc)
+        else:
+            logger.error(
+                "Task %s[%s] raised unexpected: %r\n%s",
+                self.name,
+                call.id,
+                exc,
+                einfo.traceback.rstrip(),
+            )
+        return states.FAILURE, exc
+
+    def _failed(
+        self, call: Call, exc: Exception, traceback: str | None = None, request: Any = None
+    ) -> dict[str, Any]:
+        """Status and document of a failure, when it is to be stored."""
+        if not (self.stores(call) or self.stores_errors):
+            return {}
+        doc = self.app.backend.document(call.id, exc, states.FAILURE, traceback, request)
+        return {"status": states.FAILURE, "doc": doc}

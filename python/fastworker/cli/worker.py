@@ -1,0 +1,194 @@
+"""``fastworker worker``: from the command line to ``worker.run``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from fastworker.cli.group import Command, Option
+from fastworker.cli.session import Session, complain, pass_session
+from fastworker.cli.values import COMMA_SEPARATED, CONCURRENCY, LOG_LEVEL
+from fastworker.cli.worker_later import later_options
+
+if TYPE_CHECKING:
+    from fastworker.app.app import FastWorker
+    from fastworker.worker.options import WorkerOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PROCESSES = ("prefork", "processes")
+_OTHER_POOLS = ("solo", "threads", "gevent", "eventlet")
+
+
+def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
+    return click.option(*names, cls=Option, **attributes)
+
+
+@click.command(cls=Command)
+@_option(
+    "-n",
+    "--hostname",
+    metavar="NAME",
+    help="Node name, such as w1@%h (%h host, %n its first label, %d the rest).",
+)
+@_option(
+    "-l",
+    "--loglevel",
+    type=LOG_LEVEL,
+    default="WARNING",
+    help="DEBUG, INFO, WARNING, ERROR or CRITICAL.",
+)
+@_option("-f", "--logfile", metavar="FILE", help="Log there; %n %h %d %p are expanded.")
+@_option("--log-format", type=click.Choice(["text", "json"]), help="How log lines look.")
+@_option(
+    "-c",
+    "--concurrency",
+    type=CONCURRENCY,
+    help="Processes; auto: one per core that this process may use.",
+)
+@_option("-P", "--pool", help="What runs tasks: prefork (processes).")
+@_option(
+    "-Q",
+    "--queues",
+    type=COMMA_SEPARATED,
+    default=(),
+    metavar="A,B",
+    help="Consume only these queues.",
+)
+@_option(
+    "-X",
+    "--exclude-queues",
+    type=COMMA_SEPARATED,
+    default=(),
+    metavar="A,B",
+    help="Consume all but these queues.",
+)
+@_option(
+    "-I",
+    "--include",
+    type=COMMA_SEPARATED,
+    default=(),
+    metavar="A,B",
+    help="More modules to import.",
+)
+@_option(
+    "-E",
+    "--task-events",
+    "--events",
+    is_flag=True,
+    default=None,
+    help="Publish events about tasks.",
+)
+@_option(
+    "--prefetch-multiplier",
+    type=click.IntRange(0),
+    help="Messages to hold per process; 0: no limit.",
+)
+@_option(
+    "--time-limit", type=click.FloatRange(0), metavar="SECONDS", help="Kill tasks that run longer."
+)
+@_option(
+    "--soft-time-limit",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Interrupt tasks that run longer.",
+)
+@_option("--purge", "--discard", is_flag=True, help="Empty the queues first.")
+@_option("--pidfile", metavar="FILE", help="Write the process number there; %n %h are expanded.")
+@_option("--umask", metavar="OCTAL", help="Permissions that new files do not get.")
+@_option(
+    "-O", "--optimization", type=click.Choice(["default", "fair"]), hidden=True, expose_value=False
+)
+@_option("--pool-start-method", type=click.Choice(["fork", "spawn"]), hidden=True)
+@later_options
+@pass_session
+def worker(
+    session: Session,
+    /,
+    *,
+    hostname: str | None,
+    concurrency: int | str | None,
+    pool: str | None,
+    pidfile: str | None,
+    umask: str | None,
+    pool_start_method: str | None,
+    **options: Any,
+) -> int:
+    """Run a worker: fetch tasks from the broker and run them in processes.
+
+    \b
+    fastworker -A proj worker -l INFO
+    fastworker -A proj -l INFO -Q mail,images -c 4
+    """
+    _check_pool(pool, pool_start_method, "--pool")
+    _set_umask(umask)
+    app = session.app
+
+    from fastworker.worker.node_names import file_name, node_name
+    from fastworker.worker.options import WorkerOptions
+
+    node = node_name(hostname)
+    said = WorkerOptions(
+        hostname=node,
+        app_spec=session.spec or "",
+        concurrency=concurrency if isinstance(concurrency, int) else None,
+        pidfile=None if pidfile is None else file_name(pidfile, node),
+        quiet=session.quiet,
+        no_color=session.no_color,
+        **options,
+    )
+    app.conf.update(said.overrides())
+    if concurrency == "auto":
+        app.conf.worker_concurrency = "auto"
+    return _run(app, said)
+
+
+def _run(app: FastWorker, options: WorkerOptions) -> int:
+    from fastworker.app.settings_check import check
+    from fastworker.worker.worker import run
+
+    check(app.conf)
+    _check_pool(app.conf.worker_pool, app.conf.worker_pool_start_method, "setting worker_pool")
+    if options.purge:
+        _purge(app, options)
+    return run(app, options)
+
+
+def _purge(app: FastWorker, options: WorkerOptions) -> None:
+    """Empty the queues that will be consumed. The connection must not live on into the forks."""
+    names = options.queues or tuple(app.configured_queues())
+    names = tuple(name for name in names if name not in options.exclude_queues)
+    removed = sum(app.publishing.publisher.purge(name) for name in names)
+    app.publishing.close()
+    complain(f"fastworker: purged {removed} messages from {', '.join(names)}")
+
+
+def _check_pool(pool: Any, start_method: str | None, who: str) -> None:
+    if start_method == "spawn":
+        raise click.UsageError(
+            "--pool-start-method=spawn comes in a later version of fastworker; leave it out (fork)"
+        )
+    if pool is None or pool in _PROCESSES:
+        return
+    if pool in _OTHER_POOLS:
+        raise click.UsageError(
+            f"{who} {pool!r} comes in a later version of fastworker; this one has prefork"
+        )
+    from fastworker.app.nearest import did_you_mean
+
+    known = (*_PROCESSES, *_OTHER_POOLS)
+    raise click.UsageError(f"{who} {pool!r}: expected prefork{did_you_mean(str(pool), known)}")
+
+
+def _set_umask(text: str | None) -> None:
+    if text is None:
+        return
+    try:
+        os.umask(int(text, 8))
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r}: expected an octal number such as 027", param_hint="--umask"
+        ) from None

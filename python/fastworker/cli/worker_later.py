@@ -1,0 +1,85 @@
+"""Options of Celery's worker that fastworker takes without acting on them, and those that it
+refuses for now.
+
+Refused is what a user would miss dearly and silently: a memory bound, a beat, a user to become.
+What changes nothing that a task can see is accepted; it is said once where somebody could wait for
+its effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from fastworker.cli.group import Option
+from fastworker.cli.session import complain
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_REFUSED: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {
+    ("-D", "--detach"): ({"is_flag": True}, "run it under a service manager such as systemd"),
+    ("--autoscale",): ({}, "give the largest number as --concurrency: idle processes cost little"),
+    ("--max-tasks-per-child",): ({"type": int}, "leave it out to run without replacing processes"),
+    ("--max-memory-per-child",): ({"type": int}, "leave it out to run without replacing processes"),
+    ("-B", "--beat"): ({"is_flag": True}, "run beat as a process of its own: celery -A … beat"),
+    ("--scheduler",): ({}, "run beat as a process of its own: celery -A … beat"),
+    ("-s", "--schedule-filename", "--schedule"): (
+        {},
+        "run beat as a process of its own: celery -A … beat",
+    ),
+    ("--uid",): ({}, "start it as that user"),
+    ("--gid",): ({}, "start it as that group"),
+    ("--executable",): ({}, "start it with that interpreter: python -m fastworker"),
+}
+
+_NOTICED: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {
+    ("-S", "--statedb"): ({}, "revoked tasks are not remembered between runs yet"),
+    ("--disable-prefetch",): (
+        {"is_flag": True},
+        "what no process here can take soon goes back to its queue by itself",
+    ),
+    ("--heartbeat-interval",): ({"type": int}, "this version sends no worker heartbeat events"),
+}
+
+_SILENT: tuple[str, ...] = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+
+
+def later_options(command: F) -> F:
+    """Decorator: add all of them, hidden from ``--help``."""
+    for names, (attributes, advice) in _REFUSED.items():
+        command = _hidden(names, attributes, _refuse(names, advice))(command)
+    for names, (attributes, reason) in _NOTICED.items():
+        command = _hidden(names, attributes, _notice(names, reason))(command)
+    for name in _SILENT:
+        command = _hidden((name,), {"is_flag": True}, None)(command)
+    return command
+
+
+def _hidden(names: tuple[str, ...], attributes: dict[str, Any], callback: Any) -> Callable[[F], F]:
+    return click.option(
+        *names, cls=Option, hidden=True, expose_value=False, callback=callback, **attributes
+    )
+
+
+def _refuse(names: tuple[str, ...], advice: str) -> Callable[..., None]:
+    def callback(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+        if value:
+            raise click.UsageError(
+                f"{_spelled(names)} comes in a later version of fastworker; {advice}", ctx
+            )
+
+    return callback
+
+
+def _notice(names: tuple[str, ...], reason: str) -> Callable[..., None]:
+    def callback(_ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+        if value:
+            complain(f"fastworker: {_spelled(names)} is accepted and has no effect: {reason}")
+
+    return callback
+
+
+def _spelled(names: tuple[str, ...]) -> str:
+    return next(name for name in names if name.startswith("--"))

@@ -1,0 +1,23 @@
+"""Celery's public path for results: ``from fastworker.result import AsyncResult``."""
+
+from __future__ import annotations
+
+from fastworker.results.async_result import AsyncResult, ResultBase
+from fastworker.results.bulk_result import BulkResult
+from fastworker.results.eager_result import EagerResult
+from fastworker.results.joining import allow_join_result, assert_will_not_block, denied_join_result
+from fastworker.results.result_set import GroupResult, ResultSet
+from fastworker.results.tuples import result_from_tuple
+
+__all__ = [
+    "AsyncResult",
+    "BulkResult",
+    "EagerResult",
+    "GroupResult",
+    "ResultBase",
+    "ResultSet",
+    "allow_join_result",
+    "assert_will_not_block",
+    "denied_join_result",
+    "result_from_tuple",
+]

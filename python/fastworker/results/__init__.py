@@ -1,0 +1,1 @@
+"""Results: documents in a store, and the objects by which clients ask for them."""

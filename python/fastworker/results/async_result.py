@@ -1,0 +1,411 @@
+"""``AsyncResult``: what ``.delay()`` returns; asks for the state of a task, and waits for its
+result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+
+from fastworker import states
+from fastworker.errors import IncompleteStream, TimeoutError
+from fastworker.results.application import ResultApp, current_application
+from fastworker.results.joining import assert_will_not_block
+from fastworker.results.remote_error import with_remote_traceback
+
+R = TypeVar("R")
+
+#: Longest wait in one call, seconds; only a bound. Rust looks for signals such as Ctrl-C while it waits.
+_SLICE_S = 3600.0
+
+
+class ResultBase:
+    """Root of everything that stands for a task's result."""
+
+    __slots__ = ()
+
+
+class AsyncResult(ResultBase, Generic[R]):
+    """The result of one task, wherever it runs.
+
+    Args:
+        id: The task's id.
+        backend: Where to ask; None: the application's.
+        task_name: Ignored; Celery has it.
+        app: Whose result; None: the application's that made the class, else the current one.
+        parent: The result of the task before this one in a chain.
+
+    Raises:
+        ValueError: ``id`` is None.
+    """
+
+    __slots__ = ("__weakref__", "_app", "_backend", "_cache", "id", "ignored", "parent")
+
+    TimeoutError = TimeoutError
+    #: Set in the class that ``app.AsyncResult`` returns.
+    bound_app: ClassVar[ResultApp | None] = None
+
+    id: str
+    parent: AsyncResult[Any] | None
+    #: The task does not store its result: ``get()`` returns None at once.
+    ignored: bool | None
+
+    def __init__(
+        self,
+        id: str,
+        backend: Any = None,
+        task_name: str | None = None,
+        app: ResultApp | None = None,
+        parent: AsyncResult[Any] | None = None,
+    ) -> None:
+        if id is None:
+            raise ValueError(f"AsyncResult requires valid id, not {type(id)}")
+        self.id = id
+        self._backend = backend
+        self._app = app
+        self.parent = parent
+        self._cache: dict[str, Any] | None = None
+        self.ignored = False
+
+    @property
+    def app(self) -> ResultApp:
+        """The application whose result this is."""
+        return self._app or self.bound_app or current_application()
+
+    @app.setter
+    def app(self, app: ResultApp | None) -> None:
+        self._app = app
+
+    @property
+    def backend(self) -> Any:
+        """Where the result is."""
+        return self._backend if self._backend is not None else self.app.backend
+
+    @backend.setter
+    def backend(self, backend: Any) -> None:
+        self._backend = backend
+
+    # -------------------------------------------------------------------------------------- waiting
+
+    def get(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        follow_parents: bool = True,
+        callback: Callable[[str, Any], object] | None = None,
+        on_message: Callable[[dict[str, Any]], object] | None = None,
+        on_interval: Callable[[], object] | None = None,
+        disable_sync_subtasks: bool = True,
+        EXCEPTION_STATES: Collection[str] = states.EXCEPTION_STATES,
+        PROPAGATE_STATES: Collection[str] = states.PROPAGATE_STATES,
+    ) -> R:
+        """Wait until the task is done and return what it returned.
+
+        Args:
+            timeout: Seconds; None waits for ever.
+            propagate: Raise the task's exception, with the worker's traceback as its cause. False:
+                return it.
+            interval: Seconds between two calls of ``on_interval`` and two looks at the parents; the
+                result itself is pushed where the store can.
+            no_ack: Ignored; for queue-based stores.
+            follow_parents: Also raise the exception of a task earlier in the chain, which then
+                never gets here.
+            callback: Called with ``(id, value)`` once it is there.
+            on_message: Called with every document that arrives while waiting.
+            on_interval: Called every ``interval``.
+            disable_sync_subtasks: Refuse to wait inside a task.
+            EXCEPTION_STATES: Ignored, as in Celery.
+            PROPAGATE_STATES: Ignored, as in Celery.
+
+        Raises:
+            TimeoutError: Not done in time. The task goes on.
+            RuntimeError: Called inside a task.
+        """
+        if self.ignored:
+            return None  # type: ignore[return-value]
+        if disable_sync_subtasks:
+            assert_will_not_block()
+        has_parents = follow_parents and propagate and self.parent is not None
+        if has_parents:
+            self._maybe_reraise_parent_error()
+        if self._cache is None:
+            each_interval: list[Callable[[], object]] = []
+            if has_parents:
+                each_interval.append(self._maybe_reraise_parent_error)
+            if on_interval is not None:
+                each_interval.append(on_interval)
+            self._wait(timeout, interval, each_interval, on_message)
+        return self.maybe_throw(propagate=propagate, callback=callback)
+
+    wait = get
+
+    def _wait(
+        self,
+        timeout: float | None,
+        interval: float,
+        each_interval: list[Callable[[], object]],
+        on_message: Callable[[dict[str, Any]], object] | None,
+    ) -> None:
+        """Fill the cache with a ready document."""
+        backend = self.backend
+        deadline = None if timeout is None else time.monotonic() + timeout
+        slice_s = interval if each_interval else _SLICE_S
+        seen: bytes | None = None
+        while True:
+            left_s = (
+                slice_s if deadline is None else max(0.0, min(slice_s, deadline - time.monotonic()))
+            )
+            doc = backend.wait_for_change(self.id, seen, left_s)
+            if doc is not None:
+                seen = doc
+                meta = backend.decode(self.id, doc)
+                if on_message is not None:
+                    on_message(meta)
+                if self._keep_if_ready(meta):
+                    return
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError("The operation timed out.")
+            if doc is None:
+                for action in each_interval:
+                    action()
+
+    def maybe_throw(
+        self, propagate: bool = True, callback: Callable[[str, Any], object] | None = None
+    ) -> R:
+        """Return the result, or raise the exception of a failed task; does not wait.
+
+        Args:
+            propagate: False: return the exception.
+            callback: Called with ``(id, value)`` unless the exception is raised.
+        """
+        meta = self._get_task_meta()
+        value = meta["result"]
+        if propagate and meta["status"] in states.PROPAGATE_STATES:
+            exc = value if isinstance(value, BaseException) else Exception(value)
+            raise with_remote_traceback(exc, meta.get("traceback"))
+        if callback is not None:
+            callback(self.id, value)
+        return value  # type: ignore[no-any-return]
+
+    maybe_reraise = maybe_throw
+
+    def _maybe_reraise_parent_error(self) -> None:
+        for node in reversed(list(self._parents())):
+            node.maybe_throw()
+
+    def _parents(self) -> Iterator[AsyncResult[Any]]:
+        node = self.parent
+        while node is not None:
+            yield node
+            node = node.parent
+
+    # --------------------------------------------------------------------------------------- asking
+
+    def ready(self) -> bool:
+        """The task has run: it succeeded, failed or was revoked."""
+        return self.state in states.READY_STATES
+
+    def successful(self) -> bool:
+        """The task returned."""
+        return self.state == states.SUCCESS
+
+    def failed(self) -> bool:
+        """The task raised."""
+        return self.state == states.FAILURE
+
+    def exists(self) -> bool:
+        """The store has a document of this id; a waiting task has none, and neither has one that
+        never was.
+        """
+        return bool(self.backend.task_result_exists(self.id))
+
+    @property
+    def state(self) -> str:
+        """Now: PENDING (waiting, or unknown), STARTED, RETRY, SUCCESS, FAILURE, REVOKED, or the
+        task's own.
+        """
+        return str(self._get_task_meta()["status"])
+
+    status = state
+
+    @property
+    def result(self) -> Any:
+        """What the task returned, its exception, or what it last said of its progress."""
+        return self._get_task_meta()["result"]
+
+    info = result
+
+    @property
+    def traceback(self) -> str | None:
+        """The worker's traceback as text, of a failed task."""
+        return self._get_task_meta().get("traceback")
+
+    @property
+    def children(self) -> Any:
+        """Results of the tasks that this one published; None while it has not run."""
+        return self._get_task_meta().get("children")
+
+    @property
+    def date_done(self) -> datetime | None:
+        """When it was done; None while it is not."""
+        value = self._get_task_meta().get("date_done")
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+    @property
+    def name(self) -> str | None:
+        """The task's name; like the following only with ``result_extended``."""
+        return self._get_task_meta().get("name")
+
+    @property
+    def args(self) -> Any:
+        """Positional arguments."""
+        return self._get_task_meta().get("args")
+
+    @property
+    def kwargs(self) -> Any:
+        """Keyword arguments."""
+        return self._get_task_meta().get("kwargs")
+
+    @property
+    def worker(self) -> str | None:
+        """Name of the node that ran it."""
+        return self._get_task_meta().get("worker")
+
+    @property
+    def retries(self) -> int | None:
+        """How often it was retried."""
+        return self._get_task_meta().get("retries")
+
+    @property
+    def queue(self) -> str | None:
+        """The queue it came from."""
+        return self._get_task_meta().get("queue")
+
+    @property
+    def task_id(self) -> str:
+        """The same as ``id``."""
+        return self.id
+
+    @task_id.setter
+    def task_id(self, id: str) -> None:
+        self.id = id
+
+    @property
+    def supports_native_join(self) -> bool:
+        """Celery's name for: many results can be asked for at once."""
+        return True
+
+    def _get_task_meta(self) -> dict[str, Any]:
+        if self._cache is not None:
+            return self._cache
+        meta: dict[str, Any] = self.backend.get_task_meta(self.id)
+        self._keep_if_ready(meta)
+        return meta
+
+    def _keep_if_ready(self, meta: dict[str, Any]) -> bool:
+        """Remember a final document, so that it is asked for once."""
+        if meta["status"] not in states.READY_STATES:
+            return False
+        if meta.get("children"):
+            from fastworker.results.tuples import result_from_tuple
+
+            meta["children"] = [result_from_tuple(child, self.app) for child in meta["children"]]
+        self._cache = meta
+        return True
+
+    # ------------------------------------------------------------------------------------- changing
+
+    def forget(self) -> None:
+        """Remove the stored result, and those of the tasks before it in the chain."""
+        self._cache = None
+        if self.parent is not None:
+            self.parent.forget()
+        self.backend.forget(self.id)
+
+    def revoke(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not available yet: needs remote control."""
+        _not_yet("revoke()", "remote control of workers")
+
+    def revoke_by_stamped_headers(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not available yet: needs remote control."""
+        _not_yet("revoke_by_stamped_headers()", "remote control of workers")
+
+    def then(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not available yet: needs a thread that receives results."""
+        _not_yet("then()", "a thread that receives results; use get(callback=…)")
+
+    # ------------------------------------------------------------------------------------- the tree
+
+    def iterdeps(
+        self, intermediate: bool = False
+    ) -> Iterator[tuple[AsyncResult[Any] | None, AsyncResult[Any]]]:
+        """This result and those of its children, theirs and so on, as ``(parent, result)``.
+
+        Raises:
+            IncompleteStream: One is not ready, unless ``intermediate``.
+        """
+        waiting: deque[tuple[AsyncResult[Any] | None, AsyncResult[Any]]] = deque([(None, self)])
+        while waiting:
+            parent, node = waiting.popleft()
+            yield parent, node
+            if node.ready():
+                waiting.extend((node, child) for child in node.children or ())
+            elif not intermediate:
+                raise IncompleteStream(f"task {node.id} has not finished")
+
+    def collect(
+        self, intermediate: bool = False, **kwargs: Any
+    ) -> Iterator[tuple[AsyncResult[Any], Any]]:
+        """``(result, its value)`` for the whole tree, waiting for each; ``kwargs`` go to
+        ``get``.
+        """
+        for _, node in self.iterdeps(intermediate=intermediate):
+            yield node, node.get(**kwargs)
+
+    def get_leaf(self) -> Any:
+        """The value of the last result of the tree."""
+        value = None
+        for _, node in self.iterdeps():
+            value = node.get()
+        return value
+
+    # ------------------------------------------------------------------------------------- identity
+
+    def as_tuple(self) -> tuple[Any, Any]:
+        """``((id, parent's tuple), None)``: how results are stored."""
+        return (self.id, self.parent.as_tuple() if self.parent is not None else None), None
+
+    def as_list(self) -> list[str]:
+        """The ids of this result and of those before it in the chain."""
+        return [self.id, *(node.id for node in self._parents())]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, AsyncResult):
+            return bool(other.id == self.id)
+        return other == self.id if isinstance(other, str) else NotImplemented
+
+    def __copy__(self) -> AsyncResult[R]:
+        return type(self)(self.id, self._backend, None, self._app, self.parent)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AsyncResult, (self.id, None, None, None, self.parent)
+
+
+def _not_yet(what: str, needs: str) -> NoReturn:
+    raise NotImplementedError(
+        f"AsyncResult.{what} is not available in this version of fastworker: it needs {needs}"
+    )

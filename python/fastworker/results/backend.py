@@ -1,0 +1,314 @@
+"""``app.backend``: the Python face of a result store. Bytes move in Rust; documents are made and
+read here.
+
+A store is kept per thread: waiting for a result occupies its connection, and threads wait at the
+same time.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from fastworker import _core, states
+from fastworker.errors import DecodeError, EncodeError, TaskRevokedError
+from fastworker.results.application import ResultApp
+from fastworker.results.async_result import AsyncResult
+from fastworker.results.document import Meta, build, pending, revive
+from fastworker.results.remote_error import encode_exception
+from fastworker.results.result_set import GroupResult
+from fastworker.serialize import compression, registry
+from fastworker.serialize.picklable import picklable
+
+#: Takes a document of the task that runs here (``(task id, state, document)``) and returns True, or
+#: leaves it. A worker's child sets it, so that states travel over the link to its worker and need
+#: no connection of their own.
+Sink = Callable[[str, str, bytes], bool]
+_sink: Sink | None = None
+
+_PASSWORD = re.compile(r"(://[^:@/]*:)[^@/]*@")
+
+
+def set_sink(sink: Sink | None) -> None:
+    """Offer documents to ``sink`` before they are stored from here; None: store all from here."""
+    global _sink
+    _sink = sink
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The settings that documents depend on, read once per change of the configuration."""
+
+    version: int
+    serializer: str
+    compression: str | None
+    accept: frozenset[str] | None
+    ttl_s: int | None
+    failure_ttl_s: int | None
+    is_extended: bool
+
+
+class Backend:
+    """A result store.
+
+    Args:
+        app: Whose results; gives settings and the time.
+        url: For ``_core.ResultStore``.
+        options: Store options, as text.
+    """
+
+    READY_STATES = states.READY_STATES
+    UNREADY_STATES = states.UNREADY_STATES
+    EXCEPTION_STATES = states.EXCEPTION_STATES
+    #: Documents go away by themselves.
+    supports_autoexpire = True
+    supports_native_join = True
+    persistent = True
+
+    def __init__(self, app: ResultApp, url: str, options: Mapping[str, str]) -> None:
+        self.app = app
+        self.url = url
+        self.options = dict(options)
+        self._local = threading.local()
+        self._terms: _Terms | None = None
+
+    @property
+    def store(self) -> _core.ResultStore:
+        """This thread's connection."""
+        try:
+            found: _core.ResultStore = self._local.store
+        except AttributeError:
+            found = self._local.store = _core.ResultStore(self.url, self.options)
+        return found
+
+    def as_uri(self, include_password: bool = False) -> str:
+        """The store's URL, its password masked unless asked for."""
+        return self.url if include_password else _PASSWORD.sub(r"\1**@", self.url)
+
+    # -------------------------------------------------------------------------------------- reading
+
+    def get_task_meta(self, task_id: str, cache: bool = True) -> Meta:
+        """The document of a task, its exception revived; a PENDING one when there is none. Nothing
+        is cached.
+        """
+        return self.decode(task_id, self.store.get(task_id))
+
+    def get_many_meta(self, task_ids: Sequence[str]) -> list[Meta]:
+        """``get_task_meta`` of many, in few round trips, in the order asked."""
+        documents = self.store.get_many(task_ids)
+        return [self.decode(task_id, doc) for task_id, doc in zip(task_ids, documents, strict=True)]
+
+    def wait_for_change(self, task_id: str, seen: bytes | None, timeout_s: float) -> bytes | None:
+        """Wait for a document that differs from ``seen``; None when the time is over."""
+        return self.store.wait(task_id, seen, timeout_s)
+
+    def decode(self, task_id: str, doc: bytes | None) -> Meta:
+        """Read a document.
+
+        Raises:
+            ContentDisallowed: ``result_serializer`` is not in ``result_accept_content``.
+            DecodeError: It is not a result document.
+            SecurityError: It names something that is not an exception.
+        """
+        if doc is None:
+            return pending(task_id)
+        terms = self.terms
+        chosen = registry.get(terms.serializer)
+        plain = compression.decompress_result(doc)
+        meta = registry.loads(plain, chosen.content_type, chosen.content_encoding, terms.accept)
+        if not isinstance(meta, dict) or "status" not in meta:
+            raise DecodeError(
+                f"the stored result of task {task_id!r} is not a result document: {plain[:80]!r}"
+            )
+        meta.setdefault("result", None)
+        return revive(meta)
+
+    def get_state(self, task_id: str) -> str:
+        """The state of a task."""
+        return str(self.get_task_meta(task_id)["status"])
+
+    get_status = get_state
+
+    def get_result(self, task_id: str) -> Any:
+        """What the task returned, or its exception."""
+        return self.get_task_meta(task_id)["result"]
+
+    def get_traceback(self, task_id: str) -> str | None:
+        """The worker's traceback as text, None when there is none."""
+        return self.get_task_meta(task_id).get("traceback")
+
+    def get_children(self, task_id: str) -> Any:
+        """The tuples of the tasks published from inside the task."""
+        return self.get_task_meta(task_id).get("children")
+
+    def task_result_exists(self, task_id: str) -> bool:
+        """There is a document."""
+        return self.store.get(task_id) is not None
+
+    # -------------------------------------------------------------------------------------- writing
+
+    def document(
+        self,
+        task_id: str,
+        result: Any,
+        state: str,
+        traceback: str | None = None,
+        request: Any = None,
+    ) -> bytes:
+        """The document of a state, as bytes to store; exceptions are encoded.
+
+        Raises:
+            EncodeError: ``result`` has no form in ``result_serializer``.
+        """
+        terms = self.terms
+        meta = build(
+            task_id,
+            self.encode_result(result, state),
+            state,
+            traceback=traceback,
+            request=request,
+            now=self.app.now(),
+            is_extended=terms.is_extended,
+        )
+        _, _, doc = registry.dumps(meta, terms.serializer)
+        return compression.compress_result(doc, terms.compression) if terms.compression else doc
+
+    def encode_result(self, result: Any, state: str) -> Any:
+        """``result`` as it goes into a document: exceptions as dicts, results as tuples; pickle
+        takes both as such.
+        """
+        if state in states.EXCEPTION_STATES and isinstance(result, BaseException):
+            if self.terms.serializer == "pickle":
+                return picklable(result)
+            return encode_exception(result, registry.get(self.terms.serializer).dumps)
+        if isinstance(result, AsyncResult | GroupResult) and self.terms.serializer != "pickle":
+            return result.as_tuple()
+        return result
+
+    def store_result(
+        self,
+        task_id: str,
+        result: Any,
+        state: str,
+        traceback: str | None = None,
+        request: Any = None,
+        **_: Any,
+    ) -> Any:
+        """Store a state; a stored SUCCESS is never overwritten by something else.
+
+        Returns:
+            The result as it was encoded.
+
+        Raises:
+            EncodeError: As ``document``; nothing was stored.
+        """
+        try:
+            doc = self.document(task_id, result, state, traceback, request)
+        except EncodeError as exc:
+            raise EncodeError(
+                f"state {state!r} of task {task_id!r} cannot be stored: {exc}"
+            ) from exc
+        if _sink is None or not _sink(task_id, state, doc):
+            self.store.store(task_id, doc, state == states.SUCCESS, self.ttl_s(state))
+        return result
+
+    def mark_as_started(self, task_id: str, **meta: Any) -> Any:
+        """Store STARTED; ``meta`` is ``pid=`` and ``hostname=``."""
+        return self.store_result(task_id, meta, states.STARTED)
+
+    def mark_as_done(
+        self, task_id: str, result: Any, request: Any = None, store_result: bool = True
+    ) -> None:
+        """Store SUCCESS, unless the request ignores results."""
+        if store_result and not getattr(request, "ignore_result", False):
+            self.store_result(task_id, result, states.SUCCESS, request=request)
+
+    def mark_as_failure(
+        self,
+        task_id: str,
+        exc: BaseException,
+        traceback: str | None = None,
+        request: Any = None,
+        store_result: bool = True,
+    ) -> None:
+        """Store FAILURE. Errbacks and the rest of a chain are the tracer's to handle."""
+        if store_result:
+            self.store_result(task_id, exc, states.FAILURE, traceback, request)
+
+    def mark_as_retry(
+        self,
+        task_id: str,
+        exc: BaseException | None,
+        traceback: str | None = None,
+        request: Any = None,
+    ) -> None:
+        """Store RETRY with what caused it."""
+        self.store_result(task_id, exc, states.RETRY, traceback, request)
+
+    def mark_as_revoked(
+        self, task_id: str, reason: str = "", request: Any = None, store_result: bool = True
+    ) -> None:
+        """Store REVOKED."""
+        if store_result:
+            self.store_result(task_id, TaskRevokedError(reason), states.REVOKED, request=request)
+
+    def forget(self, task_id: str) -> None:
+        """Remove a document."""
+        self.store.forget([task_id])
+
+    def forget_many(self, task_ids: Sequence[str]) -> None:
+        """Remove many."""
+        self.store.forget(task_ids)
+
+    def process_cleanup(self) -> None:
+        """Celery's hook after each task: nothing to do, connections are kept."""
+
+    def close(self) -> None:
+        """Let go of this thread's connection, which ends it; the next use opens another."""
+        self._local.__dict__.pop("store", None)
+
+    # ---------------------------------------------------------------------------------------- terms
+
+    def ttl_s(self, state: str) -> int | None:
+        """Seconds that a document of ``state`` is kept; None keeps it for ever."""
+        terms = self.terms
+        return terms.failure_ttl_s if state == states.FAILURE else terms.ttl_s
+
+    @property
+    def serializer(self) -> str:
+        """``result_serializer``."""
+        return self.terms.serializer
+
+    @property
+    def terms(self) -> _Terms:
+        """The settings in force."""
+        conf = self.app.conf
+        if self._terms is None or self._terms.version != conf.version:
+            self._terms = _read_terms(conf)
+        return self._terms
+
+
+def _read_terms(conf: Any) -> _Terms:
+    version = conf.version
+    accept = conf.result_accept_content
+    ttl_s = _seconds(conf.result_expires)
+    failure = conf.result_failure_expires
+    return _Terms(
+        version=version,
+        serializer=conf.result_serializer,
+        compression=conf.result_compression,
+        accept=registry.content_types(conf.accept_content if accept is None else accept),
+        ttl_s=ttl_s,
+        failure_ttl_s=ttl_s if failure is None else _seconds(failure),
+        is_extended=bool(conf.result_extended),
+    )
+
+
+def _seconds(value: timedelta | float | None) -> int | None:
+    """None and 0 keep for ever, as in Celery."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    return int(seconds) if seconds else None

@@ -1,0 +1,93 @@
+"""What a worker says when it starts: what was chosen, and why."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastworker.app.masking import mask_url
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the banner tells. Each ``…_reason`` says in a few words why the value is what it is.
+
+    Attributes:
+        node: Node name.
+        version: Of fastworker.
+        app: The application's name.
+        broker: URL; its password is masked here.
+        broker_reason: Such as ``setting broker_url``.
+        results: URL, or None when results are not stored.
+        concurrency: Child processes.
+        concurrency_reason: Such as ``2 cores: cgroup quota``.
+        prefetch: Messages held at most.
+        prefetch_reason: Such as ``automatic``.
+        queues: Names.
+        lease_s: Seconds after which a dead worker's messages are taken over.
+        is_acked_late: The default for tasks.
+        max_deliveries: Started attempts before a task goes to the dead letters.
+        sends_events: Events about tasks are published.
+        loglevel: As in ``logging``.
+        tasks: Names of the registered tasks; empty: not listed.
+    """
+
+    node: str
+    version: str
+    app: str
+    broker: str
+    broker_reason: str
+    results: str | None
+    concurrency: int
+    concurrency_reason: str
+    prefetch: int
+    prefetch_reason: str
+    queues: Sequence[str]
+    lease_s: float
+    is_acked_late: bool
+    max_deliveries: int
+    sends_events: bool
+    loglevel: int
+    tasks: Sequence[str] = ()
+
+
+def banner(facts: Facts) -> str:
+    """The text, with a newline at its end. Plain: whoever prints it may colour it."""
+    rows = [
+        ("app", facts.app),
+        ("broker", f"{mask_url(facts.broker)}  ({facts.broker_reason})"),
+        ("results", mask_url(facts.results) if facts.results else "not stored"),
+        ("concurrency", _concurrency(facts)),
+        ("prefetch", f"{facts.prefetch} messages  ({facts.prefetch_reason})"),
+        ("acks", _acks(facts)),
+        ("lease", f"{facts.lease_s:g} s, kept alive while this worker lives"),
+        ("events", "on" if facts.sends_events else "off"),
+        ("log level", logging.getLevelName(facts.loglevel)),
+    ]
+    return "\n".join(
+        [
+            f"{facts.node}  fastworker {facts.version}",
+            f"Python {platform.python_version()}, {platform.platform()}",
+            *_section("config", [f"{name + ':':<13} {text}" for name, text in rows]),
+            *_section("queues", facts.queues),
+            *_section("tasks", facts.tasks),
+            "",
+        ]
+    )
+
+
+def _concurrency(facts: Facts) -> str:
+    plural = "" if facts.concurrency == 1 else "es"
+    return f"{facts.concurrency} process{plural}  ({facts.concurrency_reason})"
+
+
+def _acks(facts: Facts) -> str:
+    if facts.is_acked_late:
+        return f"late: a task whose process dies is started at most {facts.max_deliveries} times"
+    return "early: a task whose process dies is lost"
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return ["", f"[{title}]", *(f"  . {line}" for line in lines)] if lines else []

@@ -1,0 +1,79 @@
+"""What the command line tells a worker: one frozen object, from ``cli`` to ``worker.run``."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """The worker command's options; None means that the command line did not say.
+
+    Attributes:
+        hostname: Node name, expanded: ``fastworker@box``.
+        app_spec: What ``-A`` named; another process finds the application by it. Empty: made
+            without ``-A``.
+        loglevel: As in ``logging``.
+        logfile: Path of the log, with its abbreviations still in it; None: standard error.
+        log_format: ``text`` or ``json``; None: the setting ``worker_log_style``.
+        concurrency: Child processes; None: the setting ``worker_concurrency``, else chosen from the
+            machine.
+        queues: The only queues to consume; empty: the configured ones.
+        exclude_queues: Configured queues that are not consumed.
+        pool: ``prefork``.
+        include: More modules to import.
+        prefetch_multiplier: Messages to hold per child; None: the setting, else automatic.
+        time_limit: Seconds; None: the setting.
+        soft_time_limit: Seconds; None: the setting.
+        purge: Empty the consumed queues before starting.
+        pidfile: Path with abbreviations expanded.
+        task_events: Publish events about tasks; None: the setting.
+        quiet: No banner.
+        no_color: No colour anywhere.
+    """
+
+    hostname: str
+    app_spec: str = ""
+    loglevel: int = logging.WARNING
+    logfile: str | None = None
+    log_format: str | None = None
+    concurrency: int | None = None
+    queues: tuple[str, ...] = ()
+    exclude_queues: tuple[str, ...] = ()
+    pool: str = "prefork"
+    include: tuple[str, ...] = ()
+    prefetch_multiplier: int | None = None
+    time_limit: float | None = None
+    soft_time_limit: float | None = None
+    purge: bool = False
+    pidfile: str | None = None
+    task_events: bool | None = None
+    quiet: bool = False
+    no_color: bool = False
+
+    def overrides(self) -> dict[str, Any]:
+        """The options that are settings too, by the settings' names; what was not said is left out.
+
+        Whoever finds the application again (a zygote that replaces another) has to apply them to
+        its settings.
+        """
+        said = {
+            "worker_concurrency": self.concurrency,
+            "worker_prefetch_multiplier": self.prefetch_multiplier,
+            "worker_send_task_events": self.task_events,
+            "worker_log_style": self.log_format,
+            "task_time_limit": self.time_limit,
+            "task_soft_time_limit": self.soft_time_limit,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+    def logging(self) -> dict[str, Any]:
+        """Arguments of ``worker.logs.set_up``, all of them JSON values."""
+        return {
+            "loglevel": self.loglevel,
+            "logfile": self.logfile,
+            "style": self.log_format,
+            "no_color": self.no_color,
+        }

@@ -1,0 +1,117 @@
+"""The worker's settings as they cross to Rust: validated here, trusted there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from fastworker.errors import ImproperlyConfigured
+
+if TYPE_CHECKING:
+    from fastworker.app.app import FastWorker
+
+#: Messages held ahead of each child when nothing else is said: enough that a fetch of half of them keeps a child with
+#: no-op tasks busy for as long as the next fetch takes. Unlike Celery's prefetch it blocks nobody: what no child here
+#: can take soon goes back to its queue.
+AUTOMATIC_PREFETCH = 512
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """One registered task's options that the parent decides by. Limits in seconds."""
+
+    name: str
+    acks_late: bool
+    acks_on_failure: bool
+    soft_time_limit: float | None
+    time_limit: float | None
+    ignore_result: bool
+    stores_errors: bool
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Everything that the Rust half of a worker is told. Field names are read by ``rust/py/src/worker.rs``."""
+
+    node: str
+    broker_url: str
+    broker_options: list[tuple[str, str]]
+    result_url: str | None
+    result_options: list[tuple[str, str]]
+    queues: list[str]
+    tasks: list[TaskSettings]
+    concurrency: int
+    prefetch: int
+    lease_life_s: float
+    max_deliveries: int
+    eta_horizon_s: float
+    result_ttl_s: int | None
+    failure_ttl_s: int | None
+    naive_offset_s: int
+    reports_received: bool
+
+
+def seconds(value: timedelta | float | int | None, name: str) -> float | None:
+    """A setting that may be a number of seconds or a timedelta, in seconds; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ImproperlyConfigured(
+            f"setting {name} is {value!r}: expected a number of seconds or a timedelta"
+        ) from None
+
+
+def lifetime(value: timedelta | float | int | None, name: str) -> int | None:
+    """How long results live, in whole seconds; None and 0 keep them for ever."""
+    number = seconds(value, name)
+    return None if not number else max(1, round(number))
+
+
+def prefetch_of(app: FastWorker, concurrency: int, multiplier: int | None) -> tuple[int, str]:
+    """How many messages are held at most, and why."""
+    setting = app.conf.worker_prefetch
+    if multiplier is None and setting is not None:
+        return max(int(setting), concurrency), "setting worker_prefetch"
+    if multiplier is None and "worker_prefetch_multiplier" not in app.conf.without_defaults():
+        return AUTOMATIC_PREFETCH * concurrency, "automatic"
+    chosen = multiplier if multiplier is not None else int(app.conf.worker_prefetch_multiplier)
+    if chosen < 0:
+        raise ImproperlyConfigured(
+            f"worker_prefetch_multiplier is {chosen}: expected 0 (no bound) or more; try 4"
+        )
+    if chosen == 0:
+        return 65_536, "worker_prefetch_multiplier = 0"
+    return max(chosen * concurrency, concurrency), f"worker_prefetch_multiplier = {chosen}"
+
+
+def task_settings(app: FastWorker) -> list[TaskSettings]:
+    """The options of every registered task."""
+    conf = app.conf
+    default_soft = seconds(conf.task_soft_time_limit, "task_soft_time_limit")
+    default_hard = seconds(conf.task_time_limit, "task_time_limit")
+
+    def of(name: str, task: Any) -> TaskSettings:
+        soft = seconds(task.soft_time_limit, f"soft_time_limit of task {name}")
+        hard = seconds(task.time_limit, f"time_limit of task {name}")
+        return TaskSettings(
+            name=name,
+            acks_late=bool(task.acks_late),
+            acks_on_failure=bool(task.acks_on_failure_or_timeout),
+            soft_time_limit=soft if soft is not None else default_soft,
+            time_limit=hard if hard is not None else default_hard,
+            ignore_result=bool(task.ignore_result),
+            stores_errors=bool(task.store_errors_even_if_ignored),
+        )
+
+    return [of(name, task) for name, task in sorted(app.tasks.items())]
+
+
+def naive_offset_s(app: FastWorker) -> int:
+    """Offset from UTC, in seconds, of an ETA that is written without one."""
+    offset = datetime.now(app.timezone).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())

@@ -1,0 +1,138 @@
+"""From an application and the command line's options to the settings of a worker."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fastworker.errors import ImproperlyConfigured
+from fastworker.version import installed_version
+from fastworker.worker.banner import Facts, banner
+from fastworker.worker.cores import choose_concurrency
+from fastworker.worker.settings import (
+    WorkerSettings,
+    lifetime,
+    naive_offset_s,
+    prefetch_of,
+    seconds,
+    task_settings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastworker.app.app import FastWorker
+    from fastworker.worker.options import WorkerOptions
+
+
+def load_tasks(app: FastWorker, include: Sequence[str]) -> None:
+    """Import every module that defines tasks, as the settings and ``--include`` name them, and finalise ``app``."""
+    app.import_task_modules(include)
+    app.finalize()
+
+
+def queues_of(app: FastWorker, options: WorkerOptions) -> list[str]:
+    """The queues to consume: ``-Q``, else the configured ones, else the default one; without ``-X``'s."""
+    chosen = list(options.queues) or list(app.configured_queues())
+    unknown = [name for name in options.exclude_queues if name not in chosen]
+    if unknown:
+        raise ImproperlyConfigured(
+            f"-X excludes {', '.join(map(repr, unknown))}, which is not consumed: expected some of "
+            f"{', '.join(map(repr, chosen))}"
+        )
+    kept = [name for name in chosen if name not in options.exclude_queues]
+    if not kept:
+        raise ImproperlyConfigured("-X excludes every queue: nothing is left to consume")
+    return list(dict.fromkeys(kept))
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many children, and how many messages held at most; each with its reason."""
+
+    concurrency: int
+    concurrency_reason: str
+    prefetch: int
+    prefetch_reason: str
+
+
+def size_of(app: FastWorker, options: WorkerOptions) -> Size:
+    """Children and prefetch, from the options, the settings or the machine."""
+    chosen = choose_concurrency(options.concurrency, app.conf.worker_concurrency)
+    prefetch = prefetch_of(app, chosen.count, options.prefetch_multiplier)
+    return Size(chosen.count, chosen.reason, *prefetch)
+
+
+def worker_settings(
+    app: FastWorker, options: WorkerOptions, size: Size, reports_received: bool
+) -> WorkerSettings:
+    """Everything that the Rust half is told, validated.
+
+    Raises:
+        ImproperlyConfigured: A setting cannot be used; the text names it.
+    """
+    conf = app.conf
+    expires = lifetime(conf.result_expires, "result_expires")
+    failure = conf.result_failure_expires
+    broker = app.broker
+    broker.prepare()
+    return WorkerSettings(
+        node=options.hostname,
+        broker_url=broker.read_url,
+        broker_options=list(broker.options.items()),
+        result_url=broker.result_url,
+        result_options=list(broker.result_options.items()),
+        queues=queues_of(app, options),
+        tasks=task_settings(app),
+        concurrency=size.concurrency,
+        prefetch=size.prefetch,
+        lease_life_s=seconds(conf.worker_lease_life, "worker_lease_life") or 10.0,
+        max_deliveries=int(conf.task_max_deliveries),
+        eta_horizon_s=seconds(conf.worker_eta_horizon, "worker_eta_horizon") or 0.0,
+        result_ttl_s=expires,
+        failure_ttl_s=expires if failure is None else lifetime(failure, "result_failure_expires"),
+        naive_offset_s=naive_offset_s(app),
+        reports_received=reports_received,
+    )
+
+
+def threads_of_imports() -> list[str]:
+    """Names of the threads that run beside this one: a fork copies none of them, but may copy a lock they hold."""
+    own = os.getpid()
+    names = []
+    for entry in os.listdir("/proc/self/task"):
+        if int(entry) != own:
+            try:
+                with open(f"/proc/self/task/{entry}/comm", encoding="utf-8") as comm:
+                    names.append(comm.read().strip())
+            except FileNotFoundError:
+                continue
+    return names
+
+
+def banner_of(app: FastWorker, options: WorkerOptions, size: Size, settings: WorkerSettings) -> str:
+    """What the worker says of itself at the start."""
+    names = [name for name in sorted(app.tasks) if not name.startswith("celery.")]
+    return banner(
+        Facts(
+            node=options.hostname,
+            version=installed_version(),
+            app=app.main or "default",
+            broker=settings.broker_url,
+            broker_reason=app.broker.reason,
+            results=settings.result_url,
+            concurrency=size.concurrency,
+            concurrency_reason=size.concurrency_reason,
+            prefetch=size.prefetch,
+            prefetch_reason=size.prefetch_reason,
+            queues=settings.queues,
+            lease_s=settings.lease_life_s,
+            is_acked_late=bool(app.conf.task_acks_late),
+            max_deliveries=settings.max_deliveries,
+            sends_events=bool(app.conf.worker_send_task_events),
+            loglevel=options.loglevel,
+            tasks=names if options.loglevel <= logging.INFO else (),
+        )
+    )

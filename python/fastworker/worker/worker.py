@@ -1,0 +1,222 @@
+"""The parent's main thread: starts everything in the one order that is safe, then serves signals, logs and hooks.
+
+Order: import the application → the user's main-process hooks → fork the zygote → start the Rust runtime. Nothing may
+start a thread before the fork.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from fastworker import _core, signals
+from fastworker.app.settings_check import check
+from fastworker.app.unacted import unacted
+from fastworker.child.main import child_main_of
+from fastworker.worker import logs
+from fastworker.worker.pidfile import pidfile
+from fastworker.worker.startup import (
+    Size,
+    banner_of,
+    load_tasks,
+    size_of,
+    threads_of_imports,
+    worker_settings,
+)
+from fastworker.worker.zygote import fork_zygote, spawn_zygote
+
+if TYPE_CHECKING:
+    from fastworker.app.app import FastWorker
+    from fastworker.worker.options import WorkerOptions
+
+logger = logging.getLogger("fastworker.worker")
+received_logger = logging.getLogger("fastworker.worker.strategy")
+
+#: How long the main thread sleeps when nothing happens, in seconds; signals and reports wake it at once.
+_LONGEST_SLEEP_S = 3600.0
+#: A zygote that dies this soon after its start is not replaced at once, in seconds; after so many of them in a row, not
+#: at all.
+_SOON_S = 5.0
+_MOST_EARLY_DEATHS = 5
+
+
+class WorkerProcess:
+    """One worker node's main thread."""
+
+    def __init__(
+        self, app: FastWorker, options: WorkerOptions, size: Size, log_plan: logs.LogPlan | None
+    ) -> None:
+        self.app = app
+        self.options = options
+        self.settings = worker_settings(
+            app, options, size, received_logger.isEnabledFor(logging.INFO)
+        )
+        self._log_plan = log_plan
+        self._worker: _core.Worker | None = None
+        self._zygote_pid = 0
+        self._zygote_started = time.monotonic()
+        self._early_deaths = 0
+        self._replace_at: float | None = None
+        self._stops = 0
+        self._is_finished = False
+        self._error: str | None = None
+
+    def run(self) -> int:
+        """Work until told to stop; returns the process's exit status."""
+        threads = threads_of_imports()
+        if threads:
+            logger.warning(
+                "importing the application started %d thread(s) (%s): a fork does not copy them, and locks they hold "
+                "stay locked in the children. Start them in worker_process_init instead.",
+                len(threads),
+                ", ".join(threads),
+            )
+        words, self._zygote_pid = fork_zygote(
+            child_main_of(self.app, self.options.hostname, self._log_plan)
+        )
+        self._worker = _core.Worker(self.settings, words.detach(), self._zygote_pid)
+        self._install_signal_handlers()
+        self._worker.start()
+        while not self._is_finished:
+            for name, facts in self._worker.wait(self._pause_s()):
+                self._on_event(name, facts)
+            if self._replace_at is not None and time.monotonic() >= self._replace_at:
+                self._replace_zygote()
+        self._reap(self._zygote_pid)
+        if signals.worker_shutdown.has_receivers:
+            signals.worker_shutdown.send(sender=self)
+        if self._error is not None:
+            logger.critical("%s", self._error)
+            return 1
+        return 0
+
+    # ------------------------------------------------------------------------------------------------- events
+
+    def _on_event(self, name: str, facts: dict[str, Any]) -> None:
+        if name == "received":
+            received_logger.info("Task %(task)s[%(id)s] received", facts)
+        elif name == "log":
+            logger.log(facts["level"], "%s", facts["text"])
+        elif name == "ready":
+            if logger.isEnabledFor(logging.INFO):
+                logger.info("%s ready.", self.options.hostname)
+            elif not self.options.quiet:
+                print(f"{self.options.hostname} ready.", file=sys.__stdout__, flush=True)
+            if signals.worker_ready.has_receivers:
+                signals.worker_ready.send(sender=self)
+        elif name == "zygote_gone":
+            self._on_zygote_gone()
+        elif name == "finished":
+            self._is_finished = True
+            self._error = self._error or facts["error"]
+
+    def _pause_s(self) -> float:
+        if self._replace_at is None:
+            return _LONGEST_SLEEP_S
+        return max(0.0, self._replace_at - time.monotonic())
+
+    def _on_zygote_gone(self) -> None:
+        self._reap(self._zygote_pid)
+        if self._stops:
+            return
+        is_early = time.monotonic() - self._zygote_started < _SOON_S
+        self._early_deaths = self._early_deaths + 1 if is_early else 0
+        if self._early_deaths > _MOST_EARLY_DEATHS:
+            self._error = (
+                f"the zygote process died {self._early_deaths} times within {_SOON_S:.0f} s of its start: it cannot "
+                f"import -A {self.options.app_spec!r} again; its last words are above"
+            )
+            self._stop(signal.SIGQUIT, is_cold=True)
+            return
+        self._replace_at = time.monotonic() + (
+            2 ** (self._early_deaths - 1) / 10 if is_early else 0.0
+        )
+
+    def _replace_zygote(self) -> None:
+        self._replace_at = None
+        if self._stops or self._worker is None:
+            return
+        words, self._zygote_pid = spawn_zygote(self._recipe())
+        self._zygote_started = time.monotonic()
+        self._worker.adopt_zygote(words.detach(), self._zygote_pid)
+
+    def _recipe(self) -> dict[str, object]:
+        return {
+            "app": self.options.app_spec,
+            "workdir": os.getcwd(),
+            "path": sys.path,
+            "include": list(self.options.include),
+            "node": self.options.hostname,
+            "overrides": self.options.overrides(),
+            "logging": self.options.logging(),
+        }
+
+    @staticmethod
+    def _reap(pid: int) -> None:
+        try:
+            os.waitpid(pid, 0)
+        except ChildProcessError:
+            return
+
+    # ------------------------------------------------------------------------------------------------ signals
+
+    def _install_signal_handlers(self) -> None:
+        remapped = os.environ.get("REMAP_SIGTERM") == "SIGQUIT"
+        signal.signal(signal.SIGTERM, self._on_cold if remapped else self._on_warm)
+        signal.signal(signal.SIGINT, self._on_interrupt)
+        signal.signal(signal.SIGQUIT, self._on_cold)
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
+
+    def _on_warm(self, number: int, _frame: FrameType | None) -> None:
+        self._stop(number, is_cold=False)
+
+    def _on_cold(self, number: int, _frame: FrameType | None) -> None:
+        self._stop(number, is_cold=True)
+
+    def _on_interrupt(self, number: int, _frame: FrameType | None) -> None:
+        """Ctrl-C: warm the first time, cold the second."""
+        self._stop(number, is_cold=self._stops > 0)
+
+    def _stop(self, number: int, *, is_cold: bool) -> None:
+        self._stops += 1
+        name = signal.Signals(number).name
+        if is_cold:
+            logger.warning("%s: cold shutdown: running tasks are killed and delivered again", name)
+        else:
+            logger.warning(
+                "%s: warm shutdown: finishing running tasks (Ctrl-C again: kill them)", name
+            )
+        if signals.worker_shutting_down.has_receivers:
+            how = "Cold" if is_cold else "Warm"
+            signals.worker_shutting_down.send(
+                sender=self.options.hostname, sig=name, how=how, exitcode=0
+            )
+        if self._worker is not None:
+            self._worker.shutdown(is_cold)
+
+
+def run(app: FastWorker, options: WorkerOptions) -> int:
+    """Run a worker for ``app`` in this process until it is told to stop; returns the exit status.
+
+    Raises:
+        ImproperlyConfigured: A setting or an option cannot be used; nothing was started.
+    """
+    with pidfile(options.pidfile):
+        log_plan = logs.set_up(app, options.hostname, **options.logging())
+        load_tasks(app, options.include)
+        check(app.conf)
+        size = size_of(app, options)
+        if signals.worker_init.has_receivers:
+            signals.worker_init.send(sender=app)
+        process = WorkerProcess(app, options, size, log_plan)
+        if not options.quiet:
+            print(banner_of(app, options, size, process.settings), file=sys.__stdout__, flush=True)
+        for line in unacted(app.conf):
+            logger.warning("%s", line)
+        return process.run()

@@ -1,0 +1,206 @@
+"""The zygote: a process with the user's application imported, one thread, and one job: to fork children.
+
+It never has a runtime or a broker connection, so that every fork starts clean. The first zygote is forked from the
+parent before the parent starts its runtime, so that parent, zygote and children share the imported application's
+memory. If it dies, the parent runs this module as a program: a new zygote that imports the application again. Its
+children go on meanwhile.
+
+The parent's words are datagrams: ``spawn <id>`` with two descriptors, the child's socket and its shared page. The
+answers are ``forked <id> <pid>`` and, when a child ends, ``exited <pid> <status>`` (negative: killed by that signal).
+End of file means that the parent is gone: the children are killed, as nobody could take their results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+
+ChildMain = Callable[[int, int, int], int]
+"""Runs one child: ``(child_id, socket_fd, page_fd) -> exit status``."""
+
+_LONGEST_WORD = 4096
+
+
+class Zygote:
+    """Forks children on request until the parent is gone.
+
+    Args:
+        words: The socket to the parent, datagrams in order (``SOCK_SEQPACKET``).
+        child_main: What a child runs.
+    """
+
+    def __init__(self, words: socket.socket, child_main: ChildMain) -> None:
+        self._words = words
+        self._child_main = child_main
+        self._children: set[int] = set()
+
+    def serve(self) -> None:
+        """Work until the parent is gone; then kill the children."""
+        _leave_signals_to_the_parent()
+        with _child_bell() as bell, selectors.DefaultSelector() as selector:
+            self._bell = bell
+            selector.register(self._words, selectors.EVENT_READ)
+            selector.register(bell, selectors.EVENT_READ)
+            while True:
+                ready = {key.fileobj for key, _ in selector.select()}
+                if bell in ready:
+                    bell.recv(_LONGEST_WORD)
+                    self._reap()
+                if self._words in ready and not self._obey():
+                    break
+        for pid in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        while self._children:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._children.discard(pid)
+            self._say(f"exited {pid} {os.waitstatus_to_exitcode(status)}")
+
+    def _say(self, word: str) -> None:
+        # The parent may be gone; the next read says so.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._words.send(word.encode())
+
+    def _obey(self) -> bool:
+        """Carry out one word of the parent; False when it is gone."""
+        try:
+            word, descriptors, _flags, _address = socket.recv_fds(self._words, _LONGEST_WORD, 2)
+        except ConnectionResetError:
+            return False
+        if not word:
+            return False
+        verb, _, argument = word.decode().partition(" ")
+        if verb != "spawn" or len(descriptors) != 2:
+            self._say(f"failed the zygote was told {word!r}, which means nothing here")
+            return True
+        self._fork(int(argument), *descriptors)
+        return True
+
+    def _fork(self, child_id: int, socket_fd: int, page_fd: int) -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._say(f"failed cannot fork a child process: {error}")
+            os.close(socket_fd)
+            os.close(page_fd)
+            return
+        if pid == 0:
+            self._become_child(child_id, socket_fd, page_fd)
+        os.close(socket_fd)
+        os.close(page_fd)
+        self._children.add(pid)
+        self._say(f"forked {child_id} {pid}")
+
+    def _become_child(self, child_id: int, socket_fd: int, page_fd: int) -> None:
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._words.close()
+            self._bell.close()
+            status = self._child_main(child_id, socket_fd, page_fd)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(status)
+
+
+def _leave_signals_to_the_parent() -> None:
+    """Signals meant for the worker often reach the whole process group (a terminal's Ctrl-C, an init system's
+    SIGTERM); the parent alone decides what they mean. A handler that does nothing is not inherited by programs that
+    tasks start, as ``SIG_IGN`` would be."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+
+
+@contextlib.contextmanager
+def _child_bell() -> Iterator[socket.socket]:
+    """A socket that becomes readable when a child ends."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        try:
+            yield ours
+        finally:
+            signal.set_wakeup_fd(-1)
+
+
+def freeze_memory() -> None:
+    """Leave everything imported so far alone in later collections, so that its pages stay shared after a fork."""
+    gc.collect()
+    gc.freeze()
+
+
+def fork_zygote(child_main: ChildMain) -> tuple[socket.socket, int]:
+    """Fork the first zygote from this process, which must not have started its runtime; returns socket and pid."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    freeze_memory()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return ours, pid
+    status = 1
+    try:
+        ours.close()
+        Zygote(theirs, child_main).serve()
+        status = 0
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def spawn_zygote(recipe: dict[str, object]) -> tuple[socket.socket, int]:
+    """Start another zygote as a new program; ``recipe`` says how it finds the application (``child.main.prepare``)."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        argv = [
+            sys.executable,
+            "-m",
+            "fastworker.worker.zygote",
+            str(theirs.fileno()),
+            json.dumps(recipe),
+        ]
+        os.set_inheritable(theirs.fileno(), True)
+        pid = os.posix_spawn(sys.executable, argv, os.environ)
+    return ours, pid
+
+
+def main(argv: list[str]) -> int:
+    """``python -m fastworker.worker.zygote FD RECIPE``: what ``spawn_zygote`` starts."""
+    words = socket.socket(fileno=int(argv[0]))
+    os.set_inheritable(words.fileno(), False)
+    from fastworker.child.main import prepare
+
+    child_main = prepare(json.loads(argv[1]))
+    freeze_memory()
+    Zygote(words, child_main).serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
