@@ -7,6 +7,21 @@ underscore are used by the Python half only; users import from ``fastworker``.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
+__all__ = [
+    "Call",
+    "ChildLink",
+    "MessagePlan",
+    "Publisher",
+    "ResultStore",
+    "Worker",
+    "__version__",
+    "dumps",
+    "loads",
+    "new_id",
+    "register_type",
+    "write_envelope",
+]
+
 __version__: str
 
 # --------------------------------------------------------------------------------------------------------- codec
@@ -26,7 +41,9 @@ def loads(data: bytes | str) -> Any:
         ValueError: Not JSON; the text says where.
     """
 
-def register_type(cls: type, marker: str | None, encoder: Callable[[Any], Any], decoder: Callable[[Any], Any]) -> None:
+def register_type(
+    cls: type, marker: str | None, encoder: Callable[[Any], Any], decoder: Callable[[Any], Any]
+) -> None:
     """Teach the codec a type, as ``kombu.utils.json.register_type`` does. ``marker=None`` writes no envelope."""
 
 def new_id() -> str:
@@ -100,7 +117,13 @@ class MessagePlan:
         time_limit: float | None,
         saferepr: Callable[[Any], str],
     ) -> MessagePlan: ...
-    def send(self, args: Sequence[Any], kwargs: Mapping[str, Any], root_id: str | None, parent_id: str | None) -> str:
+    def send(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        root_id: str | None,
+        parent_id: str | None,
+    ) -> str:
         """Publish one call and return its task id. ``root_id`` None: its own id.
 
         Raises:
@@ -108,7 +131,11 @@ class MessagePlan:
             fastworker.exceptions.OperationalError: Not confirmed by the broker.
         """
     def send_many(
-        self, calls: Iterable[tuple[Any, ...]], root_id: str | None, parent_id: str | None, group_id: str | None
+        self,
+        calls: Iterable[tuple[Any, ...]],
+        root_id: str | None,
+        parent_id: str | None,
+        group_id: str | None,
     ) -> bytes:
         """Publish one call per args tuple, in pipelined batches; returns the ids, 16 bytes each, in order.
 
@@ -271,5 +298,3 @@ class Worker:
         """Hand over a re-spawned zygote, after ``wait`` reported ``zygote_gone``."""
     def shutdown(self, is_cold: bool) -> None:
         """Begin a warm or cold shutdown; ``wait`` reports ``finished`` when done."""
-    def stats(self) -> dict[str, Any]:
-        """Counters: processed, held, running, children, …"""
