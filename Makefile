@@ -1,0 +1,102 @@
+# Every command there is; `make` alone lists them. Nothing is installed outside .venv/ and target/.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The interpreter that .venv is made with, once; afterwards .venv's own is used.
+PYTHON ?= python3
+# What `make test` adds to the pytest call, such as PYTEST_ARGS="-k countdown".
+PYTEST_ARGS ?=
+CHAOS_SECONDS ?= 600
+
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export VIRTUAL_ENV := $(VENV)
+export PYO3_PYTHON := $(BIN)/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+RUST := Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name '*.lua' -o -name '*.sql')
+SUITE := $(BIN)/python -m tests.support.suite
+
+.PHONY: help setup build fmt lint typecheck check test test-rust test-py chaos demo bench docs clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+# ---------------------------------------------------------------------------------------------------- environment
+
+setup: $(STAMPS)/dev $(STAMPS)/extension  ## the environment with everything for development, and the extension
+
+build: $(STAMPS)/demo $(STAMPS)/extension  ## the environment to run, and the extension
+
+$(BIN)/python:
+	@sh .ci/prerequisites $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMPS)/demo: requirements/demo.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/demo.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/demo | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+# A checkout that lost the built module (git clean) builds it again, whatever the stamp says.
+ifeq ($(wildcard python/fastworker/_core*.so),)
+.PHONY: $(STAMPS)/extension
+endif
+
+# pyproject.toml is here for the entry point and the version. Cargo decides what has to be compiled again.
+$(STAMPS)/extension: $(RUST) pyproject.toml $(STAMPS)/demo
+	@sh .ci/prerequisites $(BIN)/python
+	$(BIN)/maturin develop --release --locked
+	@mkdir -p $(STAMPS) && touch $@
+
+# ---------------------------------------------------------------------------------------------------------- checks
+
+fmt: $(STAMPS)/dev  ## format Rust and Python
+	cargo fmt --all
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --select I .
+
+lint: $(STAMPS)/dev $(STAMPS)/extension  ## formatting, clippy, ruff, import contract, forbidden words
+	$(SUITE) lint
+
+typecheck: $(STAMPS)/dev $(STAMPS)/extension  ## mypy --strict, and _core.pyi against the built module
+	$(SUITE) typecheck
+
+check: $(STAMPS)/dev $(STAMPS)/extension  ## lint + typecheck
+	$(SUITE) lint typecheck
+
+# ----------------------------------------------------------------------------------------------------------- tests
+
+test: $(STAMPS)/dev $(STAMPS)/extension  ## everything, with the servers it needs, and one summary
+	$(SUITE) lint typecheck rust python -- $(PYTEST_ARGS)
+
+test-rust: $(STAMPS)/dev  ## cargo tests, with conformance and the short simulation
+	$(SUITE) rust
+
+test-py: $(STAMPS)/dev $(STAMPS)/extension  ## pytest; PYTEST_ARGS="-k name" chooses
+	$(SUITE) python -- $(PYTEST_ARGS)
+
+chaos: $(STAMPS)/dev $(STAMPS)/extension  ## nothing lost, long form: kill -9, cuts, restarts for CHAOS_SECONDS (600)
+	$(BIN)/python -m tests.stress.chaos --seconds $(CHAOS_SECONDS)
+
+# ----------------------------------------------------------------------------------------------------------- to see
+
+demo: build  ## crawl Python's own documentation on the embedded queue; no server needed
+	$(BIN)/python examples/crawl/crawl.py
+
+bench: $(STAMPS)/dev $(STAMPS)/extension  ## side by side with Celery; results under benches/results/
+	$(BIN)/python -m benches.run
+
+docs: $(STAMPS)/dev $(STAMPS)/extension  ## generated reference pages under docs/reference/
+	$(BIN)/python -m docs.generate
+
+clean:  ## remove what was built: .venv/, target/, caches
+	rm -rf .venv target .servers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f python/fastworker/_core*.so

@@ -1,0 +1,31 @@
+"""The Celery side: 5.7, prefork, with the tuning that its own documents recommend for short tasks.
+
+From the optimizing guide: a large prefetch multiplier (given by the harness on the command line,
+chosen by trial), no gossip, mingle and heartbeat (command line), no rate limits, no events, results
+ignored where nobody reads them, JSON.
+"""
+
+from __future__ import annotations
+
+from celery import Celery  # type: ignore[import-untyped]
+
+from benches.apps import ballast, options, work
+
+app = Celery("bench", broker=options.BROKER, backend=options.BACKEND)
+app.conf.update(
+    task_default_queue=options.QUEUE,
+    task_acks_late=options.ACKS_LATE,
+    task_reject_on_worker_lost=options.ACKS_LATE,
+    task_ignore_result=options.BACKEND is None,
+    worker_disable_rate_limits=True,
+    worker_send_task_events=False,
+    task_send_sent_event=False,
+    broker_connection_retry_on_startup=True,
+)
+
+noop = app.task(name="bench.noop")(work.noop)
+echo = app.task(name="bench.echo")(work.echo)
+wait = app.task(name="bench.wait")(work.wait)
+burn = app.task(name="bench.burn")(work.burn)
+
+weight = ballast.allocate(options.BALLAST_BYTES)

@@ -1,0 +1,190 @@
+"""A client process: publishes, waits and fetches, as a web process would, and says how long that
+took.
+
+``python -m benches.apps.client <celery|fastworker> <verb> <JSON arguments>``. One JSON object per
+line goes out. A client runs in a process of its own, so that neither application's imports are in
+the other's memory.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+from benches.apps import options, raw
+
+WARM_UP_CALLS = 300
+TIMEOUT_S = 120.0
+CHUNK = 500
+"""Calls between two switches of loop: long enough to amortise the clock, short enough that drift
+hits all loops.
+"""
+
+
+class Client:
+    """One application's client side. ``name`` is ``celery`` or ``fastworker``."""
+
+    def __init__(self, name: str) -> None:
+        self.is_fastworker = name == "fastworker"
+        self.app = importlib.import_module(f"benches.apps.{name}_app")
+
+    def publish_one(self, task: str, args: list[Any]) -> None:
+        """Publish one message for the harness to copy."""
+        getattr(self.app, task).delay(*args)
+        say({"published": 1})
+
+    def publish_many(self, task: str, args: list[Any], count: int) -> None:
+        """Publish ``count`` equal messages, by the quickest way that the application has."""
+        function = getattr(self.app, task)
+        if self.is_fastworker:
+            function.starmap_async([args] * count)
+        else:
+            for _ in range(count):
+                function.delay(*args)
+        say({"published": count})
+
+    def publish_loops(self, seconds: float) -> None:
+        """Time three loops in turns, ``seconds`` each: ``.delay()``, a raw LPUSH by socket, a raw
+        LPUSH by redis-py.
+
+        All three wait for the server's answer to each message. The raw loops push the bytes that
+        ``.delay()`` wrote.
+        """
+        delay = self.app.noop.delay
+        body = raw.captured(options.BROKER, options.QUEUE, lambda: delay(42))
+        socket_push, redis_push = (
+            raw.socket_pusher(options.BROKER, body),
+            raw.redis_pusher(options.BROKER, body),
+        )
+        loops: dict[str, Callable[[], object]] = {
+            "delay": lambda: delay(42),
+            "raw_socket": socket_push,
+            "raw_redis_py": redis_push,
+        }
+        for call in loops.values():
+            repeat(call, WARM_UP_CALLS)
+        timed = in_turns(loops, seconds)
+        raw.empty(options.BROKER)
+        say({**timed, "message_bytes": len(body)})
+
+    def publish_bulk(self, count: int) -> None:
+        """Time one bulk call of ``count`` calls; Celery has none on the wire, so its
+        loop stands in.
+        """
+        if not self.is_fastworker:
+            raise SystemExit("bulk publish: only fastworker has it; compare with Celery's loop")
+        self.app.noop.map_async(range(WARM_UP_CALLS))
+        raw.empty(options.BROKER)
+        started, cpu = time.perf_counter(), time.process_time()
+        self.app.noop.map_async(range(count))
+        elapsed, spent = time.perf_counter() - started, time.process_time() - cpu
+        found = raw.depth(options.BROKER, options.QUEUE)
+        raw.empty(options.BROKER)
+        if found != count:
+            raise SystemExit(f"bulk publish: {found} messages in the queue, expected {count}")
+        say({"bulk_per_s": count / elapsed, "bulk_cpu_us": spent / count * 1e6})
+
+    def round_trips(self, count: int) -> None:
+        """Time ``count`` calls of ``delay().get()``, one after the other, on an otherwise idle
+        worker.
+        """
+        echo = self.app.echo
+        for number in range(50):
+            echo.delay(number).get(timeout=30)
+        gc.collect()
+        times_ms: list[float] = []
+        for number in range(count):
+            started = time.perf_counter()
+            got = echo.delay(number).get(timeout=30)
+            times_ms.append((time.perf_counter() - started) * 1e3)
+            check(number, got)
+        say({"times_ms": times_ms})
+
+    def fetch_results(self, count: int, way: str) -> None:
+        """Publish ``count`` calls; after ``go`` on stdin, fetch and check every result.
+
+        Args:
+            count: How many.
+            way: ``get`` calls ``.get()`` on each in order; ``join_native`` uses a ``ResultSet``,
+                as Celery's documents recommend on Redis; ``bulk`` reads what ``map_async`` gave.
+        """
+        echo = self.app.echo
+        publish = echo.map_async if way == "bulk" else published_singly(echo)
+        results = publish(range(count))
+        gc.collect()
+        say({"published": count})
+        if sys.stdin.readline().strip() != "go":
+            raise SystemExit("fetch_results: the harness went away")
+        cpu = time.process_time()
+        for number, got in enumerate(fetched(results, way)):
+            check(number, got)
+        say({"finished_at": time.monotonic(), "cpu_s": time.process_time() - cpu})
+
+
+def published_singly(task: Any) -> Callable[[range], list[Any]]:
+    """A way to publish one call per number, each with ``.delay()``."""
+    return lambda numbers: [task.delay(number) for number in numbers]
+
+
+def fetched(results: Any, way: str) -> Iterator[Any]:
+    """The values of ``results`` in order."""
+    if way == "bulk":
+        return iter(results.iter_values(timeout=TIMEOUT_S))
+    if way == "join_native":
+        from celery.result import ResultSet  # type: ignore[import-untyped]
+
+        return iter(ResultSet(results).join_native(timeout=TIMEOUT_S))
+    return (result.get(timeout=TIMEOUT_S) for result in results)
+
+
+def in_turns(loops: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
+    """Run each loop for ``seconds`` in chunks that take turns; returns calls per second and CPU per
+    call of each.
+    """
+    wall = dict.fromkeys(loops, 0.0)
+    cpu = dict.fromkeys(loops, 0.0)
+    calls = dict.fromkeys(loops, 0)
+    while min(wall.values()) < seconds:
+        for name, call in loops.items():
+            if wall[name] >= seconds:
+                continue
+            started, spent = time.perf_counter(), time.process_time()
+            repeat(call, CHUNK)
+            wall[name] += time.perf_counter() - started
+            cpu[name] += time.process_time() - spent
+            calls[name] += CHUNK
+    rates = {f"{name}_per_s": calls[name] / wall[name] for name in loops}
+    return {**rates, **{f"{name}_cpu_us": cpu[name] / calls[name] * 1e6 for name in loops}}
+
+
+def repeat(call: Callable[[], object], count: int) -> None:
+    """Call ``count`` times; ``islice`` keeps the loop's own cost to some ten nanoseconds."""
+    for _ in islice(iter(int, 1), count):
+        call()
+
+
+def check(expected: object, got: object) -> None:
+    """A benchmark that returned wrong answers has measured nothing."""
+    if got != expected:
+        raise SystemExit(f"wrong result: expected {expected!r}, got {got!r}")
+
+
+def say(fact: dict[str, Any]) -> None:
+    """One line to the harness, at once."""
+    print(json.dumps(fact), flush=True)
+
+
+def main() -> None:
+    """Run the verb named on the command line."""
+    name, verb, arguments = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+    getattr(Client(name), verb)(**arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""The fastworker side: the same tasks with the same settings, and no tuning beyond the defaults."""
+
+from __future__ import annotations
+
+from benches.apps import ballast, options, work
+from fastworker import FastWorker
+
+app = FastWorker("bench", broker=options.BROKER, backend=options.BACKEND)
+app.conf.update(
+    task_default_queue=options.QUEUE,
+    task_acks_late=options.ACKS_LATE,
+    task_reject_on_worker_lost=options.ACKS_LATE,
+    task_ignore_result=options.BACKEND is None,
+)
+
+noop = app.task(name="bench.noop")(work.noop)
+echo = app.task(name="bench.echo")(work.echo)
+wait = app.task(name="bench.wait")(work.wait)
+burn = app.task(name="bench.burn")(work.burn)
+
+weight = ballast.allocate(options.BALLAST_BYTES)

@@ -1,0 +1,3 @@
+"""What every scenario shares: private servers, workers, measurement, statistics and the results
+file.
+"""

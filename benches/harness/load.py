@@ -1,0 +1,84 @@
+"""Loads: thousands of messages laid aside under a queue name that nobody consumes, and released at
+one instant.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from typing import Protocol
+
+from benches.harness import client
+from benches.harness.broker import RedisServer
+from benches.harness.sqlite_file import SqliteFile
+from benches.harness.systems import System
+
+QUEUE = "bench"
+HOLD = "hold"
+BATCH = 500
+UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Load(Protocol):
+    """Where a load is laid and released."""
+
+    def lay(self, count: int) -> None:
+        """Lay ``count`` messages aside."""
+
+    def release(self) -> None:
+        """Make them the content of the queue, at once, in a way that wakes its consumers."""
+
+
+class RedisLoad:
+    """Copies of one message that the system's own ``.delay()`` wrote, each with ids of its own.
+
+    Args:
+        server: The broker; the message to copy is the only one in its queue, and is taken out.
+    """
+
+    def __init__(self, server: RedisServer) -> None:
+        self._client = server.client
+        message = self._client.rpop(QUEUE)
+        if not isinstance(message, bytes):
+            raise SystemExit(f"queue {QUEUE!r}: expected one message to copy, found {message!r}")
+        self._ids = sorted(set(UUID.findall(message)))
+        self._pattern = UUID.sub(
+            lambda found: b"%(" + found.group() + b")b", message.replace(b"%", b"%%")
+        )
+
+    def lay(self, count: int) -> None:
+        """Push copies onto a list of another name."""
+        for start in range(0, count, BATCH):
+            copies = [self._copy() for _ in range(min(BATCH, count - start))]
+            self._client.lpush(HOLD, *copies)
+
+    def release(self) -> None:
+        """RENAME wakes blocked and tracking consumers as a push does."""
+        self._client.rename(HOLD, QUEUE)
+
+    def _copy(self) -> bytes:
+        ids = {old: str(uuid.UUID(bytes=os.urandom(16), version=4)).encode() for old in self._ids}
+        return self._pattern % ids
+
+
+class SqliteLoad:
+    """Messages that a client publishes, by the bulk call, to a queue of another name in the same
+    file.
+    """
+
+    def __init__(
+        self, file: SqliteFile, system: System, env: dict[str, str], task: str, args: list[object]
+    ) -> None:
+        self._file = file
+        self._system = system
+        self._env = {**env, "BENCH_QUEUE": HOLD}
+        self._call = {"task": task, "args": args}
+
+    def lay(self, count: int) -> None:
+        """Publish to the other queue."""
+        client.run(self._system, self._env, "publish_many", count=count, **self._call)
+
+    def release(self) -> None:
+        """Move all of them in one transaction."""
+        self._file.move(HOLD, QUEUE)

@@ -1,0 +1,70 @@
+"""The systems that are compared, and how each is started."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+
+CONCURRENCY = 2
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of a table.
+
+    Attributes:
+        name: Key in samples and tables.
+        app: ``celery`` or ``fastworker``: which application module and command.
+        acks_late: Acknowledge after the run (at least once) or before it (at most once).
+        prefetch: Celery's prefetch multiplier; None: the application's default.
+        is_embedded: The queue is an SQLite file; no server.
+    """
+
+    name: str
+    app: str
+    acks_late: bool
+    prefetch: int | None = None
+    is_embedded: bool = False
+
+    @property
+    def guarantee(self) -> str:
+        """What the acknowledgement promises, for the conditions of a results file."""
+        return "at least once (acks late)" if self.acks_late else "at most once (acks early)"
+
+    def with_prefetch(self, multiplier: int) -> System:
+        """The same with another prefetch multiplier."""
+        return replace(self, prefetch=multiplier)
+
+    def worker_command(self, concurrency: int) -> list[str]:
+        """The command line of the worker."""
+        common = ["worker", "--concurrency", str(concurrency), "--loglevel", "WARNING"]
+        if self.app == "fastworker":
+            return [
+                sys.executable,
+                "-m",
+                "fastworker",
+                "-A",
+                "benches.apps.fastworker_app",
+                *common,
+            ]
+        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-O", "fair"]
+        prefetch = ["--prefetch-multiplier", str(self.prefetch)] if self.prefetch else []
+        pool = ["--pool", "prefork"]
+        return [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "benches.apps.celery_app",
+            *common,
+            *pool,
+            *quiet,
+            *prefetch,
+        ]
+
+
+CELERY_LATE = System("celery-late", "celery", acks_late=True, prefetch=128)
+CELERY_EARLY = System("celery-early", "celery", acks_late=False, prefetch=128)
+FASTWORKER = System("fastworker", "fastworker", acks_late=True)
+FASTWORKER_SQLITE = System("fastworker-sqlite", "fastworker", acks_late=True, is_embedded=True)
+PEERS = (CELERY_LATE, CELERY_EARLY)

@@ -1,0 +1,1 @@
+"""Renders ``results/README.md`` from the JSON files; no figure is ever typed."""

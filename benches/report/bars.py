@@ -1,0 +1,130 @@
+"""The bars: what fastworker promises to reach against Celery, and whether the data says so.
+
+A bar compares two metrics round by round and takes the median of the ratios. Where Celery was
+measured with early and with late acknowledgement, the better of the two (by median) is the peer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from benches.harness.stats import Summary, pairwise_ratios, summarise
+
+CELERY = ("celery-late", "celery-early")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One promise.
+
+    Attributes:
+        title: As a table shows it.
+        scenario: Where its samples are.
+        metric: Of fastworker.
+        need: What the ratio (or the value itself, without a peer) must reach.
+        is_rate: More is better: the ratio is ours over theirs, else theirs over ours. Without a
+            peer: whether ``need`` is the least or the most.
+        system: fastworker's name in this scenario.
+        peers: Systems to compare with; empty: the value itself is compared with ``need``.
+        peer_metric: When it is another one than ``metric``.
+        unit: Of ``metric``.
+    """
+
+    title: str
+    scenario: str
+    metric: str
+    need: float
+    is_rate: bool = True
+    system: str = "fastworker"
+    peers: tuple[str, ...] = CELERY
+    peer_metric: str = ""
+    unit: str = ""
+
+
+BARS = (
+    Bar("Drain of no-op tasks, results ignored", "drain_noop", "tasks_per_s", 25, unit="tasks/s"),
+    Bar("… worker CPU per task", "drain_noop", "worker_cpu_us", 28, False, unit="µs"),
+    Bar("… broker CPU per task", "drain_noop", "broker_cpu_us", 8, False, unit="µs"),
+    Bar("Drain, every result fetched", "drain_results", "tasks_per_s", 15, unit="tasks/s"),
+    Bar("Publish, `.delay()` loop", "publish", "delay_per_s", 6, unit="calls/s"),
+    Bar(
+        "… against a raw LPUSH loop (plain socket)",
+        "publish",
+        "delay_per_s",
+        0.70,
+        peers=("fastworker",),
+        peer_metric="raw_socket_per_s",
+        unit="calls/s",
+    ),
+    Bar(
+        "Publish in bulk, against Celery's loop",
+        "publish",
+        "bulk_per_s",
+        60,
+        peer_metric="delay_per_s",
+        unit="calls/s",
+    ),
+    Bar("Idle round trip, p50", "roundtrip", "p50_ms", 4, False, unit="ms"),
+    Bar("Idle round trip, p99", "roundtrip", "p99_ms", 4, False, unit="ms"),
+    Bar("Memory, 2 processes", "memory", "pss_mb_2p_0mb", 1, False, unit="MB"),
+    Bar("Memory, 8 processes", "memory", "pss_mb_8p_0mb", 1, False, unit="MB"),
+    Bar("Memory, 2 processes, 200 MB app", "memory", "pss_mb_2p_200mb", 1, False, unit="MB"),
+    Bar("Memory, 8 processes, 200 MB app", "memory", "pss_mb_8p_200mb", 1, False, unit="MB"),
+    Bar("Idle CPU, of one core", "memory", "idle_cpu_percent", 0.5, False, peers=(), unit="%"),
+    Bar(
+        "Drain on SQLite, against Celery on Redis",
+        "sqlite",
+        "tasks_per_s",
+        12,
+        system="fastworker-sqlite",
+        unit="tasks/s",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the data says about one bar. ``peer`` is None when the bar has none."""
+
+    bar: Bar
+    ours: Summary
+    peer: Summary | None
+    peer_name: str
+    reached: Summary
+
+    @property
+    def is_passed(self) -> bool:
+        """The median reaches what is needed."""
+        if self.peer is None and not self.bar.is_rate:
+            return self.reached.median <= self.bar.need
+        return self.reached.median >= self.bar.need
+
+
+def judge(bar: Bar, document: dict[str, Any]) -> Verdict | None:
+    """Compare one bar with one run's samples; None when the run lacks them."""
+    ours = values(document, bar.system, bar.metric)
+    if not ours:
+        return None
+    if not bar.peers:
+        return Verdict(bar, summarise(ours), None, "", summarise(ours))
+    metric = bar.peer_metric or bar.metric
+    measured = {name: values(document, name, metric) for name in bar.peers}
+    found = {name: samples for name, samples in measured.items() if len(samples) == len(ours)}
+    if not found:
+        return None
+    choose = max if bar.is_rate else min
+    name = choose(found, key=lambda one: summarise(found[one]).median)
+    theirs = found[name]
+    ratios = pairwise_ratios(ours, theirs) if bar.is_rate else pairwise_ratios(theirs, ours)
+    return Verdict(bar, summarise(ours), summarise(theirs), name, summarise(ratios))
+
+
+def values(document: dict[str, Any], system: str, metric: str, case: str = "") -> list[float]:
+    """One metric of one system, in the order of the rounds."""
+    chosen = [
+        sample
+        for sample in document["samples"]
+        if sample["system"] == system and sample["case"] == case and metric in sample["metrics"]
+    ]
+    return [sample["metrics"][metric] for sample in sorted(chosen, key=lambda one: one["round"])]

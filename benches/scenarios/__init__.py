@@ -1,0 +1,15 @@
+"""One question per file; each is also a command: ``python -m benches.scenarios.drain_noop``."""
+
+from __future__ import annotations
+
+NAMES = (
+    "drain_noop",
+    "drain_results",
+    "publish",
+    "roundtrip",
+    "memory",
+    "sqlite",
+    "stations",
+    "curves",
+)
+"""Every scenario, in the order in which they run and are reported."""

@@ -1,0 +1,142 @@
+"""Processes of a worker that die: replaced, and what they ran is run again, but not for ever."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.support import processes
+from tests.support.gate import Gate, read_lines
+from tests.support.rig import PRODUCT, Rig
+from tests.support.roles import children_of, zygote_of
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.skipif(PRODUCT == "celery", reason="Celery has other processes and rules")
+
+TIMEOUT_S = 30
+
+
+def test_killed_child_is_replaced_and_its_task_runs_again(rig: Rig, gate: Gate) -> None:
+    worker = rig.worker(concurrency=2)
+    before = {row.pid for row in processes.below(worker.pid)}
+    result = rig.task("hold").delay(gate.path)
+    [first] = gate.wait_started(1)
+    processes.kill(first)
+    first, second = gate.wait_started(2)
+    assert first != second
+    gate.release()
+    assert result.get(timeout=TIMEOUT_S) == second
+    wait_until(lambda: len(processes.below(worker.pid)) == len(before), "a replacement")
+
+
+def test_task_that_always_kills_its_child_is_given_up(rig: Rig, gate: Gate) -> None:
+    from fastworker.exceptions import WorkerLostError
+
+    worker = rig.worker()
+    path = gate.path + ".deaths"
+    result = rig.task("die").delay(path)
+    with pytest.raises(WorkerLostError):
+        result.get(timeout=TIMEOUT_S)
+    assert result.state == "FAILURE"
+    assert len(set(read_lines(path))) == 3
+    worker.wait_for_line(rf"{result.id}.*died 3 time")
+    assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2
+    assert len(read_lines(path)) == 3
+
+
+def test_poison_task_does_not_take_its_neighbours_along(rig: Rig, gate: Gate) -> None:
+    rig.worker(concurrency=1)
+    path = gate.path + ".deaths"
+    before = [rig.task("add").delay(number, 0) for number in range(50)]
+    poison = rig.task("die").delay(path)
+    after = [rig.task("add").delay(number, 0) for number in range(50)]
+    for results in (before, after):
+        assert [result.get(timeout=TIMEOUT_S) for result in results] == list(range(50))
+    poison.get(timeout=TIMEOUT_S, propagate=False)
+    assert poison.state == "FAILURE"
+    assert len(read_lines(path)) == 3
+
+
+def test_killed_zygote_is_replaced(rig: Rig, gate: Gate) -> None:
+    worker = rig.worker(concurrency=1)
+    first = zygote_of(worker.pid)
+    assert first is not None
+    processes.kill(first.pid)
+    assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2
+    result = rig.task("hold").delay(gate.path)
+    [child] = gate.wait_started(1)
+    processes.kill(child)
+    gate.wait_started(2)
+    gate.release()
+    assert result.get(timeout=TIMEOUT_S) != child
+    second = zygote_of(worker.pid)
+    assert second is not None
+    assert second.pid != first.pid
+
+
+def test_killed_supervisor_leaves_no_process_behind(rig: Rig) -> None:
+    worker = rig.worker()
+    worker.kill()
+    worker.wait_no_members(10)
+
+
+def test_successor_of_a_killed_supervisor_runs_its_tasks(rig: Rig, gate: Gate) -> None:
+    rig.configure(worker_lease_life=3)
+    worker = rig.worker(concurrency=1)
+    held = rig.task("hold").delay(gate.path)
+    others = [rig.task("add").delay(number, 0) for number in range(10)]
+    gate.wait_started()
+    worker.kill()
+    worker.wait_no_members(10)
+    gate.release(10)
+    rig.worker()
+    assert held.get(timeout=TIMEOUT_S)
+    assert [other.get(timeout=TIMEOUT_S) for other in others] == list(range(10))
+
+
+def test_frozen_worker_is_taken_over_and_does_not_settle_late(rig: Rig, gate: Gate) -> None:
+    """A stopped node (SIGSTOP, a paused machine) loses its leases; when it wakes, others own
+    them.
+    """
+    rig.configure(worker_lease_life=3)
+    frozen = rig.worker("-n", "frozen@x", concurrency=1)
+    held = rig.task("hold").delay(gate.path)
+    gate.wait_started()
+    members = frozen.members()
+    for member in members:
+        processes.kill(member.pid, signal.SIGSTOP)
+    try:
+        rig.worker("-n", "other@x", concurrency=1)
+        gate.wait_started(2, timeout_s=TIMEOUT_S)
+    finally:
+        for member in members:
+            processes.kill(member.pid, signal.SIGCONT)
+    gate.release(2)
+    assert held.get(timeout=TIMEOUT_S)
+    assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2
+
+
+def test_shutdown_ends_while_the_zygote_is_replaced(rig: Rig) -> None:
+    worker = rig.worker(concurrency=2)
+    first = zygote_of(worker.pid)
+    assert first is not None
+    processes.kill(first.pid)
+    worker.wait_for_line("zygote process died")
+    assert worker.stop(10) == 0
+    worker.wait_no_members(5)
+
+
+def test_shutdown_ends_while_a_child_is_replaced(rig: Rig) -> None:
+    worker = rig.worker(concurrency=2)
+    processes.kill(children_of(worker.pid)[0].pid)
+    assert worker.stop(10) == 0
+    worker.wait_no_members(5)
+
+
+def test_zygote_and_children_killed_at_once_are_replaced(rig: Rig) -> None:
+    worker = rig.worker(concurrency=2)
+    for member in processes.below(worker.pid):
+        processes.kill(member.pid)
+    assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2
+    assert worker.stop(10) == 0

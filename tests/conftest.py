@@ -1,0 +1,93 @@
+"""Fixtures that several kinds of tests share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.support import redis_db, servers
+from tests.support.apps import AppSpec
+from tests.support.gate import Gate
+from tests.support.rig import PRODUCT, Rig
+
+BROKERS = ["redis"] if PRODUCT == "celery" else ["redis", "sqlite"]
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """URL of a Redis, without database; skips (fails in CI) when there is none."""
+    with contextlib.ExitStack() as stack:
+        try:
+            yield stack.enter_context(servers.redis_up(may_install=False)).url
+        except servers.NoServer as error:
+            if servers.is_ci():
+                pytest.fail(str(error))
+            pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def redis_database(redis_server: str) -> Iterator[str]:
+    """URL of a Redis database that is this test process's own."""
+    with redis_db.claimed(redis_server) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_database: str) -> str:
+    """URL of an empty Redis database."""
+    with redis.Redis.from_url(redis_database) as client:
+        client.flushdb()
+    return redis_database
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """URL of a queue file that does not exist yet."""
+    return f"sqlite:///{tmp_path}/queue.db"
+
+
+@pytest.fixture(params=BROKERS)
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """URL of an empty broker, each kind of ours in turn; results are stored in the same place."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def rig(broker_url: str, tmp_path: Path) -> Iterator[Rig]:
+    """An app of the product under test on each broker."""
+    with contextlib.ExitStack() as stack:
+        yield Rig(AppSpec(PRODUCT, broker_url, broker_url), tmp_path, stack)
+
+
+@pytest.fixture(scope="module", params=BROKERS)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Rig]:
+    """An app with a worker that a whole module shares, on each broker: for tests that only call."""
+    directory = tmp_path_factory.mktemp("running")
+    with contextlib.ExitStack() as stack:
+        url = f"sqlite:///{directory}/queue.db"
+        if request.param == "redis":
+            server = request.getfixturevalue("redis_server")
+            url = stack.enter_context(redis_db.claimed(server))
+        rig = Rig(AppSpec(PRODUCT, url, url, {"task_track_started": True}), directory, stack)
+        rig.worker("-Q", "celery,other")
+        yield rig
+
+
+@pytest.fixture
+def redis_rig(redis_url: str, tmp_path: Path) -> Iterator[Rig]:
+    """An app of the product under test on Redis alone: for what only Redis or a real Celery has."""
+    with contextlib.ExitStack() as stack:
+        yield Rig(AppSpec(PRODUCT, redis_url, redis_url), tmp_path, stack)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Holds tasks until the test lets them go."""
+    with Gate(tmp_path) as made:
+        yield made

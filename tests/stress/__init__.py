@@ -1,0 +1,1 @@
+"""kill -9, cut connections and restarts while numbered tasks run."""

@@ -1,0 +1,257 @@
+"""One run of numbered tasks under fire: processes, faults, and the account at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.stress.numbers import count_numbers, is_direct, read_numbers
+from tests.support import processes, queue_state
+from tests.support.apps import AppSpec
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
+from tests.support.roles import children_of, zygote_of
+from tests.support.waiting import wait_until
+from tests.support.workers import WorkerProcess, command
+
+# How long a run may stand still before it counts as stuck. A dead supervisor's leases need a lease
+# life and a little.
+STUCK_S = 60
+
+ENDS_THE_NODE = ("supervisor", "node")
+
+
+@dataclass
+class Fault:
+    """One thing that was broken.
+
+    Attributes:
+        kind: What.
+        in_flight: Messages leased at that moment: what may run a second time because of it.
+        recovery_s: Until effects went on and, where leases were lost, until none of them was left.
+    """
+
+    kind: str
+    in_flight: int
+    recovery_s: float = 0.0
+
+
+@dataclass
+class Account:
+    """What a run came to; ``check`` asserts the promises."""
+
+    total: int
+    missing: list[int]
+    duplicates_direct: int
+    duplicates_spread: int
+    state: queue_state.QueueState
+    faults: list[Fault]
+    repeated: int
+    seconds: float
+
+    def check(self) -> None:
+        """Every effect happened, nothing is left anywhere, and no more ran twice than was in
+        flight.
+        """
+        bound = sum(fault.in_flight + 1 for fault in self.faults) + self.repeated
+        assert not self.missing, f"{len(self.missing)} effects missing, first {self.missing[:10]}"
+        assert (self.state.ready, self.state.leased, self.state.dead) == (0, 0, 0), self.state
+        assert self.duplicates_direct <= bound
+        # A task that publishes 20 others repeats up to all of them.
+        assert self.duplicates_spread <= bound * 20
+        slowest = max((fault.recovery_s for fault in self.faults), default=0.0)
+        assert slowest < 30, f"recovery took {slowest:.1f} s"
+
+    def __str__(self) -> str:
+        bound = sum(fault.in_flight + 1 for fault in self.faults) + self.repeated
+        lines = [
+            f"{self.total} tasks in {self.seconds:.0f} s, {len(self.missing)} missing, "
+            f"{self.duplicates_direct} + {self.duplicates_spread} ran twice "
+            f"(bound {bound} + {bound * 20}), "
+            f"{self.repeated} publishes repeated, at the end {self.state.ready} ready, "
+            f"{self.state.leased} leased, {self.state.dead} dead, "
+            f"{self.state.attempts} attempt records"
+        ]
+        for kind in sorted({fault.kind for fault in self.faults}):
+            same = [fault for fault in self.faults if fault.kind == kind]
+            recovery = [fault.recovery_s for fault in same]
+            lines.append(
+                f"  {kind:10} {len(same):3}x  "
+                f"in flight {max(fault.in_flight for fault in same):3} at most  "
+                f"recovery {min(recovery):.2f} to {max(recovery):.2f} s"
+            )
+        return "\n".join(lines)
+
+
+@dataclass
+class Run:
+    """A broker, a worker, a publisher, and somebody who breaks them. A context manager.
+
+    Args:
+        folder: For everything that is written.
+        spec: The application; its broker is the real one, for reading states.
+        server: The private Redis, when the broker is one.
+        seed: Makes the choice of victims repeatable.
+    """
+
+    folder: Path
+    spec: AppSpec
+    server: RedisServer | None
+    seed: int
+    faults: list[Fault] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._stack = contextlib.ExitStack()
+        self._effects = self.folder / "effects"
+        self._effects.mkdir()
+        self._publisher: subprocess.Popen[bytes] | None = None
+        self._publish: tuple[int, float] = (0, 0.0)
+        self.proxy: Proxy | None = None
+        self._fired = self.spec
+        if self.server is not None:
+            self.proxy = self._stack.enter_context(
+                Proxy(("127.0.0.1", self.server.port), seed=self.seed)
+            )
+            path = urlsplit(self.spec.broker).path
+            url = f"redis://127.0.0.1:{self.proxy.port}{path}"
+            self._fired = AppSpec(self.spec.framework, url, None, self.spec.conf)
+        self.worker = self._start_worker()
+
+    # ---------------------------------------------------------------------------------------
+    # processes
+
+    def _start_worker(self) -> WorkerProcess:
+        line = (command(self.spec.framework), "-A", "tests.stress.worker_app", "worker")
+        options = ("--loglevel", "WARNING", "--concurrency", "2", "-n", "stress@here")
+        worker = WorkerProcess((*line, *options), self._fired.environment())
+        return self._stack.enter_context(worker)
+
+    def publish(self, total: int, pause_s: float) -> None:
+        """Start the publisher, or start it again after a kill."""
+        self._publish = (total, pause_s)
+        line = [sys.executable, "-m", "tests.stress.publisher", str(self.folder)]
+        self._publisher = subprocess.Popen(
+            [*line, str(total), str(pause_s)], env={**os.environ, **self._fired.environment()}
+        )
+
+    def state(self) -> queue_state.QueueState:
+        """Where the messages are now."""
+        return queue_state.read(self.spec.broker)
+
+    def effects(self) -> int:
+        """How many effects there are so far, repetitions included."""
+        return count_numbers(self._effects)
+
+    def wait_effects(self, count: int) -> None:
+        """Wait until there are ``count``; as long as they grow, there is no hurry."""
+        while self.effects() < count:
+            before = self.effects()
+            wait_until(lambda before=before: self._goes_on(before), "an effect", STUCK_S)  # type: ignore[misc]
+            if self._is_idle():
+                return
+
+    # ------------------------------------------------------------------------------------------
+    # faults
+
+    def break_something(self, kind: str) -> None:
+        """Do it, and wait until the work goes on."""
+        lost = self.state()
+        started = time.monotonic()
+        getattr(self, f"_break_{kind}")()
+        if kind in ENDS_THE_NODE:
+            lost = self.state()
+            self.worker = self._start_worker()
+        fault = Fault(kind, lost.leased)
+        self.faults.append(fault)
+        before = self.effects()
+        wait_until(lambda: self._goes_on(before), f"work to go on after {kind}", STUCK_S)
+        if kind in ENDS_THE_NODE:
+            wait_until(lambda: not (lost.tags & self.state().tags), "lost leases", STUCK_S, 0.1)
+        fault.recovery_s = time.monotonic() - started
+
+    def _goes_on(self, before: int) -> bool:
+        return self.effects() > before or self._is_idle()
+
+    def _is_idle(self) -> bool:
+        publisher = self._publisher
+        if publisher is None or publisher.poll() is None:
+            return False
+        state = self.state()
+        return state.ready == 0 and state.leased == 0
+
+    def _break_child(self) -> None:
+        processes.kill(self._random.choice(children_of(self.worker.pid)).pid)
+
+    def _break_zygote(self) -> None:
+        zygote = wait_until(lambda: zygote_of(self.worker.pid), "a zygote")
+        assert zygote is not None
+        processes.kill(zygote.pid)
+
+    def _break_supervisor(self) -> None:
+        self.worker.kill()
+
+    def _break_node(self) -> None:
+        self.worker.kill_node()
+
+    def _break_publisher(self) -> None:
+        assert self._publisher is not None
+        self._publisher.kill()
+        self._publisher.wait()
+        self.publish(*self._publish)
+
+    def _break_connection(self) -> None:
+        assert self.proxy is not None
+        self.proxy.cut()
+
+    def _break_server(self) -> None:
+        assert self.server is not None
+        self.server.kill()
+        self.server.start()
+
+    # ----------------------------------------------------------------------------------------- the
+    # end
+
+    def finish(self, started: float) -> Account:
+        """Wait for the publisher and for the last effect, and draw up the account."""
+        total = self._publish[0]
+        publisher = self._publisher
+        assert publisher is not None
+        publisher.wait(STUCK_S + total * self._publish[1] * 3)
+        assert publisher.returncode == 0, f"publisher ended with {publisher.returncode}"
+        try:
+            wait_until(self._is_idle, "empty queues", STUCK_S + total * 0.005, 0.2)
+        except TimeoutError as error:
+            # The account says what is left, which is more to the point than that we waited.
+            print(f"{error}; worker's last lines:\n{self.worker.log[-3000:]}")
+        counts = read_numbers(self._effects)
+        twice = {number: count - 1 for number, count in counts.items() if count > 1}
+        repeated = self.folder / "repeated"
+        return Account(
+            total,
+            sorted(set(range(total)) - set(counts)),
+            sum(count for number, count in twice.items() if is_direct(number)),
+            sum(count for number, count in twice.items() if not is_direct(number)),
+            self.state(),
+            self.faults,
+            len(repeated.read_text().split()) if repeated.exists() else 0,
+            time.monotonic() - started,
+        )
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self._publisher is not None and self._publisher.poll() is None:
+            self._publisher.kill()
+            self._publisher.wait()
+        if kind is not None:
+            print(f"worker's last lines:\n{self.worker.log[-5000:]}")
+        self._stack.close()

@@ -1,0 +1,68 @@
+"""Where the messages of a broker are, read past fastworker from what it stores.
+
+Never in a process that has a fastworker client on the same SQLite file open: two SQLite libraries
+in one process break each other's locks. ``python -m tests.support.queue_state URL`` prints it as
+JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import sys
+from dataclasses import asdict, dataclass
+
+import redis
+
+QUEUE = "celery"
+STEPS = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """Counts by place; ``tags`` names the leases, so that two states can be compared.
+
+    Attributes:
+        ready: Waiting in the default queue.
+        leased: Held by workers.
+        dead: Dead letters.
+        attempts: Records of started attempts that are still kept.
+        tags: One name per lease.
+    """
+
+    ready: int
+    leased: int
+    dead: int
+    attempts: int
+    tags: frozenset[str]
+
+
+def read(url: str) -> QueueState:
+    """Read the state of the broker at ``url``, Redis or SQLite."""
+    return _read_redis(url) if url.startswith("redis") else _read_sqlite(url)
+
+
+def _read_redis(url: str) -> QueueState:
+    with redis.Redis.from_url(url, decode_responses=True, socket_timeout=5) as client:
+        ready = sum(client.llen(QUEUE + step) for step in STEPS)
+        tags = frozenset(client.hkeys("unacked"))
+        attempts = sum(1 for _ in client.scan_iter("fastworker:attempts:*", 1000))
+        return QueueState(ready, len(tags), client.zcard("fastworker:dead:index"), attempts, tags)
+
+
+def _read_sqlite(url: str) -> QueueState:
+    path = url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as file:
+        tags = frozenset(
+            f"{owner}:{tag}" for owner, tag in file.execute("SELECT owner, tag FROM leased")
+        )
+        [ready], [dead] = (
+            file.execute(f"SELECT count(*) FROM {table}").fetchone() for table in ("ready", "dead")
+        )
+        return QueueState(ready, len(tags), dead, 0, tags)
+
+
+if __name__ == "__main__":
+    found = read(sys.argv[1])
+    print(json.dumps({**asdict(found), "tags": sorted(found.tags)}))

@@ -1,0 +1,90 @@
+"""``make check`` and ``make test``: runs every step, also after one has failed, and ends with one
+summary.
+
+usage: ``python -m tests.support.suite [lint] [typecheck] [rust] [python] [-- pytest arguments]``
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from tests.support import servers, steps
+from tests.support.steps import Outcome
+
+GROUPS: dict[str, Callable[[], list[steps.Step]]] = {
+    "lint": steps.lint,
+    "typecheck": steps.typecheck,
+    "rust": steps.rust,
+    "python": steps.python,
+}
+NEEDS_SERVERS = {"rust", "python"}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the named groups in order; 0 when nothing failed and, under CI, no service was
+    missing.
+    """
+    groups, extra = arguments, []
+    if "--" in arguments:
+        groups, extra = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
+    unknown = set(groups) - set(GROUPS)
+    if unknown or not groups:
+        print(f"groups {sorted(unknown)}: expected some of {', '.join(GROUPS)}", file=sys.stderr)
+        return 2
+    started = time.monotonic()
+    outcomes: list[Outcome] = []
+    with contextlib.ExitStack() as stack:
+        if NEEDS_SERVERS & set(groups):
+            outcomes.append(bring_up_servers(stack))
+        for group in groups:
+            for step in GROUPS[group]():
+                outcomes.append(step.run(extra if group == "python" else []))
+    summarise(outcomes, time.monotonic() - started)
+    return 1 if any(outcome.failed for outcome in outcomes) else 0
+
+
+def bring_up_servers(stack: contextlib.ExitStack) -> Outcome:
+    """Have the servers up until ``stack`` closes, and tell the steps by the environment."""
+    started = time.monotonic()
+    try:
+        found = stack.enter_context(servers.redis_up(may_install=True))
+    except servers.NoServer as error:
+        failed = 1 if servers.is_ci() else 0
+        return Outcome("redis", 0, failed, [f"Redis: {error}"], time.monotonic() - started)
+    os.environ[servers.REDIS_VARIABLE] = found.url
+    print(f"redis: {found.url} ({found.how})", flush=True)
+    return Outcome(f"redis {found.url}, {found.how}", 1, 0, [], time.monotonic() - started)
+
+
+def summarise(outcomes: list[Outcome], duration_s: float) -> None:
+    """Print what ran, what it found, what was skipped and why, and how long it took."""
+    rule = "=" * 100
+    print(f"\n{rule}\n{'passed':>8} {'failed':>7} {'skipped':>8} {'seconds':>8}  step")
+    for outcome in outcomes:
+        mark = "  <-- FAILED" if outcome.failed else ""
+        print(
+            f"{outcome.passed:8} {outcome.failed:7} {len(outcome.skips):8} "
+            f"{outcome.seconds:8.1f}  {outcome.name}{mark}"
+        )
+    reasons: dict[str, int] = {}
+    for outcome in outcomes:
+        for reason in outcome.skips:
+            reasons[reason] = reasons.get(reason, 0) + 1
+    for reason, count in reasons.items():
+        print(f"skipped {count}x: {reason}")
+    for outcome in outcomes:
+        for failure in outcome.failures:
+            print(f"failed: {failure}")
+    passed, failed = sum(o.passed for o in outcomes), sum(o.failed for o in outcomes)
+    skipped = sum(len(o.skips) for o in outcomes)
+    verdict = "FAILED" if failed else "passed"
+    print(f"{rule}\n{verdict}: {passed} passed, {failed} failed, {skipped} skipped", end="")
+    print(f" in {duration_s:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""The start banner says what was chosen and why."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from fastworker.worker.banner import Facts, banner
+
+FACTS = Facts(
+    node="w1@box",
+    version="1.2.3",
+    app="proj",
+    broker="redis://:hunter2@h:6379/0",
+    broker_reason="setting broker_url",
+    results="redis://:hunter2@h:6379/1",
+    concurrency=2,
+    concurrency_reason="2 cores: cgroup quota",
+    prefetch=1024,
+    prefetch_reason="automatic",
+    queues=["celery", "mail"],
+    lease_s=10.0,
+    is_acked_late=True,
+    max_deliveries=3,
+    sends_events=False,
+    loglevel=logging.INFO,
+    tasks=["proj.add"],
+)
+
+
+def test_every_choice_is_there_with_its_reason() -> None:
+    text = banner(FACTS)
+    for said in ("w1@box", "1.2.3", "proj", "setting broker_url", "2 cores: cgroup quota", "1024"):
+        assert said in text
+    for said in ("automatic", "10 s", "at most 3 times", "INFO", ". mail", ". proj.add", "off"):
+        assert said in text
+
+
+def test_passwords_are_masked() -> None:
+    assert "hunter2" not in banner(FACTS)
+
+
+def test_early_acknowledgement_says_what_it_costs() -> None:
+    assert "is lost" in banner(replace(FACTS, is_acked_late=False))
+
+
+def test_tasks_are_left_out_when_they_are_not_to_be_listed() -> None:
+    assert "[tasks]" not in banner(replace(FACTS, tasks=()))
