@@ -1,5 +1,5 @@
 //! The drivers around the engine: broker I/O, children, clocks. One task's way: fetch → decode → admit → schedule →
-//! dispatch → run → settle; `worker.rs` is the loop that walks it, `fastworker_engine` decides.
+//! dispatch → run → settle; `worker/mod.rs` is the loop that walks it, `fastworker_engine` decides.
 
 mod broker_io;
 mod clock;

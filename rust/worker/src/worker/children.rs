@@ -1,0 +1,135 @@
+//! Station 6: children come and go. The zygote forks them, a pidfd says when one is gone.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+
+use fastworker_engine::{ChildId, Event};
+use rustix::process::Signal;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::fact::Fact;
+use crate::pool::{Child, SocketFact, Zygote, ZygoteFact};
+use crate::report::{Level, Report};
+
+use super::Worker;
+
+impl Worker {
+    pub(super) fn tell_child(&self, child: ChildId) -> impl Fn(SocketFact) + 'static {
+        let facts = self.io.facts.clone();
+        move |fact| {
+            // Only while the loop is being torn down is nobody there to hear it.
+            let _torn_down = facts.send(Fact::Child(child, fact));
+        }
+    }
+
+    pub(super) fn adopt(&mut self, socket: OwnedFd, pid: i32) {
+        let facts: UnboundedSender<Fact> = self.io.facts.clone();
+        let tell = move |fact| {
+            // As above.
+            let _torn_down = facts.send(Fact::Zygote(fact));
+        };
+        match Zygote::adopt(socket, pid, tell) {
+            Ok(zygote) => {
+                self.zygote = Some(zygote);
+                let mut answers = VecDeque::new();
+                self.spawn_wanted(&mut answers);
+                for answer in answers {
+                    self.feed(answer);
+                }
+            }
+            Err(error) => {
+                self.reporter.log(Level::Critical, format!("cannot talk to the zygote: {error}"));
+                self.reporter.send(Report::ZygoteGone);
+            }
+        }
+    }
+
+    pub(super) fn spawn_wanted(&mut self, answers: &mut VecDeque<Event>) {
+        while let (Some(zygote), Some(child)) = (&self.zygote, self.wanted.front().copied()) {
+            let spawned = Child::prepare(child, self.tell_child(child)).and_then(|(known, socket, page)| {
+                zygote.spawn(child, socket.as_fd(), page.as_fd())?;
+                Ok(known)
+            });
+            self.wanted.pop_front();
+            match spawned {
+                Ok(known) => {
+                    self.children.insert(child, known);
+                    self.spawning.push(child);
+                }
+                Err(error) => {
+                    self.reporter.log(Level::Error, format!("cannot start a child process: {error}"));
+                    answers.push_back(Event::ChildExited { child, next: 0 });
+                }
+            }
+        }
+    }
+
+    pub(super) fn zygote_fact(&mut self, fact: ZygoteFact) {
+        match fact {
+            ZygoteFact::Forked { child, pid } => {
+                let tell = self.tell_child(child);
+                let Some(known) = self.children.get_mut(&child) else { return };
+                self.spawning.retain(|spawning| *spawning != child);
+                if known.watch(pid, tell).is_err() {
+                    self.exited(child);
+                }
+            }
+            ZygoteFact::Exited { pid, status } => {
+                let running = self.children.values().find(|child| child.pid == Some(pid)).is_some_and(Child::is_busy);
+                if status < 0 {
+                    let doing = if running { " while running a task" } else { "" };
+                    self.reporter
+                        .log(Level::Error, format!("child process {pid} was killed by signal {}{doing}", -status));
+                } else if status > 0 {
+                    self.reporter.log(Level::Error, format!("child process {pid} exited with status {status}"));
+                }
+            }
+            ZygoteFact::Failed { text } => self.reporter.log(Level::Error, text),
+            ZygoteFact::Gone => {
+                self.zygote = None;
+                for child in std::mem::take(&mut self.spawning) {
+                    self.exited(child);
+                }
+                if !self.is_stopping {
+                    self.reporter.log(Level::Error, "the zygote process died; starting another");
+                }
+                self.reporter.send(Report::ZygoteGone);
+            }
+        }
+    }
+
+    pub(super) fn child_fact(&mut self, child: ChildId, fact: SocketFact) {
+        match fact {
+            SocketFact::Frame(frame) => {
+                self.drain_ring(child);
+                self.frame(child, &frame);
+            }
+            SocketFact::Writable => {
+                if let Some(known) = self.children.get_mut(&child) {
+                    known.writable();
+                    self.touched.push(child);
+                }
+            }
+            SocketFact::Exited => self.exited(child),
+        }
+    }
+
+    pub(super) fn exited(&mut self, child: ChildId) {
+        self.drain_ring(child);
+        let Some(known) = self.children.get(&child) else { return };
+        for frame in known.last_frames() {
+            self.frame(child, &frame);
+        }
+        let Some(mut known) = self.children.remove(&child) else { return };
+        known.reap();
+        self.spawning.retain(|spawning| *spawning != child);
+        let next = known.recall();
+        self.feed(Event::ChildExited { child, next });
+    }
+
+    pub(super) fn kill(&mut self, child: ChildId) {
+        if let Some(known) = self.children.get(&child) {
+            known.signal(Signal::KILL);
+        }
+    }
+}

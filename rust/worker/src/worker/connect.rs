@@ -1,0 +1,71 @@
+//! The first connection: as long as it takes, and said once.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use fastworker_broker::LeaseTerms;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::broker_io::{Backoff, BrokerIo};
+use crate::config::WorkerConfig;
+use crate::fact::{Command, Fact};
+use crate::report::{Level, Reporter};
+
+/// Leases are refreshed three times in their life, and four times within kombu's visibility timeout: other consumers
+/// of the same server take what is older than that for abandoned.
+pub(super) fn lease_terms(config: &WorkerConfig) -> LeaseTerms {
+    let visibility_timeout = config.broker_options.iter().find(|(name, _)| name == "visibility_timeout");
+    let visible_s = visibility_timeout.and_then(|(_, seconds)| seconds.parse::<f64>().ok()).unwrap_or(3600.0);
+    let visible = Duration::try_from_secs_f64(visible_s / 4.0).unwrap_or(config.lease_life);
+    LeaseTerms {
+        life: config.lease_life,
+        refresh: (config.lease_life / 3).min(visible.max(Duration::from_millis(100))),
+    }
+}
+
+type Connected = (BrokerIo, UnboundedReceiver<Fact>);
+
+/// Connects, for as long as it takes. `None`: told to stop before it was connected.
+pub(super) async fn connect(
+    config: &WorkerConfig,
+    terms: LeaseTerms,
+    commands: &mut UnboundedReceiver<Command>,
+    reporter: &Reporter,
+) -> Result<Option<Connected>, String> {
+    let mut backoff = Backoff::new();
+    let mut is_reported = false;
+    let (facts, receiver) = unbounded_channel();
+    loop {
+        let connecting = fastworker_broker::connect(
+            &config.broker_url,
+            &config.broker_options,
+            &config.queues,
+            config.result_url.as_deref(),
+            &config.result_options,
+            terms,
+        );
+        match connecting.await {
+            Ok((broker, store)) => {
+                if is_reported {
+                    reporter.log(Level::Warning, "connected to the broker");
+                }
+                let io = BrokerIo { broker: Rc::new(broker), store: store.map(Rc::new), facts };
+                return Ok(Some((io, receiver)));
+            }
+            Err(error) if error.is_transient() => {
+                if !std::mem::replace(&mut is_reported, true) {
+                    reporter.log(Level::Error, format!("cannot connect: {error}. Trying again until it works."));
+                }
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+        tokio::select! {
+            () = backoff.pause() => {}
+            command = commands.recv() => {
+                if matches!(command, None | Some(Command::Shutdown(_))) {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}

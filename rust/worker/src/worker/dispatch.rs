@@ -1,0 +1,33 @@
+//! Station 5, dispatch: a window of tasks to a child, and the signal of a soft time limit.
+
+use fastworker_engine::{ChildId, Handle, Number};
+use rustix::process::Signal;
+
+use crate::decode::patch;
+
+use super::Worker;
+
+impl Worker {
+    pub(super) fn dispatch(&mut self, child: ChildId, first: Number, handles: &[Handle], flush_first: bool) {
+        let Some(known) = self.children.get_mut(&child) else { return };
+        let bound = known.page.claim().extend(handles.len() as u32);
+        debug_assert_eq!(bound, first, "the engine and the page count alike");
+        for (offset, handle) in handles.iter().enumerate() {
+            let number = first.wrapping_add(offset as u32);
+            let held = self.held.get_mut(*handle).expect("the engine dispatches what is held");
+            held.refused = None;
+            patch(&mut held.frame, number, flush_first, held.is_early_acked, held.attempt);
+            known.give(number, *handle);
+            known.push_frame(&held.frame);
+        }
+        self.touched.push(child);
+    }
+
+    pub(super) fn soft_limit(&mut self, child: ChildId, number: Number) {
+        let Some(known) = self.children.get(&child) else { return };
+        known.page.set_soft_target(number);
+        if known.page.running().is_some_and(|(running, _)| running == number) {
+            known.signal(Signal::USR1);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Station 2, fetch, as the loop sees it: what came, and whether the broker is there.
+
+use fastworker_broker::{Delivery, Error, Settlement, Verdict};
+use fastworker_engine::Event;
+
+use crate::report::{Level, Report};
+
+use super::Worker;
+
+impl Worker {
+    pub(super) fn trouble(&mut self, error: &Error) {
+        if !std::mem::replace(&mut self.is_broker_lost, true) {
+            self.reporter.log(Level::Error, format!("{error}. Trying again until it works."));
+            self.feed(Event::BrokerLost);
+        }
+    }
+
+    pub(super) fn fine(&mut self) {
+        if std::mem::take(&mut self.is_broker_lost) {
+            self.reporter.log(Level::Warning, "the broker answers again");
+            self.feed(Event::BrokerBack);
+        }
+    }
+
+    pub(super) fn fetched(&mut self, deliveries: Vec<Delivery>) {
+        self.fine();
+        let mut requests = Vec::with_capacity(deliveries.len());
+        for delivery in &deliveries {
+            match self.decoder.decode(delivery) {
+                Ok((held, mut request)) => {
+                    if self.config.reports_received {
+                        let (task, id) = (held.task.clone(), held.id.clone());
+                        self.reporter.send(Report::Received { task, id });
+                    }
+                    request.handle = self.held.insert(held);
+                    requests.push(request);
+                }
+                Err(poison) => {
+                    let id = poison.id.as_deref().unwrap_or("?");
+                    let text = format!("message {id} moved to the dead letters: {}: {}", poison.reason, poison.detail);
+                    self.reporter.log(Level::Error, text);
+                    let settlement = Settlement {
+                        tag: delivery.tag,
+                        message_id: poison.id,
+                        has_attempts: false,
+                        verdict: Verdict::DeadLetter { reason: poison.reason.to_owned(), detail: poison.detail },
+                        result: None,
+                        successors: Vec::new(),
+                    };
+                    self.settling.push((settlement, None));
+                }
+            }
+        }
+        // The engine takes an answer that falls short for an empty queue, also when poison made it fall short.
+        self.wants_wake = requests.len() < self.asked as usize;
+        self.feed(Event::Delivered(requests));
+    }
+}

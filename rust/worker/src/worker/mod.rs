@@ -1,0 +1,344 @@
+//! The worker's one loop: facts go to the engine, its actions go out. Nothing is decided here.
+//!
+//! ```text
+//!   broker_io ─┐                       ┌─▶ broker_io   fetch · settle · publish · record attempt
+//!   pool ──────┼─▶ fact ─▶ engine ─▶ action
+//!   main thread┘     (+ bytes in HeldTable) └─▶ pool   dispatch · recall · spawn · kill
+//! ```
+
+mod children;
+mod connect;
+mod dispatch;
+mod fetch;
+mod outcome;
+mod settling;
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use fastworker_broker::{Broker, Publish, Settlement};
+use fastworker_engine::{Action, ChildId, Config, Engine, Event, Handle, Shutdown};
+use rustix::process::Signal;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep_until};
+
+use crate::broker_io::BrokerIo;
+use crate::clock;
+use crate::config::WorkerConfig;
+use crate::decode::Decoder;
+use crate::fact::{Command, Fact, Settling};
+use crate::held::HeldTable;
+use crate::pool::{Child, Zygote};
+use crate::report::{Level, Reporter};
+use crate::settle::Lifetimes;
+
+use self::connect::{connect, lease_terms};
+
+/// How often the pages of children that work through several tasks are looked at.
+const LOOK_EVERY_US: u64 = 2_000;
+/// Most bytes handed to one child ahead of its work.
+const WINDOW_BYTES: u32 = 256 * 1024;
+/// Most tasks handed to one child ahead of its work.
+const WINDOW_MAX: u32 = 256;
+/// How long a ready task waits for a local child before others may have it.
+const RETURN_AFTER_US: u64 = 1_000_000;
+
+/// Runs a worker until it is shut down. Call it inside a `LocalSet` of a current-thread runtime.
+///
+/// # Errors
+/// A text for the operator, when it cannot start or cannot go on: a URL that cannot be used, a store that refuses.
+pub async fn run(
+    config: WorkerConfig,
+    zygote: (OwnedFd, i32),
+    mut commands: UnboundedReceiver<Command>,
+    reporter: Reporter,
+) -> Result<(), String> {
+    let terms = lease_terms(&config);
+    let Some(io) = connect(&config, terms, &mut commands, &reporter).await? else { return Ok(()) };
+    let (io, mut facts) = io;
+    let forward = io.facts.clone();
+    tokio::task::spawn_local(async move {
+        while let Some(command) = commands.recv().await {
+            if forward.send(Fact::Command(command)).is_err() {
+                break;
+            }
+        }
+    });
+    let keepers = [
+        tokio::task::spawn_local(io.clone().keep_lease(terms)),
+        tokio::task::spawn_local(io.clone().release_parked(config.eta_horizon_ms / 2)),
+    ];
+    let mut worker = Worker::new(config, io.clone(), reporter);
+    worker.adopt(zygote.0, zygote.1);
+    worker.tick();
+    while !worker.is_done() {
+        let wake_at = worker.wake_at();
+        tokio::select! {
+            biased;
+            fact = facts.recv() => {
+                worker.take(fact.expect("the worker holds a sender itself"));
+                while let Ok(fact) = facts.try_recv() {
+                    worker.take(fact);
+                }
+            }
+            () = sleep_until(wake_at) => worker.tick(),
+        }
+        worker.look_at_rings();
+        worker.flush();
+    }
+    for keeper in keepers {
+        keeper.abort();
+    }
+    if worker.is_abandoned() {
+        return Err("ended without the broker: other workers recover what was held".to_owned());
+    }
+    io.broker.close().await.map_err(|error| format!("on closing the broker: {error}"))
+}
+
+struct Worker {
+    engine: Engine,
+    actions: Vec<Action>,
+    held: HeldTable,
+    decoder: Decoder,
+    io: BrokerIo,
+    reporter: Reporter,
+    config: WorkerConfig,
+    lifetimes: Lifetimes,
+    children: HashMap<ChildId, Child>,
+    spawning: Vec<ChildId>,
+    zygote: Option<Zygote>,
+    wanted: VecDeque<ChildId>,
+    settling: Vec<(Settlement, Option<Settling>)>,
+    is_settling: bool,
+    publishing: Vec<(Publish, Handle)>,
+    is_publishing: bool,
+    asked: u32,
+    wants_wake: bool,
+    is_waiting: bool,
+    is_broker_lost: bool,
+    is_ready: bool,
+    is_stopping: bool,
+    is_cold: bool,
+    is_finished: bool,
+    ring_buffer: Vec<u8>,
+    touched: Vec<ChildId>,
+}
+
+impl Worker {
+    fn new(config: WorkerConfig, io: BrokerIo, reporter: Reporter) -> Worker {
+        let engine = Engine::new(Config {
+            tasks: config.tasks.iter().map(|task| task.options.clone()).collect(),
+            queues: config.queues.len() as u16,
+            concurrency: config.concurrency,
+            prefetch: config.prefetch,
+            window_bytes: WINDOW_BYTES,
+            window_max: WINDOW_MAX,
+            max_deliveries: config.max_deliveries,
+            eta_horizon_ms: config.eta_horizon_ms,
+            return_after_us: RETURN_AFTER_US,
+        });
+        Worker {
+            engine,
+            actions: Vec::new(),
+            held: HeldTable::default(),
+            decoder: Decoder::new(&config),
+            io,
+            reporter,
+            lifetimes: Lifetimes { result_s: config.result_ttl_s, failure_s: config.failure_ttl_s },
+            config,
+            children: HashMap::new(),
+            spawning: Vec::new(),
+            zygote: None,
+            wanted: VecDeque::new(),
+            settling: Vec::new(),
+            is_settling: false,
+            publishing: Vec::new(),
+            is_publishing: false,
+            asked: 0,
+            wants_wake: false,
+            is_waiting: false,
+            is_broker_lost: false,
+            is_ready: false,
+            is_stopping: false,
+            is_cold: false,
+            is_finished: false,
+            ring_buffer: Vec::new(),
+            touched: Vec::new(),
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        self.engine.handle(clock::now(), event, &mut self.actions);
+        self.act();
+    }
+
+    /// Carries out what the engine wants. Actions may cause events that can be answered at once; they are queued
+    /// behind the actions of this turn.
+    fn act(&mut self) {
+        let mut answers = VecDeque::new();
+        loop {
+            let mut actions = std::mem::take(&mut self.actions);
+            for action in actions.drain(..) {
+                self.carry_out(action, &mut answers);
+            }
+            if self.actions.is_empty() {
+                self.actions = actions;
+            }
+            let Some(answer) = answers.pop_front() else { return };
+            self.engine.handle(clock::now(), answer, &mut self.actions);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action, answers: &mut VecDeque<Event>) {
+        match action {
+            Action::Fetch { max } => {
+                self.asked = max;
+                self.wants_wake = false;
+                self.io.fetch(max as usize);
+            }
+            Action::Dispatch { child, first, handles, flush_first } => {
+                self.dispatch(child, first, &handles, flush_first);
+            }
+            Action::Recall { child } => {
+                if let Some(known) = self.children.get_mut(&child) {
+                    answers.push_back(Event::Recalled { child, from: known.recall() });
+                }
+            }
+            Action::RecordAttempt { handle, floor } => {
+                if let Some(held) = self.held.get_mut(handle) {
+                    held.has_attempts = true;
+                    let (tag, id) = (held.tag, held.id.clone());
+                    self.io.record_attempt(handle, tag, id, floor);
+                }
+            }
+            Action::Settle { handle, ending } => self.settle(handle, ending),
+            Action::SoftLimit { child, number } => self.soft_limit(child, number),
+            Action::Kill { child } => {
+                if let Some(known) = self.children.get(&child) {
+                    known.signal(Signal::KILL);
+                }
+            }
+            Action::Spawn { child } => {
+                self.wanted.push_back(child);
+                self.spawn_wanted(answers);
+            }
+            Action::Stop { child } => {
+                if let Some(known) = self.children.get_mut(&child) {
+                    known.push_stop();
+                    self.touched.push(child);
+                }
+            }
+            Action::Finished => self.is_finished = true,
+        }
+    }
+
+    fn take(&mut self, fact: Fact) {
+        match fact {
+            Fact::Fetched(Ok(deliveries)) => self.fetched(deliveries),
+            Fact::Fetched(Err(error)) => {
+                self.trouble(&error);
+                self.feed(Event::FetchFailed);
+            }
+            Fact::Wake => {
+                self.is_waiting = false;
+                self.feed(Event::Wake);
+            }
+            Fact::Settled { batch, lost } => self.settled(batch, &lost),
+            Fact::Published { handles, refusal } => self.published(handles, refusal),
+            Fact::AttemptRecorded { handle, attempt } => {
+                if let Some(held) = self.held.get_mut(handle) {
+                    held.attempt = attempt;
+                }
+                self.feed(Event::AttemptRecorded { handle, attempt });
+            }
+            Fact::Trouble(error) => self.trouble(&error),
+            Fact::Fine => self.fine(),
+            Fact::LeaseAtRisk => {
+                self.reporter.log(Level::Error, "the leases could not be refreshed in time: starting nothing more");
+                self.feed(Event::LeaseAtRisk);
+            }
+            Fact::LeaseSafe => {
+                self.reporter.log(Level::Warning, "the leases are refreshed again");
+                self.feed(Event::LeaseSafe);
+            }
+            Fact::Recovered(recovered) => {
+                let text =
+                    format!("recovered {} message(s) of {} worker(s) that died", recovered.messages, recovered.owners);
+                self.reporter.log(Level::Warning, text);
+                self.feed(Event::Wake);
+            }
+            Fact::Child(child, fact) => self.child_fact(child, fact),
+            Fact::Zygote(fact) => self.zygote_fact(fact),
+            Fact::Command(Command::Shutdown(kind)) => {
+                self.is_stopping = true;
+                self.is_cold |= kind == Shutdown::Cold;
+                self.feed(Event::Shutdown(kind));
+            }
+            Fact::Command(Command::AdoptZygote(socket, pid)) => self.adopt(socket, pid),
+        }
+    }
+
+    /// The engine has finished, and everything that was to be settled or published is.
+    fn is_done(&self) -> bool {
+        let is_idle =
+            !self.is_settling && !self.is_publishing && self.settling.is_empty() && self.publishing.is_empty();
+        self.is_finished && is_idle || self.is_abandoned()
+    }
+
+    /// Told to end at once while the broker is away: what is held stays leased until another worker recovers it.
+    fn is_abandoned(&self) -> bool {
+        self.is_cold && self.is_broker_lost && self.children.is_empty()
+    }
+
+    /// When the loop has to turn although nothing happened.
+    fn wake_at(&self) -> Instant {
+        let now_us = clock::mono_us();
+        let looks = self.children.values().any(|child| child.has_several()).then_some(now_us + LOOK_EVERY_US);
+        let deadline = [looks, self.engine.deadline()].into_iter().flatten().min();
+        let pause = deadline.map_or(Duration::from_secs(60), |at| Duration::from_micros(at.saturating_sub(now_us)));
+        Instant::now() + pause
+    }
+
+    fn tick(&mut self) {
+        let children: Vec<ChildId> =
+            self.children.values().filter(|child| child.is_busy()).map(|child| child.id).collect();
+        for child in children {
+            self.drain_ring(child);
+            let Some(known) = self.children.get(&child) else { continue };
+            let next = known.page.claim().next();
+            let running_since_us = known.page.running().map(|(_, since_us)| since_us);
+            self.feed(Event::Observed { child, next, running_since_us });
+        }
+        self.feed(Event::Tick);
+    }
+
+    /// Sends what this turn has gathered.
+    fn flush(&mut self) {
+        for child in std::mem::take(&mut self.touched) {
+            let tell = self.tell_child(child);
+            if let Some(known) = self.children.get_mut(&child) {
+                known.flush(tell);
+            }
+        }
+        if !self.is_publishing && !self.publishing.is_empty() {
+            self.is_publishing = true;
+            let (batch, handles) = self.publishing.drain(..).unzip();
+            self.io.publish(batch, handles);
+        }
+        if !self.is_settling && !self.settling.is_empty() {
+            self.is_settling = true;
+            let (settlements, batch) = self.settling.drain(..).unzip();
+            self.io.settle(settlements, batch);
+        }
+        if self.wants_wake && !self.is_waiting && !self.is_stopping {
+            self.is_waiting = true;
+            self.io.wait();
+        }
+    }
+}
+
+/// The shutdown that an operator's wish means.
+pub fn shutdown(is_cold: bool) -> Command {
+    Command::Shutdown(if is_cold { Shutdown::Cold } else { Shutdown::Warm })
+}

@@ -1,0 +1,110 @@
+//! Station 8, outcome: takes what a child reported, from its ring or its socket; tells the engine, and keeps the bytes.
+
+use fastworker_broker::Publish;
+use fastworker_engine::{ChildId, Event, Outcome};
+use fastworker_wire::child::{FromChild, OutcomeFrame, OutcomeKind, Successor, VERSION};
+use rustix::process::Signal;
+
+use crate::held::Reported;
+use crate::report::{Level, Report};
+use crate::settle;
+
+use super::Worker;
+
+impl Worker {
+    pub(super) fn drain_ring(&mut self, child: ChildId) {
+        let Some(known) = self.children.get(&child) else { return };
+        if known.page.waiting() == 0 {
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.ring_buffer);
+        let mut frames = Vec::new();
+        let drained = known.page.drain(&mut buffer, |frame| frames.push(frame.to_vec()));
+        self.ring_buffer = buffer;
+        if let Err(nonsense) = drained {
+            let pid = known.pid.unwrap_or_default();
+            self.reporter.log(Level::Critical, format!("child process {pid} wrote {nonsense}: killing it"));
+            known.signal(Signal::KILL);
+        }
+        for frame in frames {
+            self.frame(child, &frame);
+        }
+    }
+
+    pub(super) fn frame(&mut self, child: ChildId, bytes: &[u8]) {
+        match FromChild::read(bytes) {
+            Ok(FromChild::Poke) => {}
+            Ok(FromChild::Ready { version, .. }) if version == VERSION => {
+                self.feed(Event::ChildReady { child });
+                if !std::mem::replace(&mut self.is_ready, true) {
+                    self.reporter.send(Report::Ready);
+                }
+            }
+            Ok(FromChild::Ready { version, .. }) => {
+                let text = format!("a child speaks version {version}, this worker {VERSION}: restart the worker");
+                self.reporter.log(Level::Critical, text);
+                self.kill(child);
+            }
+            Ok(FromChild::Outcome(outcome)) => self.outcome(child, &outcome),
+            Ok(FromChild::Store { number, status, doc }) => {
+                let handle = self.children.get(&child).and_then(|known| known.handle_of(number));
+                if let Some(held) = handle.and_then(|handle| self.held.get_mut(handle)) {
+                    self.settling.push((settle::intermediate(held, status, doc, self.lifetimes), None));
+                }
+            }
+            Ok(FromChild::Publish { number, message }) => {
+                let Some(handle) = self.children.get(&child).and_then(|known| known.handle_of(number)) else { return };
+                if let Some(held) = self.held.get_mut(handle) {
+                    held.unconfirmed += 1;
+                }
+                self.publishing.push((own(&message), handle));
+            }
+            Err(malformed) => {
+                self.reporter.log(Level::Critical, format!("a child sent nonsense: {malformed}: killing it"));
+                self.kill(child);
+            }
+        }
+    }
+
+    pub(super) fn outcome(&mut self, child: ChildId, outcome: &OutcomeFrame<'_>) {
+        let Some(handle) = self.children.get_mut(&child).and_then(|known| known.take(outcome.number)) else { return };
+        let Some(held) = self.held.get_mut(handle) else { return };
+        if outcome.kind == OutcomeKind::Poison {
+            let text = format!("task {}[{}] moved to the dead letters: {}", held.task, held.id, outcome.reason);
+            self.reporter.log(Level::Error, text);
+        }
+        held.reported = Some(Reported {
+            kind: outcome.kind,
+            status: outcome.status.to_owned(),
+            doc: outcome.doc.map(<[u8]>::to_vec),
+            reason: outcome.reason.to_owned(),
+            successors: outcome.successors.iter().map(own).collect(),
+        });
+        let kind = match outcome.kind {
+            OutcomeKind::Success => Outcome::Success,
+            OutcomeKind::Failure => Outcome::Failure,
+            OutcomeKind::Retry => Outcome::Retry,
+            OutcomeKind::Ignore => Outcome::Ignore,
+            OutcomeKind::Reject => Outcome::Reject { requeue: false },
+            OutcomeKind::Requeue => Outcome::Reject { requeue: true },
+            OutcomeKind::Poison => Outcome::Poison,
+        };
+        self.feed(Event::Ended { child, number: outcome.number, outcome: kind, runtime_us: outcome.runtime_us });
+    }
+
+    pub(super) fn look_at_rings(&mut self) {
+        let waiting: Vec<ChildId> =
+            self.children.values().filter(|child| child.page.waiting() > 0).map(|child| child.id).collect();
+        for child in waiting {
+            self.drain_ring(child);
+        }
+    }
+}
+
+fn own(successor: &Successor<'_>) -> Publish {
+    Publish {
+        queue: successor.queue.to_owned(),
+        priority: successor.priority,
+        message: successor.message.to_vec().into(),
+    }
+}

@@ -1,0 +1,71 @@
+//! Station 9, settle, as the loop sees it: what waits to be settled, and what was.
+
+use fastworker_engine::{Ending, Event, Handle};
+
+use crate::fact::Settling;
+use crate::report::Level;
+use crate::{clock, settle};
+
+use super::Worker;
+
+impl Worker {
+    pub(super) fn settle(&mut self, handle: Handle, ending: Ending) {
+        let Some(held) = self.held.get_mut(handle) else { return };
+        held.ending = Some(ending);
+        self.settle_if_confirmed(handle);
+    }
+
+    pub(super) fn settle_if_confirmed(&mut self, handle: Handle) {
+        let Some(held) = self.held.get_mut(handle) else { return };
+        if held.unconfirmed > 0 {
+            return;
+        }
+        let Some(ending) = held.ending.take() else { return };
+        if let Ending::Unknown = ending {
+            let text = format!("message {} moved to the dead letters: unknown task {:?}", held.id, held.task);
+            self.reporter.log(Level::Error, text);
+        }
+        if let Ending::WorkerLost { attempts, .. } = ending {
+            let text = format!("task {}[{}] failed: its process died {attempts} time(s)", held.task, held.id);
+            self.reporter.log(Level::Error, text);
+        }
+        let is_final = ending != Ending::EarlyAck;
+        held.is_early_acked |= !is_final;
+        let settlement = settle::settlement(held, &ending, self.lifetimes, clock::wall_us());
+        self.settling.push((settlement, Some(Settling { handle, is_final })));
+    }
+
+    pub(super) fn settled(&mut self, batch: Vec<Option<Settling>>, lost: &[usize]) {
+        self.is_settling = false;
+        for (index, settling) in batch.into_iter().enumerate() {
+            let Some(Settling { handle, is_final }) = settling else { continue };
+            if lost.contains(&index) {
+                let (task, id) = self.held.remove(handle).map(|held| (held.task, held.id)).unwrap_or_default();
+                let text = format!("the lease of task {task}[{id}] was lost: another worker has it");
+                self.reporter.log(Level::Warning, text);
+                self.feed(Event::LeaseLost { handle });
+                continue;
+            }
+            if is_final {
+                self.held.remove(handle);
+            }
+            self.feed(Event::Settled { handle });
+        }
+    }
+
+    pub(super) fn published(&mut self, handles: Vec<Handle>, refusal: Option<String>) {
+        self.is_publishing = false;
+        if let Some(refusal) = &refusal {
+            self.reporter.log(Level::Error, format!("publishing from tasks: {refusal}"));
+        }
+        for handle in handles {
+            if let Some(held) = self.held.get_mut(handle) {
+                held.unconfirmed = held.unconfirmed.saturating_sub(1);
+                if refusal.is_some() {
+                    held.refused.clone_from(&refusal);
+                }
+            }
+            self.settle_if_confirmed(handle);
+        }
+    }
+}
