@@ -15,15 +15,22 @@ if TYPE_CHECKING:
 _EMBED_KEYS = ("callbacks", "errbacks", "chain", "chord")
 
 
-def decode_call(call: Call, app: FastWorker) -> tuple[Any, dict[str, Any], dict[str, Any] | None]:
+def decode_call(
+    call: Call, app: FastWorker, takes_json: bool
+) -> tuple[Any, dict[str, Any], dict[str, Any] | None]:
     """``(args, kwargs, embed)``; ``embed`` is None when there is nothing in it.
+
+    Args:
+        call: What the worker was given.
+        app: Its settings say what may be read.
+        takes_json: ``accepts_json(app)``.
 
     Raises:
         ContentDisallowed: The content type is not in ``accept_content``.
         DecodeError: The bytes are not what the content type says.
         InvalidTaskError: Decoded, but not a task's body.
     """
-    if call.content_type == "application/json" and call.compression is None and _accepts_json(app):
+    if call.content_type == "application/json" and call.compression is None and takes_json:
         try:
             return call.decode()
         except ValueError:
@@ -46,7 +53,8 @@ def decode_call(call: Call, app: FastWorker) -> tuple[Any, dict[str, Any], dict[
     return args, kwargs, embed if embed and any(embed.get(key) for key in _EMBED_KEYS) else None
 
 
-def _accepts_json(app: FastWorker) -> bool:
+def accepts_json(app: FastWorker) -> bool:
+    """Whether plain JSON bodies may be read; asked once per task."""
     return "json" in app.conf.accept_content or "application/json" in app.conf.accept_content
 
 

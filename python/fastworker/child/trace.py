@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastworker import signals, states
 from fastworker.app.einfo import ExceptionInfo
 from fastworker.app.state import pop_current_task, push_current_task
-from fastworker.child.decode import decode_call
+from fastworker.child.decode import accepts_json, decode_call
 from fastworker.child.request import WorkerRequest
 from fastworker.child.successors import call_errbacks, publish_successors
 from fastworker.errors import EncodeError, Ignore, NotRegistered, OperationalError, Reject, Retry
@@ -35,13 +35,6 @@ _NO_CHORDS = (
     "queue, and put the message back with `dead retry`"
 )
 _HANDLERS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
-_SIGNALS = (
-    signals.task_prerun,
-    signals.task_postrun,
-    signals.task_success,
-    signals.task_failure,
-    signals.task_retry,
-)
 
 
 class Tracers(dict[str, Tracer]):
@@ -93,7 +86,7 @@ class TaskTracer:
         from fastworker.app.task import Task as BaseTask
 
         self.fun = task if task_class.__call__ is not BaseTask.__call__ else task.run
-        self.has_handlers = any(
+        has_handlers = any(
             getattr(task_class, name) is not getattr(BaseTask, name) for name in _HANDLERS
         )
         self.ignores_result = bool(task.ignore_result)
@@ -105,16 +98,21 @@ class TaskTracer:
             and not conf.result_extended
             and conf.result_compression is None
         )
-        self.accept = conf.accept_content
+        self.accepts_json = accepts_json(app)
         self.logs = logger.isEnabledFor(logging.INFO)
+        self.is_special = (
+            has_handlers or self.logs or self.tracks_start or not self.has_plain_results
+        )
 
     def is_plain(self) -> bool:
-        """Nothing needs the long way: no handlers, no receivers, no log lines."""
+        """Nothing needs the long way: no handlers, no receivers, no log lines. Asked for each call, so spelled out."""
         return not (
-            self.has_handlers
-            or self.logs
-            or self.tracks_start
-            or any(signal.has_receivers for signal in _SIGNALS)
+            self.is_special
+            or signals.task_prerun.has_receivers
+            or signals.task_postrun.has_receivers
+            or signals.task_success.has_receivers
+            or signals.task_failure.has_receivers
+            or signals.task_retry.has_receivers
         )
 
     def stores(self, call: Call) -> bool:
@@ -125,7 +123,7 @@ class TaskTracer:
     def trace(self, call: Call) -> None:
         """Run one call and report it."""
         try:
-            args, kwargs, embed = decode_call(call, self.app)
+            args, kwargs, embed = decode_call(call, self.app, self.accepts_json)
         except Exception as exc:
             self.link.report(
                 call, "poison", reason=f"its body cannot be read: {exc}", **self._failed(call, exc)
@@ -139,7 +137,7 @@ class TaskTracer:
         push_current_task(self.task)
         stack.push(request)
         try:
-            if embed is None and self.has_plain_results and self.is_plain():
+            if embed is None and self.is_plain():
                 self._run_plain(call, request, args, kwargs)
             else:
                 self._run(call, request, args, kwargs, embed or {})
