@@ -154,6 +154,16 @@ mod tests {
     }
 
     #[test]
+    fn dead_child_wants_nothing() {
+        let mut fleet = Fleet::default();
+        fleet.spawn(2, 0);
+        fleet.became_ready(0);
+        assert_eq!((fleet.wanting(), fleet.idle()), (1, 1));
+        fleet.remove(0, 5);
+        assert_eq!((fleet.wanting(), fleet.idle()), (0, 0));
+    }
+
+    #[test]
     fn children_that_die_starting_are_replaced_ever_more_slowly() {
         let mut fleet = Fleet::default();
         let mut now_us = 0;

@@ -37,6 +37,14 @@ struct Entry {
     is_lost: bool,
 }
 
+impl Entry {
+    /// Whether it is due at `wall_ms`, and has been at no child since `since_us`.
+    fn waits_since(&self, since_us: u64, wall_ms: i64) -> bool {
+        let is_due = self.request.eta_ms.is_none_or(|eta_ms| eta_ms < wall_ms);
+        is_due && self.held_since_us <= since_us && !matches!(self.stage, Stage::AtChild(..) | Stage::Final)
+    }
+}
+
 /// What the auditor knows of one child.
 #[derive(Debug, Default)]
 struct Seat {
@@ -127,13 +135,18 @@ impl Audit {
         self.entries.len()
     }
 
-    /// A delivery that could have run since `since_us`, and was at no child.
+    /// A delivery that was at no child since `since_us`, and due at `wall_ms`.
     pub(super) fn runnable_since(&self, since_us: u64, wall_ms: i64) -> Option<Handle> {
-        let waits = |entry: &Entry| {
-            let is_due = entry.request.eta_ms.is_none_or(|eta_ms| eta_ms + 1_000 < wall_ms);
-            is_due && entry.held_since_us <= since_us && !matches!(entry.stage, Stage::AtChild(..) | Stage::Final)
-        };
-        self.entries.iter().find(|(_, entry)| waits(entry)).map(|(&handle, _)| handle)
+        self.find(|entry| entry.waits_since(since_us, wall_ms))
+    }
+
+    /// The same, if others could run it.
+    pub(super) fn returnable_since(&self, since_us: u64, wall_ms: i64) -> Option<Handle> {
+        self.find(|entry| entry.waits_since(since_us, wall_ms) && entry.stage == Stage::Held && !entry.is_acked)
+    }
+
+    fn find(&self, is_wanted: impl Fn(&Entry) -> bool) -> Option<Handle> {
+        self.entries.iter().find(|(_, entry)| is_wanted(entry)).map(|(&handle, _)| handle)
     }
 
     /// Whether new work may start.
@@ -264,6 +277,7 @@ impl Audit {
         require!(self.shutdown != Some(Shutdown::Cold), "Dispatch in a cold shutdown");
         require!(!handles.is_empty(), "an empty Dispatch");
         let most = self.config.window_max.max(1) as usize;
+        let most_attempts = self.config.max_deliveries;
         let seat = self.living(child)?;
         require!(seat.is_ready, "Dispatch to {child:?}, which is not ready");
         require!(!seat.is_recalling, "Dispatch to {child:?} during a Recall");
@@ -288,6 +302,8 @@ impl Audit {
                 !must_count || entry.recorded.is_some(),
                 "the redelivered {handle:?} runs without an attempt number"
             );
+            let is_one_too_many = entry.recorded.is_some_and(|attempt| most_attempts > 0 && attempt > most_attempts);
+            require!(!is_one_too_many, "{handle:?} is started once too often");
             let is_expired = entry.request.expires_ms.is_some_and(|ms| now.wall_ms > ms);
             require!(!is_expired || entry.is_acked, "the expired {handle:?} is dispatched");
             entry.stage = Stage::AtChild(child, number);

@@ -15,6 +15,7 @@ mod driver;
 mod faults;
 mod plan;
 mod rng;
+mod watch;
 mod world;
 
 pub use broker::{Message, Owner, Place};

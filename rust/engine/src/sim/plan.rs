@@ -60,7 +60,7 @@ pub struct Letter {
 }
 
 /// Which faults may strike, in percent a fault round (every 20 ms or so).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// A child is killed at a random moment.
     pub kill_child: u64,

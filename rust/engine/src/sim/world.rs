@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use super::audit::Audit;
 use super::broker::{Broker, Lease, Owner};
 use super::child::{Child, Run};
-use super::plan::{Deed, Plan};
+use super::plan::{Deed, Faults, Plan};
 use super::rng::Rng;
 use super::{Report, Violation};
 use crate::action::Ending;
@@ -22,12 +22,6 @@ const POLL_US: u64 = 1_000_000;
 const LONGEST_US: u64 = 4_000_000_000;
 /// …or in steps.
 const MOST_STEPS: u64 = 3_000_000;
-/// A child may be idle this long while a message could run.
-const LONGEST_IDLENESS_US: u64 = 500_000;
-/// Outages that began before the calm are over after this time, and the children are back.
-const LONGEST_OUTAGE_US: u64 = 15_000_000;
-/// Unstarted tasks may lie behind a running one this long while another child is idle.
-const LONGEST_NEGLECT_US: u64 = 40_000;
 
 /// Something on its way to the broker.
 #[derive(Clone, Debug)]
@@ -100,6 +94,8 @@ pub(super) struct World {
     pub(super) counters: Counters,
     pub(super) fetches: u64,
     pub(super) trace: bool,
+    /// No accident was planned at all.
+    pub(super) is_faultless: bool,
     is_leaving: bool,
     heap: BinaryHeap<Reverse<Scheduled>>,
     entered: u64,
@@ -123,6 +119,7 @@ impl World {
             counters: Counters::default(),
             fetches: 0,
             trace,
+            is_faultless: plan.faults == Faults::default(),
             is_leaving: false,
             heap: BinaryHeap::new(),
             entered: 0,
@@ -236,7 +233,7 @@ impl World {
                     self.broker.release_due(self.now().wall_ms);
                     self.wake();
                 }
-                return self.check_idleness();
+                return self.check_calm();
             }
             Coming::Restart => self.restart(),
             Coming::AtBroker(owner, op) => self.reach_broker(owner, op),
@@ -282,7 +279,7 @@ impl World {
         if !self.is_leaving && self.broker.is_all_terminal() {
             self.is_leaving = true;
             self.ended_us = self.mono_us;
-            self.plan.faults = super::Faults::default();
+            self.plan.faults = Faults::default();
             if self.worker.is_some() {
                 return self.feed(Event::Shutdown(Shutdown::Warm));
             }
@@ -357,53 +354,5 @@ impl World {
     /// One of the current worker's processes.
     pub(super) fn child(&mut self, id: ChildId) -> Option<&mut Child> {
         self.worker.as_mut()?.children.get_mut(&id)
-    }
-
-    /// Once the accidents are over: no child is idle for long while a message could run.
-    fn check_idleness(&self) -> Result<(), String> {
-        let calm_us = self.plan.calm_from_us + LONGEST_OUTAGE_US + LONGEST_IDLENESS_US;
-        let Some(worker) = self.worker.as_ref().filter(|it| it.audit.is_at_work()) else {
-            return Ok(());
-        };
-        if self.mono_us < calm_us {
-            return Ok(());
-        }
-        let since_us = self.mono_us - LONGEST_IDLENESS_US;
-        let Some(idle) = worker.children.values().find(|it| it.is_idle_since(since_us)) else {
-            return Ok(());
-        };
-        let idle = idle.id;
-        if let Some(held) = worker.audit.runnable_since(since_us, self.now().wall_ms) {
-            return Err(format!("{held:?} waits while {idle:?} is idle"));
-        }
-        let waits = |message: &super::Message| message.place == super::Place::Queued && message.queued_us <= since_us;
-        let has_credit = worker.audit.held() < self.plan.config.prefetch as usize;
-        match self.broker.messages.iter().position(waits) {
-            Some(index) if has_credit => Err(format!("message {index} is queued while {idle:?} is idle")),
-            _ => Ok(()),
-        }
-    }
-
-    /// Promise 6, on this node: nothing lies long behind a running task while another child is idle.
-    pub(super) fn check_neglect(&self) -> Result<(), String> {
-        let Some(worker) = self.worker.as_ref().filter(|it| it.audit.is_at_work()) else {
-            return Ok(());
-        };
-        let is_idle = |child: &&Child| child.is_idle_since(self.mono_us);
-        let Some(idle) = worker.children.values().find(is_idle) else {
-            return Ok(());
-        };
-        for child in worker.children.values().filter(|child| child.is_alive) {
-            let since_us = child.run.map_or(self.mono_us, |run| run.since_us);
-            if !child.frames.is_empty() && self.mono_us - since_us > LONGEST_NEGLECT_US {
-                return Err(format!(
-                    "{} tasks lie behind a long one of {:?} while {:?} is idle",
-                    child.frames.len(),
-                    child.id,
-                    idle.id
-                ));
-            }
-        }
-        Ok(())
     }
 }

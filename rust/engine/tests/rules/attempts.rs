@@ -102,6 +102,13 @@ fn redelivery_in_an_outage_does_not_hold_up_others() {
 }
 
 #[test]
+fn child_kept_free_for_a_redelivery_gets_other_work_in_an_outage() {
+    let mut desk = Desk::alone();
+    assert!(dispatches(&desk.deliver([redelivered(1), request(2)])).is_empty());
+    assert_eq!(dispatches(&desk.tell(Event::BrokerLost)), [(0, 0, vec![2])]);
+}
+
+#[test]
 fn lost_lease_of_a_waiting_delivery_is_forgotten() {
     let mut desk = Desk::ready(config());
     desk.deliver((1..=3).map(request));

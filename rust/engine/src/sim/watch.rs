@@ -1,0 +1,81 @@
+//! What must not go on for long, seen from outside: idle children beside work, and work kept from others.
+
+use super::broker::{Message, Place};
+use super::child::Child;
+use super::world::{Worker, World};
+
+/// A child may be idle this long while a message could run.
+const LONGEST_IDLENESS_US: u64 = 500_000;
+/// Outages that began before the calm are over after this time, and the children are back.
+const LONGEST_OUTAGE_US: u64 = 15_000_000;
+/// Unstarted tasks may lie behind a running one this long while another child is idle.
+const LONGEST_NEGLECT_US: u64 = 40_000;
+/// A delivery may wait here this long while all children are at long tasks: promise 6, and two ticks.
+const LONGEST_HOARDING_US: u64 = 2_000_000;
+
+impl World {
+    /// Once the accidents are over (or at any time, if none were planned).
+    pub(super) fn check_calm(&self) -> Result<(), String> {
+        let outage_us = if self.is_faultless { 0 } else { self.plan.calm_from_us + LONGEST_OUTAGE_US };
+        match self.worker.as_ref().filter(|it| it.audit.is_at_work()) {
+            Some(worker) if self.mono_us >= outage_us + LONGEST_HOARDING_US => {
+                self.check_hoarding(worker)?;
+                self.check_idleness(worker)
+            }
+            Some(worker) if self.mono_us >= outage_us + LONGEST_IDLENESS_US => self.check_idleness(worker),
+            _ => Ok(()),
+        }
+    }
+
+    /// No child is idle for long while a message could run.
+    fn check_idleness(&self, worker: &Worker) -> Result<(), String> {
+        let since_us = self.mono_us - LONGEST_IDLENESS_US;
+        let Some(idle) = worker.children.values().find(|it| it.is_idle_since(since_us)) else {
+            return Ok(());
+        };
+        let idle = idle.id;
+        if let Some(held) = worker.audit.runnable_since(since_us, self.now().wall_ms - 1_000) {
+            return Err(format!("{held:?} waits while {idle:?} is idle"));
+        }
+        let waits = |message: &Message| message.place == Place::Queued && message.queued_us <= since_us;
+        let has_credit = worker.audit.held() < self.plan.config.prefetch as usize;
+        match self.broker.messages.iter().position(waits) {
+            Some(index) if has_credit => Err(format!("message {index} is queued while {idle:?} is idle")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Promise 6, towards other nodes: nothing waits here for long while all children are at long tasks.
+    fn check_hoarding(&self, worker: &Worker) -> Result<(), String> {
+        let since_us = self.mono_us - LONGEST_HOARDING_US;
+        let is_stuck = worker.children.values().all(|child| child.run.is_some_and(|run| run.since_us <= since_us));
+        let wall_ms = self.now().wall_ms - (LONGEST_HOARDING_US / 1_000) as i64;
+        match worker.audit.returnable_since(since_us, wall_ms) {
+            Some(held) if is_stuck => Err(format!("{held:?} is kept from others while all children are stuck")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Promise 6, on this node: nothing lies long behind a running task while another child is idle.
+    pub(super) fn check_neglect(&self) -> Result<(), String> {
+        let Some(worker) = self.worker.as_ref().filter(|it| it.audit.is_at_work()) else {
+            return Ok(());
+        };
+        let is_idle = |child: &&Child| child.is_idle_since(self.mono_us);
+        let Some(idle) = worker.children.values().find(is_idle) else {
+            return Ok(());
+        };
+        for child in worker.children.values().filter(|child| child.is_alive) {
+            let since_us = child.run.map_or(self.mono_us, |run| run.since_us);
+            if !child.frames.is_empty() && self.mono_us - since_us > LONGEST_NEGLECT_US {
+                return Err(format!(
+                    "{} tasks lie behind a long one of {:?} while {:?} is idle",
+                    child.frames.len(),
+                    child.id,
+                    idle.id
+                ));
+            }
+        }
+        Ok(())
+    }
+}
