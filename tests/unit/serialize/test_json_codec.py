@@ -139,7 +139,7 @@ VALUES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize(
     "wrap", [lambda value: value, lambda value: [{"k": value}, value]], ids=["bare", "nested"]
 )

@@ -44,6 +44,13 @@ impl Worker {
         }
     }
 
+    /// Children that were asked for and not forked yet will not be: there is no zygote, and the worker is stopping.
+    pub(super) fn forget_wanted(&mut self) {
+        for child in std::mem::take(&mut self.wanted) {
+            self.feed(Event::ChildExited { child, next: 0 });
+        }
+    }
+
     pub(super) fn spawn_wanted(&mut self, answers: &mut VecDeque<Event>) {
         while let (Some(zygote), Some(child)) = (&self.zygote, self.wanted.front().copied()) {
             let spawned = Child::prepare(child, self.tell_child(child)).and_then(|(known, socket, page)| {

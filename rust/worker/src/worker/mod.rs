@@ -37,6 +37,8 @@ use self::connect::{connect, lease_terms};
 
 /// How often the pages of children that work through several tasks are looked at.
 const LOOK_EVERY_US: u64 = 2_000;
+/// The loop turns at least so often.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Most bytes handed to one child ahead of its work.
 const WINDOW_BYTES: u32 = 256 * 1024;
 /// Most tasks handed to one child ahead of its work.
@@ -81,6 +83,10 @@ pub async fn run(
                 while let Ok(fact) = facts.try_recv() {
                     worker.take(fact);
                 }
+                // Facts that never cease must not keep the clock from being looked at.
+                if worker.is_tick_due() {
+                    worker.tick();
+                }
             }
             () = sleep_until(wake_at) => worker.tick(),
         }
@@ -121,6 +127,7 @@ struct Worker {
     is_stopping: bool,
     is_cold: bool,
     is_finished: bool,
+    last_tick_us: u64,
     ring_buffer: Vec<u8>,
     touched: Vec<ChildId>,
 }
@@ -163,6 +170,7 @@ impl Worker {
             is_stopping: false,
             is_cold: false,
             is_finished: false,
+            last_tick_us: 0,
             ring_buffer: Vec::new(),
             touched: Vec::new(),
         }
@@ -274,6 +282,7 @@ impl Worker {
                 self.is_stopping = true;
                 self.is_cold |= kind == Shutdown::Cold;
                 self.feed(Event::Shutdown(kind));
+                self.forget_wanted();
             }
             Fact::Command(Command::AdoptZygote(socket, pid)) => self.adopt(socket, pid),
         }
@@ -291,16 +300,27 @@ impl Worker {
         self.is_cold && self.is_broker_lost && self.children.is_empty()
     }
 
+    /// When the loop has to tick, in monotonic microseconds; `None` while nothing is timed.
+    fn tick_at_us(&self) -> Option<u64> {
+        let has_several = self.children.values().any(|child| child.has_several());
+        let look_at_us = has_several.then_some(self.last_tick_us + LOOK_EVERY_US);
+        [look_at_us, self.engine.deadline()].into_iter().flatten().min()
+    }
+
+    fn is_tick_due(&self) -> bool {
+        self.tick_at_us().is_some_and(|at_us| at_us <= clock::mono_us())
+    }
+
     /// When the loop has to turn although nothing happened.
     fn wake_at(&self) -> Instant {
         let now_us = clock::mono_us();
-        let looks = self.children.values().any(|child| child.has_several()).then_some(now_us + LOOK_EVERY_US);
-        let deadline = [looks, self.engine.deadline()].into_iter().flatten().min();
-        let pause = deadline.map_or(Duration::from_secs(60), |at| Duration::from_micros(at.saturating_sub(now_us)));
+        let pause =
+            self.tick_at_us().map_or(LONGEST_PAUSE, |at_us| Duration::from_micros(at_us.saturating_sub(now_us)));
         Instant::now() + pause
     }
 
     fn tick(&mut self) {
+        self.last_tick_us = clock::mono_us();
         let children: Vec<ChildId> =
             self.children.values().filter(|child| child.is_busy()).map(|child| child.id).collect();
         for child in children {
