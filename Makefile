@@ -62,7 +62,7 @@ fmt: $(STAMPS)/dev  ## format Rust and Python
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix --select I .
 
-lint: $(STAMPS)/dev $(STAMPS)/extension  ## formatting, clippy, ruff, import contract, forbidden words
+lint: $(STAMPS)/dev $(STAMPS)/extension  ## formatting, clippy, ruff, import contract, forbidden words, stale pages
 	$(SUITE) lint
 
 typecheck: $(STAMPS)/dev $(STAMPS)/extension  ## mypy --strict, and _core.pyi against the built module

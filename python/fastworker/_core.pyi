@@ -271,6 +271,9 @@ class ChildLink:
     def is_soft_target(self) -> bool:
         """True when the soft time limit signal that has just arrived is meant for the task that runs now."""
     @property
+    def is_running(self) -> bool:
+        """A task was taken and its end has not been reported yet."""
+    @property
     def is_usable(self) -> bool:
         """True in the process that owns the link while a late-acknowledged task runs; else publish on a connection."""
 

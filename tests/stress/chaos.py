@@ -53,7 +53,10 @@ def play(
             threshold = tasks * index // (len(faults) + 1)
             run.wait_effects(threshold)
             run.break_something(kind)
-        return run.finish(started)
+        account = run.finish(started)
+        # Before the worker is stopped: if it does not stop, this says whether anything was lost.
+        print(account, flush=True)
+        return account
 
 
 def schedule(broker: str, seed: int, count: int) -> list[str]:
@@ -86,7 +89,6 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="fastworker-chaos-") as folder:
             try:
                 account = play(broker, Path(folder), seed, schedule(broker, seed, options.faults))
-                print(account, flush=True)
                 account.check()
             except (AssertionError, TimeoutError) as error:
                 failed += 1

@@ -26,5 +26,4 @@ def test_ten_thousand_tasks_survive_kills(broker: str, tmp_path: Path) -> None:
             pytest.fail("no redis-server program to kill; install redis-server")
         pytest.skip("no redis-server program to kill; install redis-server")
     account = play(broker, tmp_path, seed=2, faults=schedule(broker, 2, 12))
-    print(account)
     account.check()

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import functools
 import json
+import multiprocessing
 import operator
 import os
+import signal
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -176,6 +178,32 @@ def _register(app: Any) -> None:
         if self.request.retries < succeed_at:
             raise self.retry(exc=Boom(f"attempt {self.request.retries}"), countdown=0)
         return int(self.request.retries)
+
+    @task(name="proj.fork_and_return")
+    def fork_and_return() -> int:
+        """The forked process leaves the task like its parent: it must not become a second child."""
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+        return os.getpid()
+
+    @task(name="proj.terminate_process")
+    def terminate_process() -> int:
+        """How a process that the task started takes SIGTERM."""
+        process = multiprocessing.get_context("fork").Process(target=signal.pause)
+        process.start()
+        process.terminate()
+        process.join()
+        return process.exitcode or 0
+
+    @task(name="proj.publish_from_process")
+    def publish_from_process(path: str) -> int:
+        """A process that the task started publishes; the line says who ran what it published."""
+        target = app.tasks["proj.record"].delay
+        process = multiprocessing.get_context("fork").Process(target=target, args=(path, "forked"))
+        process.start()
+        process.join()
+        return process.exitcode or 0
 
     @task(name="proj.unserialisable")
     def unserialisable() -> Any:

@@ -144,6 +144,7 @@ def lint() -> list[Step]:
         Step("ruff", [str(BIN / "ruff"), "check", "."]),
         Step("import contract", [str(BIN / "lint-imports"), "--no-cache"]),
         Step("forbidden words", [sys.executable, "-m", "tests.support.words"]),
+        Step("reference pages", [sys.executable, "-m", "docs.generate", "--check"]),
     ]
 
 

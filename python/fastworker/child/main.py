@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import signal
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
     from fastworker.worker.logs import LogPlan
 
-logger = logging.getLogger(__name__)
-
 ChildMain = Callable[[int, int, int], int]
 
 
@@ -34,6 +31,7 @@ def child_main_of(app: FastWorker, node: str, log_plan: LogPlan | None) -> Child
 
     def child_main(child_id: int, socket_fd: int, page_fd: int) -> int:
         multiprocessing.current_process().name = f"ForkPoolWorker-{child_id + 1}"
+        _let_forked_processes_be_terminated()
         logs.enter_child(log_plan, child_id + 1)
         set_default_app(app)
         app.set_current()
@@ -56,6 +54,22 @@ def child_main_of(app: FastWorker, node: str, log_plan: LogPlan | None) -> Child
         return status
 
     return child_main
+
+
+def _let_forked_processes_be_terminated() -> None:
+    """SIGTERM ends a process that a task forks, as ``multiprocessing.Process.terminate`` means it to; also when it
+    comes before Python runs there: it is held back until the child's handler is gone."""
+    term = {signal.SIGTERM}
+
+    def after_in_child() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, term)
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, term),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, term),
+        after_in_child=after_in_child,
+    )
 
 
 def _sink_of(link: ChildLink) -> Sink:

@@ -18,7 +18,15 @@ from fastworker.app.state import pop_current_task, push_current_task
 from fastworker.child.decode import accepts_json, decode_call
 from fastworker.child.request import WorkerRequest
 from fastworker.child.successors import call_errbacks, publish_successors
-from fastworker.errors import EncodeError, Ignore, NotRegistered, OperationalError, Reject, Retry
+from fastworker.errors import (
+    EncodeError,
+    Ignore,
+    NotRegistered,
+    OperationalError,
+    Reject,
+    Retry,
+    SoftTimeLimitExceeded,
+)
 from fastworker.serialize.saferepr import saferepr
 
 if TYPE_CHECKING:
@@ -35,6 +43,26 @@ _NO_CHORDS = (
     "queue, and put the message back with `dead retry`"
 )
 _HANDLERS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
+
+
+class Run:
+    """One call on its way: what it was given, and what ``self.request`` is made of."""
+
+    __slots__ = ("args", "call", "embed", "kwargs", "request")
+
+    def __init__(
+        self,
+        call: Call,
+        request: WorkerRequest,
+        args: Any,
+        kwargs: dict[str, Any],
+        embed: dict[str, Any],
+    ) -> None:
+        self.call = call
+        self.request = request
+        self.args = args
+        self.kwargs = kwargs
+        self.embed = embed
 
 
 class Tracers(dict[str, Tracer]):
@@ -136,40 +164,37 @@ class TaskTracer:
         stack = self.task.request_stack
         push_current_task(self.task)
         stack.push(request)
+        run = Run(call, request, args, kwargs, embed or {})
         try:
             if embed is None and self.is_plain():
-                self._run_plain(call, request, args, kwargs)
+                self._run_plain(run)
             else:
-                self._run(call, request, args, kwargs, embed or {})
+                self._run(run)
+        except SoftTimeLimitExceeded as exc:
+            # It came after the function had returned, or while its end was being reported.
+            if self.link.is_running:
+                self._raised(run, exc)
         finally:
             stack.pop()
             pop_current_task()
 
     # --------------------------------------------------------------------------------------------- the short way
 
-    def _run_plain(
-        self, call: Call, request: WorkerRequest, args: Any, kwargs: dict[str, Any]
-    ) -> None:
+    def _run_plain(self, run: Run) -> None:
         try:
-            value = self.fun(*args, **kwargs)
+            value = self.fun(*run.args, **run.kwargs)
         except Exception as exc:
-            self._raised(call, request, exc, args, kwargs, {})
+            self._raised(run, exc)
             return
         try:
-            self.link.succeed(call, value, self.stores(call))
+            self.link.succeed(run.call, value, self.stores(run.call))
         except (TypeError, ValueError) as exc:
-            self._unstorable(call, request, value, exc, args, kwargs, {})
+            self._unstorable(run, value, exc)
 
     # ---------------------------------------------------------------------------------------------- the long way
 
-    def _run(
-        self,
-        call: Call,
-        request: WorkerRequest,
-        args: Any,
-        kwargs: dict[str, Any],
-        embed: dict[str, Any],
-    ) -> None:
+    def _run(self, run: Run) -> None:
+        call, args, kwargs = run.call, run.args, run.kwargs
         task = self.task
         state: str = states.PENDING
         value: Any = None
@@ -180,17 +205,16 @@ class TaskTracer:
                 )
             if self.tracks_start and self.stores(call):
                 meta = {"pid": os.getpid(), "hostname": self.node}
-                doc = self.app.backend.document(call.id, meta, states.STARTED, request=request)
+                doc = self.app.backend.document(call.id, meta, states.STARTED, request=run.request)
                 self.link.store(call, states.STARTED, doc)
             started = time.monotonic()
             try:
                 task.before_start(call.id, args, kwargs)
                 value = self.fun(*args, **kwargs)
             except Exception as exc:
-                state, value = self._raised(call, request, exc, args, kwargs, embed)
+                state, value = self._raised(run, exc)
             else:
-                runtime = time.monotonic() - started
-                state, value = self._returned(call, request, value, args, kwargs, embed, runtime)
+                state, value = self._returned(run, value, time.monotonic() - started)
         finally:
             if state not in (states.RETRY, states.IGNORED, states.REJECTED):
                 self._guard("after_return", state, value, call.id, args, kwargs, None)
@@ -205,21 +229,13 @@ class TaskTracer:
                     state=state,
                 )
 
-    def _returned(
-        self,
-        call: Call,
-        request: WorkerRequest,
-        value: Any,
-        args: Any,
-        kwargs: dict[str, Any],
-        embed: dict[str, Any],
-        runtime: float,
-    ) -> tuple[str, Any]:
+    def _returned(self, run: Run, value: Any, runtime: float) -> tuple[str, Any]:
+        call, request = run.call, run.request
         stores = self.stores(call)
         try:
-            if embed:
+            if run.embed:
                 self.link.collect_successors(True)
-                publish_successors(self.app, request, value, embed)
+                publish_successors(self.app, request, value, run.embed)
             if self.has_plain_results:
                 self.link.succeed(call, value, stores)
             else:
@@ -232,8 +248,8 @@ class TaskTracer:
                 )
         except (TypeError, ValueError, EncodeError, OperationalError) as exc:
             self.link.collect_successors(False)
-            return self._unstorable(call, request, value, exc, args, kwargs, embed)
-        self._guard("on_success", value, call.id, args, kwargs)
+            return self._unstorable(run, value, exc)
+        self._guard("on_success", value, call.id, run.args, run.kwargs)
         if signals.task_success.has_receivers:
             signals.task_success.send(sender=self.task, result=value, runtime=runtime)
         if self.logs:
@@ -257,35 +273,19 @@ class TaskTracer:
 
     # -------------------------------------------------------------------------------------------------- endings
 
-    def _unstorable(
-        self,
-        call: Call,
-        request: WorkerRequest,
-        value: Any,
-        exc: Exception,
-        args: Any,
-        kwargs: dict[str, Any],
-        embed: dict[str, Any],
-    ) -> tuple[str, Any]:
+    def _unstorable(self, run: Run, value: Any, exc: Exception) -> tuple[str, Any]:
         """What it returned has no form in the result serializer, or what follows from it cannot be published."""
         if isinstance(exc, OperationalError):
-            return self._raised(call, request, exc, args, kwargs, embed)
+            return self._raised(run, exc)
         problem = EncodeError(
             f"task {self.name} returned a {type(value).__name__} that cannot be stored: {exc}; return something that "
             f"{self.app.conf.result_serializer} can write, or set ignore_result=True"
         )
         problem.__cause__ = exc
-        return self._raised(call, request, problem, args, kwargs, embed)
+        return self._raised(run, problem)
 
-    def _raised(
-        self,
-        call: Call,
-        request: WorkerRequest,
-        exc: Exception,
-        args: Any,
-        kwargs: dict[str, Any],
-        embed: dict[str, Any],
-    ) -> tuple[str, Any]:
+    def _raised(self, run: Run, exc: Exception) -> tuple[str, Any]:
+        call = run.call
         if isinstance(exc, Reject):
             self.link.report(
                 call,
@@ -299,12 +299,11 @@ class TaskTracer:
             logger.info("Task %s[%s] ignored", self.name, call.id)
             return states.IGNORED, exc
         if isinstance(exc, Retry):
-            return self._retried(call, request, exc, args, kwargs)
-        return self._failed_for_good(call, request, exc, args, kwargs, embed)
+            return self._retried(run, exc)
+        return self._failed_for_good(run, exc)
 
-    def _retried(
-        self, call: Call, request: WorkerRequest, exc: Retry, args: Any, kwargs: dict[str, Any]
-    ) -> tuple[str, Any]:
+    def _retried(self, run: Run, exc: Retry) -> tuple[str, Any]:
+        call, request = run.call, run.request
         einfo = ExceptionInfo(exc)
         doc = None
         if self.stores(call):
@@ -312,26 +311,20 @@ class TaskTracer:
                 call.id, exc.exc, states.RETRY, einfo.traceback, request
             )
         self.link.report(call, "retry", status=states.RETRY if doc else None, doc=doc)
-        self._guard("on_retry", exc.exc, call.id, args, kwargs, einfo)
+        self._guard("on_retry", exc.exc, call.id, run.args, run.kwargs, einfo)
         if signals.task_retry.has_receivers:
             signals.task_retry.send(sender=self.task, request=request, reason=exc, einfo=einfo)
         logger.info("Task %s[%s] retry: %s", self.name, call.id, exc)
         return states.RETRY, exc
 
-    def _failed_for_good(
-        self,
-        call: Call,
-        request: WorkerRequest,
-        exc: Exception,
-        args: Any,
-        kwargs: dict[str, Any],
-        embed: dict[str, Any],
-    ) -> tuple[str, Any]:
+    def _failed_for_good(self, run: Run, exc: Exception) -> tuple[str, Any]:
+        call, args, kwargs = run.call, run.args, run.kwargs
         einfo = ExceptionInfo(exc)
-        if embed:
+        if run.embed:
             self.link.collect_successors(True)
-            call_errbacks(self.app, request, exc, einfo, embed)
-        self.link.report(call, "failure", **self._failed(call, exc, einfo.traceback, request))
+            call_errbacks(self.app, run.request, exc, einfo, run.embed)
+        failed = self._failed(call, exc, einfo.traceback, run.request)
+        self.link.report(call, "failure", **failed)
         self._guard("on_failure", exc, call.id, args, kwargs, einfo)
         if signals.task_failure.has_receivers:
             signals.task_failure.send(

@@ -186,7 +186,17 @@ impl ChildLink {
         work(&mut self.inner.lock().expect("nothing panics while it holds the link"))
     }
 
+    /// The ring has one writer and the socket one reader: a process that a task forked is neither.
+    fn check_owner(&self) -> PyResult<()> {
+        if self.pid == std::process::id() {
+            return Ok(());
+        }
+        let text = "a process that a task forked came back out of the task: end it with os._exit()";
+        Err(PyRuntimeError::new_err(text))
+    }
+
     fn send(&self, py: Python<'_>, frame: &FromChild<'_>, pokes: bool) -> PyResult<()> {
+        self.check_owner()?;
         let mut inner = self.inner.lock().expect("nothing panics while it holds the link");
         let mut scratch = std::mem::take(&mut inner.scratch);
         scratch.clear();
@@ -273,6 +283,7 @@ impl ChildLink {
     }
 
     fn next(&self, py: Python<'_>) -> PyResult<Option<Call>> {
+        self.check_owner()?;
         loop {
             let mut inner = self.inner.lock().expect("nothing panics while it holds the link");
             while let Some((start, end)) = inner.frame() {
@@ -396,6 +407,11 @@ impl ChildLink {
 
     fn is_soft_target(&self) -> bool {
         self.page.is_soft_target()
+    }
+
+    #[getter]
+    fn is_running(&self) -> bool {
+        self.with(|inner| inner.running.is_some())
     }
 
     #[getter]

@@ -1,6 +1,7 @@
 //! `fastworker._core`: the only crate that knows Python. What crosses is listed here; `_core.pyi` documents it.
 
 mod child;
+mod connection;
 mod errors;
 mod fork;
 mod ids;

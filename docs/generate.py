@@ -1,0 +1,95 @@
+"""Writes docs/reference/ from the code: ``make docs``. ``--check`` only says which pages are stale.
+
+The settings page is the settings table; the commands page is what ``--help`` prints. Neither is
+edited by hand.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from fastworker.app.settings_registry import DIFFERING, REGISTRY, Setting
+from fastworker.cli.main import cli
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTE = "<!-- Written by docs/generate.py (make docs); edit the code instead. -->"
+
+
+def settings_page() -> str:
+    """A table of every setting: name, kind, default, whether it is acted on, what it does."""
+    lines = [
+        "# Settings",
+        NOTE,
+        "",
+        "`active`: fastworker acts on it. `accepted`: kept, not acted on yet; a worker says so once when it starts. "
+        "`moot`: it tunes machinery of Celery that fastworker does not have.",
+        "",
+        "| setting | kind | default | status | what it does |",
+        "| --- | --- | --- | --- | --- |",
+        *(_row(REGISTRY[name]) for name in sorted(REGISTRY)),
+        "",
+        "## Defaults that are not Celery's",
+        "",
+        "| setting | Celery | fastworker | why |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| `{name}` | `{row.celery!r}` | `{row.ours!r}` | {row.reason} |"
+            for name, row in sorted(DIFFERING.items())
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(row: Setting) -> str:
+    name = f"`{row.name}`" + (" (ours)" if row.is_ours else "")
+    kind = " or ".join(map(repr, row.choices)) if row.choices else row.kind
+    default = "" if row.default is None else f"`{row.default!r}`"
+    cells = (name, kind, default, row.status, row.doc)
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def commands_page() -> str:
+    """``--help`` of every command."""
+    lines = ["# Commands", NOTE]
+    for path, context in _commands(click.Context(cli, info_name="fastworker")):
+        lines += ["", f"## {path}", "", "```", context.get_help(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _commands(context: click.Context) -> Iterator[tuple[str, click.Context]]:
+    # Wide and fixed, so that the page does not depend on the terminal it was made in.
+    context.terminal_width = context.max_content_width = 100
+    yield context.command_path, context
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            if command is not None and not command.hidden:
+                yield from _commands(click.Context(command, parent=context, info_name=name))
+
+
+PAGES = {"settings.md": settings_page, "commands.md": commands_page}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with ``--check`` fail if one is not what it would be."""
+    stale = 0
+    REFERENCE.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        path = REFERENCE / name
+        if path.exists() and path.read_text() == page():
+            continue
+        if "--check" in arguments:
+            print(f"{path.name} is stale: run make docs")
+            stale = 1
+        else:
+            path.write_text(page())
+            print(f"wrote {path.relative_to(REFERENCE.parent.parent)}")
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
