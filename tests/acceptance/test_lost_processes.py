@@ -19,7 +19,6 @@ TIMEOUT_S = 30
 
 def test_killed_child_is_replaced_and_its_task_runs_again(rig: Rig, gate: Gate) -> None:
     worker = rig.worker(concurrency=2)
-    before = {row.pid for row in processes.below(worker.pid)}
     result = rig.task("hold").delay(gate.path)
     [first] = gate.wait_started(1)
     processes.kill(first)
@@ -27,7 +26,8 @@ def test_killed_child_is_replaced_and_its_task_runs_again(rig: Rig, gate: Gate) 
     assert first != second
     gate.release()
     assert result.get(timeout=TIMEOUT_S) == second
-    wait_until(lambda: len(processes.below(worker.pid)) == len(before), "a replacement")
+    wait_until(lambda: len(children_of(worker.pid)) == 2, "a replacement")
+    assert first not in {row.pid for row in children_of(worker.pid)}
 
 
 def test_task_that_always_kills_its_child_is_given_up(rig: Rig, gate: Gate) -> None:

@@ -250,6 +250,8 @@ impl Worker {
             }
             Fact::Wake => {
                 self.is_waiting = false;
+                // The engine remembers it until it fetches; waiting again before that would be answered at once.
+                self.wants_wake = false;
                 self.feed(Event::Wake);
             }
             Fact::Settled { batch, lost } => self.settled(batch, &lost),
