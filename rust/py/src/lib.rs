@@ -1,5 +1,6 @@
 //! `fastworker._core`: the only crate that knows Python. What crosses is listed here; `_core.pyi` documents it.
 
+mod call;
 mod child;
 mod connection;
 mod errors;
@@ -23,7 +24,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<plan::MessagePlan>()?;
     module.add_function(wrap_pyfunction!(plan::write_envelope, module)?)?;
     module.add_class::<results::ResultStore>()?;
-    module.add_class::<child::Call>()?;
+    module.add_class::<call::Call>()?;
     module.add_class::<child::ChildLink>()?;
     module.add_class::<worker::Worker>()?;
     Ok(())

@@ -1,0 +1,109 @@
+//! `Call`: one task as its child got it. Python reads of it what it needs; most calls only give up their arguments.
+
+use fastworker_wire::child::TaskFrame;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use crate::json;
+
+/// Arguments, keyword arguments, and what is embedded in the body, if anything is.
+type Decoded<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
+
+/// One task to run.
+#[pyclass(frozen, module = "fastworker._core")]
+pub(crate) struct Call {
+    #[pyo3(get)]
+    pub(crate) number: u32,
+    pub(crate) is_early_acked: bool,
+    #[pyo3(get)]
+    attempt: u32,
+    #[pyo3(get)]
+    ignore_result: Option<bool>,
+    #[pyo3(get)]
+    queue: String,
+    #[pyo3(get)]
+    task: String,
+    #[pyo3(get)]
+    pub(crate) id: String,
+    #[pyo3(get)]
+    root_id: String,
+    #[pyo3(get)]
+    pub(crate) parent_id: Option<String>,
+    #[pyo3(get)]
+    content_type: String,
+    #[pyo3(get)]
+    content_encoding: String,
+    #[pyo3(get)]
+    compression: Option<String>,
+    headers: Vec<u8>,
+    properties: Vec<u8>,
+    body: Vec<u8>,
+    /// When this process took it, monotonic microseconds.
+    pub(crate) started_us: u64,
+}
+
+impl Call {
+    pub(crate) fn new(task: &TaskFrame<'_>, started_us: u64) -> Call {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Call {
+            number: task.number,
+            is_early_acked: task.is_early_acked,
+            attempt: task.attempt,
+            ignore_result: task.ignore_result,
+            queue: task.queue.to_owned(),
+            task: task.task.to_owned(),
+            id: task.id.to_owned(),
+            root_id: task.root_id.to_owned(),
+            parent_id: some(task.parent_id),
+            content_type: task.content_type.to_owned(),
+            content_encoding: task.content_encoding.to_owned(),
+            compression: some(task.compression),
+            headers: task.headers.to_vec(),
+            properties: task.properties.to_vec(),
+            body: task.body.to_vec(),
+            started_us,
+        }
+    }
+}
+
+#[pymethods]
+impl Call {
+    #[getter]
+    fn is_early_acked(&self) -> bool {
+        self.is_early_acked
+    }
+
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.body)
+    }
+
+    #[getter]
+    fn headers<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.headers)
+    }
+
+    #[getter]
+    fn properties<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.properties)
+    }
+
+    fn decode<'py>(&self, py: Python<'py>) -> PyResult<Decoded<'py>> {
+        if self.content_type != "application/json" || self.compression.is_some() {
+            return Err(PyValueError::new_err(format!("the body is {}, not plain JSON", self.content_type)));
+        }
+        let decoded = json::decode(py, &self.body)?;
+        let wrong = || PyValueError::new_err("the body is JSON, but not [args, kwargs, embed]");
+        let parts = decoded.cast::<PyList>().map_err(|_| wrong())?;
+        if parts.len() != 3 {
+            return Err(wrong());
+        }
+        let (args, kwargs, embed) = (parts.get_item(0)?, parts.get_item(1)?, parts.get_item(2)?);
+        if !args.is_instance_of::<PyList>() || !kwargs.is_instance_of::<PyDict>() {
+            return Err(wrong());
+        }
+        let is_empty = embed.cast::<PyDict>().is_ok_and(|embed| embed.values().iter().all(|value| value.is_none()));
+        Ok((args, kwargs, (!is_empty && !embed.is_none()).then_some(embed)))
+    }
+}
