@@ -99,7 +99,6 @@ class MessagePlan:
         ignore_result: As the header has it.
         soft_time_limit: Seconds or None.
         time_limit: Seconds or None.
-        repr_limit: Longest ``argsrepr`` that is written without asking ``saferepr``.
         saferepr: ``(object) -> str`` for values that are large or deep.
     """
 
@@ -178,7 +177,7 @@ class ResultStore:
 
 @final
 class Call:
-    """One task to run, as its child got it. The body is decoded already when it is JSON."""
+    """One task to run, as its child got it. The body stays bytes until ``decode``."""
 
     @property
     def number(self) -> int: ...
