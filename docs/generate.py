@@ -1,7 +1,8 @@
-"""Writes docs/reference/ from the code: ``make docs``. ``--check`` only says which pages are stale.
+"""Writes docs/reference/ and docs/compatibility.md from the code: ``make docs``. ``--check`` only says which pages are
+stale.
 
-The settings page is the settings table; the commands page is what ``--help`` prints. Neither is
-edited by hand.
+The settings page is the settings table; the commands page is what ``--help`` prints; the compatibility page is
+``compatibility_items.py``, the settings table, and what the tests say they show. None is edited by hand.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import click
 
+from docs import compatibility
 from fastworker.app.settings_registry import DIFFERING, REGISTRY, Setting
 from fastworker.cli.main import cli
 
-REFERENCE = Path(__file__).parent / "reference"
+DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py (make docs); edit the code instead. -->"
 
 
@@ -71,24 +73,31 @@ def _commands(context: click.Context) -> Iterator[tuple[str, click.Context]]:
                 yield from _commands(click.Context(command, parent=context, info_name=name))
 
 
-PAGES = {"settings.md": settings_page, "commands.md": commands_page}
+PAGES = {
+    "reference/settings.md": settings_page,
+    "reference/commands.md": commands_page,
+    "compatibility.md": lambda: compatibility.page(NOTE),
+}
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pages, or with ``--check`` fail if one is not what it would be."""
-    stale = 0
-    REFERENCE.mkdir(exist_ok=True)
+    """Write the pages, or with ``--check`` fail if one is not what it would be, or says what no test shows."""
+    failed = 0
+    (DOCS / "reference").mkdir(exist_ok=True)
+    for problem in compatibility.problems():
+        print(f"compatibility: {problem}")
+        failed = 1
     for name, page in PAGES.items():
-        path = REFERENCE / name
+        path = DOCS / name
         if path.exists() and path.read_text() == page():
             continue
         if "--check" in arguments:
             print(f"{path.name} is stale: run make docs")
-            stale = 1
+            failed = 1
         else:
             path.write_text(page())
-            print(f"wrote {path.relative_to(REFERENCE.parent.parent)}")
-    return stale
+            print(f"wrote docs/{name}")
+    return failed
 
 
 if __name__ == "__main__":

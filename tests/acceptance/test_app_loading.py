@@ -103,6 +103,7 @@ def test_module_of_the_readme_runs(project: Project) -> None:
     assert "tasks.add" in worker.log
 
 
+@pytest.mark.shows("verb shared_task")
 def test_shared_task_belongs_to_the_app(project: Project, main: Callable[[str], None]) -> None:
     main("import shared\n")
     project.write(
@@ -116,6 +117,7 @@ def test_shared_task_belongs_to_the_app(project: Project, main: Callable[[str], 
     assert project.python(code) == "42 shared.twice"
 
 
+@pytest.mark.shows("verb autodiscover_tasks")
 def test_tasks_modules_are_discovered(project: Project) -> None:
     project.write(
         "main.py",
@@ -180,6 +182,7 @@ def test_app_in_a_package_is_found(project: Project) -> None:
     assert project.python(code) == "4 shop.celery.add"
 
 
+@pytest.mark.shows("verb current_task", "task base")
 def test_current_task_and_base_class(project: Project, main: Callable[[str], None]) -> None:
     main(
         "from @ROOT@ import Task, current_app, current_task\n"

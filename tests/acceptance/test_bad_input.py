@@ -57,6 +57,7 @@ def test_worker_with_an_unknown_scheme_ends_with_one_clear_line(redis_rig: Rig) 
     assert "s3cret" not in worker.log
 
 
+@pytest.mark.shows("setting broker_publish_deadline")
 def test_publish_to_an_unreachable_broker_ends_at_its_deadline() -> None:
     from fastworker.exceptions import OperationalError
 
@@ -86,6 +87,7 @@ def test_worker_waits_for_its_broker_and_says_so_once(redis_rig: Rig, tmp_path: 
         worker.stop()
 
 
+@pytest.mark.shows("outcome connection-lost")
 def test_worker_survives_a_restart_of_its_broker(redis_rig: Rig, tmp_path: Path) -> None:
     with RedisServer(tmp_path, is_durable=True) as server:
         url = f"{server.url}/0"
@@ -221,6 +223,7 @@ def publish_raw(rig: Rig, message: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
+@pytest.mark.shows("outcome unknown-task", "outcome undecodable")
 def test_bad_message_is_kept_and_the_worker_goes_on(running: Rig, name: str) -> None:
     task_id, message = BAD[name]
     before = len(dead_letters(running))

@@ -22,19 +22,25 @@ only_fastworker = pytest.mark.skipif(PRODUCT == "celery", reason="Celery does no
 TIMEOUT_S = 20
 
 
+@pytest.mark.shows(
+    "verb delay", "outcome success", "serializer json", "protocol 2", "property correlation_id"
+)
 def test_delay_returns_the_result(running: Rig) -> None:
     assert running.task("add").delay(2, 2).get(timeout=TIMEOUT_S) == 4
 
 
+@pytest.mark.shows("verb __call__")
 def test_calling_the_task_runs_it_here(running: Rig) -> None:
     assert running.task("add")(2, 2) == 4
 
 
+@pytest.mark.shows("call args", "call kwargs")
 def test_unicode_and_keywords_travel(running: Rig) -> None:
     result = running.task("echo").delay("grüß", "任务", flag=None, text="𝄞\0\"'\\")
     assert result.get(timeout=TIMEOUT_S) == [["grüß", "任务"], {"flag": None, "text": "𝄞\0\"'\\"}]
 
 
+@pytest.mark.shows("call countdown")
 def test_countdown_is_waited_for(running: Rig) -> None:
     due = time.time() + 1.5
     result = running.task("now").apply_async(countdown=1.5)
@@ -47,11 +53,13 @@ def test_far_countdown_does_not_hold_up_others(running: Rig) -> None:
     assert {result.state for result in later} == {"PENDING"}
 
 
+@pytest.mark.shows("call queue")
 def test_queue_option_chooses_the_queue(running: Rig) -> None:
     seen = running.task("who").apply_async(queue="other").get(timeout=TIMEOUT_S)
     assert seen["routing_key"] == "other"
 
 
+@pytest.mark.shows("task bind")
 def test_bound_task_sees_its_request(running: Rig) -> None:
     result = running.task("who").delay()
     seen = result.get(timeout=TIMEOUT_S)
@@ -59,6 +67,7 @@ def test_bound_task_sees_its_request(running: Rig) -> None:
     assert (seen["parent_id"], seen["retries"]) == (None, 0)
 
 
+@pytest.mark.shows("task track_started", "setting task_track_started")
 def test_state_goes_from_pending_to_success(running: Rig, gate: Gate) -> None:
     result = running.task("hold").delay(gate.path)
     gate.wait_started()
@@ -95,6 +104,7 @@ def test_forget_removes_the_result(running: Rig) -> None:
     assert running.app.AsyncResult(result.id).state == "PENDING"
 
 
+@pytest.mark.shows("task ignore_result")
 def test_ignored_result_is_not_stored(running: Rig, tmp_path: Path) -> None:
     path = str(tmp_path / "effect")
     result = running.task("record").apply_async((path, "done"), ignore_result=True)
@@ -103,6 +113,7 @@ def test_ignored_result_is_not_stored(running: Rig, tmp_path: Path) -> None:
     assert running.app.AsyncResult(result.id).state == "PENDING"
 
 
+@pytest.mark.shows("outcome failure")
 def test_failure_raises_its_own_class(running: Rig) -> None:
     with pytest.raises(Boom, match=r"^no luck$") as caught:
         running.task("fail").delay("no luck").get(timeout=TIMEOUT_S)
@@ -149,15 +160,18 @@ def test_value_without_json_form_fails_the_task(running: Rig) -> None:
     assert "object" in str(result.result)
 
 
+@pytest.mark.shows("verb retry", "outcome retry")
 def test_retry_runs_again_with_its_count(running: Rig) -> None:
     assert running.task("flaky").delay(2).get(timeout=TIMEOUT_S) == 2
 
 
+@pytest.mark.shows("task max_retries")
 def test_retries_used_up_raise_the_cause(running: Rig) -> None:
     with pytest.raises(Boom, match="attempt 3"):
         running.task("flaky").delay(99).get(timeout=TIMEOUT_S)
 
 
+@pytest.mark.shows("header root_id", "header parent_id")
 def test_task_published_inside_a_task_knows_its_parent(running: Rig) -> None:
     parent_id, child_id = running.task("parent").delay().get(timeout=TIMEOUT_S)
     seen = running.app.AsyncResult(child_id).get(timeout=TIMEOUT_S)
@@ -180,11 +194,13 @@ def test_failing_task_still_publishes_what_it_published(running: Rig, tmp_path: 
     assert sorted(map(int, read_lines(path))) == list(range(10))
 
 
+@pytest.mark.shows("verb send_task")
 def test_task_of_another_process_is_called_by_name(running: Rig) -> None:
     result = running.app.send_task("proj.add", args=(20, 22))
     assert result.get(timeout=TIMEOUT_S) == 42
 
 
+@pytest.mark.shows("outcome expired", "call expires")
 def test_expired_task_does_not_run(running: Rig, tmp_path: Path) -> None:
     path = str(tmp_path / "effect")
     result = running.task("record").apply_async((path, "late"), expires=-1)

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(PRODUCT == "celery", reason="Celery has other pr
 TIMEOUT_S = 30
 
 
+@pytest.mark.shows("outcome worker-lost", "task acks_late")
 def test_killed_child_is_replaced_and_its_task_runs_again(rig: Rig, gate: Gate) -> None:
     worker = rig.worker(concurrency=2)
     result = rig.task("hold").delay(gate.path)
@@ -30,6 +31,7 @@ def test_killed_child_is_replaced_and_its_task_runs_again(rig: Rig, gate: Gate) 
     assert first not in {row.pid for row in children_of(worker.pid)}
 
 
+@pytest.mark.shows("setting task_max_deliveries")
 def test_task_that_always_kills_its_child_is_given_up(rig: Rig, gate: Gate) -> None:
     from fastworker.exceptions import WorkerLostError
 
@@ -81,6 +83,7 @@ def test_killed_supervisor_leaves_no_process_behind(rig: Rig) -> None:
     worker.wait_no_members(10)
 
 
+@pytest.mark.shows("setting worker_lease_life")
 def test_successor_of_a_killed_supervisor_runs_its_tasks(rig: Rig, gate: Gate) -> None:
     rig.configure(worker_lease_life=3)
     worker = rig.worker(concurrency=1)

@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support.gate import Gate, read_lines
 from tests.support.rig import PRODUCT, Rig
 from tests.support.waiting import wait_until
@@ -15,6 +17,7 @@ from tests.support.workers import command
 TIMEOUT_S = 20
 
 
+@pytest.mark.shows("route -Q")
 def test_worker_consumes_only_the_queues_of_its_option(rig: Rig, tmp_path: Path) -> None:
     path = str(tmp_path / "effects")
     for queue in ("red", "green", "blue"):
@@ -26,6 +29,7 @@ def test_worker_consumes_only_the_queues_of_its_option(rig: Rig, tmp_path: Path)
     assert sorted(read_lines(path)) == ["blue", "last", "red"]
 
 
+@pytest.mark.shows("setting task_default_queue")
 def test_without_the_option_the_default_queue_is_consumed(rig: Rig) -> None:
     rig.configure(task_default_queue="mine")
     result = rig.task("who").delay()
@@ -45,6 +49,7 @@ def test_name_expands_the_host(rig: Rig) -> None:
     assert seen == f"two@{os.uname().nodename}"
 
 
+@pytest.mark.shows("setting worker_concurrency")
 def test_concurrency_is_the_number_of_processes(rig: Rig, gate: Gate) -> None:
     rig.worker(concurrency=3)
     results = [rig.task("hold").delay(gate.path) for _ in range(5)]
@@ -53,6 +58,7 @@ def test_concurrency_is_the_number_of_processes(rig: Rig, gate: Gate) -> None:
     assert len({result.get(timeout=TIMEOUT_S) for result in results}) <= 3
 
 
+@pytest.mark.shows("call priority", "property priority")
 def test_more_urgent_tasks_run_first(rig: Rig, tmp_path: Path) -> None:
     path = str(tmp_path / "order")
     for priority in (9, 3, 0, 6, 9, 0):

@@ -37,6 +37,7 @@ def fleet(redis_url: str, tmp_path: Path) -> Iterator[tuple[Rig, Rig]]:
         yield Rig(spec, tmp_path, stack), Rig(spec.of("celery"), tmp_path, stack)
 
 
+@pytest.mark.shows("setting broker_transport_options")
 def test_mixed_fleet_runs_every_task_once(fleet: tuple[Rig, Rig], tmp_path: Path) -> None:
     ours, celerys = fleet
     path = str(tmp_path / "effects")

@@ -55,6 +55,7 @@ def described(value: Any) -> str:
     return f"{type(value).__name__}:{value!r}"
 
 
+@pytest.mark.shows("serializer json")
 def test_every_value_arrives_whole(pair: Pair) -> None:
     pair.start()
     sent = {name: pair.task("describe").delay(value, key=value) for name, value in VALUES.items()}
@@ -116,6 +117,7 @@ def test_countdown_is_kept(pair: Pair) -> None:
     assert due - 0.1 <= ran <= due + 5
 
 
+@pytest.mark.shows("call eta", "header eta")
 def test_eta_in_another_timezone_is_kept(pair: Pair) -> None:
     pair.start()
     zone = dt.timezone(dt.timedelta(hours=9))
@@ -124,6 +126,7 @@ def test_eta_in_another_timezone_is_kept(pair: Pair) -> None:
     assert due.timestamp() - 0.1 <= ran <= due.timestamp() + 5
 
 
+@pytest.mark.shows("header expires")
 def test_expired_message_is_revoked(pair: Pair, tmp_path: Path) -> None:
     pair.start()
     path = str(tmp_path / "effect")
@@ -132,6 +135,7 @@ def test_expired_message_is_revoked(pair: Pair, tmp_path: Path) -> None:
     assert (result.state, read_lines(path)) == ("REVOKED", [])
 
 
+@pytest.mark.shows("property priority")
 def test_priorities_mean_the_same(pair: Pair, tmp_path: Path) -> None:
     path = str(tmp_path / "order")
     for priority in (9, 3, 0, 6, 9, 0):
@@ -141,6 +145,7 @@ def test_priorities_mean_the_same(pair: Pair, tmp_path: Path) -> None:
     assert read_lines(path) == ["0", "0", "3", "6", "9", "9"]
 
 
+@pytest.mark.shows("header retries")
 def test_retry_of_the_other_is_run(pair: Pair) -> None:
     pair.start()
     assert pair.task("flaky").delay(2).get(timeout=TIMEOUT_S) == 2
@@ -153,6 +158,7 @@ def test_child_of_a_task_runs_on_the_other_kind(pair: Pair) -> None:
         assert (seen["parent_id"], seen["root_id"]) == (parent_id, parent_id)
 
 
+@pytest.mark.shows("verb update_state")
 def test_states_are_seen_by_both(pair: Pair, gate: Gate) -> None:
     for rig in (pair.publisher, pair.worker):
         rig.configure(task_track_started=True)
@@ -170,6 +176,15 @@ def test_states_are_seen_by_both(pair: Pair, gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("serializer", ["pickle", "msgpack", "yaml"])
+@pytest.mark.shows(
+    "serializer pickle",
+    "serializer msgpack",
+    "serializer yaml",
+    "task serializer",
+    "call serializer",
+    "property content_type",
+    "property content_encoding",
+)
 def test_other_serializers_are_understood(pair: Pair, serializer: str) -> None:
     pytest.importorskip({"pickle": "pickle", "msgpack": "msgpack", "yaml": "yaml"}[serializer])
     for rig in (pair.publisher, pair.worker):
@@ -180,6 +195,7 @@ def test_other_serializers_are_understood(pair: Pair, serializer: str) -> None:
 
 
 @pytest.mark.parametrize("compression", ["gzip", "bzip2"])
+@pytest.mark.shows("call compression", "header compression")
 def test_compressed_bodies_are_understood(pair: Pair, compression: str) -> None:
     pair.start()
     text = "fastworker " * 1000

@@ -41,6 +41,7 @@ def test_task_is_a_promise_until_it_is_used() -> None:
     assert reads == [1]
 
 
+@pytest.mark.shows("task name")
 def test_script_names_its_tasks_after_main(monkeypatch: pytest.MonkeyPatch) -> None:
     app = make("proj")
     assert app.gen_task_name("add", "__main__") == "proj.add"
@@ -58,6 +59,7 @@ def test_bound_task_gets_itself() -> None:
     assert who(3) == ("t", 9, True, 3)
 
 
+@pytest.mark.shows("setting task_time_limit", "setting task_acks_late")
 def test_unset_attributes_come_from_settings() -> None:
     app = make(changes={"task_acks_late": False, "task_time_limit": 7, "task_track_started": True})
     task = app.task(name="t", time_limit=3)(lambda: None)
@@ -65,12 +67,14 @@ def test_unset_attributes_come_from_settings() -> None:
     assert (task.acks_on_failure, task.typing) == (True, True)
 
 
+@pytest.mark.shows("setting task_annotations")
 def test_annotations_change_tasks() -> None:
     app = make(task_annotations={"*": {"rate_limit": "1/s"}, "t": {"max_retries": 8}})
     task = app.task(name="t")(lambda: None)
     assert (task.rate_limit, task.max_retries) == ("1/s", 8)
 
 
+@pytest.mark.shows("task base", "verb register_task", "handler __call__")
 def test_base_class_and_class_based_tasks_work() -> None:
     app = make()
 
@@ -150,6 +154,7 @@ def test_current_application_is_the_last_made_and_known_to_threads() -> None:
     assert current_app == app
 
 
+@pytest.mark.shows("verb current_task")
 def test_current_task_is_the_one_that_runs() -> None:
     app = make()
 
@@ -184,6 +189,9 @@ def test_constructor_arguments_win_over_the_source() -> None:
     assert (app.conf.broker_url, app.conf.timezone) == ("redis://a/0", "UTC")
 
 
+@pytest.mark.shows(
+    "signal app.on_configure", "signal app.on_after_configure", "signal app.on_after_finalize"
+)
 def test_configuration_hooks_run_in_order() -> None:
     app = make(config_source={"task_default_queue": "q"})
     order: list[Any] = []
@@ -216,6 +224,7 @@ def test_now_is_aware_and_in_the_timezone() -> None:
         app.now()
 
 
+@pytest.mark.shows("setting broker_url")
 def test_broker_is_a_file_beside_the_module_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
     app = make("m")
     assert app.broker_url == f"sqlite:///{Path(__file__).parent}/.fastworker/queue.db"
@@ -252,6 +261,7 @@ def test_pydantic_is_refused_by_name() -> None:
         task.name  # noqa: B018
 
 
+@pytest.mark.shows("setting imports", "setting include", "signal import_modules")
 def test_modules_with_tasks_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "shop_pkg"
     package.mkdir()

@@ -23,6 +23,7 @@ from fastworker.signals import task_failure, task_postrun, task_prerun, task_suc
 from tests.support.memory_core import Memory
 
 
+@pytest.mark.shows("verb apply", "request is_eager")
 def test_apply_runs_the_task_with_a_request(app: FastWorker) -> None:
     @app.task(bind=True, name="t", shared=False)
     def task(self: Any, x: int) -> Any:
@@ -95,6 +96,7 @@ def test_handlers_and_signals_are_called_in_order(app: FastWorker) -> None:
     ]
 
 
+@pytest.mark.shows("setting task_always_eager")
 def test_always_eager_sends_arguments_through_the_serializer(
     app: FastWorker, memory: Memory
 ) -> None:
@@ -113,6 +115,7 @@ def test_always_eager_sends_arguments_through_the_serializer(
     assert len(memory.messages) == 1
 
 
+@pytest.mark.shows("verb Retry")
 def test_eager_task_retries_until_it_works_or_gives_up(app: FastWorker) -> None:
     @app.task(bind=True, name="t", shared=False, max_retries=3)
     def task(self: Any, works_at: int) -> Any:
@@ -125,6 +128,7 @@ def test_eager_task_retries_until_it_works_or_gives_up(app: FastWorker) -> None:
         task.apply((9,)).get()
 
 
+@pytest.mark.shows("task autoretry_for", "task dont_autoretry_for", "task retry_kwargs")
 def test_autoretry_retries_what_it_names(app: FastWorker) -> None:
     attempts: list[type[BaseException]] = []
 
@@ -149,6 +153,7 @@ def test_autoretry_retries_what_it_names(app: FastWorker) -> None:
 
 
 @pytest.mark.parametrize(("retries", "expected"), [(0, 2), (3, 16), (20, 60)])
+@pytest.mark.shows("task retry_backoff", "task retry_backoff_max", "task retry_jitter")
 def test_backoff_doubles_up_to_a_bound(retries: int, expected: int) -> None:
     assert backoff_s(2, retries, 60, full_jitter=False) == expected
     assert 0 <= backoff_s(2, retries, 60, full_jitter=True) <= expected
@@ -269,6 +274,7 @@ def test_ignore_and_reject_are_no_failures(app: FastWorker) -> None:
     assert task.apply((Reject("why"),)).state == "REJECTED"
 
 
+@pytest.mark.shows("task store_eager_result", "setting task_store_eager_result")
 def test_eager_result_is_stored_when_told_to(app: FastWorker, memory: Memory) -> None:
     app.conf.task_store_eager_result = True
     app.task(name="t", shared=False)(lambda: 5).apply(task_id="7")

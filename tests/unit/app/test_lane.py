@@ -132,6 +132,7 @@ def test_threads_share_one_connection(add: Any, memory: Memory) -> None:
     assert (len(memory.publishers), len(memory.messages)) == (1, 4)
 
 
+@pytest.mark.shows("verb map_async")
 def test_map_async_publishes_one_call_an_item(app: FastWorker, memory: Memory) -> None:
     @app.task(name="proj.one", shared=False)
     def one(x: Any) -> Any:
@@ -149,6 +150,7 @@ def test_map_async_publishes_one_call_an_item(app: FastWorker, memory: Memory) -
     assert [m.queue for m in memory.messages[3:]] == ["other", "other"]
 
 
+@pytest.mark.shows("verb starmap_async")
 def test_starmap_async_names_the_bad_call(add: Any, memory: Memory) -> None:
     from fastworker.errors import EncodeError
 

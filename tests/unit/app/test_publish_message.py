@@ -61,6 +61,23 @@ def test_both_roads_write_the_same_headers(app: FastWorker, memory: Memory) -> N
     assert memory.plans == 1
 
 
+@pytest.mark.shows(
+    "header lang",
+    "header task",
+    "header id",
+    "header shadow",
+    "header group",
+    "header group_index",
+    "header timelimit",
+    "header argsrepr",
+    "header kwargsrepr",
+    "header origin",
+    "header ignore_result",
+    "header replaced_task_nesting",
+    "header stamped_headers",
+    "header stamps",
+    "property reply_to",
+)
 def test_headers_are_those_of_celery(app: FastWorker, memory: Memory) -> None:
     from celery import Celery
 
@@ -75,6 +92,7 @@ def test_headers_are_those_of_celery(app: FastWorker, memory: Memory) -> None:
     }
 
 
+@pytest.mark.shows("property expiration")
 def test_countdown_becomes_an_aware_eta_and_expires_an_expiration(
     app: FastWorker, memory: Memory
 ) -> None:
@@ -88,6 +106,7 @@ def test_countdown_becomes_an_aware_eta_and_expires_an_expiration(
     assert message.properties["expiration"] == "120000"
 
 
+@pytest.mark.shows("setting timezone")
 def test_times_are_in_the_applications_timezone(app: FastWorker, memory: Memory) -> None:
     app.conf.timezone = "Asia/Shanghai"
     adder(app).apply_async((1, 2), countdown=1)
@@ -108,12 +127,14 @@ def test_a_time_that_is_none_is_refused(app: FastWorker, option: str) -> None:
         adder(app).apply_async((1, 2), **{option: object()})
 
 
+@pytest.mark.shows("call headers")
 def test_user_headers_are_merged_flat(app: FastWorker, memory: Memory) -> None:
     adder(app).apply_async((1, 2), headers={"tenant": "a"}, shadow="shown", ignore_result=True)
     headers = memory.messages[0].headers
     assert (headers["tenant"], headers["shadow"], headers["ignore_result"]) == ("a", "shown", True)
 
 
+@pytest.mark.shows("call priority", "property priority")
 def test_priority_is_written_and_clamped(app: FastWorker, memory: Memory) -> None:
     add = adder(app)
     add.apply_async((1, 2), priority=4)
@@ -122,6 +143,7 @@ def test_priority_is_written_and_clamped(app: FastWorker, memory: Memory) -> Non
     assert memory.messages[0].properties["priority"] == 4
 
 
+@pytest.mark.shows("call compression", "header compression")
 def test_compressed_body_says_so(app: FastWorker, memory: Memory) -> None:
     import zlib
 
@@ -153,6 +175,7 @@ def test_unserialisable_argument_is_named(app: FastWorker, memory: Memory, road:
     assert memory.messages == []
 
 
+@pytest.mark.shows("task typing")
 def test_arguments_are_checked_against_the_signature(app: FastWorker, memory: Memory) -> None:
     add = adder(app)
     with pytest.raises(TypeError, match=r"add\(\) missing 1 required positional argument: 'y'"):
@@ -193,6 +216,7 @@ def test_args_that_are_no_sequence_are_refused(app: FastWorker) -> None:
         app.send_task("any", "text")
 
 
+@pytest.mark.shows("verb send_task")
 def test_send_task_uses_the_options_of_a_registered_task(app: FastWorker, memory: Memory) -> None:
     add = adder(app, queue="slow")
     assert add.name == "proj.add"
@@ -201,6 +225,7 @@ def test_send_task_uses_the_options_of_a_registered_task(app: FastWorker, memory
     assert [m.queue for m in memory.messages] == ["slow", "other"]
 
 
+@pytest.mark.shows("call root_id", "call parent_id")
 def test_call_inside_a_task_has_its_root_and_parent(app: FastWorker, memory: Memory) -> None:
     add = adder(app)
     assert add.name
@@ -219,6 +244,7 @@ def test_call_inside_a_task_has_its_root_and_parent(app: FastWorker, memory: Mem
     assert children == results
 
 
+@pytest.mark.shows("signal before_task_publish", "signal after_task_publish")
 def test_signals_may_change_the_message(app: FastWorker, memory: Memory) -> None:
     add = adder(app)
     add.delay(1, 2)
@@ -247,6 +273,12 @@ def test_signals_may_change_the_message(app: FastWorker, memory: Memory) -> None
     assert seen == [("proj.add", "celery")]
 
 
+@pytest.mark.shows(
+    "call retry",
+    "call retry_policy",
+    "setting task_publish_retry",
+    "setting task_publish_retry_policy",
+)
 def test_refused_publish_is_repeated_as_the_policy_says(app: FastWorker, memory: Memory) -> None:
     app.conf.task_publish_retry_policy = {"max_retries": 2, "interval_start": 0, "interval_step": 0}
     add = adder(app)
@@ -265,11 +297,13 @@ def test_ignored_result_is_none_at_once(app: FastWorker) -> None:
     assert adder(app, ignore_result=True).delay(1, 2).get() is None
 
 
+@pytest.mark.shows("call time_limit", "call soft_time_limit")
 def test_soft_limit_above_the_hard_one_is_refused(app: FastWorker) -> None:
     with pytest.raises(ValueError, match="soft_time_limit must be less"):
         adder(app, soft_time_limit=5, time_limit=3).delay(1, 2)
 
 
+@pytest.mark.shows("call link", "call link_error", "embed callbacks", "embed errbacks")
 def test_link_and_link_error_travel_as_plain_dicts(app: FastWorker, memory: Memory) -> None:
     add = adder(app)
     add.apply_async((1, 2), link=add.s(3), link_error=[add.si(4, 5)])
@@ -287,6 +321,7 @@ def test_link_and_link_error_travel_as_plain_dicts(app: FastWorker, memory: Memo
     assert embed["errbacks"][0]["immutable"] is True
 
 
+@pytest.mark.shows("embed chain", "call chain")
 def test_chain_carries_the_rest_in_reverse(app: FastWorker, memory: Memory) -> None:
     add = adder(app)
     result = (add.s(1, 2) | add.s(3) | add.si(4, 5)).apply_async()
@@ -298,12 +333,14 @@ def test_chain_carries_the_rest_in_reverse(app: FastWorker, memory: Memory) -> N
     assert message.headers["id"] == result.parent.parent.id
 
 
+@pytest.mark.shows("setting task_create_missing_queues")
 def test_unlisted_queue_is_refused_when_missing_ones_are_not_made(app: FastWorker) -> None:
     app.conf.update(task_queues=["a", "b"], task_create_missing_queues=False)
     with pytest.raises(QueueNotFound, match=r"'c' missing from task_queues"):
         adder(app).apply_async((1, 2), queue="c")
 
 
+@pytest.mark.shows("setting task_protocol")
 def test_protocol_one_is_not_written(app: FastWorker) -> None:
     app.conf.task_protocol = 1
     with pytest.raises(ImproperlyConfigured, match="task_protocol 1"):

@@ -43,6 +43,9 @@ def routed(routes: Any, name: str, queues: Any = None, **options: Any) -> tuple[
         (lambda *a, **k: None, "celery"),
     ],
 )
+@pytest.mark.shows(
+    "route dict", "route list", "route glob", "route regex", "route function", "setting task_routes"
+)
 def test_route_of_a_task(routes: Any, queue: str) -> None:
     assert routed(routes, "a.b") == (queue,)
 
@@ -62,6 +65,7 @@ class OldRouter:
         return {"queue": f"old-{task}"}
 
 
+@pytest.mark.shows("route class", "route name-of-a-router")
 def test_old_router_classes_and_names_of_routers_work() -> None:
     assert routed(OldRouter(), "a") == ("old-a",)
     assert routed(f"{__name__}:OldRouter", "a") == ("old-a",)
@@ -72,6 +76,13 @@ def test_only_mappings_are_static() -> None:
     assert not Router([{"a": "b"}, OldRouter()], table(), "celery").is_static
 
 
+@pytest.mark.shows(
+    "route topic-exchange",
+    "call exchange",
+    "call routing_key",
+    "route queue-mapping",
+    "setting task_queues",
+)
 def test_exchange_and_key_reach_the_queues_bound_to_them() -> None:
     queues = {
         "video": {"exchange": "media", "routing_key": "media.video"},
@@ -92,6 +103,7 @@ def test_fanout_is_refused() -> None:
         routed(None, "a", queues, exchange="b", routing_key="x")
 
 
+@pytest.mark.shows("route kombu-queue")
 def test_kombus_queue_objects_are_read() -> None:
     from kombu import Exchange, Queue
 

@@ -179,6 +179,7 @@ def test_a_default_dict_is_not_shared_between_apps() -> None:
     assert Settings().beat_schedule == {}
 
 
+@pytest.mark.shows("setting broker_read_url", "setting broker_write_url")
 def test_the_environment_wins_for_urls(monkeypatch: pytest.MonkeyPatch) -> None:
     conf = settings_of({"broker_url": "redis://a", "result_backend": "redis://b"})
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://c")
@@ -192,6 +193,7 @@ def test_djangos_time_zone_is_used_when_there_is_no_timezone() -> None:
     assert settings_of({"TIME_ZONE": "Asia/Tokyo"}, namespace="CELERY").timezone == "Asia/Tokyo"
 
 
+@pytest.mark.shows("setting task_default_exchange", "setting task_default_routing_key")
 def test_exchange_and_routing_key_default_to_the_queue() -> None:
     conf = Settings(changes={"task_default_queue": "mail"})
     assert (conf.task_default_exchange, conf.task_default_routing_key) == ("mail", "mail")

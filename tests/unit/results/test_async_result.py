@@ -121,6 +121,7 @@ def test_children_are_results(app: FastWorker) -> None:
     assert [r.id for _, r in result.iterdeps(intermediate=True)] == ["7", "a", "b"]
 
 
+@pytest.mark.shows("setting result_extended")
 def test_extended_results_tell_about_the_call(app: FastWorker) -> None:
     app.conf.result_extended = True
 

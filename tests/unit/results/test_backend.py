@@ -154,6 +154,9 @@ def test_result_of_a_result_is_its_tuple(app: FastWorker) -> None:
     assert app.AsyncResult("7").get() == [["8", None], None]
 
 
+@pytest.mark.shows(
+    "setting accept_content", "setting result_accept_content", "setting result_serializer"
+)
 def test_pickled_results_are_refused_unless_accepted(app: FastWorker) -> None:
     app.conf.result_serializer = "pickle"
     app.backend.store_result("7", {1, 2}, "SUCCESS")
@@ -165,6 +168,7 @@ def test_pickled_results_are_refused_unless_accepted(app: FastWorker) -> None:
     assert isinstance(app.AsyncResult("8").get(propagate=False), Plain)
 
 
+@pytest.mark.shows("setting result_compression")
 def test_compressed_documents_are_read_without_being_told(app: FastWorker, memory: Memory) -> None:
     app.conf.result_compression = "gzip"
     app.backend.store_result("7", "x" * 100, "SUCCESS")
@@ -192,6 +196,7 @@ def test_garbage_in_the_store_is_a_decode_error(
         ({"result_expires": 0}, None, None),
     ],
 )
+@pytest.mark.shows("setting result_expires", "setting result_failure_expires")
 def test_lifetime_follows_the_settings(
     app: FastWorker, setting: dict[str, Any], success: Any, failure: Any
 ) -> None:
@@ -216,6 +221,7 @@ def test_child_offers_documents_to_its_link_first(app: FastWorker, memory: Memor
     assert list(memory.documents) == ["other"]
 
 
+@pytest.mark.shows("verb update_state")
 def test_update_state_stores_the_tasks_own_state(app: FastWorker) -> None:
     @app.task(bind=True, name="t", shared=False)
     def task(self: Any) -> None:
@@ -226,6 +232,9 @@ def test_update_state_stores_the_tasks_own_state(app: FastWorker) -> None:
     assert app.AsyncResult("7").state == "PROGRESS"
 
 
+@pytest.mark.shows(
+    "setting redis_host", "setting redis_port", "setting redis_db", "setting redis_password"
+)
 def test_backend_by_name_and_unknown_backends(memory: Memory) -> None:
     app = FastWorker("p", broker="redis://h/0", backend="redis", set_as_current=False)
     app.conf.update(redis_host="cache", redis_port=7, redis_db=3, redis_password="p w")
@@ -238,6 +247,7 @@ def test_backend_by_name_and_unknown_backends(memory: Memory) -> None:
     assert app.result_url is None
 
 
+@pytest.mark.shows("setting result_backend")
 def test_backend_follows_the_setting(app: FastWorker) -> None:
     first = app.backend
     app.conf.timezone = "UTC"

@@ -69,6 +69,7 @@ def test_value_without_a_form_is_an_encode_error() -> None:
         dumps(object(), "json")
 
 
+@pytest.mark.shows("serializer custom")
 def test_users_serializer_is_used_by_name_and_type() -> None:
     register("upper", lambda v: v.upper(), lambda t: t.lower(), "application/x-upper")
     try:
@@ -82,6 +83,14 @@ def test_users_serializer_is_used_by_name_and_type() -> None:
 
 
 @pytest.mark.parametrize("name", ["gzip", "zlib", "bzip2", "bzip", "lzma", "xz"])
+@pytest.mark.shows(
+    "compression gzip",
+    "compression zlib",
+    "compression bzip2",
+    "compression lzma",
+    "compression brotli",
+    "compression zstd",
+)
 def test_kombu_reads_what_we_compress_and_the_other_way_round(name: str) -> None:
     from kombu import compression as kombus
 

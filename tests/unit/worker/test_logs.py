@@ -53,6 +53,7 @@ def record(message: str = "hello", level: int = logging.INFO, **extra: Any) -> l
     return made
 
 
+@pytest.mark.shows("setting worker_log_format")
 def test_lines_have_celerys_format(app: FastWorker, tmp_path: Path) -> None:
     set_up(app, "w@h", loglevel=logging.INFO, logfile=str(tmp_path / "%n.log"))
     logging.getLogger("anywhere").info("hello")
@@ -62,6 +63,7 @@ def test_lines_have_celerys_format(app: FastWorker, tmp_path: Path) -> None:
     assert line.endswith(": INFO/MainProcess] hello\n")
 
 
+@pytest.mark.shows("setting worker_task_log_format")
 def test_task_lines_name_the_running_task(app: FastWorker, tmp_path: Path) -> None:
     @app.task(name="proj.add", shared=False)
     def add() -> None:
@@ -123,6 +125,7 @@ def test_json_lines_hold_the_traceback_in_one_line() -> None:
     assert "ValueError: no" in json.loads(text)["exc"]
 
 
+@pytest.mark.shows("setting worker_log_style")
 def test_json_style_comes_from_the_option_or_the_setting(app: FastWorker, tmp_path: Path) -> None:
     app.conf.worker_log_style = "json"
     set_up(app, "w@h", loglevel=logging.INFO, logfile=str(tmp_path / "w.log"))
@@ -130,6 +133,7 @@ def test_json_style_comes_from_the_option_or_the_setting(app: FastWorker, tmp_pa
     assert json.loads((tmp_path / "w.log").read_text())["message"] == "hello"
 
 
+@pytest.mark.shows("signal setup_logging")
 def test_a_receiver_of_setup_logging_takes_over(app: FastWorker, tmp_path: Path) -> None:
     seen: list[dict[str, Any]] = []
 
@@ -147,6 +151,7 @@ def test_a_receiver_of_setup_logging_takes_over(app: FastWorker, tmp_path: Path)
     assert logging.getLogger().handlers == before
 
 
+@pytest.mark.shows("signal after_setup_logger", "signal after_setup_task_logger")
 def test_receivers_are_told_which_loggers_were_made(app: FastWorker, tmp_path: Path) -> None:
     seen: list[str] = []
 
@@ -163,6 +168,7 @@ def test_receivers_are_told_which_loggers_were_made(app: FastWorker, tmp_path: P
     assert seen == ["root", "fastworker.task"]
 
 
+@pytest.mark.shows("setting worker_hijack_root_logger")
 def test_handlers_of_the_root_logger_stay_when_it_is_not_to_be_hijacked(app: FastWorker) -> None:
     app.conf.worker_hijack_root_logger = False
     mine = logging.StreamHandler(io.StringIO())
@@ -183,6 +189,7 @@ def test_a_child_has_its_own_file_when_the_name_says_so(app: FastWorker, tmp_pat
     assert len((tmp_path / "w-2.log").read_text().splitlines()) == 2
 
 
+@pytest.mark.shows("setting worker_redirect_stdouts", "setting worker_redirect_stdouts_level")
 def test_what_is_printed_becomes_log_lines(app: FastWorker, tmp_path: Path) -> None:
     app.conf.worker_redirect_stdouts = True
     set_up(app, "w@h", loglevel=logging.INFO, logfile=str(tmp_path / "w.log"))
