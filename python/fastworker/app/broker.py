@@ -75,7 +75,8 @@ class BrokerChoice:
 
     @property
     def result_url(self) -> str | None:
-        """Where results are; None: they are not stored. With the default broker: in the same file.
+        """Where results are; None: they are not stored. Unless configured, those of a broker in a file or in memory
+        are in the same place.
 
         Raises:
             ImproperlyConfigured: A kind of result store that fastworker does not have.
@@ -85,7 +86,7 @@ class BrokerChoice:
         configured = self._conf.result_backend
         if configured:
             return store_url(self._conf, configured)
-        return self.read_url if self.read_url.startswith("sqlite:") else None
+        return self.read_url if self.read_url.startswith(("sqlite:", "memory:")) else None
 
     @property
     def result_options(self) -> dict[str, str]:

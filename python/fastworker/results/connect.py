@@ -10,7 +10,17 @@ from fastworker.results.application import ResultApp
 from fastworker.results.backend import Backend
 from fastworker.results.disabled import DisabledBackend
 
-_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "redis+socket", "unix", "sqlite")
+_SCHEMES = (
+    "redis",
+    "rediss",
+    "valkey",
+    "valkeys",
+    "redis+socket",
+    "unix",
+    "sqlite",
+    "memory",
+    "cache+memory",
+)
 _DISABLED = ("disabled", "disabled://")
 
 

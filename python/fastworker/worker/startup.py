@@ -33,6 +33,21 @@ def load_tasks(app: FastWorker, include: Sequence[str]) -> None:
     app.finalize()
 
 
+def refuse_memory(app: FastWorker) -> None:
+    """A worker that is a process of its own shares no memory with its clients.
+
+    Raises:
+        ImproperlyConfigured: Broker or result store are in memory.
+    """
+    urls = {"broker": app.broker.read_url, "result backend": app.broker.result_url or ""}
+    for what, url in urls.items():
+        if url.startswith(("memory:", "cache+memory:")):
+            raise ImproperlyConfigured(
+                f"{what} {url!r} is in the memory of one process, and a worker started by the command line is another "
+                f"one than its clients: expected redis:// or sqlite://"
+            )
+
+
 def queues_of(app: FastWorker, options: WorkerOptions) -> list[str]:
     """The queues to consume: ``-Q``, else the configured ones, else the default one; without ``-X``'s."""
     chosen = list(options.queues) or list(app.configured_queues())

@@ -25,6 +25,7 @@ from fastworker.worker.startup import (
     Size,
     banner_of,
     load_tasks,
+    refuse_memory,
     size_of,
     threads_of_imports,
     worker_settings,
@@ -211,6 +212,7 @@ def run(app: FastWorker, options: WorkerOptions) -> int:
         log_plan = logs.set_up(app, options.hostname, **options.logging())
         load_tasks(app, options.include)
         check(app.conf)
+        refuse_memory(app)
         size = size_of(app, options)
         if signals.worker_init.has_receivers:
             signals.worker_init.send(sender=app)

@@ -1,5 +1,6 @@
 //! A broker, and a result store, of any kind: what a worker is handed by [`connect`](crate::connect).
 
+use crate::memory::{MemoryBroker, MemoryStore};
 use crate::redis::RedisBroker;
 use crate::sqlite::{SqliteBroker, SqliteStore};
 use crate::{Broker, Delivery, Error, Publish, Recovered, ResultDoc, Settlement, Tag};
@@ -11,6 +12,8 @@ pub enum AnyBroker {
     Redis(RedisBroker),
     /// A file.
     Sqlite(SqliteBroker),
+    /// The memory of this process.
+    Memory(MemoryBroker),
 }
 
 /// A result store that the broker cannot reach by itself: the broker is of another kind, or another file.
@@ -22,6 +25,8 @@ pub enum AnyStore {
     Redis(RedisBroker),
     /// A file.
     Sqlite(SqliteStore),
+    /// The memory of this process.
+    Memory(MemoryStore),
 }
 
 impl AnyStore {
@@ -30,6 +35,7 @@ impl AnyStore {
         match self {
             AnyStore::Redis(broker) => broker.store(batch).await,
             AnyStore::Sqlite(store) => store.store(batch).await,
+            AnyStore::Memory(store) => store.store(batch),
         }
     }
 }
@@ -40,6 +46,7 @@ macro_rules! either {
         match $any {
             AnyBroker::Redis($broker) => $call,
             AnyBroker::Sqlite($broker) => $call,
+            AnyBroker::Memory($broker) => $call,
         }
     };
 }

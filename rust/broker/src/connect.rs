@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::memory::{MemoryBroker, MemoryClient, MemoryResultClient, MemoryStore, room_of};
 use crate::nearest::nearest;
 use crate::redis::{RedisBroker, RedisClient, RedisOptions, RedisResultClient, RedisResults};
 use crate::sqlite::{SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, SqliteStore};
@@ -49,6 +50,15 @@ pub async fn connect(
             };
             Ok((AnyBroker::Sqlite(broker), elsewhere(results, result_options, terms).await?))
         }
+        (Kind::Memory, results) => {
+            let room = memory_room(url, transport_options)?;
+            let results = match results {
+                Some((Kind::Memory, url)) if room_of(url)? == room => None,
+                results => results,
+            };
+            let broker = MemoryBroker::connect(&room, queues, terms)?;
+            Ok((AnyBroker::Memory(broker), elsewhere(results, result_options, terms).await?))
+        }
     }
 }
 
@@ -57,6 +67,7 @@ pub fn client(url: &str, options: &Options) -> Result<Box<dyn Client>, Error> {
     Ok(match Kind::of(url)? {
         Kind::Redis => Box::new(RedisClient::new(RedisOptions::parse(url, options)?)),
         Kind::Sqlite => Box::new(SqliteClient::new(SqliteOptions::parse(url, options)?)),
+        Kind::Memory => Box::new(MemoryClient::new(&memory_room(url, options)?)),
     })
 }
 
@@ -65,6 +76,7 @@ pub fn result_client(url: &str, options: &Options) -> Result<Box<dyn ResultClien
     Ok(match Kind::of(url)? {
         Kind::Redis => Box::new(RedisResultClient::new(RedisResults::parse(url, options)?)),
         Kind::Sqlite => Box::new(SqliteResultClient::new(SqliteOptions::parse(url, options)?)),
+        Kind::Memory => Box::new(MemoryResultClient::new(&memory_room(url, options)?)),
     })
 }
 
@@ -86,6 +98,7 @@ async fn elsewhere(
             let options = SqliteOptions::parse(url, options)?;
             Some(AnyStore::Sqlite(SqliteStore::connect(options).await?))
         }
+        Some((Kind::Memory, url)) => Some(AnyStore::Memory(MemoryStore::connect(&memory_room(url, options)?))),
     })
 }
 
@@ -109,6 +122,13 @@ fn redis_results(url: &str, options: &Options) -> Result<RedisResults, Error> {
     Ok(parsed)
 }
 
+/// Options of other transports have no effect here, and are named.
+fn memory_room(url: &str, options: &Options) -> Result<String, Error> {
+    let unused: Vec<String> = options.iter().map(|(name, _)| name.clone()).collect();
+    warn_unused("memory://", &unused);
+    room_of(url)
+}
+
 fn warn_unused(url: &str, unused: &[String]) {
     if !unused.is_empty() {
         tracing::warn!(%url, options = %unused.join(", "), "transport options have no effect here");
@@ -119,10 +139,11 @@ fn warn_unused(url: &str, unused: &[String]) {
 enum Kind {
     Redis,
     Sqlite,
+    Memory,
 }
 
 /// What can be connected to today.
-const SCHEMES: [(&str, Kind); 7] = [
+const SCHEMES: [(&str, Kind); 9] = [
     ("redis", Kind::Redis),
     ("rediss", Kind::Redis),
     ("redis+socket", Kind::Redis),
@@ -130,6 +151,8 @@ const SCHEMES: [(&str, Kind); 7] = [
     ("valkeys", Kind::Redis),
     ("unix", Kind::Redis),
     ("sqlite", Kind::Sqlite),
+    ("memory", Kind::Memory),
+    ("cache+memory", Kind::Memory),
 ];
 
 impl Kind {

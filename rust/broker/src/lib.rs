@@ -7,14 +7,18 @@
 
 mod any;
 mod broker;
+mod burial;
 mod client;
+mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod connect;
 mod error;
+mod memory;
 mod nearest;
 mod redis;
 mod sqlite;
+mod vigil;
 
 pub use self::redis::{RedisBroker, RedisClient, RedisOptions, RedisResultClient, RedisResults};
 pub use any::{AnyBroker, AnyStore};
@@ -22,6 +26,17 @@ pub use broker::{Broker, Delivery, LeaseTerms, Publish, Recovered, ResultDoc, Se
 pub use client::{Client, DeadLetter, ResultClient};
 pub use connect::{Options, client, connect, result_client};
 pub use error::Error;
-pub use sqlite::{
-    SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, SqliteStore, Synchronous, after_fork, before_fork,
-};
+pub use memory::{MemoryBroker, MemoryClient, MemoryResultClient, MemoryStore, clear_memory};
+pub use sqlite::{SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, SqliteStore, Synchronous};
+
+/// To be called right before a fork, in the thread that forks: nothing that must not cross it is open or locked then.
+pub fn before_fork() {
+    sqlite::before_fork();
+    memory::before_fork();
+}
+
+/// To be called right after a fork, in the parent and in the child, in the thread that forked.
+pub fn after_fork() {
+    memory::after_fork();
+    sqlite::after_fork();
+}

@@ -9,11 +9,13 @@ use super::file::Purpose;
 use super::lease::{self, Owner};
 use super::options::SqliteOptions;
 use super::process::Process;
-use super::recover::{self, Vigil};
-use super::session::{Session, now_ms};
+use super::recover;
+use super::session::Session;
 use super::wake::{AsyncEar, Bell};
 use super::writer::Writer;
 use super::{park, publish, results, settle};
+use crate::clock::now_ms;
+use crate::vigil::Vigil;
 use crate::{Broker, Delivery, Error, LeaseTerms, Publish, Recovered, ResultDoc, Settlement, Tag};
 
 /// A worker's connection to a queue in a SQLite file.
@@ -150,7 +152,7 @@ impl Broker for SqliteBroker {
         self.writer
             .run("recover", move |session| {
                 let mut vigil = vigil.lock().unwrap_or_else(PoisonError::into_inner);
-                vigil.recover(session, &owner, Instant::now())
+                recover::recover(&mut vigil, session, &owner, Instant::now())
             })
             .await
     }

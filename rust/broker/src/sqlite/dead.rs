@@ -5,50 +5,10 @@ use fastworker_wire::envelope;
 use rusqlite::{OptionalExtension, Row};
 
 use super::lease::Held;
-use super::session::{Session, now_ms};
+use super::session::Session;
 use crate::DeadLetter;
-
-/// How much of a message that is no JSON object is quoted to the person who looks.
-const QUOTED: usize = 60;
-
-/// Why a message goes to the dead letters.
-pub(super) struct Burial {
-    letter: String,
-    reason: String,
-    detail: String,
-}
-
-impl Burial {
-    /// `id` is the message's; without one, a name is made up.
-    pub(super) fn new(id: Option<&str>, reason: &str, detail: &str) -> Burial {
-        let letter = id.map_or_else(made_up, str::to_owned);
-        Burial { letter, reason: reason.to_owned(), detail: detail.to_owned() }
-    }
-
-    /// The dead letter's id.
-    pub(super) fn letter(&self) -> &str {
-        &self.letter
-    }
-
-    /// For what a fetch finds in a queue that is no envelope at all.
-    pub(super) fn not_json(message: &[u8]) -> Burial {
-        let head = String::from_utf8_lossy(&message[..message.len().min(QUOTED)]).into_owned();
-        Burial::new(
-            None,
-            "not JSON",
-            &format!(
-                "{} bytes that start with {head:?}: expected a Celery message (a JSON object); \
-                 find out who publishes to this queue",
-                message.len()
-            ),
-        )
-    }
-}
-
-/// Sixteen hex digits; a clash would only make two letters share a name.
-fn made_up() -> String {
-    format!("unnamed-{:016x}", getrandom::u64().unwrap_or_else(|_| now_ms() as u64))
-}
+use crate::burial::Burial;
+use crate::clock::now_ms;
 
 /// Puts a message, which the caller took out of its place, among the dead letters. The body stays where it is.
 pub(super) fn bury(session: &Session, held: &Held, burial: &Burial) -> rusqlite::Result<()> {

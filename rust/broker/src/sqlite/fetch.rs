@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::dead::{self, Burial};
+use super::dead;
 use super::lease::{self, Held, Owner};
 use super::session::Session;
+use crate::burial::{Burial, is_json_object};
 use crate::{Delivery, Tag};
 
 /// A fetch stops early when it has this much: a hundred bodies of 100 MB are not to be held at once.
@@ -158,7 +159,7 @@ impl Basket<'_> {
                 self.hand_out(tag, &held, message);
             } else {
                 let burial = Burial::not_json(&message);
-                tracing::error!(id = burial.letter(), queue, "not JSON: moved to the dead letters");
+                tracing::error!(id = burial.letter, queue, "not JSON: moved to the dead letters");
                 dead::bury(self.session, &held, &burial)?;
                 self.rubbish += 1;
             }
@@ -195,10 +196,4 @@ impl Basket<'_> {
             is_redelivered: held.is_redelivered,
         });
     }
-}
-
-/// Looks at both ends only: enough to keep what is no envelope at all away from those who read envelopes.
-fn is_json_object(message: &[u8]) -> bool {
-    let message = message.trim_ascii();
-    message.first() == Some(&b'{') && message.last() == Some(&b'}')
 }

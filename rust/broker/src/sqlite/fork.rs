@@ -23,7 +23,7 @@ static PLACES: Mutex<Vec<Weak<Place>>> = Mutex::new(Vec::new());
 static IS_FORKING: AtomicBool = AtomicBool::new(false);
 
 /// To be called right before a fork, in the thread that forks; `os.register_at_fork(before=...)`.
-pub fn before_fork() {
+pub(crate) fn before_fork() {
     IS_FORKING.store(true, Ordering::SeqCst);
     let places: Vec<_> =
         PLACES.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
@@ -36,7 +36,7 @@ pub fn before_fork() {
 }
 
 /// To be called right after a fork, in the parent and in the child.
-pub fn after_fork() {
+pub(crate) fn after_fork() {
     IS_FORKING.store(false, Ordering::SeqCst);
 }
 

@@ -44,7 +44,7 @@ mod writer;
 
 pub use broker::SqliteBroker;
 pub use client::SqliteClient;
-pub use fork::{after_fork, before_fork};
+pub(crate) use fork::{after_fork, before_fork};
 pub use options::{SqliteOptions, Synchronous};
 pub use result_client::SqliteResultClient;
 pub use store::SqliteStore;

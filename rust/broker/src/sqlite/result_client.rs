@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::options::SqliteOptions;
 use super::results;
-use super::session::now_ms;
 use super::slot::Slot;
 use super::wake::{self, Bell, Ear};
+use crate::clock::now_ms;
 use crate::{Error, ResultClient, ResultDoc};
 
 /// A client of the results in a SQLite file. Opens the file at its first call.

@@ -149,10 +149,3 @@ impl Session {
         self.has_results.set(true);
     }
 }
-
-/// Unix time in milliseconds, for what people and Celery read (expiry, time of death). Nothing about leases uses it.
-pub(super) fn now_ms() -> i64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}

@@ -1,10 +1,12 @@
 //! Endings: acknowledgement, result and successors in one transaction.
 
-use super::dead::{self, Burial};
+use super::dead;
 use super::lease::{self, Held};
 use super::results;
-use super::session::{Session, now_ms};
+use super::session::Session;
 use super::{park, publish};
+use crate::burial::Burial;
+use crate::clock::now_ms;
 use crate::{Settlement, Verdict};
 
 /// Carries out every settlement whose lease is still the owner's; returns the indices of the others.

@@ -2,8 +2,8 @@
 
 use super::options::SqliteOptions;
 use super::results;
-use super::session::now_ms;
 use super::writer::Writer;
+use crate::clock::now_ms;
 use crate::{Error, ResultDoc};
 
 /// A worker's connection to the results in a SQLite file.

@@ -1,0 +1,138 @@
+//! A worker's connection to a room.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crate::vigil::Vigil;
+use crate::{Broker, Delivery, Error, LeaseTerms, Publish, Recovered, ResultDoc, Settlement, Tag};
+
+use super::fetch::{Request, fetch};
+use super::room::Room;
+use super::state::Watcher;
+
+/// The next tag, and whose turn it is.
+struct Counters {
+    next_tag: u64,
+    turn: usize,
+}
+
+/// A broker, and the results beside it, in a room.
+pub struct MemoryBroker {
+    room: Arc<Room>,
+    owner: i64,
+    terms: LeaseTerms,
+    watcher: Arc<Watcher>,
+    counters: Mutex<Counters>,
+    vigil: Mutex<Vigil>,
+}
+
+impl MemoryBroker {
+    /// A new incarnation in the room of this name, that watches `queues`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the room is another process's; so do all other operations.
+    pub fn connect(name: &str, queues: &[String], terms: LeaseTerms) -> Result<MemoryBroker, Error> {
+        let room = Room::enter(name);
+        let watcher = Arc::new(Watcher { queues: queues.into(), bell: tokio::sync::Notify::new() });
+        let mut state = room.lock("connect")?;
+        let owner = state.incarnation();
+        state.watch(&watcher);
+        state.beat(owner, terms.life);
+        drop(state);
+        Ok(MemoryBroker {
+            room,
+            owner,
+            terms,
+            watcher,
+            counters: Mutex::new(Counters { next_tag: 1, turn: 0 }),
+            vigil: Mutex::new(Vigil::new(terms.refresh)),
+        })
+    }
+}
+
+impl Broker for MemoryBroker {
+    async fn publish(&self, batch: &[Publish]) -> Result<(), Error> {
+        self.room.lock("publish")?.publish(batch);
+        Ok(())
+    }
+
+    async fn fetch(&self, max: usize) -> Result<Vec<Delivery>, Error> {
+        let mut state = self.room.lock("fetch")?;
+        let mut counters = self.counters.lock().expect("nothing panics while it holds the counters");
+        let request = Request {
+            owner: self.owner,
+            queues: &self.watcher.queues,
+            max,
+            first_tag: counters.next_tag,
+            turn: counters.turn,
+        };
+        let deliveries = fetch(&mut state, &request);
+        counters.next_tag += deliveries.len() as u64;
+        counters.turn = counters.turn.wrapping_add(1);
+        Ok(deliveries)
+    }
+
+    async fn wait(&self) {
+        self.watcher.bell.notified().await;
+    }
+
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<usize>, Error> {
+        let lost = self.room.lock("settle")?.settle(self.owner, batch);
+        if batch.iter().any(|settlement| settlement.result.is_some()) {
+            self.room.stored.notify_all();
+        }
+        Ok(lost)
+    }
+
+    async fn begin_attempt(&self, tag: Tag, _message_id: &str, floor: u32) -> Result<u32, Error> {
+        Ok(self.room.lock("begin attempt")?.begin_attempt(self.owner, tag.0, floor))
+    }
+
+    async fn heartbeat(&self) -> Result<(), Error> {
+        self.room.lock("heartbeat")?.beat(self.owner, self.terms.life);
+        Ok(())
+    }
+
+    async fn recover(&self) -> Result<Recovered, Error> {
+        let mut state = self.room.lock("recover")?;
+        let mut vigil = self.vigil.lock().expect("nothing panics while it holds the vigil");
+        Ok(state.recover(&mut vigil, self.owner, self.terms.life, Instant::now()))
+    }
+
+    async fn release_due(&self, now_ms: i64) -> Result<Option<i64>, Error> {
+        Ok(self.room.lock("release")?.release_due(now_ms))
+    }
+
+    async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
+        store(&self.room, batch)
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.room.lock("close")?.give_back(self.owner, false);
+        Ok(())
+    }
+}
+
+/// The results of a room, for a worker whose broker is elsewhere.
+pub struct MemoryStore(Arc<Room>);
+
+impl MemoryStore {
+    /// In the room of this name.
+    pub fn connect(name: &str) -> MemoryStore {
+        MemoryStore(Room::enter(name))
+    }
+
+    /// Stores documents; a stored SUCCESS is never overwritten.
+    pub fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
+        store(&self.0, batch)
+    }
+}
+
+/// Stores, and wakes who waits.
+pub(super) fn store(room: &Room, batch: &[ResultDoc]) -> Result<(), Error> {
+    let mut state = room.lock("store of results")?;
+    let now = crate::clock::now_ms();
+    batch.iter().for_each(|result| state.results.put(result, now));
+    room.stored.notify_all();
+    Ok(())
+}

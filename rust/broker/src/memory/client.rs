@@ -1,0 +1,51 @@
+//! A client's connection to a room.
+
+use std::sync::Arc;
+
+use crate::{Client, DeadLetter, Error, Publish};
+
+use super::dead;
+use super::room::Room;
+
+/// A client of a room. Enters it at once; there is nothing to connect to.
+pub struct MemoryClient {
+    room: Arc<Room>,
+}
+
+impl MemoryClient {
+    /// In the room of this name.
+    pub fn new(name: &str) -> MemoryClient {
+        MemoryClient { room: Room::enter(name) }
+    }
+}
+
+impl Client for MemoryClient {
+    fn publish(&mut self, batch: &[Publish]) -> Result<(), Error> {
+        self.room.lock("publish")?.publish(batch);
+        Ok(())
+    }
+
+    fn depth(&mut self, queue: &str) -> Result<u64, Error> {
+        Ok(self.room.lock("depth")?.queues.get(queue).map_or(0, |queue| queue.len() as u64))
+    }
+
+    fn purge(&mut self, queue: &str) -> Result<u64, Error> {
+        Ok(self.room.lock("purge")?.queues.remove(queue).map_or(0, |queue| queue.len() as u64))
+    }
+
+    fn dead_letters(&mut self, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        Ok(self.room.lock("dead letters")?.dead.newest(limit))
+    }
+
+    fn dead_letter(&mut self, id: &str) -> Result<Option<DeadLetter>, Error> {
+        Ok(self.room.lock("dead letters")?.dead.one(id))
+    }
+
+    fn retry_dead_letter(&mut self, id: &str) -> Result<bool, Error> {
+        Ok(dead::retry(&mut *self.room.lock("retry of a dead letter")?, id))
+    }
+
+    fn purge_dead_letters(&mut self, id: Option<&str>) -> Result<u64, Error> {
+        Ok(self.room.lock("purge of dead letters")?.dead.purge(id))
+    }
+}

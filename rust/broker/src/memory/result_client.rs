@@ -1,0 +1,62 @@
+//! A client's connection to the results of a room.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::clock::now_ms;
+use crate::{Error, ResultClient, ResultDoc};
+
+use super::broker;
+use super::room::Room;
+
+/// A client of the results of a room.
+pub struct MemoryResultClient {
+    room: Arc<Room>,
+}
+
+impl MemoryResultClient {
+    /// In the room of this name.
+    pub fn new(name: &str) -> MemoryResultClient {
+        MemoryResultClient { room: Room::enter(name) }
+    }
+}
+
+impl ResultClient for MemoryResultClient {
+    fn get(&mut self, task_id: &str) -> Result<Option<Bytes>, Error> {
+        Ok(self.room.lock("get of a result")?.results.get(task_id, now_ms()))
+    }
+
+    fn get_many(&mut self, task_ids: &[&str]) -> Result<Vec<Option<Bytes>>, Error> {
+        let state = self.room.lock("get of results")?;
+        let now = now_ms();
+        Ok(task_ids.iter().map(|task_id| state.results.get(task_id, now)).collect())
+    }
+
+    fn wait(&mut self, task_id: &str, seen: Option<&[u8]>, timeout: Duration) -> Result<Option<Bytes>, Error> {
+        let end = Instant::now().checked_add(timeout);
+        let mut state = self.room.lock("wait for a result")?;
+        loop {
+            let found = state.results.get(task_id, now_ms());
+            if let Some(found) = found.filter(|found| seen != Some(&found[..])) {
+                return Ok(Some(found));
+            }
+            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Ok(None);
+            }
+            (state, _) = self.room.stored.wait_timeout(state, left).expect("nothing panics while it holds a room");
+        }
+    }
+
+    fn store(&mut self, batch: &[ResultDoc]) -> Result<(), Error> {
+        broker::store(&self.room, batch)
+    }
+
+    fn forget(&mut self, task_ids: &[&str]) -> Result<(), Error> {
+        let mut state = self.room.lock("forget of results")?;
+        task_ids.iter().for_each(|task_id| state.results.remove(task_id));
+        Ok(())
+    }
+}

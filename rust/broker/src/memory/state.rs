@@ -1,0 +1,204 @@
+//! What is in a room, and every move of a message from one place to another.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::burial::Burial;
+use crate::clock::now_ms;
+use crate::vigil::Vigil;
+use crate::{Publish, Recovered, Settlement, Verdict};
+
+use super::dead::Letters;
+use super::results::Results;
+
+/// One message, wherever it is.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    /// Its age: what was published earlier has a smaller one, and is fetched earlier.
+    pub(super) age: u64,
+    pub(super) queue: Arc<str>,
+    pub(super) priority: u8,
+    pub(super) is_redelivered: bool,
+    /// How often it was started, as far as that was counted.
+    pub(super) attempts: u32,
+    pub(super) body: Bytes,
+}
+
+/// The waiting messages of one queue, in the order in which they are fetched.
+pub(super) type Queue = BTreeMap<(u8, u64), Message>;
+
+/// An incarnation's sign of life.
+struct Owner {
+    beats: i64,
+    life: Duration,
+}
+
+/// Wakes one worker.
+pub(super) struct Watcher {
+    pub(super) queues: Arc<[String]>,
+    pub(super) bell: Notify,
+}
+
+/// Everything in a room. Numbers are never reused, also not after `clear`.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) queues: HashMap<Arc<str>, Queue>,
+    /// By incarnation and tag.
+    pub(super) leased: BTreeMap<(i64, u64), Message>,
+    /// By when it is due, and age.
+    parked: BTreeMap<(i64, u64), Message>,
+    pub(super) dead: Letters,
+    pub(super) results: Results,
+    owners: HashMap<i64, Owner>,
+    watchers: Vec<Weak<Watcher>>,
+    ages: u64,
+    incarnations: i64,
+}
+
+impl State {
+    /// Forgets everything that is stored; who watches goes on watching.
+    pub(super) fn clear(&mut self) {
+        let (ages, incarnations) = (self.ages, self.incarnations);
+        let watchers = std::mem::take(&mut self.watchers);
+        *self = State { ages, incarnations, watchers, ..State::default() };
+    }
+
+    /// The number of a new incarnation.
+    pub(super) fn incarnation(&mut self) -> i64 {
+        self.incarnations += 1;
+        self.incarnations
+    }
+
+    /// The next age.
+    pub(super) fn age(&mut self) -> u64 {
+        self.ages += 1;
+        self.ages
+    }
+
+    /// Rings `watcher` from now on when something comes into one of its queues, while it lives.
+    pub(super) fn watch(&mut self, watcher: &Arc<Watcher>) {
+        self.watchers.retain(|known| known.strong_count() > 0);
+        self.watchers.push(Arc::downgrade(watcher));
+    }
+
+    /// Publishes all.
+    pub(super) fn publish(&mut self, batch: &[Publish]) {
+        for publish in batch {
+            let message = Message {
+                age: self.age(),
+                queue: Arc::from(publish.queue.as_str()),
+                priority: publish.priority,
+                is_redelivered: false,
+                attempts: 0,
+                body: publish.message.clone(),
+            };
+            self.put(message);
+        }
+    }
+
+    /// Puts a message where its age belongs in its queue, and wakes who watches that.
+    pub(super) fn put(&mut self, message: Message) {
+        for watcher in self.watchers.iter().filter_map(Weak::upgrade) {
+            if watcher.queues.iter().any(|queue| **queue == *message.queue) {
+                watcher.bell.notify_one();
+            }
+        }
+        let queue = self.queues.entry(Arc::clone(&message.queue)).or_default();
+        queue.insert((message.priority, message.age), message);
+    }
+
+    /// Carries out every settlement whose lease is still the owner's; returns the indices of the others.
+    pub(super) fn settle(&mut self, owner: i64, batch: &[Settlement]) -> Vec<usize> {
+        let mut lost = Vec::new();
+        for (index, settlement) in batch.iter().enumerate() {
+            let is_ours = settlement.verdict == Verdict::Acked || self.end(owner, settlement);
+            if is_ours {
+                self.publish(&settlement.successors);
+            } else {
+                lost.push(index);
+            }
+            if let Some(result) = &settlement.result
+                && (is_ours || result.is_success)
+            {
+                self.results.put(result, now_ms());
+            }
+        }
+        lost
+    }
+
+    /// Moves the message to where the verdict sends it. False: the lease is not ours, and nothing was done.
+    fn end(&mut self, owner: i64, settlement: &Settlement) -> bool {
+        let key = (owner, settlement.tag.0);
+        if settlement.verdict == Verdict::Keep {
+            return self.leased.contains_key(&key);
+        }
+        let Some(mut message) = self.leased.remove(&key) else { return false };
+        match &settlement.verdict {
+            Verdict::Ack | Verdict::Keep | Verdict::Acked => {}
+            Verdict::Return { is_redelivery } => {
+                message.is_redelivered |= is_redelivery;
+                self.put(message);
+            }
+            Verdict::Park { due_ms } => {
+                self.parked.insert((*due_ms, message.age), message);
+            }
+            Verdict::DeadLetter { reason, detail } => {
+                self.dead.bury(message, Burial::new(settlement.message_id.as_deref(), reason, detail));
+            }
+        }
+        true
+    }
+
+    /// Counts a started attempt and returns its number. A lease that is lost has no count of ours any more.
+    pub(super) fn begin_attempt(&mut self, owner: i64, tag: u64, floor: u32) -> u32 {
+        let Some(message) = self.leased.get_mut(&(owner, tag)) else { return floor.saturating_add(1) };
+        message.attempts = message.attempts.max(floor).saturating_add(1);
+        message.attempts
+    }
+
+    /// One more sign of life. Others recover only what belongs to a known owner, so it is made known by this.
+    pub(super) fn beat(&mut self, owner: i64, life: Duration) {
+        self.owners.entry(owner).or_insert(Owner { beats: 0, life }).beats += 1;
+    }
+
+    /// Puts back what the silent held.
+    pub(super) fn recover(&mut self, vigil: &mut Vigil, own: i64, own_life: Duration, now: Instant) -> Recovered {
+        let others = || self.owners.iter().filter(|(owner, _)| **owner != own);
+        vigil.observe(others().map(|(owner, other)| (*owner, other.beats)), now);
+        let dead: Vec<i64> = others()
+            .filter(|(owner, other)| vigil.silence(**owner, now) >= other.life.max(own_life))
+            .map(|(owner, _)| *owner)
+            .collect();
+        let mut recovered = Recovered { messages: 0, owners: dead.len() as u64 };
+        for owner in dead {
+            recovered.messages += self.give_back(owner, true);
+        }
+        recovered
+    }
+
+    /// Gives back everything that the owner holds, and forgets the owner. Returns how many messages that were.
+    /// `is_redelivery` marks them: their owner died and may have started them.
+    pub(super) fn give_back(&mut self, owner: i64, is_redelivery: bool) -> u64 {
+        self.owners.remove(&owner);
+        let tags: Vec<(i64, u64)> = self.leased.range((owner, 0)..=(owner, u64::MAX)).map(|(key, _)| *key).collect();
+        for key in &tags {
+            let mut message = self.leased.remove(key).expect("just seen");
+            message.is_redelivered |= is_redelivery;
+            self.put(message);
+        }
+        tags.len() as u64
+    }
+
+    /// Puts back what is due, and says when the next one is.
+    pub(super) fn release_due(&mut self, now_ms: i64) -> Option<i64> {
+        let later = self.parked.split_off(&(now_ms.saturating_add(1), 0));
+        for message in std::mem::replace(&mut self.parked, later).into_values() {
+            self.put(message);
+        }
+        self.parked.keys().next().map(|(due_ms, _)| *due_ms)
+    }
+}
