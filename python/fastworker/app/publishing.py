@@ -79,6 +79,8 @@ class Publishing:
 
 def _time_limits(url: str, deadline_s: float) -> dict[str, str]:
     """Transport options that bound one attempt; the user's own win."""
+    if url.startswith("memory:"):
+        return {}
     names = (
         ("busy_timeout",)
         if url.startswith("sqlite")
