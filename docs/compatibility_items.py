@@ -32,7 +32,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "retry_backoff": "works",
             "retry_backoff_max": "works",
             "retry_jitter": "works",
-            "rate_limit": "later: kept, not acted on",
+            "rate_limit": "works",
             "ignore_result": "works",
             "store_errors_even_if_ignored": "works",
             "store_eager_result": "works",

@@ -96,6 +96,12 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
     metavar="SECONDS",
     help="Interrupt tasks that run longer.",
 )
+@_option(
+    "--disable-rate-limits",
+    is_flag=True,
+    default=None,
+    help="Run tasks as often as they come.",
+)
 @_option("--purge", "--discard", is_flag=True, help="Empty the queues first.")
 @_option("--pidfile", metavar="FILE", help="Write the process number there; %n %h are expanded.")
 @_option("--umask", metavar="OCTAL", help="Permissions that new files do not get.")

@@ -27,6 +27,7 @@ class WorkerOptions:
         prefetch_multiplier: Messages to hold per child; None: the setting, else automatic.
         time_limit: Seconds; None: the setting.
         soft_time_limit: Seconds; None: the setting.
+        disable_rate_limits: Run tasks as often as they come; None: the setting.
         purge: Empty the consumed queues before starting.
         pidfile: Path with abbreviations expanded.
         task_events: Publish events about tasks; None: the setting.
@@ -47,6 +48,7 @@ class WorkerOptions:
     prefetch_multiplier: int | None = None
     time_limit: float | None = None
     soft_time_limit: float | None = None
+    disable_rate_limits: bool | None = None
     purge: bool = False
     pidfile: str | None = None
     task_events: bool | None = None
@@ -62,6 +64,7 @@ class WorkerOptions:
         said = {
             "worker_concurrency": self.concurrency,
             "worker_prefetch_multiplier": self.prefetch_multiplier,
+            "worker_disable_rate_limits": self.disable_rate_limits,
             "worker_send_task_events": self.task_events,
             "worker_log_style": self.log_format,
             "task_time_limit": self.time_limit,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from fastworker.app.rate_limits import per_second
 from fastworker.errors import ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class TaskSettings:
     time_limit: float | None
     ignore_result: bool
     stores_errors: bool
+    #: Starts a second in this worker; None: no limit.
+    rate_limit: float | None
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,15 @@ def prefetch_of(app: FastWorker, concurrency: int, multiplier: int | None) -> tu
 
 
 def task_settings(app: FastWorker) -> list[TaskSettings]:
-    """The options of every registered task."""
+    """The options of every registered task.
+
+    Raises:
+        ImproperlyConfigured: One of them cannot be used; the error names it and its task.
+    """
     conf = app.conf
     default_soft = seconds(conf.task_soft_time_limit, "task_soft_time_limit")
     default_hard = seconds(conf.task_time_limit, "task_time_limit")
+    is_unlimited = bool(conf.worker_disable_rate_limits)
 
     def of(name: str, task: Any) -> TaskSettings:
         soft = seconds(task.soft_time_limit, f"soft_time_limit of task {name}")
@@ -106,6 +114,7 @@ def task_settings(app: FastWorker) -> list[TaskSettings]:
             time_limit=hard if hard is not None else default_hard,
             ignore_result=bool(task.ignore_result),
             stores_errors=bool(task.store_errors_even_if_ignored),
+            rate_limit=None if is_unlimited else per_second(task.rate_limit, f"task {name!r}"),
         )
 
     return [of(name, task) for name, task in sorted(app.tasks.items())]

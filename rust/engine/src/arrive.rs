@@ -1,6 +1,7 @@
 //! What comes in: deliveries pass admission and get their place; those that waited for their eta become ready.
 
 use crate::action::{Action, Ending};
+use crate::admit::Rate;
 use crate::admit::{Verdict, admit};
 use crate::engine::{Engine, Phase};
 use crate::event::{Handle, Now, Request};
@@ -30,7 +31,8 @@ impl Engine {
         let verdict = admit(&self.config, &request, now, has_timer_room);
         let (handle, priority, queue) = (request.handle, request.priority, request.queue);
         let place = match verdict {
-            Verdict::Run => Place::Ready,
+            Verdict::Run if self.rates.claim(&request, now.mono_us) => Place::Ready,
+            Verdict::Run => Place::Limited,
             Verdict::Hold { .. } => Place::Timer,
             Verdict::Drop { .. } => Place::Ending,
         };
@@ -39,7 +41,8 @@ impl Engine {
             return;
         }
         match verdict {
-            Verdict::Run => self.ready.push_back(priority, queue, handle),
+            Verdict::Run if place == Place::Ready => self.ready.push_back(priority, queue, handle),
+            Verdict::Run => self.rates.wait(&self.requests.of(handle).request),
             Verdict::Hold { until_ms } => self.timer.push(until_ms, handle),
             Verdict::Drop { ending } => self.end(handle, ending, actions),
         }
@@ -60,10 +63,30 @@ impl Engine {
     pub(crate) fn start_what_is_due(&mut self, now: Now) {
         while let Some(handle) = self.timer.pop_due(now.wall_ms) {
             let held = self.requests.of(handle);
-            held.place = Place::Ready;
-            held.ready_since_us = now.mono_us;
-            self.ready.push_back(held.request.priority, held.request.queue, handle);
+            if self.rates.claim(&held.request, now.mono_us) {
+                self.make_ready_last(now, handle);
+            } else {
+                held.place = Place::Limited;
+                self.rates.wait(&held.request);
+            }
         }
+    }
+
+    /// Moves to the ready queues whose permit has come.
+    pub(crate) fn start_what_is_permitted(&mut self, now: Now) {
+        while let Some(handle) = self.rates.pop_due(now.mono_us) {
+            self.make_ready_last(now, handle);
+        }
+    }
+
+    /// A rate limit was set, changed or lifted; who waits need not wait for the next tick to profit.
+    pub(crate) fn set_rate(&mut self, now: Now, task: u32, limit: Option<Rate>) {
+        if task as usize >= self.config.tasks.len() {
+            self.counters.odd += 1;
+            return;
+        }
+        self.rates.set(task as usize, limit, now.mono_us);
+        self.start_what_is_permitted(now);
     }
 
     /// After the wall clock jumped back: what waits here may have become far.
@@ -73,6 +96,14 @@ impl Engine {
             let until_ms = self.requests.of(handle).request.eta_ms.unwrap_or(limit_ms);
             self.end(handle, Ending::Park { until_ms }, actions);
         }
+    }
+
+    /// Puts a delivery that waited for a time or a permit at the end of its ready queue.
+    fn make_ready_last(&mut self, now: Now, handle: Handle) {
+        let held = self.requests.of(handle);
+        held.place = Place::Ready;
+        held.ready_since_us = now.mono_us;
+        self.ready.push_back(held.request.priority, held.request.queue, handle);
     }
 
     /// Puts a delivery that is in no list at the head of its ready queue.

@@ -1,5 +1,7 @@
 //! What the engine is told once, at the start.
 
+use crate::admit::Rate;
+
 /// The options of one registered task that decide something.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskOptions {
@@ -11,6 +13,8 @@ pub struct TaskOptions {
     pub soft_limit_s: Option<f64>,
     /// Seconds, then the child is killed.
     pub hard_limit_s: Option<f64>,
+    /// How often tasks of this type may start in this worker; `None` for no limit. Changed by `Event::RateLimit`.
+    pub rate: Option<Rate>,
 }
 
 /// The engine's settings.

@@ -24,6 +24,7 @@
 use std::collections::VecDeque;
 
 use crate::action::Action;
+use crate::admit::Rates;
 use crate::child;
 use crate::config::Config;
 use crate::early::Early;
@@ -68,6 +69,8 @@ pub struct Engine {
     pub(crate) requests: Requests,
     pub(crate) ready: Ready,
     pub(crate) timer: Timer,
+    /// Task types with a rate limit, and who waits for a permit.
+    pub(crate) rates: Rates,
     pub(crate) early: Early,
     /// Redeliveries that need an attempt number while the broker is away.
     pub(crate) aside: VecDeque<Handle>,
@@ -94,6 +97,7 @@ impl Engine {
             requests: Requests::default(),
             ready: Ready::new(config.queues),
             timer: Timer::default(),
+            rates: Rates::new(&config),
             early: Early::new(config.concurrency),
             aside: VecDeque::new(),
             fleet: Fleet::default(),
@@ -136,6 +140,7 @@ impl Engine {
             Event::ChildExited { child, next } => self.child_exited(now, child, next, actions),
             Event::Settled { handle } => self.settled(handle, actions),
             Event::LeaseLost { handle } => self.lease_lost(handle),
+            Event::RateLimit { task, limit } => self.set_rate(now, task, limit),
             Event::Shutdown(kind) => self.shut_down(kind, actions),
         }
         self.dispatch(now, actions);
@@ -171,6 +176,7 @@ impl Engine {
             .into_iter()
             .chain(retry.filter(|_| is_running))
             .chain(self.timer.deadline(self.now))
+            .chain(self.rates.deadline())
             .chain(children)
             .chain(waiting)
             .min()
@@ -194,6 +200,7 @@ impl Engine {
             self.park_what_is_far_now(now, actions);
         }
         self.start_what_is_due(now);
+        self.start_what_is_permitted(now);
         self.give_back(now, actions);
     }
 

@@ -1,5 +1,7 @@
 //! What the engine is told. Every event is a fact; the engine never asks.
 
+use crate::admit::Rate;
+
 /// Names one delivery while this worker holds it. The driver chooses it (the index of its own table of bytes, so that
 /// the numbers stay small) and may use it again once it has answered the delivery's last action (`Action::Settle`
 /// with a final ending) with `Settled` or `LeaseLost`; earlier the answer could not be told from the next delivery's.
@@ -155,6 +157,13 @@ pub enum Event {
     LeaseLost {
         /// Which delivery.
         handle: Handle,
+    },
+    /// A task type's rate limit in this worker is another one from now on. `None` lifts it.
+    RateLimit {
+        /// Index into `Config::tasks`.
+        task: u32,
+        /// The new limit.
+        limit: Option<Rate>,
     },
     /// Stop. A second, stronger one may follow.
     Shutdown(Shutdown),

@@ -33,6 +33,7 @@ mod timer;
 mod window;
 
 pub use action::{Action, Ending};
+pub use admit::Rate;
 pub use config::{Config, TaskOptions};
 pub use engine::Engine;
 pub use event::{ChildId, Event, Handle, Now, Number, Outcome, Request, Shutdown};

@@ -7,6 +7,8 @@ use crate::event::{ChildId, Handle, Request};
 pub(crate) enum Place {
     /// On the local timer until its eta.
     Timer,
+    /// In line for a permit of its task type's rate limit.
+    Limited,
     /// In the ready queues.
     Ready,
     /// Early-acknowledged type, ready, but as many as allowed are between acknowledgement and end.

@@ -93,6 +93,7 @@ impl Engine {
             }
             Place::Ending => {}
             Place::Timer => self.timer.remove(handle),
+            Place::Limited => self.rates.remove(handle),
             Place::Ready => self.ready.remove(priority, queue, handle),
             Place::EarlyLine => self.early.remove(handle),
             Place::Aside => self.aside.retain(|&waiting| waiting != handle),

@@ -62,6 +62,7 @@ impl Engine {
     fn empty_lists(&mut self, actions: &mut Vec<Action>) {
         let is_cold = self.phase == Phase::Cold;
         let mut leaving: Vec<Handle> = self.timer.drain();
+        leaving.extend(self.rates.drain());
         let requests = &mut self.requests;
         self.ready.retain_newest_first(|handle| {
             let stays = requests.of(handle).is_acked && !is_cold;

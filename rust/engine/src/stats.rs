@@ -11,6 +11,8 @@ pub struct Stats {
     pub held: u32,
     /// Of these: waiting here for their eta.
     pub scheduled: u32,
+    /// Of these: waiting here for a permit of their rate limit.
+    pub limited: u32,
     /// Of these: ready, waiting for a child.
     pub waiting: u32,
     /// Of these: at a child, running or handed over.
@@ -81,6 +83,7 @@ impl Stats {
         Stats {
             held: engine.requests.len(),
             scheduled: engine.timer.len() as u32,
+            limited: engine.rates.waiting(),
             waiting: engine.waiting(),
             dispatched: children.iter().map(|child| child.open()).sum(),
             children: engine.fleet.count(|child| child.phase == Phase::Ready),

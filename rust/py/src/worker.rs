@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use fastworker_worker::{
-    Command, Level, RegisteredTask, Report, Reporter, TaskOptions, WorkerConfig, forward_to, run, shutdown,
+    Command, Level, Rate, RegisteredTask, Report, Reporter, TaskOptions, WorkerConfig, forward_to, run, shutdown,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -24,6 +24,7 @@ struct TaskSettings {
     time_limit: Option<f64>,
     ignore_result: bool,
     stores_errors: bool,
+    rate_limit: Option<f64>,
 }
 
 /// `fastworker.worker.settings.WorkerSettings`, field by field.
@@ -56,6 +57,7 @@ impl From<Settings> for WorkerConfig {
                 acks_on_failure: task.acks_on_failure,
                 soft_limit_s: task.soft_time_limit,
                 hard_limit_s: task.time_limit,
+                rate: task.rate_limit.and_then(Rate::per_second),
             },
             ignore_result: task.ignore_result,
             stores_errors: task.stores_errors,

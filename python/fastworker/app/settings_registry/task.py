@@ -154,7 +154,11 @@ _RUNNING = [
         status="active",
     ),
     Setting(
-        "default_rate_limit", None, "any", "Rate limit of tasks that name none, such as '10/m'."
+        "default_rate_limit",
+        None,
+        "any",
+        "Rate limit of tasks that name none, such as '10/m'.",
+        status="active",
     ),
     Setting(
         "soft_time_limit",

@@ -115,6 +115,7 @@ _FETCHING = [
         False,
         "bool",
         "Ignore rate limits.",
+        status="active",
         old=("CELERY_DISABLE_RATE_LIMITS",),
     ),
     Setting(

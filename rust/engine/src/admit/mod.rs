@@ -2,17 +2,22 @@
 //!
 //! One file a rule. A rule looks at the request alone and either has an opinion or passes; the first opinion counts.
 //! The order below is part of the contract: an unknown task is a dead letter even when it is expired or not yet due,
-//! because nobody here could say more about it later.
+//! because nobody here could say more about it later. The rate limit is asked after all of them, and once more than on
+//! delivery: when a delivery's eta has come (`rate`).
 
+mod bucket;
 mod eta;
 mod expired;
+mod rate;
 mod unknown;
 
 use crate::action::Ending;
 use crate::config::Config;
 use crate::event::{Now, Request};
 
+pub use bucket::Rate;
 pub(crate) use expired::is_expired;
+pub(crate) use rate::Rates;
 
 /// What is to become of a delivery that just came in.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::broker::Lease;
+use super::permits::Permits;
 use crate::action::{Action, Ending};
 use crate::config::Config;
 use crate::event::{ChildId, Event, Handle, Now, Number, Outcome, Request, Shutdown};
@@ -35,13 +36,20 @@ struct Entry {
     was_killed_by_limit: bool,
     reported: Option<Outcome>,
     is_lost: bool,
+    /// A child got it once: its permit, if it needed one, is spent.
+    was_dispatched: bool,
 }
 
 impl Entry {
     /// Whether it is due at `wall_ms`, and has been at no child since `since_us`.
-    fn waits_since(&self, since_us: u64, wall_ms: i64) -> bool {
+    fn waits_since(&self, permits: &[Permits], since_us: u64, wall_ms: i64) -> bool {
+        let is_permitted = self.was_dispatched
+            || self.request.task.is_none_or(|task| permits[task as usize].is_overdue(self.held_since_us, since_us));
         let is_due = self.request.eta_ms.is_none_or(|eta_ms| eta_ms < wall_ms);
-        is_due && self.held_since_us <= since_us && !matches!(self.stage, Stage::AtChild(..) | Stage::Final)
+        is_permitted
+            && is_due
+            && self.held_since_us <= since_us
+            && !matches!(self.stage, Stage::AtChild(..) | Stage::Final)
     }
 }
 
@@ -63,6 +71,10 @@ pub(super) struct Audit {
     config: Config,
     entries: HashMap<Handle, Entry>,
     seats: HashMap<ChildId, Seat>,
+    /// By task.
+    permits: Vec<Permits>,
+    /// When no credit was left (`mono_us`), last.
+    full_us: Option<u64>,
     is_fetching: bool,
     is_broker_up: bool,
     is_lease_safe: bool,
@@ -85,9 +97,11 @@ impl Audit {
     /// Nothing has happened yet.
     pub(super) fn new(config: Config) -> Audit {
         Audit {
+            permits: config.tasks.iter().map(|task| Permits::new(task.rate)).collect(),
             config,
             entries: HashMap::new(),
             seats: HashMap::new(),
+            full_us: None,
             is_fetching: false,
             is_broker_up: true,
             is_lease_safe: true,
@@ -110,7 +124,11 @@ impl Audit {
             was_killed_by_limit: false,
             reported: None,
             is_lost: false,
+            was_dispatched: false,
         };
+        if let Some(permits) = self.permits_of(request) {
+            permits.arrived(now_us);
+        }
         let before = self.entries.insert(request.handle, entry);
         assert!(before.is_none(), "the simulator reused a handle too early");
     }
@@ -130,6 +148,11 @@ impl Audit {
             .map(|(&handle, _)| handle)
     }
 
+    /// Whether there has been credit for one more delivery ever since.
+    pub(super) fn has_had_credit(&self, since_us: u64) -> bool {
+        self.entries.len() < self.config.prefetch as usize && self.full_us.is_none_or(|full_us| full_us < since_us)
+    }
+
     /// How many deliveries are held.
     pub(super) fn held(&self) -> usize {
         self.entries.len()
@@ -137,12 +160,14 @@ impl Audit {
 
     /// A delivery that was at no child since `since_us`, and due at `wall_ms`.
     pub(super) fn runnable_since(&self, since_us: u64, wall_ms: i64) -> Option<Handle> {
-        self.find(|entry| entry.waits_since(since_us, wall_ms))
+        self.find(|entry| entry.waits_since(&self.permits, since_us, wall_ms))
     }
 
     /// The same, if others could run it.
     pub(super) fn returnable_since(&self, since_us: u64, wall_ms: i64) -> Option<Handle> {
-        self.find(|entry| entry.waits_since(since_us, wall_ms) && entry.stage == Stage::Held && !entry.is_acked)
+        self.find(|entry| {
+            entry.waits_since(&self.permits, since_us, wall_ms) && entry.stage == Stage::Held && !entry.is_acked
+        })
     }
 
     fn find(&self, is_wanted: impl Fn(&Entry) -> bool) -> Option<Handle> {
@@ -164,6 +189,9 @@ impl Audit {
 
     /// A fact on its way to the engine. Returns handles that are free once the engine has been told.
     pub(super) fn event(&mut self, event: &Event, now_us: u64) -> Option<Handle> {
+        if self.entries.len() >= self.config.prefetch as usize {
+            self.full_us = Some(now_us);
+        }
         match *event {
             Event::Delivered(_) | Event::FetchFailed => self.is_fetching = false,
             Event::BrokerLost => self.is_broker_up = false,
@@ -214,9 +242,18 @@ impl Audit {
                 if matches!(entry.stage, Stage::AtChild(..)) {
                     entry.is_lost = true;
                 } else {
+                    let request = entry.request.clone();
+                    if let Some(permits) = self.permits_of(&request) {
+                        permits.left(now_us);
+                    }
                     self.entries.remove(&handle);
                     return Some(handle);
                 }
+            }
+            Event::RateLimit { task, limit } => {
+                let is_free = |entry: &&Entry| entry.request.task == Some(task) && !entry.was_dispatched;
+                let free = self.entries.values().filter(is_free).count();
+                self.permits[task as usize].set(limit, free, now_us);
             }
             Event::Wake | Event::Tick => {}
         }
@@ -307,6 +344,10 @@ impl Audit {
             let is_expired = entry.request.expires_ms.is_some_and(|ms| now.wall_ms > ms);
             require!(!is_expired || entry.is_acked, "the expired {handle:?} is dispatched");
             entry.stage = Stage::AtChild(child, number);
+            let is_first = !std::mem::replace(&mut entry.was_dispatched, true);
+            let request = entry.request.clone();
+            let is_allowed = self.permits_of(&request).is_none_or(|it| !is_first || it.started(now.mono_us));
+            require!(is_allowed, "{handle:?} starts beyond the rate limit of task {:?}", request.task);
             self.seat(child).open.insert(number, handle);
         }
         Ok(())
@@ -373,6 +414,10 @@ impl Audit {
         };
         require!(is_right, "{ending:?} of {entry:?}");
         entry.stage = Stage::Final;
+        let request = entry.request.clone();
+        if let Some(permits) = self.permits_of(&request) {
+            permits.left(now.mono_us);
+        }
         Ok(())
     }
 
@@ -413,6 +458,11 @@ impl Audit {
                 entry.recorded = None;
             }
         }
+    }
+
+    /// The account of a delivery's task type, if it has one here.
+    fn permits_of(&mut self, request: &Request) -> Option<&mut Permits> {
+        self.permits.get_mut(request.task? as usize)
     }
 
     fn acks_late(&self, handle: Handle) -> bool {

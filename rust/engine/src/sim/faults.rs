@@ -1,6 +1,7 @@
 //! Accidents: which strike when, and what they do to the world.
 
 use super::broker::Place;
+use super::plan::random_rate;
 use super::world::{Coming, World};
 use crate::event::{ChildId, Event, Shutdown};
 use crate::stats::Counters;
@@ -40,6 +41,11 @@ impl World {
         if self.rng.chance(faults.shutdown) {
             let kind = self.rng.pick(&[Shutdown::Warm, Shutdown::Cold]);
             self.feed(Event::Shutdown(kind))?;
+        }
+        if self.rng.chance(faults.rate_limit) {
+            let task = self.rng.range(0, self.plan.config.tasks.len() as u64 - 1) as u32;
+            let limit = if self.rng.chance(30) { None } else { random_rate(&mut self.rng) };
+            self.feed(Event::RateLimit { task, limit })?;
         }
         if self.rng.chance(faults.crash) {
             self.crash();

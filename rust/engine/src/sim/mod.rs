@@ -13,6 +13,7 @@ mod broker;
 mod child;
 mod driver;
 mod faults;
+mod permits;
 mod plan;
 mod rng;
 mod watch;

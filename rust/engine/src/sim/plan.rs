@@ -1,6 +1,7 @@
 //! What one schedule is made of: a configuration, messages and how they behave, and which faults may strike.
 
 use super::rng::Rng;
+use crate::admit::Rate;
 use crate::config::{Config, TaskOptions};
 use crate::event::Outcome;
 
@@ -78,6 +79,8 @@ pub struct Faults {
     pub crash: u64,
     /// A shutdown is asked for; afterwards a new worker starts.
     pub shutdown: u64,
+    /// A task type gets another rate limit, or none.
+    pub rate_limit: u64,
 }
 
 /// One schedule.
@@ -147,7 +150,13 @@ fn options(rng: &mut Rng) -> TaskOptions {
         acks_on_failure: rng.chance(50),
         soft_limit_s: rng.chance(15).then_some(0.05),
         hard_limit_s: rng.chance(15).then_some(0.3),
+        rate: if rng.chance(25) { random_rate(rng) } else { None },
     }
+}
+
+/// From one in four seconds to more than a tick can hand out one by one.
+pub(super) fn random_rate(rng: &mut Rng) -> Option<Rate> {
+    Rate::per_second(rng.pick(&[0.25, 5.0, 50.0, 900.0, 20_000.0]))
 }
 
 fn faults(rng: &mut Rng) -> Faults {
@@ -161,6 +170,7 @@ fn faults(rng: &mut Rng) -> Faults {
         clock_jump: maybe(4),
         crash: maybe(3),
         shutdown: maybe(4),
+        rate_limit: maybe(5),
     }
 }
 

@@ -38,9 +38,10 @@ impl World {
             return Err(format!("{held:?} waits while {idle:?} is idle"));
         }
         let waits = |message: &Message| message.place == Place::Queued && message.queued_us <= since_us;
-        let has_credit = worker.audit.held() < self.plan.config.prefetch as usize;
         match self.broker.messages.iter().position(waits) {
-            Some(index) if has_credit => Err(format!("message {index} is queued while {idle:?} is idle")),
+            Some(index) if worker.audit.has_had_credit(since_us) => {
+                Err(format!("message {index} is queued while {idle:?} is idle"))
+            }
             _ => Ok(()),
         }
     }

@@ -6,5 +6,6 @@ mod dispatching;
 mod early;
 mod fetching;
 mod limits;
+mod rates;
 mod recall;
 mod shutdown;

@@ -1,0 +1,95 @@
+//! What the auditor knows of rate limits: how many starts a limit can have allowed by now, at the very most.
+//!
+//! Arrivals are the only way in, so the k-th start cannot come before the earliest permit that the k-th arrival could
+//! have had from a bucket of capacity 1: an interval after the one before, and not before it was there (less what a
+//! late tick may make up for). Permits that were spent in vain only make the bound looser.
+
+use crate::admit::Rate;
+
+/// What a late tick may make up for, as the bucket has it, in microseconds.
+const CATCH_UP_US: u64 = 100_000;
+/// Beyond its permit, a delivery waits for a tick, an answer and a turn.
+const PATIENCE_US: u64 = 500_000;
+
+/// One task type's limit as seen from outside.
+#[derive(Debug, Default)]
+pub(super) struct Permits {
+    rate: Option<Rate>,
+    /// By arrival: when it may have had its permit.
+    earliest_us: Vec<u64>,
+    arrivals_us: Vec<u64>,
+    /// The same for the next one to arrive.
+    next_us: u64,
+    /// First starts so far.
+    starts: usize,
+    last_us: u64,
+}
+
+impl Permits {
+    /// Nothing has come in yet.
+    pub(super) fn new(rate: Option<Rate>) -> Permits {
+        Permits { rate, ..Permits::default() }
+    }
+
+    /// The limit is another one. `free`: deliveries here that had no limit until now.
+    pub(super) fn set(&mut self, rate: Option<Rate>, free: usize, now_us: u64) {
+        self.last_us = now_us;
+        let before_us = self.interval_us();
+        self.rate = rate;
+        let Some(before_us) = before_us else {
+            self.starts = 0;
+            self.next_us = 0;
+            self.arrivals_us = vec![0; free];
+            self.earliest_us = vec![0; free];
+            return;
+        };
+        // What was granted before counts for the shorter of both intervals.
+        let Some(interval_us) = self.interval_us().map(|interval_us| interval_us.min(before_us)) else { return };
+        self.next_us = self.starts.checked_sub(1).map_or(0, |last| self.earliest_us[last].saturating_add(interval_us));
+        for at in self.starts..self.arrivals_us.len() {
+            let own_us = self.arrivals_us[at].saturating_sub(CATCH_UP_US);
+            self.earliest_us[at] = self.earliest_us[at].min(self.next_us.max(own_us));
+            self.next_us = self.earliest_us[at].saturating_add(interval_us);
+        }
+    }
+
+    /// A delivery came in.
+    pub(super) fn arrived(&mut self, now_us: u64) {
+        let Some(interval_us) = self.interval_us() else { return };
+        let earliest_us = self.next_us.max(now_us.saturating_sub(CATCH_UP_US));
+        self.arrivals_us.push(now_us);
+        self.earliest_us.push(earliest_us);
+        self.next_us = earliest_us.saturating_add(interval_us);
+    }
+
+    /// A delivery is started for the first time. False: more than the limit can have allowed.
+    pub(super) fn started(&mut self, now_us: u64) -> bool {
+        self.last_us = now_us;
+        if self.rate.is_none() {
+            return true;
+        }
+        self.starts += 1;
+        self.earliest_us.get(self.starts - 1).is_some_and(|&earliest_us| earliest_us <= now_us)
+    }
+
+    /// A delivery left in another way; it may have had a permit.
+    pub(super) fn left(&mut self, now_us: u64) {
+        self.last_us = now_us;
+    }
+
+    /// Whether somebody who waits since `since_us` should have had a permit at `now_us`.
+    pub(super) fn is_overdue(&self, since_us: u64, now_us: u64) -> bool {
+        match self.interval_us() {
+            None => true,
+            Some(interval_us) => {
+                let due_us = self.last_us.max(since_us).saturating_add(interval_us).saturating_add(PATIENCE_US);
+                now_us >= due_us
+            }
+        }
+    }
+
+    /// Rounded down: the bound is to err on the side of the engine.
+    fn interval_us(&self) -> Option<u64> {
+        self.rate.map(|rate| rate.interval_ns() / 1_000)
+    }
+}
