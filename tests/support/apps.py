@@ -135,6 +135,12 @@ def _register(app: Any) -> None:
         append_line(path, str(os.getpid()))
         os.kill(os.getpid(), 9)
 
+    @task(name="proj.fill_memory")
+    def fill_memory(megabytes: int) -> int:
+        """Touches that much memory, and lets it go."""
+        bytearray(megabytes << 20)[:: 1 << 12] = b"x" * (megabytes << 8)
+        return os.getpid()
+
     @task(name="proj.who", bind=True)
     def who(self: Any) -> dict[str, Any]:
         request = self.request

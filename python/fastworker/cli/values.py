@@ -72,6 +72,28 @@ class LogLevel(_Type):
         return int(getattr(logging, text))
 
 
+class AutoscaleBounds(_Type):
+    """``MAX,MIN``: most and fewest processes; ``MAX`` alone means at least one."""
+
+    name = "max,min"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """The larger number first, both at least 1. A minimum of 0, which Celery takes, means 1."""
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",")]
+        if len(parts) > 2 or not all(part.isdigit() for part in parts) or int(parts[0]) < 1:
+            self.fail(f"{value!r}: expected two whole numbers MAX,MIN; try 10,3", param, ctx)
+        most, fewest = int(parts[0]), max(1, int(parts[1])) if len(parts) == 2 else 1
+        if fewest > most:
+            self.fail(
+                f"{value!r}: expected the larger number first; try {fewest},{most}", param, ctx
+            )
+        return most, fewest
+
+
 class Concurrency(_Type):
     """A number of processes, or ``auto``; 0 is ``auto`` too."""
 
@@ -117,6 +139,7 @@ class Moment(_Type):
 
 COMMA_SEPARATED = CommaSeparated()
 LOG_LEVEL = LogLevel()
+AUTOSCALE = AutoscaleBounds()
 CONCURRENCY = Concurrency()
 TIME = Moment(allows_seconds=False)
 TIME_OR_SECONDS = Moment(allows_seconds=True)

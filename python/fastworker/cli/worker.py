@@ -10,7 +10,7 @@ import click
 
 from fastworker.cli.group import Command, Option
 from fastworker.cli.session import Session, complain, pass_session
-from fastworker.cli.values import COMMA_SEPARATED, CONCURRENCY, LOG_LEVEL
+from fastworker.cli.values import AUTOSCALE, COMMA_SEPARATED, CONCURRENCY, LOG_LEVEL
 from fastworker.cli.worker_later import later_options
 
 if TYPE_CHECKING:
@@ -101,6 +101,23 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
     is_flag=True,
     default=None,
     help="Run tasks as often as they come.",
+)
+@_option(
+    "--autoscale",
+    type=AUTOSCALE,
+    help="Most and fewest processes: grow while work waits, shrink when it is quiet.",
+)
+@_option(
+    "--max-tasks-per-child",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Replace a process after N tasks.",
+)
+@_option(
+    "--max-memory-per-child",
+    type=click.IntRange(1),
+    metavar="KIB",
+    help="Replace a process that has grown beyond this.",
 )
 @_option("--purge", "--discard", is_flag=True, help="Empty the queues first.")
 @_option("--pidfile", metavar="FILE", help="Write the process number there; %n %h are expanded.")

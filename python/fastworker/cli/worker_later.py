@@ -1,7 +1,7 @@
 """Options of Celery's worker that fastworker takes without acting on them, and those that it
 refuses for now.
 
-Refused is what a user would miss dearly and silently: a memory bound, a beat, a user to become.
+Refused is what a user would miss dearly and silently: a beat, a user to become.
 What changes nothing that a task can see is accepted; it is said once where somebody could wait for
 its effect.
 """
@@ -20,9 +20,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _REFUSED: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {
     ("-D", "--detach"): ({"is_flag": True}, "run it under a service manager such as systemd"),
-    ("--autoscale",): ({}, "give the largest number as --concurrency: idle processes cost little"),
-    ("--max-tasks-per-child",): ({"type": int}, "leave it out to run without replacing processes"),
-    ("--max-memory-per-child",): ({"type": int}, "leave it out to run without replacing processes"),
     ("-B", "--beat"): ({"is_flag": True}, "run beat as a process of its own: celery -A … beat"),
     ("--scheduler",): ({}, "run beat as a process of its own: celery -A … beat"),
     ("-s", "--schedule-filename", "--schedule"): (

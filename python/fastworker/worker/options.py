@@ -31,6 +31,10 @@ class WorkerOptions:
         purge: Empty the consumed queues before starting.
         pidfile: Path with abbreviations expanded.
         task_events: Publish events about tasks; None: the setting.
+        autoscale: Most and fewest child processes; None: their number is fixed.
+        max_tasks_per_child: Tasks after which a child is replaced; None: the setting.
+        max_memory_per_child: KiB of peak memory beyond which a child is replaced; None: the
+            setting.
         quiet: No banner.
         no_color: No colour anywhere.
     """
@@ -52,6 +56,9 @@ class WorkerOptions:
     purge: bool = False
     pidfile: str | None = None
     task_events: bool | None = None
+    autoscale: tuple[int, int] | None = None
+    max_tasks_per_child: int | None = None
+    max_memory_per_child: int | None = None
     quiet: bool = False
     no_color: bool = False
 
@@ -68,6 +75,8 @@ class WorkerOptions:
             "worker_send_task_events": self.task_events,
             "worker_log_style": self.log_format,
             "task_time_limit": self.time_limit,
+            "worker_max_tasks_per_child": self.max_tasks_per_child,
+            "worker_max_memory_per_child": self.max_memory_per_child,
             "task_soft_time_limit": self.soft_time_limit,
         }
         return {name: value for name, value in said.items() if value is not None}

@@ -45,6 +45,10 @@ class WorkerSettings:
     queues: list[str]
     tasks: list[TaskSettings]
     concurrency: int
+    max_tasks_per_child: int | None
+    max_memory_per_child_kib: int | None
+    autoscale: tuple[int, int] | None
+    autoscale_keepalive_s: float
     prefetch: int
     lease_life_s: float
     max_deliveries: int

@@ -65,19 +65,43 @@ def queues_of(app: FastWorker, options: WorkerOptions) -> list[str]:
 
 @dataclass(frozen=True)
 class Size:
-    """How many children, and how many messages held at most; each with its reason."""
+    """How many children at the start, and how many messages held at most; each with its reason. ``autoscale``: most and
+    fewest children, None for a fixed number."""
 
     concurrency: int
     concurrency_reason: str
     prefetch: int
     prefetch_reason: str
+    autoscale: tuple[int, int] | None = None
 
 
 def size_of(app: FastWorker, options: WorkerOptions) -> Size:
     """Children and prefetch, from the options, the settings or the machine."""
+    if options.autoscale is not None:
+        most, fewest = options.autoscale
+        prefetch = prefetch_of(app, most, options.prefetch_multiplier)
+        return Size(fewest, f"--autoscale, up to {most}", *prefetch, options.autoscale)
     chosen = choose_concurrency(options.concurrency, app.conf.worker_concurrency)
     prefetch = prefetch_of(app, chosen.count, options.prefetch_multiplier)
     return Size(chosen.count, chosen.reason, *prefetch)
+
+
+def autoscale_keepalive_s() -> float:
+    """Seconds of little work after which an autoscaled pool shrinks; as in Celery, from the environment.
+
+    Raises:
+        ImproperlyConfigured: ``AUTOSCALE_KEEPALIVE`` is not a number of seconds.
+    """
+    text = os.environ.get("AUTOSCALE_KEEPALIVE", "30")
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ImproperlyConfigured(
+            f"environment variable AUTOSCALE_KEEPALIVE is {text!r}: expected a number of seconds; try 30"
+        )
+    return value
 
 
 def worker_settings(
@@ -102,6 +126,10 @@ def worker_settings(
         queues=queues_of(app, options),
         tasks=task_settings(app),
         concurrency=size.concurrency,
+        max_tasks_per_child=conf.worker_max_tasks_per_child,
+        max_memory_per_child_kib=conf.worker_max_memory_per_child,
+        autoscale=size.autoscale,
+        autoscale_keepalive_s=autoscale_keepalive_s(),
         prefetch=size.prefetch,
         lease_life_s=seconds(conf.worker_lease_life, "worker_lease_life") or 10.0,
         max_deliveries=int(conf.task_max_deliveries),

@@ -101,7 +101,7 @@ pub enum Action {
         /// The id it gets.
         child: ChildId,
     },
-    /// Tell an idle child to finish and exit; answer `ChildExited`.
+    /// Tell a child that has no task to finish and exit; answer `ChildExited`.
     Stop {
         /// Which child.
         child: ChildId,

@@ -20,6 +20,8 @@ pub(crate) enum Phase {
     Starting,
     /// Takes tasks.
     Ready,
+    /// Connected, and waits for one that leaves to make room for it.
+    Spare,
     /// Told to exit.
     Stopping,
     /// SIGKILL is under way.
@@ -67,6 +69,14 @@ pub(crate) struct Child {
     pub(crate) phase: Phase,
     /// `Action::Recall` is out.
     pub(crate) is_recalling: bool,
+    /// How many more tasks it may be given.
+    pub(crate) allowance: u64,
+    /// Its peak memory is beyond its bound: it leaves.
+    pub(crate) is_outgrown: bool,
+    /// Its peak memory is near its bound: a successor had better be ready.
+    pub(crate) is_growing: bool,
+    /// There are more children than there should be, and this one leaves.
+    pub(crate) is_surplus: bool,
     /// It has a task that must have the child for itself.
     pub(crate) is_exclusive: bool,
     /// Idle on purpose: this delivery gets it as soon as the broker has confirmed its attempt or acknowledgement.
@@ -94,11 +104,15 @@ pub(crate) struct Child {
 
 impl Child {
     /// A child that was just asked for.
-    pub(crate) fn new(id: ChildId) -> Child {
+    pub(crate) fn new(id: ChildId, allowance: u64) -> Child {
         Child {
             id,
             phase: Phase::Starting,
             is_recalling: false,
+            allowance,
+            is_outgrown: false,
+            is_growing: false,
+            is_surplus: false,
             is_exclusive: false,
             reserved_for: None,
             running: None,
@@ -132,9 +146,19 @@ impl Child {
         self.open == 0
     }
 
+    /// Whether it gets nothing more, and is told to exit once it is idle.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.allowance == 0 || self.is_outgrown || self.is_surplus
+    }
+
+    /// Whether it takes tasks and goes on taking them.
+    pub(crate) fn is_staying(&self) -> bool {
+        self.phase == Phase::Ready && !self.is_leaving()
+    }
+
     /// Whether more may be dispatched now. Half of the last window must be used up first, so that refills are batches.
     pub(crate) fn has_room(&self) -> bool {
-        self.phase == Phase::Ready
+        self.is_staying()
             && !self.is_recalling
             && self.reserved_for.is_none()
             && (self.is_idle() || (!self.is_exclusive && self.waiting_us() < self.refill_below_us))
@@ -156,6 +180,7 @@ impl Child {
             self.busy_since_us = now_us;
         }
         self.entries.push_back(Entry { handle, cost_us, bytes, is_open: true });
+        self.allowance -= 1;
         self.open += 1;
         self.backlog_us += u64::from(cost_us);
         self.backlog_bytes += u64::from(bytes);
@@ -217,7 +242,9 @@ impl Child {
     pub(crate) fn recall(&mut self, from: Number, recalled: &mut Vec<Handle>) {
         let start = distance(from, self.first).max(0) as usize;
         for index in start..self.entries.len() {
-            recalled.extend(self.close_entry(index));
+            let handle = self.close_entry(index);
+            self.allowance += u64::from(handle.is_some());
+            recalled.extend(handle);
         }
         self.drop_closed();
     }
@@ -277,7 +304,7 @@ mod tests {
     use super::*;
 
     fn child_with(tasks: u32) -> Child {
-        let mut child = Child::new(ChildId(0));
+        let mut child = Child::new(ChildId(0), u64::MAX);
         child.phase = Phase::Ready;
         (0..tasks).for_each(|n| child.assign(Handle(n), 10, 100, 0));
         child
@@ -307,7 +334,7 @@ mod tests {
 
     #[test]
     fn numbers_wrap_around() {
-        let mut child = Child::new(ChildId(0));
+        let mut child = Child::new(ChildId(0), u64::MAX);
         child.first = u32::MAX;
         child.claimed = u32::MAX;
         (0..3).for_each(|n| child.assign(Handle(n), 1, 1, 0));

@@ -17,6 +17,17 @@ pub struct TaskOptions {
     pub rate: Option<Rate>,
 }
 
+/// Bounds of the number of children, between which it follows the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Autoscale {
+    /// Most children.
+    pub max: u32,
+    /// Fewest children; at least 1.
+    pub min: u32,
+    /// The pool shrinks to what was needed at most during this time, in microseconds.
+    pub keepalive_us: u64,
+}
+
 /// The engine's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -24,9 +35,15 @@ pub struct Config {
     pub tasks: Vec<TaskOptions>,
     /// How many queues are consumed; `Request::queue` is below it.
     pub queues: u16,
-    /// Children to keep alive.
+    /// Children to keep alive, until a `Resize` or the autoscaler says otherwise.
     pub concurrency: u32,
-    /// Most deliveries held at once. At least `concurrency`.
+    /// Most tasks that one child runs; then it is replaced. `None`: no bound.
+    pub max_tasks_per_child: Option<u32>,
+    /// A child whose peak memory is larger (KiB) is replaced once its task has ended. `None`: no bound.
+    pub max_memory_per_child_kib: Option<u64>,
+    /// Grow and shrink with the load; `concurrency` is where it starts.
+    pub autoscale: Option<Autoscale>,
+    /// Most deliveries held at once. At least `concurrency`, or the autoscaler's maximum.
     pub prefetch: u32,
     /// Most bytes of messages handed to one child ahead of its work.
     pub window_bytes: u32,

@@ -24,8 +24,7 @@ impl Engine {
             }
         }
         if self.phase == Phase::Running {
-            let spawned = self.fleet.spawn(self.config.concurrency, now.mono_us);
-            actions.extend(spawned.into_iter().map(|child| Action::Spawn { child }));
+            self.spawn_missing(now, actions);
         }
     }
 

@@ -84,7 +84,7 @@ impl Engine {
         let first = child.next_number();
         let mut handles = Vec::new();
         let mut flush_first = false;
-        while handles.len() < share {
+        while handles.len() < share && self.fleet.at(index).allowance > 0 {
             let Some(handle) = self.ready.peek() else {
                 break;
             };

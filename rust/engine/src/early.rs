@@ -29,6 +29,11 @@ impl Early {
         Early { limit: concurrency.saturating_mul(2).max(1), count: 0, unassigned: 0, line: VecDeque::new() }
     }
 
+    /// There are that many children now.
+    pub(crate) fn set_children(&mut self, children: u32) {
+        self.limit = children.saturating_mul(2).max(1);
+    }
+
     /// Whether one more may be acknowledged.
     pub(crate) fn has_room(&self) -> bool {
         self.count < self.limit

@@ -18,7 +18,7 @@
 //!
 //! One file for each decision: `admit/` (may it run), `schedule` (who is next), `window` and `dispatch` (how much to
 //! whom), `attempts` (redeliveries), `early` (early acknowledgement), `recall` and `limits` (a task that takes long),
-//! `death` (a child that died), `settle` (what an outcome means), `prefetch` (how much to fetch), `give_back` (what
+//! `death` (a child that died), `pool` (a child that is replaced), `scale` (how many there are), `settle` (what an outcome means), `prefetch` (how much to fetch), `give_back` (what
 //! others should rather run), `shutdown`.
 
 use std::collections::VecDeque;
@@ -32,6 +32,7 @@ use crate::event::{ChildId, Event, Handle, Now};
 use crate::fleet::Fleet;
 use crate::prefetch::Prefetch;
 use crate::requests::Requests;
+use crate::scale::Scale;
 use crate::schedule::Ready;
 use crate::stats::{Counters, Stats};
 use crate::timer::Timer;
@@ -75,6 +76,11 @@ pub struct Engine {
     /// Redeliveries that need an attempt number while the broker is away.
     pub(crate) aside: VecDeque<Handle>,
     pub(crate) fleet: Fleet,
+    /// Children that may have tasks at once.
+    pub(crate) seats: u32,
+    /// `Resize` has come.
+    pub(crate) is_resized: bool,
+    pub(crate) scale: Option<Scale>,
     /// By task index.
     pub(crate) windows: Vec<Window>,
     pub(crate) prefetch: Prefetch,
@@ -90,6 +96,7 @@ pub struct Engine {
 impl Engine {
     /// A worker at rest. Nothing is done before the first `Tick`.
     pub fn new(config: Config) -> Engine {
+        let capacity = config.autoscale.map_or(config.concurrency, |bounds| bounds.max);
         Engine {
             phase: Phase::Running,
             is_broker_up: true,
@@ -98,11 +105,14 @@ impl Engine {
             ready: Ready::new(config.queues),
             timer: Timer::default(),
             rates: Rates::new(&config),
-            early: Early::new(config.concurrency),
+            early: Early::new(capacity),
             aside: VecDeque::new(),
-            fleet: Fleet::default(),
+            fleet: Fleet::new(config.max_tasks_per_child),
+            seats: config.concurrency,
+            is_resized: false,
+            scale: config.autoscale.map(Scale::new),
             windows: vec![Window::default(); config.tasks.len()],
-            prefetch: Prefetch::new(config.prefetch),
+            prefetch: Prefetch::new(config.prefetch.max(capacity)),
             counters: Counters::default(),
             turn: 0,
             now: Now { mono_us: 0, wall_ms: 0 },
@@ -138,14 +148,18 @@ impl Engine {
                 self.ended(now, child, number, outcome, runtime_us, actions)
             }
             Event::ChildExited { child, next } => self.child_exited(now, child, next, actions),
+            Event::Memory { child, peak_kib } => self.memory(child, peak_kib, actions),
+            Event::Resize(resize) => self.resize(resize),
             Event::Settled { handle } => self.settled(handle, actions),
             Event::LeaseLost { handle } => self.lease_lost(handle),
             Event::RateLimit { task, limit } => self.set_rate(now, task, limit),
             Event::Shutdown(kind) => self.shut_down(kind, actions),
         }
+        self.tend(now, actions);
         self.dispatch(now, actions);
+        self.autoscale(now, actions);
         self.fetch(now, actions);
-        self.wind_up(actions);
+        self.wind_up(now, actions);
     }
 
     /// The monotonic microsecond of the next instant at which a `Tick` is needed; `None` when nothing is timed. An
@@ -159,7 +173,7 @@ impl Engine {
         };
         let last_us = last_tick.mono_us;
         let is_running = self.phase == Phase::Running;
-        let spawn = self.fleet.spawn_due_us(self.config.concurrency);
+        let spawn = self.fleet.spawn_due_us(self.wanted_children());
         let retry = self.prefetch.retry_at_us();
         let children = self.fleet.children().iter().filter_map(|child| match child.open() {
             0 => None,
@@ -175,6 +189,7 @@ impl Engine {
             .filter(|_| is_running)
             .into_iter()
             .chain(retry.filter(|_| is_running))
+            .chain(self.scale_due_us().filter(|_| is_running))
             .chain(self.timer.deadline(self.now))
             .chain(self.rates.deadline())
             .chain(children)
@@ -192,8 +207,7 @@ impl Engine {
     fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
         let last_tick = self.last_tick.replace(now);
         if self.phase == Phase::Running {
-            let spawned = self.fleet.spawn(self.config.concurrency, now.mono_us);
-            actions.extend(spawned.into_iter().map(|child| Action::Spawn { child }));
+            self.spawn_missing(now, actions);
             self.prefetch.tick(now.mono_us);
         }
         if last_tick.is_some_and(|last| has_jumped(last, now)) {
@@ -211,10 +225,10 @@ impl Engine {
             return;
         };
         match self.fleet.at(index).phase {
-            child::Phase::Starting => self.fleet.became_ready(index),
+            child::Phase::Starting => self.fleet.became_ready(index, self.seats),
             // It was killed while it started, perhaps before there was a process to kill.
             child::Phase::Killed => actions.push(Action::Kill { child: id }),
-            child::Phase::Ready | child::Phase::Stopping => self.counters.odd += 1,
+            child::Phase::Ready | child::Phase::Spare | child::Phase::Stopping => self.counters.odd += 1,
         }
     }
 

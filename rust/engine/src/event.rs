@@ -78,6 +78,23 @@ pub enum Shutdown {
     Cold,
 }
 
+/// A wish to have more or fewer children, as the remote control commands of that name mean it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resize {
+    /// `pool_grow`: so many more, up to the autoscaler's maximum if there is one.
+    Grow(u32),
+    /// `pool_shrink`: so many fewer, down to none, or to the autoscaler's minimum. Idle ones go first; a busy one goes
+    /// when its task has ended.
+    Shrink(u32),
+    /// `autoscale`: other bounds; `None` leaves one as it is. Nothing happens without an autoscaler.
+    Autoscale {
+        /// Most children.
+        max: Option<u32>,
+        /// Fewest children.
+        min: Option<u32>,
+    },
+}
+
 /// A fact that happened outside.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -146,6 +163,15 @@ pub enum Event {
         /// Claimed and recalled numbers are below it.
         next: Number,
     },
+    /// The most memory that a child ever had resident; told before its outcomes, when there is a bound to it.
+    Memory {
+        /// Which child.
+        child: ChildId,
+        /// KiB.
+        peak_kib: u64,
+    },
+    /// Have more or fewer children.
+    Resize(Resize),
     /// `Action::Settle` was carried out: its credit comes back.
     Settled {
         /// Which delivery.

@@ -1,4 +1,4 @@
-//! All children of this worker: who lives, who wants work, and when a dead one is replaced.
+//! All children of this worker: who lives, who wants work, and when a missing one is spawned.
 //!
 //! A child that dies at work is replaced at once. One that dies before it was ready (the app cannot be imported, no
 //! memory for a process) is replaced after a pause that doubles from 0.1 s to 10 s, until one gets ready again.
@@ -12,7 +12,7 @@ const FIRST_PAUSE_US: u64 = 100_000;
 const LONGEST_PAUSE_US: u64 = 10_000_000;
 
 /// The children, few enough to be looked through.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Fleet {
     children: Vec<Child>,
     next_id: u32,
@@ -23,9 +23,25 @@ pub(crate) struct Fleet {
     /// Pause before the next spawn, and until when it lasts; zero when children live long enough to get ready.
     pause_us: u64,
     paused_until_us: u64,
+    /// How many tasks a child may be given.
+    allowance: u64,
 }
 
 impl Fleet {
+    /// Nobody yet. `max_tasks`: how many tasks a child may be given.
+    pub(crate) fn new(max_tasks: Option<u32>) -> Fleet {
+        Fleet {
+            children: Vec::new(),
+            next_id: 0,
+            last_found: 0,
+            wanting: 0,
+            idle: 0,
+            pause_us: 0,
+            paused_until_us: 0,
+            allowance: max_tasks.map_or(u64::MAX, |most| u64::from(most.max(1))),
+        }
+    }
+
     /// All of them.
     pub(crate) fn children(&self) -> &[Child] {
         &self.children
@@ -84,26 +100,47 @@ impl Fleet {
         }
     }
 
-    /// Names the children to spawn now, so that `concurrency` live.
-    pub(crate) fn spawn(&mut self, concurrency: u32, now_us: u64) -> Vec<ChildId> {
+    /// How many children live that work or will: all but those that leave. One that is being killed counts until it
+    /// is gone, since its task may still run.
+    pub(crate) fn lasting(&self) -> u32 {
+        self.count(|child| match child.phase {
+            Phase::Ready => !child.is_leaving(),
+            Phase::Starting | Phase::Spare | Phase::Killed => true,
+            Phase::Stopping => false,
+        })
+    }
+
+    /// How many children have a seat: they run tasks, or may.
+    pub(crate) fn seated(&self) -> u32 {
+        self.count(|child| matches!(child.phase, Phase::Ready | Phase::Killed))
+    }
+
+    /// Whether starting fails at present.
+    pub(crate) fn is_failing_to_start(&self) -> bool {
+        self.pause_us > 0
+    }
+
+    /// Names the children to spawn now, so that `wanted` last.
+    pub(crate) fn spawn(&mut self, wanted: u32, now_us: u64) -> Vec<ChildId> {
         if now_us < self.paused_until_us {
             return Vec::new();
         }
-        let missing = (concurrency as usize).saturating_sub(self.children.len());
-        let spawned: Vec<_> = (0..missing).map(|n| ChildId(self.next_id.wrapping_add(n as u32))).collect();
-        self.next_id = self.next_id.wrapping_add(missing as u32);
-        self.children.extend(spawned.iter().map(|&id| Child::new(id)));
+        let missing = wanted.saturating_sub(self.lasting());
+        let spawned: Vec<_> = (0..missing).map(|n| ChildId(self.next_id.wrapping_add(n))).collect();
+        self.next_id = self.next_id.wrapping_add(missing);
+        self.children.extend(spawned.iter().map(|&id| Child::new(id, self.allowance)));
         spawned
     }
 
     /// When to spawn next (`mono_us`), if children are missing.
-    pub(crate) fn spawn_due_us(&self, concurrency: u32) -> Option<u64> {
-        (self.children.len() < concurrency as usize).then_some(self.paused_until_us)
+    pub(crate) fn spawn_due_us(&self, wanted: u32) -> Option<u64> {
+        (self.lasting() < wanted).then_some(self.paused_until_us)
     }
 
-    /// A child got ready: starting works.
-    pub(crate) fn became_ready(&mut self, index: usize) {
-        self.children[index].phase = Phase::Ready;
+    /// A child got ready: starting works. It has a seat if fewer than `seats` are taken, else it is a spare.
+    pub(crate) fn became_ready(&mut self, index: usize, seats: u32) {
+        let has_seat = self.seated() < seats;
+        self.children[index].phase = if has_seat { Phase::Ready } else { Phase::Spare };
         self.pause_us = 0;
         self.paused_until_us = 0;
         self.refresh(index);
@@ -146,18 +183,18 @@ mod tests {
 
     #[test]
     fn missing_children_are_spawned_under_new_names() {
-        let mut fleet = Fleet::default();
+        let mut fleet = Fleet::new(None);
         assert_eq!(fleet.spawn(2, 0), [ChildId(0), ChildId(1)]);
-        fleet.became_ready(0);
+        fleet.became_ready(0, 2);
         fleet.remove(0, 5);
         assert_eq!(fleet.spawn(2, 5), [ChildId(2)]);
     }
 
     #[test]
     fn dead_child_wants_nothing() {
-        let mut fleet = Fleet::default();
+        let mut fleet = Fleet::new(None);
         fleet.spawn(2, 0);
-        fleet.became_ready(0);
+        fleet.became_ready(0, 2);
         assert_eq!((fleet.wanting(), fleet.idle()), (1, 1));
         fleet.remove(0, 5);
         assert_eq!((fleet.wanting(), fleet.idle()), (0, 0));
@@ -165,7 +202,7 @@ mod tests {
 
     #[test]
     fn children_that_die_starting_are_replaced_ever_more_slowly() {
-        let mut fleet = Fleet::default();
+        let mut fleet = Fleet::new(None);
         let mut now_us = 0;
         let mut pauses = Vec::new();
         for _ in 0..9 {
@@ -180,10 +217,10 @@ mod tests {
 
     #[test]
     fn child_that_gets_ready_ends_the_pause() {
-        let mut fleet = Fleet::default();
+        let mut fleet = Fleet::new(None);
         fleet.spawn(2, 0);
         fleet.remove(1, 0);
-        fleet.became_ready(0);
+        fleet.became_ready(0, 2);
         assert_eq!(fleet.spawn(2, 0).len(), 1);
     }
 }

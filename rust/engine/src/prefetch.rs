@@ -52,6 +52,17 @@ impl Prefetch {
         }
     }
 
+    /// Most deliveries held at once from now on. What is held beyond it is worked off.
+    pub(crate) fn set_limit(&mut self, limit: u32) {
+        self.limit = limit.max(1);
+        self.computed_us = None;
+    }
+
+    /// What a child's time at one task was lately, in microseconds; `None`: nothing has run yet.
+    pub(crate) fn mean_run_us(&self) -> Option<f64> {
+        self.mean_run_us
+    }
+
     /// Whether a fetch is out.
     pub(crate) fn is_fetching(&self) -> bool {
         self.outstanding.is_some()
@@ -151,7 +162,7 @@ impl Engine {
             };
             self.prefetch.look_ahead(self.fleet.ready(), stuck_us, now.mono_us);
         }
-        if let Some(max) = self.prefetch.ask(held, self.waiting(), self.fleet.idle()) {
+        if let Some(max) = self.prefetch.ask(held, self.waiting(), self.fleet.idle() + self.growth()) {
             self.prefetch.outstanding = Some(max);
             self.prefetch.may_have_more = false;
             actions.push(Action::Fetch { max });

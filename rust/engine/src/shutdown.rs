@@ -14,7 +14,7 @@
 use crate::action::Action;
 use crate::child;
 use crate::engine::{Engine, Phase};
-use crate::event::{Handle, Shutdown};
+use crate::event::{Handle, Now, Shutdown};
 use crate::recall::recall;
 
 impl Engine {
@@ -37,12 +37,15 @@ impl Engine {
     }
 
     /// Stops what has nothing left to do, and says when nothing is left at all. Called after every event.
-    pub(crate) fn wind_up(&mut self, actions: &mut Vec<Action>) {
+    pub(crate) fn wind_up(&mut self, now: Now, actions: &mut Vec<Action>) {
         if self.phase == Phase::Running {
             return;
         }
-        let is_alive = |child: &child::Child| matches!(child.phase, child::Phase::Ready | child::Phase::Starting);
-        if !self.ready.is_empty() && self.fleet.count(is_alive) == 0 {
+        if self.phase == Phase::Warm && !self.ready.is_empty() && self.has_no_use_for_work() {
+            // The last child that could run them has had its last task, or died of one.
+            self.spawn_missing_for_acked(now, actions);
+        }
+        if !self.ready.is_empty() && self.has_no_use_for_work() {
             // Acknowledged early, and no child is left to run them.
             while let Some(handle) = self.ready.pop() {
                 self.hand_back(handle, actions);
@@ -81,6 +84,24 @@ impl Engine {
         }
     }
 
+    /// Whether no child lives that could still be given a task.
+    fn has_no_use_for_work(&self) -> bool {
+        self.fleet.count(|child| match child.phase {
+            child::Phase::Ready => !child.is_leaving(),
+            child::Phase::Starting | child::Phase::Spare => true,
+            child::Phase::Stopping | child::Phase::Killed => false,
+        }) == 0
+    }
+
+    /// What was acknowledged early is known to nobody else: one child more for it, unless starting fails.
+    fn spawn_missing_for_acked(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if !self.fleet.is_failing_to_start() {
+            let lasting = self.fleet.lasting();
+            let spawned = self.fleet.spawn(lasting + 1, now.mono_us);
+            actions.extend(spawned.into_iter().map(|child| Action::Spawn { child }));
+        }
+    }
+
     /// Kills every child that is not known to be idle.
     fn kill_all(&mut self, actions: &mut Vec<Action>) {
         for index in 0..self.fleet.children().len() {
@@ -99,10 +120,9 @@ impl Engine {
     fn stop_idle_children(&mut self, actions: &mut Vec<Action>) {
         for index in 0..self.fleet.children().len() {
             let child = self.fleet.at(index);
-            if child.phase == child::Phase::Ready && child.is_idle() && !child.is_recalling {
-                child.phase = child::Phase::Stopping;
-                actions.push(Action::Stop { child: child.id });
-                self.fleet.refresh(index);
+            let is_here = matches!(child.phase, child::Phase::Ready | child::Phase::Spare);
+            if is_here && child.is_idle() && !child.is_recalling {
+                self.stop(index, actions);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::action::Ending;
 use crate::child::Phase;
+use crate::config::Autoscale;
 use crate::engine::Engine;
 
 /// What is happening now, and what has happened since the start.
@@ -19,6 +20,10 @@ pub struct Stats {
     pub dispatched: u32,
     /// Children that take tasks.
     pub children: u32,
+    /// Children that there should be; by order or by the autoscaler.
+    pub seats: u32,
+    /// The autoscaler's bounds; `None` without one.
+    pub autoscale: Option<Autoscale>,
     /// Children that have work: so many tasks run now, or are about to.
     pub running: u32,
     /// Counted since the start.
@@ -87,6 +92,8 @@ impl Stats {
             waiting: engine.waiting(),
             dispatched: children.iter().map(|child| child.open()).sum(),
             children: engine.fleet.count(|child| child.phase == Phase::Ready),
+            seats: engine.seats,
+            autoscale: engine.scale.as_ref().map(|scale| scale.bounds),
             running: engine.fleet.count(|child| !child.is_idle()),
             counters: engine.counters,
             runtimes: engine.windows.iter().map(|window| (window.lifetime_mean_us(), window.samples())).collect(),

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use fastworker_worker::{
-    Command, Level, Rate, RegisteredTask, Report, Reporter, TaskOptions, WorkerConfig, forward_to, run, shutdown,
+    Autoscale, Command, Level, Rate, RegisteredTask, Report, Reporter, TaskOptions, WorkerConfig, forward_to, run,
+    shutdown,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -38,6 +39,10 @@ struct Settings {
     queues: Vec<String>,
     tasks: Vec<TaskSettings>,
     concurrency: u32,
+    max_tasks_per_child: Option<u32>,
+    max_memory_per_child_kib: Option<u64>,
+    autoscale: Option<(u32, u32)>,
+    autoscale_keepalive_s: f64,
     prefetch: u32,
     lease_life_s: f64,
     max_deliveries: u32,
@@ -71,6 +76,13 @@ impl From<Settings> for WorkerConfig {
             queues: settings.queues,
             tasks: settings.tasks.into_iter().map(task).collect(),
             concurrency: settings.concurrency,
+            max_tasks_per_child: settings.max_tasks_per_child,
+            max_memory_per_child_kib: settings.max_memory_per_child_kib,
+            autoscale: settings.autoscale.map(|(max, min)| Autoscale {
+                max,
+                min,
+                keepalive_us: (settings.autoscale_keepalive_s * 1e6) as u64,
+            }),
             prefetch: settings.prefetch,
             lease_life: Duration::from_secs_f64(settings.lease_life_s),
             max_deliveries: settings.max_deliveries,

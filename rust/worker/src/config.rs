@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fastworker_engine::TaskOptions;
+use fastworker_engine::{Autoscale, TaskOptions};
 
 /// A registered task.
 #[derive(Clone, Debug)]
@@ -34,8 +34,14 @@ pub struct WorkerConfig {
     pub queues: Vec<String>,
     /// Registered tasks.
     pub tasks: Vec<RegisteredTask>,
-    /// Child processes.
+    /// Child processes, at the start.
     pub concurrency: u32,
+    /// Tasks after which a child is replaced; `None` for no bound.
+    pub max_tasks_per_child: Option<u32>,
+    /// KiB of peak memory beyond which a child is replaced; `None` for no bound.
+    pub max_memory_per_child_kib: Option<u64>,
+    /// Let the number of children follow the load.
+    pub autoscale: Option<Autoscale>,
     /// Most messages held at once.
     pub prefetch: u32,
     /// How long the lease of a silent worker lives.

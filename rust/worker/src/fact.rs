@@ -1,7 +1,7 @@
 //! Everything that the worker's one loop reacts to. Whoever waits for something outside sends one of these.
 
 use fastworker_broker::{Delivery, Error, Recovered};
-use fastworker_engine::{ChildId, Handle, Shutdown};
+use fastworker_engine::{ChildId, Handle, Resize, Shutdown};
 
 use crate::pool::{SocketFact, ZygoteFact};
 
@@ -10,6 +10,8 @@ use crate::pool::{SocketFact, ZygoteFact};
 pub enum Command {
     /// Stop.
     Shutdown(Shutdown),
+    /// Have more or fewer children.
+    Resize(Resize),
     /// A new zygote: its socket and pid.
     AdoptZygote(std::os::fd::OwnedFd, i32),
 }

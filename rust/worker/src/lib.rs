@@ -16,7 +16,7 @@ mod worker;
 pub use clock::{mono_us, wall_us};
 pub use config::{RegisteredTask, WorkerConfig};
 pub use fact::Command;
-pub use fastworker_engine::{Rate, TaskOptions};
+pub use fastworker_engine::{Autoscale, Rate, Resize, TaskOptions};
 pub use report::{Level, Report, Reporter};
 pub use trace::forward_to;
 pub use worker::{run, shutdown};

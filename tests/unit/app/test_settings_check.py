@@ -114,8 +114,8 @@ def test_a_misspelt_setting_is_among_those_without_effect() -> None:
 
 
 def test_a_setting_that_is_not_acted_upon_is_named_once() -> None:
-    (line,) = unacted(Settings(changes={"worker_autoscaler": "x:Y", "task_serializer": "json"}))
-    assert "worker_autoscaler" in line
+    (line,) = unacted(Settings(changes={"worker_agent": "x:Y", "task_serializer": "json"}))
+    assert "worker_agent" in line
     assert "does not act on it yet" in line
 
 

@@ -123,8 +123,9 @@ def test_workdir_is_where_the_app_is(fastworker: Run, project: Path, started: li
         ("-A fwt_tasks --concurency 2", "Did you mean '--concurrency'?"),
         ("-A fwt_tasks inspect ping", "'inspect' comes in a later version"),
         ("-A fwt_tasks worker -B", "--beat comes in a later version"),
-        ("-A fwt_tasks worker --autoscale 4,1", "--autoscale comes in a later version"),
-        ("-A fwt_tasks worker --max-memory-per-child 9", "comes in a later version"),
+        ("-A fwt_tasks worker --autoscale 1,4", "expected the larger number first; try 4,1"),
+        ("-A fwt_tasks worker --autoscale many", "expected two whole numbers MAX,MIN; try 10,3"),
+        ("-A fwt_tasks worker --max-memory-per-child 0", "is not in the range x>=1"),
         ("-A fwt_tasks -P threads", "'threads' comes in a later version"),
         ("-A fwt_tasks -P prefrok", "did you mean 'prefork'"),
         ("-A fwt_tasks -l inof", "did you mean 'INFO'"),
@@ -185,13 +186,13 @@ def test_an_error_in_the_users_module_shows_their_frames_alone(
 
 def test_the_report_masks_secrets_and_names_what_is_odd(fastworker: Run, project: Path) -> None:
     with (project / "fwt_tasks.py").open("a") as file:
-        file.write("app.conf.update(task_serialiser='json', worker_autoscaler='x:Y')\n")
+        file.write("app.conf.update(task_serialiser='json', worker_agent='x:Y')\n")
     status, out, _ = fastworker("-A", "fwt_tasks", "report")
     assert status == 0
     assert "hunter2" not in out
     assert "redis://:********@127.0.0.1:1/5" in out
     assert "did you mean 'task_serializer'?" in out
-    assert "worker_autoscaler is kept" in out
+    assert "worker_agent is kept" in out
     assert "python" in out
 
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::broker::Lease;
 use super::permits::Permits;
+use super::seats::Seats;
 use crate::action::{Action, Ending};
 use crate::config::Config;
 use crate::event::{ChildId, Event, Handle, Now, Number, Outcome, Request, Shutdown};
@@ -60,6 +61,10 @@ struct Seat {
     is_condemned: bool,
     is_recalling: bool,
     next_number: Number,
+    /// Tasks that ended here, or were running when it died.
+    ran: u32,
+    /// Its memory was reported to be beyond its bound.
+    is_outgrown: bool,
     open: BTreeMap<Number, Handle>,
     soft_sent: Vec<Number>,
     running: Option<(Number, u64)>,
@@ -70,7 +75,7 @@ struct Seat {
 pub(super) struct Audit {
     config: Config,
     entries: HashMap<Handle, Entry>,
-    seats: HashMap<ChildId, Seat>,
+    children: HashMap<ChildId, Seat>,
     /// By task.
     permits: Vec<Permits>,
     /// When no credit was left (`mono_us`), last.
@@ -79,6 +84,8 @@ pub(super) struct Audit {
     is_broker_up: bool,
     is_lease_safe: bool,
     shutdown: Option<Shutdown>,
+    /// Children that may work at once: `None` while no autoscaler and no order changes the number.
+    seats: Seats,
     has_finished: bool,
 }
 
@@ -98,15 +105,16 @@ impl Audit {
     pub(super) fn new(config: Config) -> Audit {
         Audit {
             permits: config.tasks.iter().map(|task| Permits::new(task.rate)).collect(),
-            config,
             entries: HashMap::new(),
-            seats: HashMap::new(),
+            children: HashMap::new(),
             full_us: None,
             is_fetching: false,
             is_broker_up: true,
             is_lease_safe: true,
             shutdown: None,
+            seats: Seats::of(&config),
             has_finished: false,
+            config,
         }
     }
 
@@ -150,7 +158,12 @@ impl Audit {
 
     /// Whether there has been credit for one more delivery ever since.
     pub(super) fn has_had_credit(&self, since_us: u64) -> bool {
-        self.entries.len() < self.config.prefetch as usize && self.full_us.is_none_or(|full_us| full_us < since_us)
+        self.entries.len() < self.seats.prefetch(&self.config) && self.full_us.is_none_or(|full_us| full_us < since_us)
+    }
+
+    /// How many children may work at once.
+    pub(super) fn seats(&self) -> &Seats {
+        &self.seats
     }
 
     /// How many deliveries are held.
@@ -182,14 +195,14 @@ impl Audit {
     /// Children that were told to be ready and have unfinished tasks.
     pub(super) fn busy_children(&self) -> Vec<ChildId> {
         let mut busy: Vec<_> =
-            self.seats.iter().filter(|(_, seat)| !seat.open.is_empty()).map(|(&child, _)| child).collect();
+            self.children.iter().filter(|(_, seat)| !seat.open.is_empty()).map(|(&child, _)| child).collect();
         busy.sort_unstable();
         busy
     }
 
     /// A fact on its way to the engine. Returns handles that are free once the engine has been told.
     pub(super) fn event(&mut self, event: &Event, now_us: u64) -> Option<Handle> {
-        if self.entries.len() >= self.config.prefetch as usize {
+        if self.entries.len() >= self.seats.prefetch(&self.config) {
             self.full_us = Some(now_us);
         }
         match *event {
@@ -221,6 +234,7 @@ impl Audit {
             }
             Event::Ended { child, number, outcome, .. } => {
                 if let Some(handle) = self.seat(child).open.remove(&number) {
+                    self.seat(child).ran += 1;
                     let entry = self.entry(handle);
                     entry.stage = Stage::Held;
                     entry.reported = Some(outcome);
@@ -255,6 +269,11 @@ impl Audit {
                 let free = self.entries.values().filter(is_free).count();
                 self.permits[task as usize].set(limit, free, now_us);
             }
+            Event::Memory { child, peak_kib } => {
+                let most_kib = self.config.max_memory_per_child_kib;
+                self.seat(child).is_outgrown |= most_kib.is_some_and(|most_kib| peak_kib > most_kib);
+            }
+            Event::Resize(resize) => self.seats.resize(resize),
             Event::Wake | Event::Tick => {}
         }
         None
@@ -267,7 +286,7 @@ impl Audit {
             Action::Fetch { max } => {
                 require!(!self.is_fetching, "a second Fetch");
                 require!(self.is_at_work(), "Fetch while it must not");
-                let room = self.config.prefetch as usize - self.entries.len();
+                let room = self.seats.prefetch(&self.config).saturating_sub(self.entries.len());
                 require!((1..=room).contains(&(*max as usize)), "Fetch of {max} with room for {room}");
                 self.is_fetching = true;
             }
@@ -286,21 +305,27 @@ impl Audit {
             }
             Action::Kill { child } => self.kill(now, *child)?,
             Action::Spawn { child } => {
-                require!(self.shutdown.is_none(), "Spawn during a shutdown");
-                let before = self.seats.insert(*child, Seat::default());
+                let has_acked = self.entries.values().any(|entry| entry.is_acked && entry.stage == Stage::Held);
+                require!(
+                    self.shutdown.is_none() || (self.shutdown == Some(Shutdown::Warm) && has_acked),
+                    "Spawn during a shutdown"
+                );
+                let before = self.children.insert(*child, Seat::default());
                 require!(before.is_none(), "{child:?} was spawned twice");
-                require!(self.seats.len() <= self.config.concurrency as usize, "more children than the concurrency");
+                let living = self.seats_taken(|_| true);
+                let most = self.seats.most_living(&self.config);
+                require!(living <= most, "{living} children live where {most} may");
             }
             Action::Stop { child } => {
                 let seat = self.living(*child)?;
                 require!(seat.open.is_empty(), "Stop of the busy {child:?}");
                 seat.is_condemned = true;
-                require!(self.shutdown.is_some(), "Stop without a shutdown");
+                self.may_stop(*child)?;
             }
             Action::Finished => {
                 require!(self.shutdown.is_some(), "Finished without a shutdown");
                 require!(self.entries.is_empty(), "Finished with handles held");
-                require!(self.seats.is_empty(), "Finished with children");
+                require!(self.children.is_empty(), "Finished with children");
                 require!(!self.is_fetching, "Finished with a fetch out");
                 self.has_finished = true;
             }
@@ -323,6 +348,13 @@ impl Audit {
         let ahead: Vec<_> = seat.open.values().copied().collect();
         let alone = ahead.len() + handles.len() == 1;
         require!(alone || ahead.len() + handles.len() <= most, "{child:?} has more than {most} tasks");
+        let (total, is_outgrown) = (seat.ran as usize + ahead.len() + handles.len(), seat.is_outgrown);
+        let bound = self.config.max_tasks_per_child.map_or(usize::MAX, |most| most as usize);
+        require!(total <= bound, "{child:?} has been given {total} tasks, {bound} are allowed");
+        require!(!is_outgrown, "{child:?} is too large and gets more work");
+        let busy = self.seats_taken(|seat| !seat.open.is_empty());
+        let now_busy = busy + usize::from(ahead.is_empty());
+        require!(!ahead.is_empty() || now_busy <= self.seats.most(), "{now_busy} children work at once");
         for handle in ahead.iter().chain(handles) {
             let entry = self.get(*handle)?;
             let must_be_alone = entry.request.is_redelivered || entry.has_died;
@@ -369,7 +401,7 @@ impl Audit {
 
     fn settle(&mut self, now: Now, handle: Handle, ending: &Ending) -> Verdict {
         let acks_late = self.acks_late(handle);
-        let early_limit = 2 * self.config.concurrency as usize;
+        let early_limit = 2 * self.seats.most_ever();
         let is_early = |entry: &&Entry| (entry.is_acked && entry.stage != Stage::Final) || entry.stage == Stage::Acking;
         let early = self.entries.values().filter(is_early).count();
         let (max, shutdown) = (self.config.max_deliveries, self.shutdown);
@@ -423,7 +455,7 @@ impl Audit {
 
     fn kill(&mut self, now: Now, child: ChildId) -> Verdict {
         let is_cold = self.shutdown == Some(Shutdown::Cold);
-        let seat = self.seats.get_mut(&child).ok_or_else(|| format!("Kill of {child:?}, which is gone"))?;
+        let seat = self.children.get_mut(&child).ok_or_else(|| format!("Kill of {child:?}, which is gone"))?;
         let is_stopping = std::mem::replace(&mut seat.is_condemned, true);
         if is_cold {
             return Ok(());
@@ -447,7 +479,7 @@ impl Audit {
     }
 
     fn child_exited(&mut self, child: ChildId, next: Number, now_us: u64) {
-        let seat = self.seats.remove(&child).expect("the driver reports an exit once");
+        let seat = self.children.remove(&child).expect("the driver reports an exit once");
         for (number, handle) in seat.open {
             let entry = self.entry(handle);
             entry.stage = Stage::Held;
@@ -465,20 +497,35 @@ impl Audit {
         self.permits.get_mut(request.task? as usize)
     }
 
+    /// How many living children satisfy a condition.
+    fn seats_taken(&self, condition: impl Fn(&Seat) -> bool) -> usize {
+        self.children.values().filter(|seat| condition(seat)).count()
+    }
+
+    /// Whether a child without tasks may be told to exit: it has done its share, or there are more than enough.
+    fn may_stop(&mut self, child: ChildId) -> Verdict {
+        let staying = self.seats_taken(|seat| !seat.is_condemned) + 1;
+        let (most_tasks, is_shutdown) = (self.config.max_tasks_per_child, self.shutdown.is_some());
+        let (least, seat) = (self.seats.least(), self.seat(child));
+        let is_spent = most_tasks.is_some_and(|most| seat.ran >= most) || seat.is_outgrown;
+        require!(is_shutdown || is_spent || staying > least, "Stop of {child:?} for no reason");
+        Ok(())
+    }
+
     fn acks_late(&self, handle: Handle) -> bool {
         let task = self.entries.get(&handle).and_then(|entry| entry.request.task);
         task.is_none_or(|task| self.config.tasks[task as usize].acks_late)
     }
 
     fn living(&mut self, child: ChildId) -> Result<&mut Seat, String> {
-        match self.seats.get_mut(&child) {
+        match self.children.get_mut(&child) {
             Some(seat) if !seat.is_condemned => Ok(seat),
             _ => Err(format!("{child:?} is gone or going")),
         }
     }
 
     fn seat(&mut self, child: ChildId) -> &mut Seat {
-        self.seats.get_mut(&child).expect("facts are about spawned children")
+        self.children.get_mut(&child).expect("facts are about spawned children")
     }
 
     fn get(&mut self, handle: Handle) -> Result<&mut Entry, String> {

@@ -35,6 +35,8 @@ pub(super) struct Child {
     pub(super) bound: Number,
     /// Sent and not claimed.
     pub(super) frames: VecDeque<(Number, Handle)>,
+    /// The most memory it ever had: every task leaks.
+    pub(super) peak_kib: u64,
     /// What runs.
     pub(super) run: Option<Run>,
     /// Nothing to do since then (`mono_us`).
@@ -54,6 +56,7 @@ impl Child {
             next: 0,
             bound: 0,
             frames: VecDeque::new(),
+            peak_kib: 0,
             run: None,
             idle_since_us: 0,
             outbox: VecDeque::new(),
@@ -98,6 +101,7 @@ impl Child {
     pub(super) fn finish(&mut self, outcome: Outcome, now_us: u64) {
         let run = self.run.take().expect("only what runs can end");
         self.idle_since_us = now_us;
+        self.peak_kib += 100;
         self.outbox.push_back(Event::Ended {
             child: self.id,
             number: run.number,

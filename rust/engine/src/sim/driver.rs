@@ -3,6 +3,7 @@
 use super::broker::{Lease, Owner, Place};
 use super::child::Child;
 use super::plan::Deed;
+use super::watch::has_full_house;
 use super::world::{Coming, Op, World};
 use crate::action::{Action, Ending};
 use crate::event::{ChildId, Event, Handle, Outcome, Request};
@@ -17,6 +18,10 @@ impl World {
         let Some(worker) = self.worker.as_mut() else {
             return Ok(());
         };
+        if has_full_house(worker) {
+            // It has been so until now.
+            worker.full_house_us = Some(now.mono_us);
+        }
         if let Some(free) = worker.audit.event(&event, now.mono_us) {
             worker.free_handles.push(free.0);
         }
@@ -33,11 +38,17 @@ impl World {
             worker.audit.action(now, &action)?;
             self.carry_out(action);
         }
-        let Some(worker) = self.worker.as_ref() else {
+        let now_us = self.mono_us;
+        let Some(worker) = self.worker.as_mut() else {
             return Ok(());
         };
+        if has_full_house(worker) {
+            worker.full_house_us = Some(now_us);
+        }
         let stats = worker.engine.stats();
-        if stats.held as usize != worker.audit.held() || stats.held > self.plan.config.prefetch {
+        if stats.held as usize != worker.audit.held()
+            || stats.held as usize > worker.audit.seats().most_held(&self.plan.config)
+        {
             let held = worker.audit.held();
             return Err(format!("{} held, {held} expected", stats.held));
         }
@@ -75,6 +86,11 @@ impl World {
             if matches!(event, Event::ChildExited { .. }) {
                 let worker = self.worker.as_mut().expect("it has a child");
                 worker.children.remove(&id);
+            }
+            let has_ended = matches!(event, Event::Ended { .. });
+            let is_bounded = self.plan.config.max_memory_per_child_kib.is_some();
+            if let Some(peak_kib) = self.child(id).map(|child| child.peak_kib).filter(|_| has_ended && is_bounded) {
+                self.feed(Event::Memory { child: id, peak_kib })?;
             }
             self.feed(event)?;
         }

@@ -3,7 +3,7 @@
 use super::broker::Place;
 use super::plan::random_rate;
 use super::world::{Coming, World};
-use crate::event::{ChildId, Event, Shutdown};
+use crate::event::{ChildId, Event, Resize, Shutdown};
 use crate::stats::Counters;
 
 impl World {
@@ -37,6 +37,23 @@ impl World {
             let safe_us = self.mono_us + self.rng.range(100, 100_000);
             self.at(safe_us, safe);
             self.feed(Event::LeaseAtRisk)?;
+        }
+        if self.rng.chance(faults.resize) {
+            let count = self.rng.range(1, 2) as u32;
+            let other = Some(self.rng.range(1, 4) as u32);
+            let orders = [
+                Resize::Grow(count),
+                Resize::Shrink(count),
+                Resize::Autoscale { max: other, min: None },
+                Resize::Autoscale { max: None, min: other },
+            ];
+            let resize = self.rng.pick(&orders);
+            // A pool without children does nothing, as it was told, and no schedule would end.
+            let leaves_nobody = matches!(resize, Resize::Shrink(_))
+                && self.worker.as_ref().is_some_and(|it| it.audit.seats().least() <= count as usize);
+            if !leaves_nobody {
+                self.feed(Event::Resize(resize))?;
+            }
         }
         if self.rng.chance(faults.shutdown) {
             let kind = self.rng.pick(&[Shutdown::Warm, Shutdown::Cold]);

@@ -16,6 +16,7 @@ mod faults;
 mod permits;
 mod plan;
 mod rng;
+mod seats;
 mod watch;
 mod world;
 

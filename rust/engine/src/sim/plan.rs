@@ -2,7 +2,7 @@
 
 use super::rng::Rng;
 use crate::admit::Rate;
-use crate::config::{Config, TaskOptions};
+use crate::config::{Autoscale, Config, TaskOptions};
 use crate::event::Outcome;
 
 /// How long the tasks of one type run.
@@ -77,6 +77,8 @@ pub struct Faults {
     pub clock_jump: u64,
     /// The supervisor is killed and started again.
     pub crash: u64,
+    /// Somebody resizes the pool.
+    pub resize: u64,
     /// A shutdown is asked for; afterwards a new worker starts.
     pub shutdown: u64,
     /// A task type gets another rate limit, or none.
@@ -118,6 +120,13 @@ impl Plan {
             tasks: paces.iter().map(|_| options(rng)).collect(),
             queues,
             concurrency,
+            max_tasks_per_child: rng.pick(&[None, None, None, Some(1), Some(3), Some(40)]),
+            max_memory_per_child_kib: rng.pick(&[None, None, None, None, Some(50), Some(950)]),
+            autoscale: rng.chance(20).then(|| Autoscale {
+                max: concurrency + rng.range(0, 3) as u32,
+                min: concurrency,
+                keepalive_us: rng.pick(&[20_000, 400_000, 3_000_000]),
+            }),
             prefetch: concurrency * if is_rush { 32 } else { rng.pick(&[1, 2, 4, 16]) },
             window_bytes: rng.pick(&[300, 4_000, 1 << 20]),
             window_max: rng.pick(&[1, 4, 256]),
@@ -169,6 +178,7 @@ fn faults(rng: &mut Rng) -> Faults {
         lost_lease: maybe(10),
         clock_jump: maybe(4),
         crash: maybe(3),
+        resize: maybe(5),
         shutdown: maybe(4),
         rate_limit: maybe(5),
     }

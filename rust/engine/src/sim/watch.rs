@@ -30,6 +30,9 @@ impl World {
     /// No child is idle for long while a message could run.
     fn check_idleness(&self, worker: &Worker) -> Result<(), String> {
         let since_us = self.mono_us - LONGEST_IDLENESS_US;
+        if had_full_house(worker, since_us) {
+            return Ok(());
+        }
         let Some(idle) = worker.children.values().find(|it| it.is_idle_since(since_us)) else {
             return Ok(());
         };
@@ -62,6 +65,9 @@ impl World {
         let Some(worker) = self.worker.as_ref().filter(|it| it.audit.is_at_work()) else {
             return Ok(());
         };
+        if had_full_house(worker, self.mono_us.saturating_sub(LONGEST_NEGLECT_US)) {
+            return Ok(());
+        }
         let is_idle = |child: &&Child| child.is_idle_since(self.mono_us);
         let Some(idle) = worker.children.values().find(is_idle) else {
             return Ok(());
@@ -79,4 +85,18 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Whether as many children have tasks as may: then others wait as spares, with nothing to do. Never where there are no
+/// spares.
+pub(super) fn has_full_house(worker: &Worker) -> bool {
+    if !worker.audit.seats().has_spares() {
+        return false;
+    }
+    worker.audit.busy_children().len() >= worker.audit.seats().most()
+}
+
+/// Whether that is so now, or was at some time since `since_us`.
+fn had_full_house(worker: &Worker, since_us: u64) -> bool {
+    has_full_house(worker) || worker.full_house_us.is_some_and(|full_us| full_us >= since_us)
 }

@@ -76,6 +76,8 @@ pub(super) struct Worker {
     pub(super) children: BTreeMap<ChildId, Child>,
     pub(super) free_handles: Vec<u32>,
     pub(super) next_handle: u32,
+    /// When as many children had tasks as may, last (`mono_us`): others may be idle spares then.
+    pub(super) full_house_us: Option<u64>,
     /// Settlements and attempts that wait for the broker.
     pub(super) stalled: VecDeque<Op>,
 }
@@ -270,6 +272,7 @@ impl World {
             children: BTreeMap::new(),
             free_handles: Vec::new(),
             next_handle: 0,
+            full_house_us: None,
             stalled: VecDeque::new(),
         });
         self.next_owner += 1;

@@ -6,6 +6,7 @@ mod dispatching;
 mod early;
 mod fetching;
 mod limits;
+mod pool;
 mod rates;
 mod recall;
 mod shutdown;

@@ -1,8 +1,10 @@
 //! Station 6: the processes that run tasks, and the one that forks them.
 
 mod child;
+mod memory;
 mod readable;
 mod zygote;
 
 pub(crate) use child::{Child, SocketFact};
+pub(crate) use memory::peak_kib;
 pub(crate) use zygote::{Zygote, ZygoteFact};

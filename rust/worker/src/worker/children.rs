@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::fact::Fact;
-use crate::pool::{Child, SocketFact, Zygote, ZygoteFact};
+use crate::pool::{Child, SocketFact, Zygote, ZygoteFact, peak_kib};
 use crate::report::{Level, Report};
 
 use super::Worker;
@@ -109,6 +109,7 @@ impl Worker {
         match fact {
             SocketFact::Frame(frame) => {
                 self.drain_ring(child);
+                self.measure(child);
                 self.frame(child, &frame);
             }
             SocketFact::Writable => {
@@ -118,6 +119,18 @@ impl Worker {
                 }
             }
             SocketFact::Exited => self.exited(child),
+        }
+    }
+
+    /// Tells the engine how large a child has become, if there is a bound to that.
+    pub(super) fn measure(&mut self, child: ChildId) {
+        if self.config.max_memory_per_child_kib.is_none() {
+            return;
+        }
+        // A process that is gone is not measured: that it is gone is told elsewhere.
+        let pid = self.children.get(&child).and_then(|known| known.pid);
+        if let Some(peak_kib) = pid.and_then(peak_kib) {
+            self.feed(Event::Memory { child, peak_kib });
         }
     }
 

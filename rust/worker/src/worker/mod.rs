@@ -138,6 +138,9 @@ impl Worker {
             tasks: config.tasks.iter().map(|task| task.options.clone()).collect(),
             queues: config.queues.len() as u16,
             concurrency: config.concurrency,
+            max_tasks_per_child: config.max_tasks_per_child,
+            max_memory_per_child_kib: config.max_memory_per_child_kib,
+            autoscale: config.autoscale,
             prefetch: config.prefetch,
             window_bytes: WINDOW_BYTES,
             window_max: WINDOW_MAX,
@@ -227,6 +230,10 @@ impl Worker {
                     known.signal(Signal::KILL);
                 }
             }
+            // No other zygote is going to come.
+            Action::Spawn { child } if self.is_stopping && self.zygote.is_none() => {
+                answers.push_back(Event::ChildExited { child, next: 0 });
+            }
             Action::Spawn { child } => {
                 self.wanted.push_back(child);
                 self.spawn_wanted(answers);
@@ -286,6 +293,7 @@ impl Worker {
                 self.feed(Event::Shutdown(kind));
                 self.forget_wanted();
             }
+            Fact::Command(Command::Resize(resize)) => self.feed(Event::Resize(resize)),
             Fact::Command(Command::AdoptZygote(socket, pid)) => self.adopt(socket, pid),
         }
     }

@@ -26,6 +26,9 @@ impl Worker {
             self.reporter.log(Level::Critical, format!("child process {pid} wrote {nonsense}: killing it"));
             known.signal(Signal::KILL);
         }
+        if !frames.is_empty() {
+            self.measure(child);
+        }
         for frame in frames {
             self.frame(child, &frame);
         }

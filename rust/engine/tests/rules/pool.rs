@@ -1,0 +1,170 @@
+//! Children that are replaced, and pools that grow and shrink.
+
+use fastworker_engine::{Action, Autoscale, ChildId, Config, Ending, Event, Handle, Outcome, Resize, Shutdown};
+
+use crate::desk::{Desk, config, dispatches, early, endings, fetched, request};
+
+fn stop(child: u32) -> Action {
+    Action::Stop { child: ChildId(child) }
+}
+
+fn spawn(child: u32) -> Action {
+    Action::Spawn { child: ChildId(child) }
+}
+
+fn ready(child: u32) -> Event {
+    Event::ChildReady { child: ChildId(child) }
+}
+
+/// One child that runs `most` tasks.
+fn bounded(most: u32) -> Desk {
+    Desk::ready(Config { concurrency: 1, max_tasks_per_child: Some(most), ..config() })
+}
+
+/// One child with room for growth up to four.
+fn elastic() -> Desk {
+    let bounds = Autoscale { max: 4, min: 1, keepalive_us: 1_000_000 };
+    Desk::ready(Config { concurrency: 1, autoscale: Some(bounds), ..config() })
+}
+
+fn spawned(actions: &[Action]) -> usize {
+    actions.iter().filter(|action| matches!(action, Action::Spawn { .. })).count()
+}
+
+#[test]
+fn child_gets_no_more_tasks_than_it_may_run_and_its_successor_takes_over_in_the_same_turn() {
+    let mut desk = bounded(1);
+    let actions = desk.deliver([request(1), request(2)]);
+    assert_eq!(dispatches(&actions), [(0, 0, vec![1])]);
+    assert!(actions.contains(&spawn(1)) || desk.pass(1_000).contains(&spawn(1)));
+    assert!(dispatches(&desk.tell(ready(1))).is_empty(), "two tasks would run where one may");
+    let actions = desk.ended(0, 0, Outcome::Success);
+    assert!(actions.contains(&stop(0)));
+    assert_eq!(dispatches(&actions), [(1, 0, vec![2])]);
+}
+
+#[test]
+fn window_ends_where_the_child_does() {
+    let mut desk = Desk::ready(Config { concurrency: 1, max_tasks_per_child: Some(12), ..config() });
+    for number in 0..10 {
+        desk.deliver([request(number)]);
+        desk.ended(0, number, Outcome::Success);
+        desk.tell(Event::Settled { handle: Handle(number) });
+    }
+    let actions = desk.deliver((20..30).map(request));
+    assert_eq!(dispatches(&actions), [(0, 10, vec![20, 21])]);
+}
+
+#[test]
+fn successor_is_warm_before_the_last_task_begins() {
+    let mut desk = bounded(3);
+    desk.deliver([request(1)]);
+    let actions = desk.ended(0, 0, Outcome::Success);
+    assert!(actions.contains(&spawn(1)), "two tasks of a microsecond are soon over: {actions:?}");
+    desk.tell(ready(1));
+    assert!(!desk.pass(1_000).contains(&stop(1)), "the spare waits");
+}
+
+#[test]
+fn recalled_tasks_do_not_count() {
+    let mut desk = Desk::ready(Config { concurrency: 1, max_tasks_per_child: Some(12), ..config() });
+    for number in 0..9 {
+        desk.deliver([request(number)]);
+        desk.ended(0, number, Outcome::Success);
+        desk.tell(Event::Settled { handle: Handle(number) });
+    }
+    desk.deliver((20..23).map(request));
+    let actions = desk.tell(Event::Recalled { child: ChildId(0), from: 10 });
+    assert_eq!(dispatches(&actions), [(0, 12, vec![21, 22])]);
+    assert!(!actions.contains(&stop(0)));
+}
+
+#[test]
+fn child_that_grew_too_large_is_replaced_after_its_task() {
+    let mut desk = Desk::ready(Config { concurrency: 1, max_memory_per_child_kib: Some(1_000), ..config() });
+    desk.deliver([request(1), request(2)]);
+    let actions = desk.tell(Event::Memory { child: ChildId(0), peak_kib: 1_001 });
+    assert!(actions.contains(&spawn(1)) && !actions.contains(&stop(0)));
+    let actions = desk.ended(0, 0, Outcome::Success);
+    assert!(actions.contains(&stop(0)) && dispatches(&actions).is_empty());
+    assert_eq!(dispatches(&desk.tell(ready(1))), [(1, 0, vec![2])]);
+}
+
+#[test]
+fn child_near_its_bound_works_on_while_its_successor_starts() {
+    let mut desk = Desk::ready(Config { concurrency: 1, max_memory_per_child_kib: Some(1_000), ..config() });
+    desk.deliver([request(1), request(2)]);
+    assert!(desk.tell(Event::Memory { child: ChildId(0), peak_kib: 950 }).contains(&spawn(1)));
+    assert_eq!(dispatches(&desk.ended(0, 0, Outcome::Success)), [(0, 1, vec![2])]);
+}
+
+#[test]
+fn autoscaler_fetches_for_the_children_it_could_add_and_adds_them() {
+    let mut desk = elastic();
+    assert_eq!(fetched(&desk.tell(Event::Delivered(vec![]))), None);
+    assert_eq!(fetched(&desk.tell(Event::Wake)), Some(6));
+    let actions = desk.tell(Event::Delivered((1..=6).map(request).collect()));
+    assert_eq!((dispatches(&actions).len(), spawned(&actions)), (1, 3));
+    assert_eq!(dispatches(&desk.tell(ready(1))), [(1, 0, vec![2])]);
+}
+
+#[test]
+fn autoscaled_pool_shrinks_after_a_quiet_while() {
+    let mut desk = elastic();
+    desk.deliver((1..=4).map(request));
+    for child in 1..4 {
+        desk.tell(ready(child));
+    }
+    for child in 0..4 {
+        desk.ended(child, 0, Outcome::Success);
+    }
+    let stops = |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Stop { .. })).count();
+    assert_eq!(stops(&desk.pass(1_000_000)), 0, "four were needed in that second");
+    assert_eq!(stops(&desk.pass(1_000_000)), 3);
+    assert_eq!(desk.engine.stats().seats, 1);
+}
+
+#[test]
+fn pool_grows_and_shrinks_by_order_and_busy_children_may_finish() {
+    let mut desk = Desk::alone();
+    assert_eq!(desk.tell(Event::Resize(Resize::Grow(1))), [spawn(1)]);
+    desk.tell(ready(1));
+    desk.deliver([request(1), request(2)]);
+    let actions = desk.tell(Event::Resize(Resize::Shrink(1)));
+    assert!(!actions.iter().any(|action| matches!(action, Action::Stop { .. } | Action::Kill { .. })));
+    let first = desk.ended(0, 0, Outcome::Success);
+    let second = desk.ended(1, 0, Outcome::Success);
+    assert_eq!([first, second].concat().iter().filter(|it| matches!(it, Action::Stop { .. })).count(), 1);
+}
+
+#[test]
+fn order_beyond_the_autoscalers_bounds_stops_at_them() {
+    let mut desk = elastic();
+    desk.tell(Event::Resize(Resize::Grow(100)));
+    assert_eq!(desk.engine.stats().seats, 4);
+    desk.tell(Event::Resize(Resize::Shrink(100)));
+    assert_eq!(desk.engine.stats().seats, 1);
+    desk.tell(Event::Resize(Resize::Autoscale { max: Some(8), min: Some(2) }));
+    assert_eq!(desk.engine.stats().seats, 2);
+}
+
+#[test]
+fn what_was_acknowledged_early_gets_a_new_child_even_during_a_shutdown() {
+    let mut desk = Desk::alone();
+    desk.deliver([early(1)]);
+    desk.tell(Event::Settled { handle: Handle(1) });
+    desk.tell(Event::Shutdown(Shutdown::Warm));
+    assert_eq!(desk.died(0, 0), [spawn(1)]);
+    assert_eq!(dispatches(&desk.tell(ready(1))), [(1, 0, vec![1])]);
+    assert_eq!(endings(&desk.ended(1, 0, Outcome::Success)), [(1, Ending::AsReported { acked_early: true })]);
+}
+
+#[test]
+fn what_was_acknowledged_early_is_given_up_when_no_child_starts_during_a_shutdown() {
+    let mut desk = Desk::alone();
+    desk.deliver([early(1)]);
+    desk.tell(Event::Settled { handle: Handle(1) });
+    desk.tell(Event::Shutdown(Shutdown::Warm));
+    desk.died(0, 0);
+    assert_eq!(endings(&desk.died(1, 0)), [(1, Ending::WorkerLost { attempts: 0, acked_early: true })]);
+}
