@@ -15,6 +15,7 @@ __all__ = [
     "ResultStore",
     "Worker",
     "__version__",
+    "clear_memory",
     "dumps",
     "loads",
     "new_id",
@@ -173,6 +174,10 @@ class ResultStore:
     def close(self) -> None:
         """Close the connection; the next call opens another."""
 
+def clear_memory(name: str) -> None:
+    """Empty the room ``memory://<name>`` of this process: queues, parked messages, dead letters, results. What a worker
+    holds of it is lost to it."""
+
 # ---------------------------------------------------------------------------------------------------- child process
 
 @final
@@ -284,18 +289,27 @@ class Worker:
 
     Args:
         settings: ``fastworker.worker.settings.WorkerSettings``, validated.
-        zygote: File descriptor of the socket to the zygote; the worker owns it from now on.
-        zygote_pid: Its process id.
+        zygote: File descriptor of the socket to the zygote; the worker owns it from now on. None: tasks run in threads
+            of this process, which whoever reads ``wait`` starts.
+        zygote_pid: Its process id; None with ``zygote``.
     """
 
-    def __new__(cls, settings: Any, zygote: int, zygote_pid: int) -> Worker: ...
+    def __new__(
+        cls, settings: Any, zygote: int | None = None, zygote_pid: int | None = None
+    ) -> Worker: ...
     def start(self) -> None:
         """Start the runtime thread."""
     def wait(self, timeout_s: float) -> list[tuple[str, dict[str, Any]]]:
         """Wait for events for the main thread (log records, hooks); empty when the time is over.
 
-        Handles Python signals while it waits. The last event is ``("finished", {"error": str | None})``.
+        Handles Python signals while it waits. ``("start_thread", {"child": int, "socket": int, "page": int})`` wants a
+        thread that runs tasks from ``ChildLink(socket, page)``, and then ``thread_ended(child)``. The last event is
+        ``("finished", {"error": str | None})``.
         """
+    def join(self) -> None:
+        """Wait until the runtime thread has ended; call it after ``finished``. At once when it was not started."""
+    def thread_ended(self, child: int) -> None:
+        """A thread that ``wait`` wanted has ended, or could not be started."""
     def adopt_zygote(self, zygote: int, zygote_pid: int) -> None:
         """Hand over a re-spawned zygote, after ``wait`` reported ``zygote_gone``."""
     def shutdown(self, is_cold: bool) -> None:

@@ -97,6 +97,7 @@ class Lane:
                 link_state.link is not None
                 and link_state.link.is_usable != (self._link is not None)
             )
+            or (link_state.threads and usable_link() is not self._link)
         )
 
     def send(self, args: Any, kwargs: Any) -> AsyncResult[Any]:

@@ -8,7 +8,9 @@ task, and in a process that user code forked, the link is not usable and a conne
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import get_ident
 from typing import TYPE_CHECKING, Protocol
 
 from fastworker.results.joining import set_task_join_will_block
@@ -32,14 +34,16 @@ class LinkState:
 
     Attributes:
         link: The child's link to its worker; None in a client.
+        threads: The links of threads that are children of a worker in this process, by their ident.
         epoch: Raised whenever plans that were made for this process may be wrong: another link, or
             a fork.
     """
 
-    __slots__ = ("epoch", "link")
+    __slots__ = ("epoch", "link", "threads")
 
     def __init__(self) -> None:
         self.link: ChildLink | None = None
+        self.threads: dict[int, ChildLink] = {}
         self.epoch = 0
 
 
@@ -56,9 +60,24 @@ def set_link(link: ChildLink | None) -> None:
     set_task_join_will_block(link is not None)
 
 
+@contextmanager
+def thread_link(link: ChildLink) -> Iterator[None]:
+    """Publish through ``link`` from this thread alone, for a block: it is a child of a worker in this process."""
+    own = get_ident()
+    state.threads[own] = link
+    state.epoch += 1
+    try:
+        yield
+    finally:
+        del state.threads[own]
+        state.epoch += 1
+
+
 def usable_link() -> ChildLink | None:
     """The link, when it can be published through now."""
     link = state.link
+    if link is None and state.threads:
+        link = state.threads.get(get_ident())
     return link if link is not None and link.is_usable else None
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -71,7 +72,7 @@ class _ThreadState(threading.local):
     current_app: FastWorker | None = None
 
 
-_thread = _ThreadState()
+_thread: _ThreadState | _EverywhereState = _ThreadState()
 _default_app: FastWorker | None = None
 _latest_app: weakref.ref[FastWorker] | None = None
 _apps: weakref.WeakSet[FastWorker] = weakref.WeakSet()
@@ -91,6 +92,16 @@ def set_current_app(app: FastWorker | None) -> None:
     _thread.current_app = app
     if app is not None:
         _latest_app = weakref.ref(app)
+
+
+def get_thread_app() -> FastWorker | None:
+    """The application that was made current in this thread."""
+    return _thread.current_app
+
+
+def get_default_app() -> FastWorker | None:
+    """The application of every thread that has none of its own."""
+    return _default_app
 
 
 def get_current_app() -> FastWorker:
@@ -149,6 +160,42 @@ def connect_on_app_finalize(
     """Call ``callback`` with every application that is finalised from now on."""
     _finalizers.append(callback)
     return callback
+
+
+class _EverywhereState:
+    """In the place of the threads' own state: one application for all of them."""
+
+    def __init__(self, app: Any) -> None:
+        self.current_app = app
+
+
+@contextmanager
+def trapped(app: Any) -> Iterator[None]:
+    """For a block, ``app`` is the current application of every thread, until another one is made current, and the
+    default one. For tests.
+    """
+    global _thread, _default_app
+    before, default = _thread, _default_app
+    _thread, _default_app = _EverywhereState(app), app
+    try:
+        yield
+    finally:
+        _thread, _default_app = before, default
+
+
+@contextmanager
+def restored() -> Iterator[FastWorker | None]:
+    """Puts back, after a block, this thread's current application (which it gives), the default one, the finalisers
+    and the known applications. For tests.
+    """
+    global _default_app, _latest_app, _apps
+    current, default, latest = _thread.current_app, _default_app, _latest_app
+    finalizers, apps = list(_finalizers), weakref.WeakSet(_apps)
+    try:
+        yield current
+    finally:
+        _thread.current_app, _default_app, _latest_app = current, default, latest
+        _finalizers[:], _apps = finalizers, apps
 
 
 def announce_app_finalized(app: FastWorker) -> None:

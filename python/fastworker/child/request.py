@@ -151,6 +151,11 @@ class WorkerRequest:
         return self._parts[0]
 
     @property
+    def link(self) -> ChildLink:
+        """The link of the child that runs it."""
+        return self._link
+
+    @property
     def children(self) -> Trail:
         """Ids of the tasks that this one has published so far."""
         return Trail(self._link)

@@ -7,6 +7,7 @@ mod errors;
 mod fork;
 mod ids;
 mod json;
+mod memory;
 mod plan;
 mod publisher;
 mod results;
@@ -24,6 +25,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<plan::MessagePlan>()?;
     module.add_function(wrap_pyfunction!(plan::write_envelope, module)?)?;
     module.add_class::<results::ResultStore>()?;
+    module.add_function(wrap_pyfunction!(memory::clear_memory, module)?)?;
     module.add_class::<call::Call>()?;
     module.add_class::<child::ChildLink>()?;
     module.add_class::<worker::Worker>()?;

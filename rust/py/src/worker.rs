@@ -3,13 +3,14 @@
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fastworker_worker::{
-    Autoscale, Command, Level, Rate, RegisteredTask, Report, Reporter, TaskOptions, WorkerConfig, forward_to, run,
-    shutdown,
+    Autoscale, Command, Level, Pool, Rate, RegisteredTask, Report, Reporter, TaskOptions, WorkerConfig, forward_to,
+    run, shutdown, stop_forwarding, thread_ended,
 };
-use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -98,7 +99,7 @@ impl From<Settings> for WorkerConfig {
 /// What `start` hands to the thread.
 struct Start {
     config: WorkerConfig,
-    zygote: (OwnedFd, i32),
+    pool: Pool,
     commands: UnboundedReceiver<Command>,
 }
 
@@ -107,6 +108,7 @@ pub(crate) struct Worker {
     start: Mutex<Option<Start>>,
     commands: UnboundedSender<Command>,
     reporter: Reporter,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Runs the worker to its end; never panics through.
@@ -117,7 +119,7 @@ fn work(start: Start, reporter: &Reporter) {
             .build()
             .map_err(|error| format!("cannot start the runtime: {error}"))?;
         let local = tokio::task::LocalSet::new();
-        local.block_on(&runtime, run(start.config, start.zygote, start.commands, reporter.clone()))
+        local.block_on(&runtime, run(start.config, start.pool, start.commands, reporter.clone()))
     });
     let error = match std::panic::catch_unwind(running) {
         Ok(ended) => ended.err(),
@@ -127,6 +129,7 @@ fn work(start: Start, reporter: &Reporter) {
             Some(format!("the worker's runtime failed: {text}; please report it"))
         }
     };
+    stop_forwarding(reporter);
     reporter.send(Report::Finished { error });
 }
 
@@ -143,17 +146,26 @@ fn block_signals() {
 #[pymethods]
 impl Worker {
     #[new]
-    fn new(settings: Settings, zygote: RawFd, zygote_pid: i32) -> PyResult<Worker> {
-        // SAFETY: the caller hands the descriptor over.
-        let zygote = unsafe { OwnedFd::from_raw_fd(zygote) };
-        // Children whose zygote has died become ours, so that nobody leaves a zombie.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(|error| PyOSError::new_err(format!("cannot become the reaper of orphaned children: {error}")))?;
+    #[pyo3(signature = (settings, zygote=None, zygote_pid=None))]
+    fn new(settings: Settings, zygote: Option<RawFd>, zygote_pid: Option<i32>) -> PyResult<Worker> {
+        let pool = match (zygote, zygote_pid) {
+            (Some(zygote), Some(pid)) => {
+                // Children whose zygote has died become ours, so that nobody leaves a zombie.
+                rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|error| {
+                    PyOSError::new_err(format!("cannot become the reaper of orphaned children: {error}"))
+                })?;
+                // SAFETY: the caller hands the descriptor over.
+                Pool::Processes(unsafe { OwnedFd::from_raw_fd(zygote) }, pid)
+            }
+            (None, None) => Pool::Threads,
+            _ => return Err(PyValueError::new_err("a zygote has a socket and a pid: expected both, or neither")),
+        };
         let (sender, commands) = unbounded_channel();
         Ok(Worker {
-            start: Mutex::new(Some(Start { config: settings.into(), zygote: (zygote, zygote_pid), commands })),
+            start: Mutex::new(Some(Start { config: settings.into(), pool, commands })),
             commands: sender,
             reporter: Reporter::new()?,
+            thread: Mutex::new(None),
         })
     }
 
@@ -162,11 +174,20 @@ impl Worker {
         let start = start.ok_or_else(|| PyRuntimeError::new_err("this worker was started already"))?;
         let reporter = self.reporter.clone();
         forward_to(&reporter);
-        std::thread::Builder::new().name("fastworker-io".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("fastworker-io".into()).spawn(move || {
             block_signals();
             work(start, &reporter);
         })?;
+        *self.thread.lock().expect("nothing panics while it holds this") = Some(thread);
         Ok(())
+    }
+
+    fn join(&self, py: Python<'_>) {
+        let thread = self.thread.lock().expect("nothing panics while it holds this").take();
+        if let Some(thread) = thread {
+            // A panic of it was reported as the end of the worker.
+            let _reported = py.detach(|| thread.join());
+        }
     }
 
     fn wait<'py>(&self, py: Python<'py>, timeout_s: f64) -> PyResult<Vec<(&'static str, Bound<'py, PyDict>)>> {
@@ -187,6 +208,10 @@ impl Worker {
         // SAFETY: the caller hands the descriptor over.
         let zygote = unsafe { OwnedFd::from_raw_fd(zygote) };
         self.command(Command::AdoptZygote(zygote, zygote_pid));
+    }
+
+    fn thread_ended(&self, child: u32) {
+        self.command(thread_ended(child));
     }
 
     fn shutdown(&self, is_cold: bool) {
@@ -222,6 +247,12 @@ fn event<'py>(py: Python<'py>, report: Report) -> PyResult<(&'static str, Bound<
         }
         Report::Ready => "ready",
         Report::ZygoteGone => "zygote_gone",
+        Report::StartThread { child, socket, page } => {
+            facts.set_item("child", child)?;
+            facts.set_item("socket", socket)?;
+            facts.set_item("page", page)?;
+            "start_thread"
+        }
         Report::Finished { error } => {
             facts.set_item("error", error)?;
             "finished"

@@ -14,6 +14,8 @@ pub enum Command {
     Resize(Resize),
     /// A new zygote: its socket and pid.
     AdoptZygote(std::os::fd::OwnedFd, i32),
+    /// A child that runs as a thread of this process has ended.
+    ThreadEnded(ChildId),
 }
 
 /// Which delivery a settlement is for.

@@ -3,7 +3,7 @@
 //! The I/O thread never enters the interpreter: it leaves reports in a queue and rings an eventfd.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -42,6 +42,15 @@ pub enum Report {
     Ready,
     /// The zygote is gone; a new one is wanted.
     ZygoteGone,
+    /// A child is to be started as a thread of this process. Whoever takes this report owns both descriptors.
+    StartThread {
+        /// Its name, for `Command::ThreadEnded`.
+        child: u32,
+        /// Its end of the socket.
+        socket: RawFd,
+        /// Its page.
+        page: RawFd,
+    },
     /// The worker has ended; with what was wrong, if it could not go on.
     Finished {
         /// None after a clean shutdown.
@@ -81,6 +90,11 @@ impl Reporter {
     /// A line for the log.
     pub fn log(&self, level: Level, text: impl Into<String>) {
         self.send(Report::Log { level, text: text.into() });
+    }
+
+    /// Both are ends of one queue.
+    pub fn is_same(&self, other: &Reporter) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Everything that waits; silences the bell.

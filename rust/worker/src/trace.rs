@@ -3,6 +3,7 @@
 //! Only warnings and errors: these crates speak rarely, and everything finer is for a debugger.
 
 use std::fmt::Write;
+use std::sync::Mutex;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -10,13 +11,25 @@ use tracing::{Event, Level as TraceLevel, Metadata, Subscriber};
 
 use crate::report::{Level, Reporter};
 
-/// Sends events to a reporter.
-struct ToReporter(Reporter);
+/// The reporter of the worker that was started last in this process, while it lives.
+static LATEST: Mutex<Option<Reporter>> = Mutex::new(None);
 
-/// Sends what is said from now on, on any thread of this process, to `reporter`. Only the first call counts.
+/// Sends events to a reporter; without one of its own, to the latest worker's.
+struct ToReporter(Option<Reporter>);
+
+/// Sends what is said from now on, on any thread of this process, to `reporter`.
 pub fn forward_to(reporter: &Reporter) {
-    // A process has one worker; a second one in a test shares the first one's log.
-    let _already_set = tracing::subscriber::set_global_default(ToReporter(reporter.clone()));
+    *LATEST.lock().expect("nothing panics while it holds this") = Some(reporter.clone());
+    // Set by an earlier worker of this process already: that one finds the reporter too.
+    let _already_set = tracing::subscriber::set_global_default(ToReporter(None));
+}
+
+/// Undoes `forward_to`, unless another worker was started since.
+pub fn stop_forwarding(reporter: &Reporter) {
+    let mut latest = LATEST.lock().expect("nothing panics while it holds this");
+    if latest.as_ref().is_some_and(|latest| latest.is_same(reporter)) {
+        *latest = None;
+    }
 }
 
 impl Subscriber for ToReporter {
@@ -37,7 +50,11 @@ impl Subscriber for ToReporter {
         event.record(&mut line);
         let level = if *event.metadata().level() == TraceLevel::ERROR { Level::Error } else { Level::Warning };
         let Line { message, facts } = line;
-        self.0.log(level, if facts.is_empty() { message } else { format!("{message} ({})", facts.trim_start()) });
+        let text = if facts.is_empty() { message } else { format!("{message} ({})", facts.trim_start()) };
+        let latest = || LATEST.lock().expect("nothing panics while it holds this").clone();
+        if let Some(reporter) = self.0.clone().or_else(latest) {
+            reporter.log(level, text);
+        }
     }
 
     fn enter(&self, _span: &Id) {}
@@ -69,7 +86,7 @@ mod tests {
     #[test]
     fn a_warning_becomes_a_line_with_its_facts_and_an_info_is_dropped() {
         let reporter = Reporter::new().expect("an eventfd");
-        tracing::subscriber::with_default(ToReporter(reporter.clone()), || {
+        tracing::subscriber::with_default(ToReporter(Some(reporter.clone())), || {
             tracing::warn!(target: "fastworker_broker", queue = "q", "a message is odd");
             tracing::info!(target: "fastworker_broker", "fine");
         });

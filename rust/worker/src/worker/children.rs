@@ -1,7 +1,8 @@
-//! Station 6: children come and go. The zygote forks them, a pidfd says when one is gone.
+//! Station 6: children come and go. The zygote forks them, a pidfd says when one is gone; or the main thread starts
+//! them as threads, and says itself when one has ended.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 
 use fastworker_engine::{ChildId, Event};
 use rustix::process::Signal;
@@ -52,6 +53,20 @@ impl Worker {
     }
 
     pub(super) fn spawn_wanted(&mut self, answers: &mut VecDeque<Event>) {
+        while let Some(child) = self.wanted.front().copied().filter(|_| self.has_threads) {
+            self.wanted.pop_front();
+            match Child::prepare(child, self.tell_child(child)) {
+                Ok((known, socket, page)) => {
+                    self.children.insert(child, known);
+                    let (socket, page) = (socket.into_raw_fd(), page.into_raw_fd());
+                    self.reporter.send(Report::StartThread { child: child.0, socket, page });
+                }
+                Err(error) => {
+                    self.reporter.log(Level::Error, format!("cannot start a thread for tasks: {error}"));
+                    answers.push_back(Event::ChildExited { child, next: 0 });
+                }
+            }
+        }
         while let (Some(zygote), Some(child)) = (&self.zygote, self.wanted.front().copied()) {
             let spawned = Child::prepare(child, self.tell_child(child)).and_then(|(known, socket, page)| {
                 zygote.spawn(child, socket.as_fd(), page.as_fd())?;
@@ -147,9 +162,19 @@ impl Worker {
         self.feed(Event::ChildExited { child, next });
     }
 
+    /// Ends a child at once: a process by a signal. A thread cannot be ended, and is abandoned: it finds its link
+    /// closed when its task is over, and what it still reports nobody hears.
     pub(super) fn kill(&mut self, child: ChildId) {
-        if let Some(known) = self.children.get(&child) {
+        let Some(known) = self.children.get(&child) else { return };
+        if !self.has_threads {
             known.signal(Signal::KILL);
+            return;
         }
+        if known.is_busy() {
+            let text = "a thread that runs a task cannot be killed: the task goes back to its queue, and goes on here";
+            self.reporter.log(Level::Error, text);
+        }
+        // Not at once: whoever calls this is in the middle of what the engine wants.
+        self.tell_child(child)(SocketFact::Exited);
     }
 }

@@ -1,7 +1,7 @@
 //! Station 2, fetch, as the loop sees it: what came, and whether the broker is there.
 
 use fastworker_broker::{Delivery, Error, Settlement, Verdict};
-use fastworker_engine::Event;
+use fastworker_engine::{Event, Request};
 
 use crate::report::{Level, Report};
 
@@ -32,6 +32,9 @@ impl Worker {
                         let (task, id) = (held.task.clone(), held.id.clone());
                         self.reporter.send(Report::Received { task, id });
                     }
+                    if self.has_threads {
+                        self.drop_limits(&held.task, &mut request);
+                    }
                     request.handle = self.held.insert(held);
                     requests.push(request);
                 }
@@ -54,5 +57,14 @@ impl Worker {
         // The engine takes an answer that falls short for an empty queue, also when poison made it fall short.
         self.wants_wake = requests.len() < self.asked as usize;
         self.feed(Event::Delivered(requests));
+    }
+
+    /// A thread can be neither interrupted nor killed. Said once.
+    fn drop_limits(&mut self, task: &str, request: &mut Request) {
+        let limits = (request.soft_limit_s.take(), request.hard_limit_s.take());
+        if limits != (None, None) && !std::mem::replace(&mut self.has_told_of_limits, true) {
+            let text = format!("a message of task {task} has a time limit: tasks that run in threads are not limited");
+            self.reporter.log(Level::Warning, text);
+        }
     }
 }

@@ -14,12 +14,10 @@ mod outcome;
 mod settling;
 
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use fastworker_broker::{Broker, Publish, Settlement};
 use fastworker_engine::{Action, ChildId, Config, Engine, Event, Handle, Shutdown};
-use rustix::process::Signal;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
@@ -29,7 +27,7 @@ use crate::config::WorkerConfig;
 use crate::decode::Decoder;
 use crate::fact::{Command, Fact, Settling};
 use crate::held::HeldTable;
-use crate::pool::{Child, Zygote};
+use crate::pool::{Child, Pool, Zygote};
 use crate::report::{Level, Reporter};
 use crate::settle::Lifetimes;
 
@@ -52,7 +50,7 @@ const RETURN_AFTER_US: u64 = 1_000_000;
 /// A text for the operator, when it cannot start or cannot go on: a URL that cannot be used, a store that refuses.
 pub async fn run(
     config: WorkerConfig,
-    zygote: (OwnedFd, i32),
+    pool: Pool,
     mut commands: UnboundedReceiver<Command>,
     reporter: Reporter,
 ) -> Result<(), String> {
@@ -71,8 +69,10 @@ pub async fn run(
         tokio::task::spawn_local(io.clone().keep_lease(terms)),
         tokio::task::spawn_local(io.clone().release_parked(config.eta_horizon_ms / 2)),
     ];
-    let mut worker = Worker::new(config, io.clone(), reporter);
-    worker.adopt(zygote.0, zygote.1);
+    let mut worker = Worker::new(config, io.clone(), reporter, matches!(pool, Pool::Threads));
+    if let Pool::Processes(socket, pid) = pool {
+        worker.adopt(socket, pid);
+    }
     worker.tick();
     while !worker.is_done() {
         let wake_at = worker.wake_at();
@@ -113,6 +113,8 @@ struct Worker {
     lifetimes: Lifetimes,
     children: HashMap<ChildId, Child>,
     spawning: Vec<ChildId>,
+    /// Children are threads of this process; else processes, which the zygote forks.
+    has_threads: bool,
     zygote: Option<Zygote>,
     wanted: VecDeque<ChildId>,
     settling: Vec<(Settlement, Option<Settling>)>,
@@ -123,6 +125,7 @@ struct Worker {
     wants_wake: bool,
     is_waiting: bool,
     is_broker_lost: bool,
+    has_told_of_limits: bool,
     is_ready: bool,
     is_stopping: bool,
     is_cold: bool,
@@ -133,7 +136,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(config: WorkerConfig, io: BrokerIo, reporter: Reporter) -> Worker {
+    fn new(mut config: WorkerConfig, io: BrokerIo, reporter: Reporter, has_threads: bool) -> Worker {
+        if has_threads {
+            config.tasks.iter_mut().for_each(|task| {
+                task.options.soft_limit_s = None;
+                task.options.hard_limit_s = None;
+            });
+        }
         let engine = Engine::new(Config {
             tasks: config.tasks.iter().map(|task| task.options.clone()).collect(),
             queues: config.queues.len() as u16,
@@ -159,6 +168,7 @@ impl Worker {
             config,
             children: HashMap::new(),
             spawning: Vec::new(),
+            has_threads,
             zygote: None,
             wanted: VecDeque::new(),
             settling: Vec::new(),
@@ -169,6 +179,7 @@ impl Worker {
             wants_wake: false,
             is_waiting: false,
             is_broker_lost: false,
+            has_told_of_limits: false,
             is_ready: false,
             is_stopping: false,
             is_cold: false,
@@ -225,13 +236,9 @@ impl Worker {
             }
             Action::Settle { handle, ending } => self.settle(handle, ending),
             Action::SoftLimit { child, number } => self.soft_limit(child, number),
-            Action::Kill { child } => {
-                if let Some(known) = self.children.get(&child) {
-                    known.signal(Signal::KILL);
-                }
-            }
+            Action::Kill { child } => self.kill(child),
             // No other zygote is going to come.
-            Action::Spawn { child } if self.is_stopping && self.zygote.is_none() => {
+            Action::Spawn { child } if self.is_stopping && self.zygote.is_none() && !self.has_threads => {
                 answers.push_back(Event::ChildExited { child, next: 0 });
             }
             Action::Spawn { child } => {
@@ -294,6 +301,7 @@ impl Worker {
                 self.forget_wanted();
             }
             Fact::Command(Command::Resize(resize)) => self.feed(Event::Resize(resize)),
+            Fact::Command(Command::ThreadEnded(child)) => self.exited(child),
             Fact::Command(Command::AdoptZygote(socket, pid)) => self.adopt(socket, pid),
         }
     }
@@ -371,4 +379,9 @@ impl Worker {
 /// The shutdown that an operator's wish means.
 pub fn shutdown(is_cold: bool) -> Command {
     Command::Shutdown(if is_cold { Shutdown::Cold } else { Shutdown::Warm })
+}
+
+/// The word that child `child`, a thread, has ended.
+pub fn thread_ended(child: u32) -> Command {
+    Command::ThreadEnded(ChildId(child))
 }

@@ -3,7 +3,6 @@
 use fastworker_broker::Publish;
 use fastworker_engine::{ChildId, Event, Outcome};
 use fastworker_wire::child::{FromChild, OutcomeFrame, OutcomeKind, Successor, VERSION};
-use rustix::process::Signal;
 
 use crate::held::Reported;
 use crate::report::{Level, Report};
@@ -24,7 +23,7 @@ impl Worker {
         if let Err(nonsense) = drained {
             let pid = known.pid.unwrap_or_default();
             self.reporter.log(Level::Critical, format!("child process {pid} wrote {nonsense}: killing it"));
-            known.signal(Signal::KILL);
+            self.kill(child);
         }
         if !frames.is_empty() {
             self.measure(child);

@@ -1,0 +1,66 @@
+"""A child that is a thread of the worker's own process: the same loop, tracer and link as in a child process.
+
+What belongs to a process is left alone: OS signals, the process's name, the default application. So there are no
+time limits here: nothing can interrupt or end a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastworker._core import ChildLink
+from fastworker.app import state
+from fastworker.app.link import thread_link
+from fastworker.child.loop import run_tasks
+from fastworker.child.request import WorkerRequest
+from fastworker.results.backend import set_sink
+from fastworker.results.joining import denied_join_result
+
+if TYPE_CHECKING:
+    from fastworker.app.app import FastWorker
+
+#: Stands between the loop and the link, for whoever wants to see what the loop reports.
+Wrap = Callable[[ChildLink], Any]
+
+
+def run_in_thread(
+    app: FastWorker, node: str, socket: int, page: int, wrap: Wrap | None = None
+) -> None:
+    """Run tasks in this thread until the worker says to finish, or is gone.
+
+    Args:
+        app: Current in this thread meanwhile.
+        node: The worker's name.
+        socket: File descriptor of the socket to the worker; owned from now on.
+        page: File descriptor of the shared page; owned from now on.
+        wrap: Makes what the loop is given in place of the link.
+    """
+    link = ChildLink(socket, page)
+    # Acts on the request that runs in the calling thread, so one is enough for all threads, and it may stay.
+    set_sink(_store)
+    with _current(app), thread_link(link), denied_join_result():
+        run_tasks(app, link if wrap is None else wrap(link), node)
+
+
+@contextmanager
+def _current(app: FastWorker) -> Iterator[None]:
+    before = state.get_thread_app()
+    state.set_current_app(app)
+    try:
+        yield
+    finally:
+        state.set_current_app(before)
+
+
+def _store(task_id: str, status: str, doc: bytes) -> bool:
+    """States of the task that runs in this thread travel over its link."""
+    task = state.get_current_worker_task()
+    request = task.request if task is not None else None
+    if not isinstance(request, WorkerRequest) or request.id != task_id:
+        return False
+    if not request.link.is_usable:
+        return False
+    request.link.store(request.call, status, doc)
+    return True
