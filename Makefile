@@ -9,6 +9,10 @@ PYTHON ?= python3
 # What `make test` adds to the pytest call, such as PYTEST_ARGS="-k countdown".
 PYTEST_ARGS ?=
 CHAOS_SECONDS ?= 600
+# `make sim`: how many schedules, the first seed; or one schedule to replay, as a failure prints it.
+SIM_SCHEDULES ?= 1000000
+SIM_FIRST ?= 0
+REPLAY ?=
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
@@ -21,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name '*.lua' -o -name '*.sql')
 SUITE := $(BIN)/python -m tests.support.suite
 
-.PHONY: help setup build fmt lint typecheck check test test-rust test-py chaos demo bench docs clean
+.PHONY: help setup build fmt lint typecheck check test test-rust test-py sim chaos demo bench docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -81,6 +85,10 @@ test-rust: $(STAMPS)/dev  ## cargo tests, with conformance and the short simulat
 
 test-py: $(STAMPS)/dev $(STAMPS)/extension  ## pytest; PYTEST_ARGS="-k name" chooses
 	$(SUITE) python -- $(PYTEST_ARGS)
+
+sim:  ## the engine's simulator, long form: 1,000,000 schedules; SIM_FIRST=seed, or REPLAY=schedule
+	cargo run --quiet --release --locked -p fastworker-engine --features sim --example simulate -- \
+		$(if $(REPLAY),replay $(REPLAY),$(SIM_SCHEDULES) $(SIM_FIRST))
 
 chaos: $(STAMPS)/dev $(STAMPS)/extension  ## nothing lost, long form: kill -9, cuts, restarts for CHAOS_SECONDS (600)
 	$(BIN)/python -m tests.stress.chaos --seconds $(CHAOS_SECONDS)

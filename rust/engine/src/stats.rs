@@ -66,6 +66,25 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Adds the figures of another engine; for the simulator.
+    #[cfg(feature = "sim")]
+    pub(crate) fn add(&mut self, other: &Counters) {
+        self.delivered += other.delivered;
+        self.processed += other.processed;
+        self.recalled += other.recalled;
+        self.returned += other.returned;
+        self.redelivered += other.redelivered;
+        self.parked += other.parked;
+        self.expired += other.expired;
+        self.unknown += other.unknown;
+        self.worker_lost += other.worker_lost;
+        self.timed_out += other.timed_out;
+        self.lost += other.lost;
+        self.exited += other.exited;
+        self.late += other.late;
+        self.odd += other.odd;
+    }
+
     /// Counts an ending.
     pub(crate) fn count(&mut self, ending: &Ending) {
         match ending {

@@ -1,56 +1,51 @@
-//! Random schedules and faults against the promises. The number of schedules is `FASTWORKER_SIM_SCHEDULES` (20,000 in
-//! release, 1,000 in debug); one seed is replayed with a trace by `FASTWORKER_SIM_SEED`.
+//! Random schedules and accidents against the promises, in short: the long form is `make sim`. The number of schedules
+//! is `FASTWORKER_SIM_SCHEDULES` (20,000 in release, 3,000 in debug), the first seed `FASTWORKER_SIM_FIRST`.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use fastworker_engine::sim::{self, Message, Place, Report};
+use fastworker_engine::sim::{Case, Column, Fault, campaign, shrink};
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-fn run(seed: u64, trace: bool) -> Report {
-    match catch_unwind(AssertUnwindSafe(|| sim::run(seed, trace))) {
-        Ok(Ok(report)) => report,
-        Ok(Err(violation)) => panic!("seed {seed}: {violation}"),
-        Err(_) => panic!("seed {seed}: the engine or the simulator panicked"),
+#[test]
+fn promises_hold_in_every_schedule() {
+    let default = if cfg!(debug_assertions) { 3_000 } else { 20_000 };
+    let schedules = number("FASTWORKER_SIM_SCHEDULES").unwrap_or(default);
+    let first = number("FASTWORKER_SIM_FIRST").unwrap_or(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let tally = campaign(first..first + schedules, threads, |line| eprintln!("{line}"));
+    if let Some((seed, violation)) = tally.failure {
+        panic!("seed {seed}: {violation}\nreplay: make sim REPLAY={seed}");
+    }
+    println!("{tally}");
+    assert_eq!(tally.schedules, schedules);
+    assert!(tally.events >= 200 * schedules, "schedules are too short: {tally}");
+    if schedules >= 3_000 {
+        let is_met = |fault| Column::ALL.iter().any(|&column| tally.hits.count(fault, column) > 0);
+        let unmet: Vec<_> = Fault::ALL.into_iter().filter(|&fault| !is_met(fault)).collect();
+        assert!(unmet.is_empty(), "{unmet:?} never met a message: {tally}");
+        let is_hit = |column| Fault::ALL.iter().any(|&fault| tally.hits.count(fault, column) > 0);
+        let unhit: Vec<_> = Column::ALL.into_iter().filter(|&column| !is_hit(column)).collect();
+        assert!(unhit.is_empty(), "nothing ever struck a message at {unhit:?}: {tally}");
     }
 }
 
 #[test]
-fn promises_hold_in_every_schedule() {
-    if let Some(seed) = number("FASTWORKER_SIM_SEED") {
-        run(seed, true);
-        return;
-    }
-    let default = if cfg!(debug_assertions) { 1_000 } else { 20_000 };
-    let schedules = number("FASTWORKER_SIM_SCHEDULES").unwrap_or(default);
-    let first = number("FASTWORKER_SIM_FIRST").unwrap_or(0);
-    let (mut steps, mut recalled, mut returned, mut lost) = (0, 0, 0, 0);
-    for seed in first..first + schedules {
-        let report = run(seed, false);
-        steps += report.steps;
-        recalled += report.counters.recalled;
-        returned += report.counters.returned;
-        lost += report.counters.worker_lost;
-        (0..report.messages.len()).for_each(|index| check_end(seed, index, &report));
-    }
-    println!("{schedules} schedules, {steps} steps: {recalled} recalled, {returned} returned, {lost} worker lost");
+fn same_schedule_takes_the_same_way() {
+    let (first, second) = (Case::new(7).run(true), Case::new(7).run(true));
+    assert!(!first.1.is_empty());
+    assert_eq!(first.1, second.1);
 }
 
-/// A message is started as often as it may be, and ends where it should.
-fn check_end(seed: u64, index: usize, report: &Report) {
-    let message: &Message = &report.messages[index];
-    let options = message.letter.task.map(|task| &report.config.tasks[task as usize]);
-    let acks_late = options.is_none_or(|options| options.acks_late);
-    let most = report.config.max_deliveries;
-    let starts = message.starts.saturating_sub(message.excused);
-    assert!(most == 0 || starts <= most, "seed {seed}: message {index} was started {starts} times: {message:?}");
-    assert!(message.place != Place::LostByChoice || !acks_late, "seed {seed}: message {index} was lost: {message:?}");
-    let was_taken = message.excused >= 100;
-    let may_end_unstarted = message.letter.expires_ms.is_some() || was_taken || message.letter.task.is_none();
-    assert!(
-        message.starts > 0 || may_end_unstarted || !acks_late,
-        "seed {seed}: message {index} ended without a start: {message:?}"
-    );
+#[test]
+fn schedule_reads_back_from_its_text() {
+    let case = Case { seed: 7, letters: Some(vec![0, 3]), accidents: Some(Vec::new()), noise: Some(5) };
+    for case in [Case::new(7), case] {
+        assert_eq!(case.to_string().parse(), Ok(case));
+    }
+}
+
+#[test]
+fn schedule_that_does_not_fail_is_not_shrunk() {
+    assert_eq!(shrink(&Case::new(7)), Case::new(7));
 }

@@ -1,6 +1,9 @@
 //! The promises as assertions: an observer between the engine and the world, who knows only what passes between them.
 //!
 //! Every fact and every action is shown to the auditor before it takes effect. What it refuses is a `Violation`.
+//!
+//! A new promise is one more `require!(its_name: condition, "what is wrong")`. The name heads the failure's message;
+//! `mutants/list.toml` must name a broken engine for each, so that no rule stands here that cannot fail.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -78,8 +81,6 @@ pub(super) struct Audit {
     children: HashMap<ChildId, Seat>,
     /// By task.
     permits: Vec<Permits>,
-    /// When no credit was left (`mono_us`), last.
-    full_us: Option<u64>,
     is_fetching: bool,
     is_broker_up: bool,
     is_lease_safe: bool,
@@ -87,15 +88,19 @@ pub(super) struct Audit {
     /// Children that may work at once: `None` while no autoscaler and no order changes the number.
     seats: Seats,
     has_finished: bool,
+    /// The latest that its wall clock ever showed: what was due then may have been made ready.
+    highest_wall_ms: i64,
+    /// When it last had no credit left (`mono_us`).
+    full_until_us: u64,
 }
 
 type Verdict = Result<(), String>;
 
-/// An error with a formatted reason unless the condition holds.
+/// An error with the rule's name and a formatted reason unless the condition holds.
 macro_rules! require {
-    ($condition:expr, $($reason:tt)+) => {
+    ($rule:ident: $condition:expr, $($reason:tt)+) => {
         if !$condition {
-            return Err(format!($($reason)+));
+            return Err(format!("{}: {}", stringify!($rule), format!($($reason)+)));
         }
     };
 }
@@ -107,7 +112,6 @@ impl Audit {
             permits: config.tasks.iter().map(|task| Permits::new(task.rate)).collect(),
             entries: HashMap::new(),
             children: HashMap::new(),
-            full_us: None,
             is_fetching: false,
             is_broker_up: true,
             is_lease_safe: true,
@@ -115,6 +119,8 @@ impl Audit {
             seats: Seats::of(&config),
             has_finished: false,
             config,
+            highest_wall_ms: i64::MIN,
+            full_until_us: 0,
         }
     }
 
@@ -156,14 +162,34 @@ impl Audit {
             .map(|(&handle, _)| handle)
     }
 
-    /// Whether there has been credit for one more delivery ever since.
-    pub(super) fn has_had_credit(&self, since_us: u64) -> bool {
-        self.entries.len() < self.seats.prefetch(&self.config) && self.full_us.is_none_or(|full_us| full_us < since_us)
-    }
-
     /// How many children may work at once.
     pub(super) fn seats(&self) -> &Seats {
         &self.seats
+    }
+
+    /// The handle under which a lease is known here.
+    pub(super) fn handle_of(&self, lease: Lease) -> Option<Handle> {
+        self.entries.iter().find(|(_, entry)| entry.lease == lease).map(|(&handle, _)| handle)
+    }
+
+    /// Every lease that is known here.
+    pub(super) fn leases(&self) -> impl Iterator<Item = Lease> {
+        self.entries.values().map(|entry| entry.lease)
+    }
+
+    /// What its child said of a delivery.
+    pub(super) fn reported(&self, handle: Handle) -> Option<Outcome> {
+        self.entries.get(&handle).and_then(|entry| entry.reported)
+    }
+
+    /// Whether its early acknowledgement is confirmed.
+    pub(super) fn is_acked(&self, handle: Handle) -> bool {
+        self.entries.get(&handle).is_some_and(|entry| entry.is_acked)
+    }
+
+    /// Whether it has had credit for one more since `since_us`.
+    pub(super) fn has_credit_since(&self, since_us: u64) -> bool {
+        self.entries.len() < self.seats.prefetch(&self.config) && self.full_until_us < since_us
     }
 
     /// How many deliveries are held.
@@ -179,7 +205,13 @@ impl Audit {
     /// The same, if others could run it.
     pub(super) fn returnable_since(&self, since_us: u64, wall_ms: i64) -> Option<Handle> {
         self.find(|entry| {
-            entry.waits_since(&self.permits, since_us, wall_ms) && entry.stage == Stage::Held && !entry.is_acked
+            // Who waits for a permit here would wait for it there; and who has it, is not seen from outside.
+            let may_wait = !entry.was_dispatched
+                && entry.request.task.is_some_and(|task| self.permits[task as usize].is_limited());
+            entry.waits_since(&self.permits, since_us, wall_ms)
+                && entry.stage == Stage::Held
+                && !entry.is_acked
+                && !may_wait
         })
     }
 
@@ -201,9 +233,11 @@ impl Audit {
     }
 
     /// A fact on its way to the engine. Returns handles that are free once the engine has been told.
-    pub(super) fn event(&mut self, event: &Event, now_us: u64) -> Option<Handle> {
+    pub(super) fn event(&mut self, event: &Event, now: Now) -> Option<Handle> {
+        let now_us = now.mono_us;
+        self.highest_wall_ms = self.highest_wall_ms.max(now.wall_ms);
         if self.entries.len() >= self.seats.prefetch(&self.config) {
-            self.full_us = Some(now_us);
+            self.full_until_us = now_us;
         }
         match *event {
             Event::Delivered(_) | Event::FetchFailed => self.is_fetching = false,
@@ -281,52 +315,51 @@ impl Audit {
 
     /// An action of the engine, before it is carried out.
     pub(super) fn action(&mut self, now: Now, action: &Action) -> Verdict {
-        require!(!self.has_finished, "{action:?} after Finished");
+        require!(last_word: !self.has_finished, "{action:?} after Finished");
         match action {
             Action::Fetch { max } => {
-                require!(!self.is_fetching, "a second Fetch");
-                require!(self.is_at_work(), "Fetch while it must not");
+                require!(one_fetch: !self.is_fetching, "a second Fetch");
+                require!(fetch_at_work: self.is_at_work(), "Fetch while it must not");
                 let room = self.seats.prefetch(&self.config).saturating_sub(self.entries.len());
-                require!((1..=room).contains(&(*max as usize)), "Fetch of {max} with room for {room}");
+                require!(fetch_room: (1..=room).contains(&(*max as usize)), "Fetch of {max} with room for {room}");
                 self.is_fetching = true;
             }
             Action::Dispatch { child, first, handles, .. } => self.dispatch(now, *child, *first, handles)?,
             Action::Recall { child } => {
                 let seat = self.living(*child)?;
-                require!(!seat.is_recalling, "a second Recall of {child:?}");
+                require!(one_recall: !seat.is_recalling, "a second Recall of {child:?}");
                 seat.is_recalling = true;
             }
             Action::RecordAttempt { handle, floor } => self.record(*handle, *floor)?,
             Action::Settle { handle, ending } => self.settle(now, *handle, ending)?,
             Action::SoftLimit { child, number } => {
-                let seat = self.living(*child)?;
-                require!(!seat.soft_sent.contains(number), "a second SoftLimit for {child:?} {number}");
-                seat.soft_sent.push(*number);
+                self.soft_limit(now, *child, *number)?;
             }
             Action::Kill { child } => self.kill(now, *child)?,
             Action::Spawn { child } => {
                 let has_acked = self.entries.values().any(|entry| entry.is_acked && entry.stage == Stage::Held);
                 require!(
-                    self.shutdown.is_none() || (self.shutdown == Some(Shutdown::Warm) && has_acked),
+                    spawn_at_work: self.shutdown.is_none() || (self.shutdown == Some(Shutdown::Warm) && has_acked),
                     "Spawn during a shutdown"
                 );
                 let before = self.children.insert(*child, Seat::default());
-                require!(before.is_none(), "{child:?} was spawned twice");
-                let living = self.seats_taken(|_| true);
+                require!(spawn_once: before.is_none(), "{child:?} was spawned twice");
+                // Those that were told to exit, or killed, may take their time.
+                let living = self.seats_taken(|seat| !seat.is_condemned);
                 let most = self.seats.most_living(&self.config);
-                require!(living <= most, "{living} children live where {most} may");
+                require!(spawn_bounded: living <= most, "{living} children live where {most} may");
             }
             Action::Stop { child } => {
                 let seat = self.living(*child)?;
-                require!(seat.open.is_empty(), "Stop of the busy {child:?}");
+                require!(stop_idle: seat.open.is_empty(), "Stop of the busy {child:?}");
                 seat.is_condemned = true;
                 self.may_stop(*child)?;
             }
             Action::Finished => {
-                require!(self.shutdown.is_some(), "Finished without a shutdown");
-                require!(self.entries.is_empty(), "Finished with handles held");
-                require!(self.children.is_empty(), "Finished with children");
-                require!(!self.is_fetching, "Finished with a fetch out");
+                require!(finish_in_shutdown: self.shutdown.is_some(), "Finished without a shutdown");
+                require!(finish_settled: self.entries.is_empty(), "Finished with handles held");
+                require!(finish_childless: self.children.is_empty(), "Finished with children");
+                require!(finish_fetched: !self.is_fetching, "Finished with a fetch out");
                 self.has_finished = true;
             }
         }
@@ -335,66 +368,69 @@ impl Audit {
 
     fn dispatch(&mut self, now: Now, child: ChildId, first: Number, handles: &[Handle]) -> Verdict {
         let is_running = self.shutdown.is_none();
-        require!(self.is_lease_safe || !is_running, "Dispatch with the lease at risk");
-        require!(self.shutdown != Some(Shutdown::Cold), "Dispatch in a cold shutdown");
-        require!(!handles.is_empty(), "an empty Dispatch");
+        require!(start_at_risk: self.is_lease_safe || !is_running, "Dispatch with the lease at risk");
+        require!(start_in_cold: self.shutdown != Some(Shutdown::Cold), "Dispatch in a cold shutdown");
+        require!(dispatch_something: !handles.is_empty(), "an empty Dispatch");
         let most = self.config.window_max.max(1) as usize;
-        let most_attempts = self.config.max_deliveries;
+        let (most_attempts, highest_wall_ms) = (self.config.max_deliveries, self.highest_wall_ms);
         let seat = self.living(child)?;
-        require!(seat.is_ready, "Dispatch to {child:?}, which is not ready");
-        require!(!seat.is_recalling, "Dispatch to {child:?} during a Recall");
-        require!(seat.next_number == first, "{child:?} got number {first} after {}", seat.next_number);
+        require!(child_ready: seat.is_ready, "Dispatch to {child:?}, which is not ready");
+        require!(dispatch_in_recall: !seat.is_recalling, "Dispatch to {child:?} during a Recall");
+        require!(numbers_in_order: seat.next_number == first, "{child:?} got number {first} after {}", seat.next_number);
         seat.next_number += handles.len() as u32;
         let ahead: Vec<_> = seat.open.values().copied().collect();
         let alone = ahead.len() + handles.len() == 1;
-        require!(alone || ahead.len() + handles.len() <= most, "{child:?} has more than {most} tasks");
+        require!(window_bounded: alone || ahead.len() + handles.len() <= most, "{child:?} has more than {most} tasks");
         let (total, is_outgrown) = (seat.ran as usize + ahead.len() + handles.len(), seat.is_outgrown);
         let bound = self.config.max_tasks_per_child.map_or(usize::MAX, |most| most as usize);
-        require!(total <= bound, "{child:?} has been given {total} tasks, {bound} are allowed");
-        require!(!is_outgrown, "{child:?} is too large and gets more work");
+        require!(tasks_per_child: total <= bound, "{child:?} has been given {total} tasks, {bound} are allowed");
+        require!(memory_per_child: !is_outgrown, "{child:?} is too large and gets more work");
         let busy = self.seats_taken(|seat| !seat.open.is_empty());
         let now_busy = busy + usize::from(ahead.is_empty());
-        require!(!ahead.is_empty() || now_busy <= self.seats.most(), "{now_busy} children work at once");
+        // In a shutdown seats no longer matter: what was acknowledged early has to run somewhere.
+        require!(seats: !is_running || !ahead.is_empty() || now_busy <= self.seats.most(), "{now_busy} children work at once");
         for handle in ahead.iter().chain(handles) {
             let entry = self.get(*handle)?;
             let must_be_alone = entry.request.is_redelivered || entry.has_died;
-            require!(alone || !must_be_alone, "the redelivered {handle:?} does not run alone");
+            require!(runs_alone: alone || !must_be_alone, "the redelivered {handle:?} does not run alone");
         }
         for (number, &handle) in (first..).zip(handles) {
             let acks_late = self.acks_late(handle);
             let entry = self.get(handle)?;
-            require!(entry.stage == Stage::Held, "Dispatch of {handle:?} at {:?}", entry.stage);
-            require!(acks_late || entry.is_acked, "{handle:?} runs before its early acknowledgement");
-            require!(is_running || entry.is_acked, "{handle:?} starts during a shutdown");
+            require!(dispatch_held: entry.stage == Stage::Held, "Dispatch of {handle:?} at {:?}", entry.stage);
+            require!(ack_before_early_run: acks_late || entry.is_acked, "{handle:?} runs before its early acknowledgement");
+            require!(start_in_shutdown: is_running || entry.is_acked, "{handle:?} starts during a shutdown");
             let must_count = entry.request.is_redelivered || entry.has_died;
             require!(
-                !must_count || entry.recorded.is_some(),
+                attempt_counted: !must_count || entry.recorded.is_some(),
                 "the redelivered {handle:?} runs without an attempt number"
             );
             let is_one_too_many = entry.recorded.is_some_and(|attempt| most_attempts > 0 && attempt > most_attempts);
-            require!(!is_one_too_many, "{handle:?} is started once too often");
+            require!(attempts_bounded: !is_one_too_many, "{handle:?} is started once too often");
+            let is_due = entry.request.eta_ms.is_none_or(|eta_ms| eta_ms <= highest_wall_ms);
+            require!(eta: is_due, "{handle:?} is dispatched before its eta");
             let is_expired = entry.request.expires_ms.is_some_and(|ms| now.wall_ms > ms);
-            require!(!is_expired || entry.is_acked, "the expired {handle:?} is dispatched");
+            require!(expired: !is_expired || entry.is_acked, "the expired {handle:?} is dispatched");
             entry.stage = Stage::AtChild(child, number);
             let is_first = !std::mem::replace(&mut entry.was_dispatched, true);
             let request = entry.request.clone();
             let is_allowed = self.permits_of(&request).is_none_or(|it| !is_first || it.started(now.mono_us));
-            require!(is_allowed, "{handle:?} starts beyond the rate limit of task {:?}", request.task);
+            require!(rate_limit: is_allowed, "{handle:?} starts beyond the rate limit of task {:?}", request.task);
             self.seat(child).open.insert(number, handle);
         }
         Ok(())
     }
 
     fn record(&mut self, handle: Handle, floor: u32) -> Verdict {
-        require!(self.is_broker_up, "RecordAttempt while the broker is away");
-        require!(self.shutdown.is_none(), "RecordAttempt during a shutdown");
+        require!(record_broker_up: self.is_broker_up, "RecordAttempt while the broker is away");
+        require!(record_at_work: self.shutdown.is_none(), "RecordAttempt during a shutdown");
         let entry = self.get(handle)?;
-        require!(entry.stage == Stage::Held && !entry.is_acked, "RecordAttempt at {:?}", entry.stage);
+        require!(record_held: entry.stage == Stage::Held && !entry.is_acked, "RecordAttempt at {:?}", entry.stage);
         require!(
-            entry.recorded.is_none() && (entry.request.is_redelivered || entry.has_died),
+            record_needed: entry.recorded.is_none() && (entry.request.is_redelivered || entry.has_died),
             "RecordAttempt without need"
         );
-        require!(floor >= u32::from(entry.has_died), "RecordAttempt forgets a start");
+        require!(floor_known: floor >= u32::from(entry.has_died), "RecordAttempt forgets a start");
         entry.stage = Stage::Recording;
         Ok(())
     }
@@ -407,17 +443,17 @@ impl Audit {
         let (max, shutdown) = (self.config.max_deliveries, self.shutdown);
         let (is_broker_up, is_lease_safe) = (self.is_broker_up, self.is_lease_safe);
         let entry = self.get(handle)?;
-        require!(entry.stage == Stage::Held, "{ending:?} of {handle:?} at {:?}", entry.stage);
+        require!(settle_once: entry.stage == Stage::Held, "{ending:?} of {handle:?} at {:?}", entry.stage);
         let untouched = entry.reported.is_none() && !entry.is_acked;
         let acked = entry.is_acked;
         let is_right = match *ending {
             Ending::EarlyAck => {
-                require!(early < early_limit, "{early} early acknowledgements");
+                require!(early_bounded: early < early_limit, "{early} early acknowledgements");
                 entry.stage = Stage::Acking;
                 return if !acks_late && untouched && is_broker_up && (is_lease_safe || shutdown.is_some()) {
                     Ok(())
                 } else {
-                    Err(format!("EarlyAck of {entry:?}"))
+                    Err(format!("early_ack_right: EarlyAck of {entry:?}"))
                 };
             }
             Ending::AsReported { acked_early } => match entry.reported {
@@ -444,7 +480,7 @@ impl Audit {
                 acked == acked_early && entry.reported.is_none() && entry.was_killed_by_limit
             }
         };
-        require!(is_right, "{ending:?} of {entry:?}");
+        require!(ending_right: is_right, "{ending:?} of {entry:?}");
         entry.stage = Stage::Final;
         let request = entry.request.clone();
         if let Some(permits) = self.permits_of(&request) {
@@ -453,25 +489,43 @@ impl Audit {
         Ok(())
     }
 
+    fn soft_limit(&mut self, now: Now, child: ChildId, number: Number) -> Verdict {
+        let seat = self.living(child)?;
+        require!(soft_once: !seat.soft_sent.contains(&number), "a second SoftLimit for {child:?} {number}");
+        seat.soft_sent.push(number);
+        let since_us = seat.running.filter(|&(running, _)| running == number).map(|(_, since_us)| since_us);
+        let handle = seat.open.get(&number).copied();
+        let (Some(since_us), Some(handle)) = (since_us, handle) else {
+            return Err(format!("soft_hits_running: SoftLimit for {child:?} {number}, which does not run"));
+        };
+        let request = &self.get(handle)?.request;
+        let (task, own_s) = (request.task.expect("it runs") as usize, request.soft_limit_s);
+        let limit_us = own_s.or(self.config.tasks[task].soft_limit_s).map(|limit_s| (limit_s * 1e6) as u64);
+        let ran_us = now.mono_us - since_us;
+        require!(soft_not_early: limit_us.is_some_and(|us| ran_us >= us), "SoftLimit after {ran_us} of {limit_us:?} us");
+        Ok(())
+    }
+
     fn kill(&mut self, now: Now, child: ChildId) -> Verdict {
         let is_cold = self.shutdown == Some(Shutdown::Cold);
-        let seat = self.children.get_mut(&child).ok_or_else(|| format!("Kill of {child:?}, which is gone"))?;
+        let seat =
+            self.children.get_mut(&child).ok_or_else(|| format!("kill_living: Kill of {child:?}, which is gone"))?;
         let is_stopping = std::mem::replace(&mut seat.is_condemned, true);
         if is_cold {
             return Ok(());
         }
-        require!(!is_stopping, "a second Kill of {child:?}");
-        let (number, since_us) = seat.running.ok_or("Kill of a child that runs nothing")?;
-        let handle = *seat.open.get(&number).ok_or("Kill for an ended task")?;
+        require!(kill_once: !is_stopping, "a second Kill of {child:?}");
+        let (number, since_us) = seat.running.ok_or("limit_hits_running: Kill of a child that runs nothing")?;
+        let handle = *seat.open.get(&number).ok_or("limit_hits_running: Kill for an ended task")?;
         let entry = self.get(handle)?;
         entry.was_killed_by_limit = true;
         let task = entry.request.task.expect("it runs") as usize;
         let own_s = entry.request.hard_limit_s;
         let limit_s = own_s.or(self.config.tasks[task].hard_limit_s);
-        let limit_us = (limit_s.ok_or("Kill without a hard limit")? * 1e6) as u64;
-        require!(now.mono_us - since_us >= limit_us, "Kill before the limit is over");
+        let limit_us = (limit_s.ok_or("limit_hits_running: Kill without a hard limit")? * 1e6) as u64;
+        require!(limit_not_early: now.mono_us - since_us >= limit_us, "Kill before the limit is over");
         require!(
-            now.mono_us - since_us <= limit_us + 50_000,
+            limit_not_late: now.mono_us - since_us <= limit_us + 50_000,
             "Kill {} us after the limit was over",
             now.mono_us - since_us - limit_us
         );
@@ -508,7 +562,7 @@ impl Audit {
         let (most_tasks, is_shutdown) = (self.config.max_tasks_per_child, self.shutdown.is_some());
         let (least, seat) = (self.seats.least(), self.seat(child));
         let is_spent = most_tasks.is_some_and(|most| seat.ran >= most) || seat.is_outgrown;
-        require!(is_shutdown || is_spent || staying > least, "Stop of {child:?} for no reason");
+        require!(stop_reason: is_shutdown || is_spent || staying > least, "Stop of {child:?} for no reason");
         Ok(())
     }
 
@@ -520,7 +574,7 @@ impl Audit {
     fn living(&mut self, child: ChildId) -> Result<&mut Seat, String> {
         match self.children.get_mut(&child) {
             Some(seat) if !seat.is_condemned => Ok(seat),
-            _ => Err(format!("{child:?} is gone or going")),
+            _ => Err(format!("child_lives: {child:?} is gone or going")),
         }
     }
 
@@ -529,7 +583,7 @@ impl Audit {
     }
 
     fn get(&mut self, handle: Handle) -> Result<&mut Entry, String> {
-        self.entries.get_mut(&handle).ok_or_else(|| format!("{handle:?} is not held"))
+        self.entries.get_mut(&handle).ok_or_else(|| format!("handle_held: {handle:?} is not held"))
     }
 
     fn entry(&mut self, handle: Handle) -> &mut Entry {

@@ -18,7 +18,9 @@ pub(super) struct Permits {
     /// By arrival: when it may have had its permit.
     earliest_us: Vec<u64>,
     arrivals_us: Vec<u64>,
-    /// The same for the next one to arrive.
+    /// The first so many came without a limit, and need no permit.
+    free: usize,
+    /// The same as `earliest_us` for the next one to arrive.
     next_us: u64,
     /// First starts so far.
     starts: usize,
@@ -41,16 +43,26 @@ impl Permits {
             self.next_us = 0;
             self.arrivals_us = vec![0; free];
             self.earliest_us = vec![0; free];
+            self.free = free;
             return;
         };
         // What was granted before counts for the shorter of both intervals.
         let Some(interval_us) = self.interval_us().map(|interval_us| interval_us.min(before_us)) else { return };
-        self.next_us = self.starts.checked_sub(1).map_or(0, |last| self.earliest_us[last].saturating_add(interval_us));
-        for at in self.starts..self.arrivals_us.len() {
+        // A permit that an earlier, still shorter interval allowed stands through any number of changes.
+        let granted_us = self.earliest_us.get(self.starts).copied().unwrap_or(self.next_us);
+        let (last, next_us) = (self.starts.checked_sub(1), self.next_us);
+        self.next_us = last.map_or(0, |last| self.earliest_us[last].saturating_add(interval_us)).min(granted_us);
+        for at in self.starts.max(self.free)..self.arrivals_us.len() {
             let own_us = self.arrivals_us[at].saturating_sub(CATCH_UP_US);
             self.earliest_us[at] = self.earliest_us[at].min(self.next_us.max(own_us));
             self.next_us = self.earliest_us[at].saturating_add(interval_us);
         }
+        self.next_us = self.next_us.min(next_us);
+    }
+
+    /// Whether there is a limit now.
+    pub(super) fn is_limited(&self) -> bool {
+        self.rate.is_some()
     }
 
     /// A delivery came in.

@@ -1,5 +1,8 @@
-//! What one schedule is made of: a configuration, messages and how they behave, and which faults may strike.
+//! What one schedule is made of: a configuration, messages and how they behave, and the accidents that strike.
+//!
+//! A new kind of message is one more entry of [`KINDS`]; a new accident is one more variant of `faults::Fault`.
 
+use super::faults::Fault;
 use super::rng::Rng;
 use crate::admit::Rate;
 use crate::config::{Autoscale, Config, TaskOptions};
@@ -25,6 +28,8 @@ pub enum Pace {
 pub enum Deed {
     /// Ends with this.
     Ends(Outcome),
+    /// Asks to be tried again so many times, then succeeds: each try is a message of its own.
+    Retries(u32),
     /// Kills its process every time.
     Kills,
     /// Kills its process the first time, then succeeds.
@@ -60,49 +65,74 @@ pub struct Letter {
     pub size: u32,
 }
 
-/// Which faults may strike, in percent a fault round (every 20 ms or so).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// A child is killed at a random moment.
-    pub kill_child: u64,
-    /// A child dies before it is ready.
-    pub stillbirth: u64,
-    /// The broker goes away for a while.
-    pub broker_lost: u64,
-    /// The leases are at risk for a while.
-    pub lease_at_risk: u64,
-    /// One lease is taken away.
-    pub lost_lease: u64,
-    /// The wall clock is set.
-    pub clock_jump: u64,
-    /// The supervisor is killed and started again.
-    pub crash: u64,
-    /// Somebody resizes the pool.
-    pub resize: u64,
-    /// A shutdown is asked for; afterwards a new worker starts.
-    pub shutdown: u64,
-    /// A task type gets another rate limit, or none.
-    pub rate_limit: u64,
+impl Letter {
+    /// A message of the first task type on the first queue, published at once, that succeeds.
+    pub fn plain(runtime_us: u64) -> Letter {
+        Letter {
+            at_us: 0,
+            task: Some(0),
+            queue: 0,
+            priority: 0,
+            countdown_ms: None,
+            expires_ms: None,
+            soft_limit_s: None,
+            hard_limit_s: None,
+            runtime_us,
+            deed: Deed::Ends(Outcome::Success),
+            size: 100,
+        }
+    }
+}
+
+/// One accident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accident {
+    /// When it strikes (`mono_us`). Those that hit a broker operation, an action or a publisher strike the next one.
+    pub at_us: u64,
+    /// What it is.
+    pub fault: Fault,
 }
 
 /// One schedule.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// For the engine.
+    /// For the engines.
     pub config: Config,
     /// By task index.
     pub paces: Vec<Pace>,
     /// In order of time.
     pub letters: Vec<Letter>,
-    /// Until `calm_from_us`.
-    pub faults: Faults,
-    /// No faults from then on.
+    /// In order of time.
+    pub accidents: Vec<Accident>,
+    /// No accidents from then on.
     pub calm_from_us: u64,
     /// Longest delay of an answer, in microseconds.
     pub slowness_us: u64,
+    /// Worker nodes that share the broker.
+    pub nodes: usize,
+    /// The life of a lease, in microseconds.
+    pub life_us: u64,
+    /// The broker confirms an acknowledgement that it knows nothing of (Redis), instead of calling the lease lost
+    /// (SQLite).
+    pub confirms_blindly: bool,
 }
 
 impl Plan {
+    /// One node, no accidents.
+    pub fn quiet(config: Config, letters: Vec<Letter>) -> Plan {
+        Plan {
+            paces: vec![Pace::NoOp; config.tasks.len()],
+            config,
+            letters,
+            accidents: Vec::new(),
+            calm_from_us: 0,
+            slowness_us: 100,
+            nodes: 1,
+            life_us: 1_000_000,
+            confirms_blindly: true,
+        }
+    }
+
     /// A random schedule.
     pub fn random(rng: &mut Rng) -> Plan {
         // A quarter of the schedules are rushes: few types, many short tasks, so that windows open and recalls race.
@@ -134,21 +164,25 @@ impl Plan {
             eta_horizon_ms: rng.pick(&[50, 2_000]),
             return_after_us: 1_000_000,
         };
-        let is_faulty = rng.chance(80);
-        let faults = if is_faulty { faults(rng) } else { Faults::default() };
         let count = if is_rush { rng.range(100, 400) } else { rng.pick(&[5, 20, 60, 150]) };
         let spread_us = rng.pick(&[0, 20_000, 400_000]);
         let is_nasty = rng.chance(50);
         let mut letters: Vec<_> =
             (0..count).map(|_| letter(rng, &paces, queues, spread_us, is_nasty, config.max_deliveries)).collect();
         letters.sort_by_key(|letter| letter.at_us);
+        let longest_us = rng.pick(&[50_000, 600_000, 600_000, 2_000_000]);
+        let calm_from_us = rng.range(1, longest_us);
+        let accidents = if rng.chance(80) { accidents(rng, &letters, calm_from_us) } else { Vec::new() };
         Plan {
             config,
             paces,
             letters,
-            faults,
-            calm_from_us: rng.range(1, 600_000),
+            accidents,
+            calm_from_us,
             slowness_us: rng.pick(&[20, 300, 5_000]),
+            nodes: rng.pick(&[1, 2, 2]),
+            life_us: rng.pick(&[300_000, 1_000_000]),
+            confirms_blindly: rng.chance(50),
         }
     }
 }
@@ -168,20 +202,23 @@ pub(super) fn random_rate(rng: &mut Rng) -> Option<Rate> {
     Rate::per_second(rng.pick(&[0.25, 5.0, 50.0, 900.0, 20_000.0]))
 }
 
-fn faults(rng: &mut Rng) -> Faults {
-    let mut maybe = |percent| if rng.chance(50) { percent } else { 0 };
-    Faults {
-        kill_child: maybe(15),
-        stillbirth: maybe(20),
-        broker_lost: maybe(5),
-        lease_at_risk: maybe(5),
-        lost_lease: maybe(10),
-        clock_jump: maybe(4),
-        crash: maybe(3),
-        resize: maybe(5),
-        shutdown: maybe(4),
-        rate_limit: maybe(5),
+/// Accidents of some kinds, half of them just after a message was published, when there is something to hit.
+fn accidents(rng: &mut Rng, letters: &[Letter], calm_from_us: u64) -> Vec<Accident> {
+    let kinds: Vec<Fault> = Fault::ALL.into_iter().filter(|_| rng.chance(40)).collect();
+    if kinds.is_empty() {
+        return Vec::new();
     }
+    let most = rng.pick(&[1, 4, 12, 40]);
+    let mut accidents: Vec<_> = (0..rng.range(1, most))
+        .map(|_| {
+            let published_us = letters[rng.range(0, letters.len() as u64 - 1) as usize].at_us;
+            let near_us = published_us + rng.range(0, 30_000);
+            let at_us = if rng.chance(50) { near_us } else { rng.range(0, calm_from_us) };
+            Accident { at_us: at_us.min(calm_from_us), fault: rng.pick(&kinds) }
+        })
+        .collect();
+    accidents.sort_by_key(|accident| accident.at_us);
+    accidents
 }
 
 fn letter(rng: &mut Rng, paces: &[Pace], queues: u16, spread_us: u64, is_nasty: bool, max_deliveries: u32) -> Letter {
@@ -191,40 +228,39 @@ fn letter(rng: &mut Rng, paces: &[Pace], queues: u16, spread_us: u64, is_nasty: 
         task: Some(task),
         queue: rng.range(0, u64::from(queues) - 1) as u16,
         priority: rng.pick(&[0, 0, 0, 3, 9]),
-        countdown_ms: None,
-        expires_ms: None,
-        soft_limit_s: None,
-        hard_limit_s: None,
-        runtime_us: runtime(rng, paces[task as usize]),
-        deed: Deed::Ends(Outcome::Success),
         size: rng.pick(&[100, 100, 5_000]),
+        ..Letter::plain(runtime(rng, paces[task as usize]))
     };
-    if !is_nasty {
-        return letter;
-    }
-    match rng.range(0, 19) {
-        0 => letter.task = None,
-        1 | 2 => letter.countdown_ms = Some(rng.range(0, 5_000) as i64 - 100),
-        3 => letter.expires_ms = Some(rng.range(0, 300) as i64),
-        4 if max_deliveries > 0 => letter.deed = Deed::Kills,
-        5 => letter.deed = Deed::KillsOnce,
-        6 => {
-            letter.deed = Deed::Hangs;
-            letter.soft_limit_s = rng.chance(50).then_some(0.02);
-            letter.hard_limit_s = Some(rng.pick(&[0.02, 0.2, 1.5]));
-        }
-        7 => letter.deed = Deed::Ends(Outcome::Failure),
-        8 => letter.deed = Deed::Ends(Outcome::Retry),
-        9 => letter.deed = Deed::Ends(Outcome::Ignore),
-        10 => letter.deed = Deed::Ends(Outcome::Poison),
-        11 => {
-            let requeue = rng.chance(50);
-            letter.deed = Deed::Ends(Outcome::Reject { requeue });
-        }
-        _ => {}
+    // The nasty half of a nasty schedule; the rest is plain.
+    if is_nasty && rng.chance(60) {
+        rng.pick(KINDS)(&mut letter, rng, max_deliveries);
     }
     letter
 }
+
+/// Makes a plain message one of a kind. The last argument is `Config::max_deliveries`.
+type Kind = fn(&mut Letter, &mut Rng, u32);
+
+/// The kinds of messages beside the plain ones, each as likely as the others.
+const KINDS: &[Kind] = &[
+    |letter, _, _| letter.task = None,
+    |letter, rng, _| letter.countdown_ms = Some(rng.range(0, 5_000) as i64 - 100),
+    |letter, rng, _| letter.countdown_ms = Some(rng.range(0, 400) as i64),
+    |letter, rng, _| letter.expires_ms = Some(rng.range(0, 300) as i64),
+    // Without a bound on deliveries, what kills every time would never end.
+    |letter, _, max_deliveries| letter.deed = if max_deliveries > 0 { Deed::Kills } else { Deed::KillsOnce },
+    |letter, _, _| letter.deed = Deed::KillsOnce,
+    |letter, rng, _| {
+        letter.deed = Deed::Hangs;
+        letter.soft_limit_s = rng.chance(50).then_some(0.02);
+        letter.hard_limit_s = Some(rng.pick(&[0.02, 0.2, 1.5]));
+    },
+    |letter, _, _| letter.deed = Deed::Ends(Outcome::Failure),
+    |letter, rng, _| letter.deed = Deed::Retries(rng.range(1, 3) as u32),
+    |letter, _, _| letter.deed = Deed::Ends(Outcome::Ignore),
+    |letter, _, _| letter.deed = Deed::Ends(Outcome::Poison),
+    |letter, rng, _| letter.deed = Deed::Ends(Outcome::Reject { requeue: rng.chance(50) }),
+];
 
 fn runtime(rng: &mut Rng, pace: Pace) -> u64 {
     match pace {

@@ -1,15 +1,17 @@
-//! The world: what happens when. A heap of things to come, and the engine's deadline, decide what is next.
+//! The world: what happens when. A heap of things to come, and the engines' deadlines, decide what is next.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use super::audit::Audit;
-use super::broker::{Broker, Lease, Owner};
+use super::broker::{Broker, Lease, Owner, Place};
 use super::child::{Child, Run};
-use super::plan::{Deed, Faults, Plan};
+use super::driver::{Answer, Op};
+use super::faults::Fault;
+use super::matrix::{Column, Matrix};
+use super::plan::{Deed, Plan};
 use super::rng::Rng;
 use super::{Report, Violation};
-use crate::action::Ending;
 use crate::engine::Engine;
 use crate::event::{ChildId, Event, Handle, Now, Outcome, Shutdown};
 use crate::stats::Counters;
@@ -18,31 +20,28 @@ use crate::stats::Counters;
 const START_MS: i64 = 1_800_000_000_000;
 /// The driver's safety poll.
 const POLL_US: u64 = 1_000_000;
+/// The broker writes down its state so often, if it is going to forget some of it.
+const WRITE_DOWN_US: u64 = 100_000;
 /// No schedule may need longer, in simulated time…
 const LONGEST_US: u64 = 4_000_000_000;
 /// …or in steps.
 const MOST_STEPS: u64 = 3_000_000;
 
-/// Something on its way to the broker.
-#[derive(Clone, Debug)]
-pub(super) enum Op {
-    Fetch(u32),
-    Settle(Handle, Ending),
-    Record(Handle, u32),
-}
-
 /// Something to come. Those that name an owner are void once that worker is gone.
 #[derive(Clone, Debug)]
 pub(super) enum Coming {
     Publish(usize),
-    Fault,
+    Accident(Fault),
     BrokerUp,
-    LeaseSafe(Owner),
+    WriteDown,
     Poll,
     Restart,
+    Connects(Owner),
+    Beat(Owner),
+    BeatDone(Owner, u32),
     AtBroker(Owner, Op),
-    Answer(Owner, Event),
-    Brought(Owner, Vec<Lease>),
+    Answered(Owner, u32, Op, Answer),
+    Fact(Owner, Event),
     ReadChild(Owner, ChildId),
     ChildBorn(Owner, ChildId),
     ChildStep(Owner, ChildId),
@@ -78,8 +77,28 @@ pub(super) struct Worker {
     pub(super) next_handle: u32,
     /// When as many children had tasks as may, last (`mono_us`): others may be idle spares then.
     pub(super) full_house_us: Option<u64>,
-    /// Settlements and attempts that wait for the broker.
+    /// Its node's wall clock, against the true one.
+    pub(super) offset_ms: i64,
+    /// Whether operations reach the broker.
+    pub(super) is_connected: bool,
+    /// The number of its connection; answers to an earlier one are lost.
+    pub(super) connection: u32,
+    /// The engine has been told that the broker is lost.
+    pub(super) is_in_trouble: bool,
+    /// Settlements and attempts that wait for the connection.
     pub(super) stalled: VecDeque<Op>,
+    /// What fetches took whose answers never came: handed out by the next one.
+    pub(super) lost_fetches: Vec<Lease>,
+    /// When its leases were refreshed last, as far as it knows (`mono_us`).
+    pub(super) refreshed_us: u64,
+    /// The engine has been told that the leases are at risk.
+    pub(super) is_at_risk: bool,
+    /// Which owners it sees absent, and since when, on this connection.
+    pub(super) absent_since: BTreeMap<Owner, u64>,
+    /// It is killed after so many more actions.
+    pub(super) doom: Option<u32>,
+    /// Children are forked from then on.
+    pub(super) zygote_from_us: u64,
 }
 
 /// One schedule at play.
@@ -88,16 +107,19 @@ pub(super) struct World {
     pub(super) rng: Rng,
     pub(super) broker: Broker,
     pub(super) is_broker_up: bool,
-    pub(super) worker: Option<Worker>,
+    pub(super) workers: BTreeMap<Owner, Worker>,
     pub(super) next_owner: Owner,
-    pub(super) dead_owners: Vec<Owner>,
     pub(super) mono_us: u64,
-    pub(super) offset_ms: i64,
     pub(super) counters: Counters,
     pub(super) fetches: u64,
-    pub(super) trace: bool,
-    /// No accident was planned at all.
-    pub(super) is_faultless: bool,
+    pub(super) events: u64,
+    pub(super) hits: Matrix,
+    /// Strikes the next operation that reaches the broker.
+    pub(super) armed_op: Option<Fault>,
+    /// Strikes the next publisher.
+    pub(super) armed_publish: Option<Fault>,
+    /// Lines for a reader, if one wants them.
+    pub(super) story: Option<Vec<String>>,
     is_leaving: bool,
     heap: BinaryHeap<Reverse<Scheduled>>,
     entered: u64,
@@ -106,22 +128,23 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Everything published in time, the first worker about to start.
-    pub(super) fn new(plan: Plan, rng: Rng, trace: bool) -> World {
+    /// Everything published in time, the first workers about to start.
+    pub(super) fn new(plan: Plan, rng: Rng, has_story: bool) -> World {
         let broker = Broker::new(plan.letters.clone(), plan.config.queues);
         let mut world = World {
             broker,
             rng,
             is_broker_up: true,
-            worker: None,
+            workers: BTreeMap::new(),
             next_owner: 1,
-            dead_owners: Vec::new(),
             mono_us: 0,
-            offset_ms: 0,
             counters: Counters::default(),
             fetches: 0,
-            trace,
-            is_faultless: plan.faults == Faults::default(),
+            events: 0,
+            hits: Matrix::default(),
+            armed_op: None,
+            armed_publish: None,
+            story: has_story.then(Vec::new),
             is_leaving: false,
             heap: BinaryHeap::new(),
             entered: 0,
@@ -132,54 +155,84 @@ impl World {
         for index in 0..world.plan.letters.len() {
             world.at(world.plan.letters[index].at_us, Coming::Publish(index));
         }
-        world.at(0, Coming::Restart);
-        world.at(1_000, Coming::Fault);
+        for index in 0..world.plan.accidents.len() {
+            let accident = world.plan.accidents[index];
+            world.at(accident.at_us, Coming::Accident(accident.fault));
+        }
+        if world.plan.accidents.iter().any(|accident| accident.fault == Fault::BrokerForgets) {
+            world.at(0, Coming::WriteDown);
+        }
+        for node in 0..world.plan.nodes {
+            world.at(node as u64 * 700, Coming::Restart);
+        }
         world.at(POLL_US, Coming::Poll);
         world
     }
 
-    /// Plays until every message is terminal and the last worker has left.
-    pub(super) fn play(mut self) -> Result<Report, Violation> {
-        match self.play_on() {
-            Ok(()) => Ok(Report {
-                config: self.plan.config,
-                messages: self.broker.messages,
-                steps: self.steps,
-                fetches: self.fetches,
-                counters: self.counters,
-                ended_us: self.ended_us,
-            }),
-            Err(what) => Err(Violation { at_us: self.mono_us, what }),
-        }
+    /// Plays until every message is terminal and the last worker has left. The story is there if it was asked for.
+    pub(super) fn play(mut self) -> (Result<Report, Violation>, Vec<String>) {
+        let played = self.play_on();
+        let story = self.story.take().unwrap_or_default();
+        let at_us = self.mono_us;
+        let report = Report {
+            config: self.plan.config,
+            messages: self.broker.messages,
+            steps: self.steps,
+            events: self.events,
+            fetches: self.fetches,
+            counters: self.counters,
+            ended_us: self.ended_us,
+            hits: self.hits,
+            // Every accident adds an uncertainty of its own; without one nothing may hide.
+            was_quiet: self.plan.accidents.is_empty(),
+        };
+        let checked = played.and_then(|()| report.check());
+        (checked.map(|()| report).map_err(|what| Violation { at_us, what }), story)
     }
 
     fn play_on(&mut self) -> Result<(), String> {
         loop {
             self.steps += 1;
             if self.steps > MOST_STEPS || self.mono_us > LONGEST_US {
-                return Err(format!("still not over: {:?}", self.open_messages()));
+                return Err(format!("ends: still not over: {:?}", self.open_messages()));
             }
             self.leave_when_all_is_done()?;
-            if self.is_leaving && self.worker.is_none() {
+            if self.is_leaving && self.workers.is_empty() {
                 return Ok(());
             }
-            let tick_us =
-                self.worker.as_ref().and_then(|worker| worker.engine.deadline()).map(|due_us| due_us.max(self.mono_us));
+            let due = |worker: &Worker| Some((worker.engine.deadline()?.max(self.mono_us), worker.owner));
+            let tick = self.workers.values().filter_map(due).min();
             let Reverse(next) = self.heap.peek().expect("the poll is always to come");
-            if tick_us.is_some_and(|tick_us| tick_us <= next.0) {
-                self.mono_us = tick_us.expect("just compared") + self.rng.range(0, 200);
-                self.tick()?;
-            } else {
-                let Reverse(Scheduled(at_us, _, coming)) = self.heap.pop().expect("peeked at");
-                self.mono_us = self.mono_us.max(at_us);
-                self.happen(coming)?;
+            match tick.filter(|&(at_us, _)| at_us <= next.0) {
+                Some((at_us, owner)) => {
+                    self.mono_us = at_us + self.rng.range(0, 200);
+                    self.tick(owner)?;
+                }
+                None => {
+                    let Reverse(Scheduled(at_us, _, coming)) = self.heap.pop().expect("peeked at");
+                    self.mono_us = self.mono_us.max(at_us);
+                    self.happen(coming)?;
+                }
             }
         }
     }
 
-    /// Both clocks.
-    pub(super) fn now(&self) -> Now {
-        Now { mono_us: self.mono_us, wall_ms: START_MS + (self.mono_us / 1_000) as i64 + self.offset_ms }
+    /// Both clocks, as a worker's node shows them.
+    pub(super) fn now(&self, owner: Owner) -> Now {
+        let offset_ms = self.workers.get(&owner).map_or(0, |worker| worker.offset_ms);
+        Now { mono_us: self.mono_us, wall_ms: self.true_wall_ms() + offset_ms }
+    }
+
+    /// The wall clock of everybody else.
+    pub(super) fn true_wall_ms(&self) -> i64 {
+        START_MS + (self.mono_us / 1_000) as i64
+    }
+
+    /// Adds a line to the story.
+    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            story.push(format!("{:>11.3} ms  {}", self.mono_us as f64 / 1e3, line()));
+        }
     }
 
     /// Has something happen at a time.
@@ -194,150 +247,205 @@ impl World {
         self.at(self.mono_us + delay_us, coming);
     }
 
-    /// Whether that worker still lives.
-    pub(super) fn is_current(&self, owner: Owner) -> bool {
-        self.worker.as_ref().is_some_and(|worker| worker.owner == owner)
+    /// All that live.
+    pub(super) fn owners(&self) -> Vec<Owner> {
+        self.workers.keys().copied().collect()
     }
 
     /// A short name for what is not terminal, for a failure's message.
-    fn open_messages(&self) -> Vec<(usize, super::Place)> {
-        let is_open = |place| {
-            use super::Place::{Dead, Done, LostByChoice};
-            !matches!(place, Dead | Done | LostByChoice)
-        };
-        self.broker
-            .messages
-            .iter()
-            .enumerate()
-            .map(|(index, message)| (index, message.place))
-            .filter(|&(_, place)| is_open(place))
-            .collect()
+    fn open_messages(&self) -> Vec<(usize, Place)> {
+        let messages = self.broker.messages.iter().enumerate();
+        messages.map(|(index, message)| (index, message.place)).filter(|(_, place)| !place.is_terminal()).collect()
     }
 
     fn happen(&mut self, coming: Coming) -> Result<(), String> {
         self.broker.now_us = self.mono_us;
         match coming {
-            Coming::Publish(index) => {
-                self.broker.publish(index, self.now().wall_ms);
-                self.wake();
-            }
-            Coming::Fault => return self.strike(),
-            Coming::BrokerUp => return self.broker_comes_back(),
-            Coming::LeaseSafe(owner) if self.is_current(owner) => {
-                return self.feed(Event::LeaseSafe);
+            Coming::Publish(index) => self.publish(index),
+            Coming::Accident(fault) if !self.is_leaving => return self.strike(fault),
+            Coming::BrokerUp => self.broker_comes_back(),
+            Coming::WriteDown if self.mono_us <= self.plan.calm_from_us => {
+                self.at(self.mono_us + WRITE_DOWN_US, Coming::WriteDown);
+                if self.is_broker_up {
+                    self.broker.write_down();
+                }
             }
             Coming::Poll => {
                 self.at(self.mono_us + POLL_US, Coming::Poll);
-                if self.is_broker_up {
-                    for owner in self.dead_owners.clone() {
-                        self.broker.recover(owner);
-                    }
-                    self.broker.release_due(self.now().wall_ms);
-                    self.wake();
-                }
-                return self.check_calm();
+                return self.poll();
             }
             Coming::Restart => self.restart(),
-            Coming::AtBroker(owner, op) => self.reach_broker(owner, op),
-            Coming::Answer(owner, event) if self.is_current(owner) => return self.feed(event),
-            Coming::Brought(owner, leases) if self.is_current(owner) => {
-                return self.brought(leases);
+            Coming::AtBroker(owner, op) => return self.reach_broker(owner, op),
+            Coming::Connects(owner) if self.workers.contains_key(&owner) => self.connects(owner),
+            Coming::Beat(owner) if self.workers.contains_key(&owner) => return self.beat(owner),
+            Coming::BeatDone(owner, connection) if self.workers.contains_key(&owner) => {
+                return self.beat_done(owner, connection);
             }
-            Coming::ReadChild(owner, child) if self.is_current(owner) => {
-                return self.read_child(child);
+            Coming::Answered(owner, connection, op, answer) if self.workers.contains_key(&owner) => {
+                return self.answered(owner, connection, op, answer);
             }
-            Coming::ChildBorn(owner, child) if self.is_current(owner) => self.born(child),
-            Coming::ChildStep(owner, child) if self.is_current(owner) => self.step(child),
-            _ => {}
+            Coming::Fact(owner, event) if self.workers.contains_key(&owner) => return self.feed(owner, event),
+            Coming::ReadChild(owner, child) if self.workers.contains_key(&owner) => {
+                return self.read_child(owner, child);
+            }
+            Coming::ChildBorn(owner, child) if self.workers.contains_key(&owner) => self.born(owner, child),
+            Coming::ChildStep(owner, child) if self.workers.contains_key(&owner) => {
+                return self.step(owner, child);
+            }
+            _void => {}
         }
         Ok(())
     }
 
-    /// Tells the worker that there may be something to fetch.
+    /// A publisher calls. It repeats the call while the broker is away.
+    fn publish(&mut self, index: usize) {
+        if !self.is_broker_up {
+            let again_us = self.mono_us + self.rng.range(1_000, 20_000);
+            return self.at(again_us, Coming::Publish(index));
+        }
+        let fault = self.armed_publish.take();
+        if let Some(fault) = fault {
+            self.hits.add(fault, Column::Publish);
+        }
+        if fault == Some(Fault::PublisherDies) && self.rng.chance(50) {
+            self.tell(|| format!("the publisher of message {index} dies before it arrives"));
+            self.broker.messages[index].place = Place::Unpublished;
+            return;
+        }
+        if fault == Some(Fault::PublishTwice) {
+            let again = self.broker.add(self.broker.messages[index].letter.clone());
+            let again_us = self.mono_us + self.rng.range(1_000, 100_000);
+            self.at(again_us, Coming::Publish(again));
+        }
+        self.tell(|| format!("message {index} is published"));
+        self.broker.publish(index, self.true_wall_ms());
+        self.wake();
+    }
+
+    /// Once a second every worker looks after what is parked, and for messages whose wake-up it missed.
+    fn poll(&mut self) -> Result<(), String> {
+        for owner in self.owners() {
+            if self.is_broker_up && self.workers[&owner].is_connected {
+                self.broker.release_due(self.now(owner).wall_ms);
+            }
+        }
+        if self.is_broker_up {
+            self.wake();
+        }
+        self.check_calm()
+    }
+
+    /// Tells the workers that there may be something to fetch.
     pub(super) fn wake(&mut self) {
-        if let Some(worker) = &self.worker {
-            let owner = worker.owner;
-            self.soon(Coming::Answer(owner, Event::Wake));
+        for owner in self.owners() {
+            if self.workers[&owner].is_connected {
+                self.soon(Coming::Fact(owner, Event::Wake));
+            }
         }
     }
 
+    /// A node starts its worker, which connects when the broker is there.
     fn restart(&mut self) {
-        if self.is_leaving || self.worker.is_some() {
+        if self.is_leaving || self.workers.len() >= self.plan.nodes {
             return;
         }
-        self.worker = Some(Worker {
-            owner: self.next_owner,
-            engine: Engine::new(self.plan.config.clone()),
-            audit: Audit::new(self.plan.config.clone()),
-            children: BTreeMap::new(),
-            free_handles: Vec::new(),
-            next_handle: 0,
-            full_house_us: None,
-            stalled: VecDeque::new(),
-        });
+        if !self.is_broker_up {
+            return self.at(self.mono_us + 50_000, Coming::Restart);
+        }
+        let owner = self.next_owner;
         self.next_owner += 1;
+        self.tell(|| format!("worker {owner} starts"));
+        self.broker.beats.insert(owner, self.mono_us);
+        self.workers.insert(
+            owner,
+            Worker {
+                owner,
+                engine: Engine::new(self.plan.config.clone()),
+                audit: Audit::new(self.plan.config.clone()),
+                children: BTreeMap::new(),
+                free_handles: Vec::new(),
+                next_handle: 0,
+                full_house_us: None,
+                offset_ms: 0,
+                is_connected: true,
+                connection: 1,
+                is_in_trouble: false,
+                stalled: VecDeque::new(),
+                lost_fetches: Vec::new(),
+                refreshed_us: self.mono_us,
+                is_at_risk: false,
+                absent_since: BTreeMap::new(),
+                doom: None,
+                zygote_from_us: 0,
+            },
+        );
+        self.soon(Coming::Beat(owner));
     }
 
     fn leave_when_all_is_done(&mut self) -> Result<(), String> {
         if !self.is_leaving && self.broker.is_all_terminal() {
             self.is_leaving = true;
             self.ended_us = self.mono_us;
-            self.plan.faults = Faults::default();
-            if self.worker.is_some() {
-                return self.feed(Event::Shutdown(Shutdown::Warm));
+            self.armed_op = None;
+            for owner in self.owners() {
+                if let Some(worker) = self.workers.get_mut(&owner) {
+                    worker.doom = None;
+                }
+                self.feed(owner, Event::Shutdown(Shutdown::Warm))?;
             }
         }
         Ok(())
     }
 
-    fn born(&mut self, id: ChildId) {
-        let is_still = self.mono_us < self.plan.calm_from_us && self.rng.chance(self.plan.faults.stillbirth);
+    fn born(&mut self, owner: Owner, id: ChildId) {
         let now_us = self.mono_us;
-        let Some(child) = self.child(id).filter(|child| child.is_alive) else {
+        let Some(child) = self.child(owner, id).filter(|child| child.is_alive) else {
             return;
         };
-        if is_still {
-            child.die();
-        } else {
-            child.is_ready = true;
-            child.idle_since_us = now_us;
-            child.outbox.push_back(Event::ChildReady { child: id });
-        }
-        self.news_from(id);
+        child.is_ready = true;
+        child.idle_since_us = now_us;
+        child.outbox.push_back(Event::ChildReady { child: id });
+        self.news_from(owner, id);
     }
 
     /// A child does what it can: ends what is over, claims what is next, exits if told to.
-    pub(super) fn step(&mut self, id: ChildId) {
+    pub(super) fn step(&mut self, owner: Owner, id: ChildId) -> Result<(), String> {
         let now_us = self.mono_us;
-        let Some(child) = self.child(id).filter(|child| child.is_alive) else {
-            return;
+        let Some(child) = self.child(owner, id).filter(|child| child.is_alive) else {
+            return Ok(());
         };
         if let Some(run) = child.run.filter(|run| run.until_us <= now_us) {
             match run.deed {
                 Deed::Ends(outcome) => child.finish(outcome, now_us),
+                Deed::Retries(0) => child.finish(Outcome::Success, now_us),
+                Deed::Retries(_) => child.finish(Outcome::Retry, now_us),
                 Deed::Kills | Deed::KillsOnce | Deed::Hangs => child.die(),
             }
-            self.news_from(id);
+            self.news_from(owner, id);
         }
-        let child = self.child(id).expect("looked at above");
+        let child = self.child(owner, id).expect("looked at above");
         if let Some((number, handle)) = child.claim() {
-            let (deed, runtime_us) = self.start(handle);
+            let (deed, runtime_us) = self.start(owner, id, number, handle)?;
             let run = Run { number, since_us: now_us, until_us: now_us.saturating_add(runtime_us), deed };
-            self.child(id).expect("looked at above").run = Some(run);
+            self.child(owner, id).expect("looked at above").run = Some(run);
             if deed != Deed::Hangs {
-                let owner = self.worker.as_ref().expect("it has a child").owner;
                 self.at(run.until_us, Coming::ChildStep(owner, id));
             }
         } else if child.is_stopping && child.run.is_none() {
             child.die();
-            self.news_from(id);
+            self.news_from(owner, id);
         }
+        Ok(())
     }
 
-    /// What the task of a delivery is going to do, and for how long.
-    fn start(&mut self, handle: Handle) -> (Deed, u64) {
-        let worker = self.worker.as_ref().expect("its child starts something");
+    /// A child starts the task of a delivery: what it is going to do, and for how long.
+    fn start(&mut self, owner: Owner, id: ChildId, number: u32, handle: Handle) -> Result<(Deed, u64), String> {
+        let worker = &self.workers[&owner];
         let lease = worker.audit.lease_of(handle);
+        if !worker.audit.is_acked(handle) {
+            self.check_start(worker, lease)?;
+        }
+        self.tell(|| format!("  worker {owner} {id:?} starts its number {number}: message {}", lease.message));
         let message = &mut self.broker.messages[lease.message];
         message.starts += 1;
         let deed = match message.letter.deed {
@@ -345,17 +453,16 @@ impl World {
             Deed::Ends(Outcome::Reject { requeue: true }) if message.starts > 1 => Deed::Ends(Outcome::Success),
             deed => deed,
         };
-        (deed, message.letter.runtime_us)
+        Ok((deed, message.letter.runtime_us))
     }
 
     /// The driver will read a child's reports soon.
-    pub(super) fn news_from(&mut self, id: ChildId) {
-        let owner = self.worker.as_ref().expect("it has a child").owner;
+    pub(super) fn news_from(&mut self, owner: Owner, id: ChildId) {
         self.soon(Coming::ReadChild(owner, id));
     }
 
-    /// One of the current worker's processes.
-    pub(super) fn child(&mut self, id: ChildId) -> Option<&mut Child> {
-        self.worker.as_mut()?.children.get_mut(&id)
+    /// One of a worker's processes.
+    pub(super) fn child(&mut self, owner: Owner, id: ChildId) -> Option<&mut Child> {
+        self.workers.get_mut(&owner)?.children.get_mut(&id)
     }
 }

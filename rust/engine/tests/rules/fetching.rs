@@ -1,6 +1,6 @@
 //! How much is fetched, and what is given back.
 
-use fastworker_engine::sim::{self, Deed, Faults, Letter, Pace, Plan, Rng};
+use fastworker_engine::sim::{self, Letter, Plan, Rng};
 use fastworker_engine::{Config, Ending, Event, Outcome};
 
 use crate::desk::{Desk, config, endings, fetched, request};
@@ -73,28 +73,8 @@ fn waiting_deliveries_stay_while_children_get_through_them() {
 
 /// A lone worker, `count` messages of one type that run `runtime_us` each, no accidents.
 fn lone_worker(count: usize, runtime_us: u64, config: Config) -> sim::Report {
-    let letter = Letter {
-        at_us: 0,
-        task: Some(0),
-        queue: 0,
-        priority: 0,
-        countdown_ms: None,
-        expires_ms: None,
-        soft_limit_s: None,
-        hard_limit_s: None,
-        runtime_us,
-        deed: Deed::Ends(Outcome::Success),
-        size: 100,
-    };
-    let plan = Plan {
-        config,
-        paces: vec![Pace::NoOp],
-        letters: vec![letter; count],
-        faults: Faults::default(),
-        calm_from_us: 0,
-        slowness_us: 100,
-    };
-    sim::play(plan, Rng::new(1), false).unwrap_or_else(|violation| panic!("{violation}"))
+    let plan = Plan::quiet(config, vec![Letter::plain(runtime_us); count]);
+    sim::play(plan, Rng::new(1)).unwrap_or_else(|violation| panic!("{violation}"))
 }
 
 #[test]
