@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from docs import compatibility
-from fastworker.app.settings_registry import DIFFERING, REGISTRY, Setting
+from fastworker.app.settings_registry import BEHAVIOURS, DIFFERING, REGISTRY, Setting
 from fastworker.cli.main import cli
 
 DOCS = Path(__file__).parent
@@ -36,14 +36,23 @@ def settings_page() -> str:
         "",
         "## Defaults that are not Celery's",
         "",
-        "| setting | Celery | fastworker | why |",
-        "| --- | --- | --- | --- |",
+        "| setting | Celery | fastworker | why | restores Celery's |",
+        "| --- | --- | --- | --- | --- |",
         *(
-            f"| `{name}` | `{row.celery!r}` | `{row.ours!r}` | {row.reason} |"
+            f"| `{name}` | `{row.celery!r}` | `{row.ours!r}` | {row.reason} | `{row.celery!r}` |"
             for name, row in sorted(DIFFERING.items())
+        ),
+        *(
+            f"| `{name}` | {change.celery} | {change.ours} | {change.reason} | {_restoring(change.restore)} |"
+            for name, change in sorted(BEHAVIOURS.items())
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _restoring(value: object) -> str:
+    """A value as code; words as words."""
+    return value if isinstance(value, str) and " " in value else f"`{value!r}`"
 
 
 def _row(row: Setting) -> str:

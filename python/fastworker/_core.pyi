@@ -312,5 +312,13 @@ class Worker:
         """A thread that ``wait`` wanted has ended, or could not be started."""
     def adopt_zygote(self, zygote: int, zygote_pid: int) -> None:
         """Hand over a re-spawned zygote, after ``wait`` reported ``zygote_gone``."""
-    def shutdown(self, is_cold: bool) -> None:
-        """Begin a warm or cold shutdown; ``wait`` reports ``finished`` when done."""
+    def shutdown(self, how: str) -> None:
+        """Begin a shutdown; ``wait`` reports ``finished`` when done. A stronger one may follow.
+
+        Args:
+            how: ``warm`` (running tasks may end, within ``warm_shutdown_s``), ``soft`` (within
+                ``soft_shutdown_s``) or ``cold`` (they are killed, and delivered again).
+
+        Raises:
+            ValueError: Another word.
+        """

@@ -128,14 +128,14 @@ class EmbeddedWorker:
         if core is None:
             return
         ends_at = None if timeout_s is None else time.monotonic() + timeout_s
-        core.shutdown(False)
+        core.shutdown("warm")
         try:
             is_warm = self._is_finished.wait(timeout_s)
         except BaseException:
-            core.shutdown(True)
+            core.shutdown("cold")
             raise
         if not is_warm:
-            core.shutdown(True)
+            core.shutdown("cold")
             self._is_finished.wait()
         self._server.join()
         core.join()

@@ -51,6 +51,9 @@ class WorkerSettings:
     autoscale_keepalive_s: float
     prefetch: int
     lease_life_s: float
+    warm_shutdown_s: float | None
+    soft_shutdown_s: float
+    soft_waits_when_idle: bool
     max_deliveries: int
     eta_horizon_s: float
     result_ttl_s: int | None

@@ -132,6 +132,10 @@ def worker_settings(
         autoscale_keepalive_s=autoscale_keepalive_s(),
         prefetch=size.prefetch,
         lease_life_s=seconds(conf.worker_lease_life, "worker_lease_life") or 10.0,
+        warm_shutdown_s=seconds(conf.worker_warm_shutdown_timeout, "worker_warm_shutdown_timeout")
+        or None,
+        soft_shutdown_s=float(conf.worker_soft_shutdown_timeout or 0.0),
+        soft_waits_when_idle=bool(conf.worker_enable_soft_shutdown_on_idle),
         max_deliveries=int(conf.task_max_deliveries),
         eta_horizon_s=seconds(conf.worker_eta_horizon, "worker_eta_horizon") or 0.0,
         result_ttl_s=expires,

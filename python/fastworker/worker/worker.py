@@ -65,6 +65,8 @@ class WorkerProcess:
         self._early_deaths = 0
         self._replace_at: float | None = None
         self._stops = 0
+        self._is_quitting = False
+        self._soft_s = self.settings.soft_shutdown_s
         self._is_finished = False
         self._error: str | None = None
 
@@ -133,7 +135,7 @@ class WorkerProcess:
                 f"the zygote process died {self._early_deaths} times within {_SOON_S:.0f} s of its start: it cannot "
                 f"import -A {self.options.app_spec!r} again; its last words are above"
             )
-            self._stop(signal.SIGQUIT, is_cold=True)
+            self._stop(signal.SIGQUIT, "cold")
             return
         self._replace_at = time.monotonic() + (
             2 ** (self._early_deaths - 1) / 10 if is_early else 0.0
@@ -169,37 +171,47 @@ class WorkerProcess:
 
     def _install_signal_handlers(self) -> None:
         remapped = os.environ.get("REMAP_SIGTERM") == "SIGQUIT"
-        signal.signal(signal.SIGTERM, self._on_cold if remapped else self._on_warm)
+        signal.signal(signal.SIGTERM, self._on_quit if remapped else self._on_warm)
         signal.signal(signal.SIGINT, self._on_interrupt)
-        signal.signal(signal.SIGQUIT, self._on_cold)
+        signal.signal(signal.SIGQUIT, self._on_quit)
         faulthandler.register(signal.SIGUSR1, all_threads=True)
 
     def _on_warm(self, number: int, _frame: FrameType | None) -> None:
-        self._stop(number, is_cold=False)
+        self._stop(number, "warm")
 
-    def _on_cold(self, number: int, _frame: FrameType | None) -> None:
-        self._stop(number, is_cold=True)
+    def _on_quit(self, number: int, _frame: FrameType | None) -> None:
+        """Cold; soft the first time, if there is a time for it."""
+        is_first, self._is_quitting = not self._is_quitting, True
+        self._stop(number, "soft" if self._soft_s > 0 and is_first else "cold")
 
-    def _on_interrupt(self, number: int, _frame: FrameType | None) -> None:
-        """Ctrl-C: warm the first time, cold the second."""
-        self._stop(number, is_cold=self._stops > 0)
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-C: warm the first time, as SIGQUIT afterwards."""
+        if self._stops:
+            self._on_quit(number, frame)
+        else:
+            self._stop(number, "warm")
 
-    def _stop(self, number: int, *, is_cold: bool) -> None:
+    def _stop(self, number: int, how: str) -> None:
+        # First of all: another signal may come in the middle of what follows.
         self._stops += 1
         name = signal.Signals(number).name
-        if is_cold:
-            logger.warning("%s: cold shutdown: running tasks are killed and delivered again", name)
-        else:
-            logger.warning(
-                "%s: warm shutdown: finishing running tasks (Ctrl-C again: kill them)", name
-            )
+        logger.warning("%s: %s", name, self._words_of(how))
         if signals.worker_shutting_down.has_receivers:
-            how = "Cold" if is_cold else "Warm"
             signals.worker_shutting_down.send(
-                sender=self.options.hostname, sig=name, how=how, exitcode=0
+                sender=self.options.hostname, sig=name, how=how.capitalize(), exitcode=0
             )
         if self._worker is not None:
-            self._worker.shutdown(is_cold)
+            self._worker.shutdown(how)
+
+    def _words_of(self, how: str) -> str:
+        """What a shutdown means for running tasks, for the log."""
+        warm_s = self.settings.warm_shutdown_s
+        bound = "" if warm_s is None else f" for at most {warm_s:g} s"
+        return {
+            "warm": f"warm shutdown: finishing running tasks{bound} (Ctrl-C again: kill them)",
+            "soft": f"soft shutdown: running tasks get {self._soft_s:g} s, then they are killed and delivered again",
+            "cold": "cold shutdown: running tasks are killed and delivered again",
+        }[how]
 
 
 def run(app: FastWorker, options: WorkerOptions) -> int:

@@ -106,6 +106,8 @@ pub enum Action {
         /// Which child.
         child: ChildId,
     },
+    /// The time of a warm or soft shutdown is over, and it becomes a cold one: for the log. What runs is killed next.
+    TimeIsUp,
     /// Nothing is held and no child lives: the worker may end.
     Finished,
 }

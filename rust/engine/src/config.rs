@@ -49,6 +49,12 @@ pub struct Config {
     pub window_bytes: u32,
     /// Most tasks handed to one child ahead of its work.
     pub window_max: u32,
+    /// A warm shutdown becomes a cold one after this time, in microseconds. `None`: it waits for what runs.
+    pub warm_timeout_us: Option<u64>,
+    /// A soft shutdown becomes a cold one after this time, in microseconds; 0: at once.
+    pub soft_timeout_us: u64,
+    /// A soft shutdown takes all of its time, even if nothing runs.
+    pub soft_waits_when_idle: bool,
     /// Started attempts after which a message whose process died goes to the dead letters. 0: no bound.
     pub max_deliveries: u32,
     /// Deliveries due later than this are parked in the broker; nearer ones wait here.

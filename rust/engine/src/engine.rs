@@ -65,6 +65,10 @@ pub(crate) enum Phase {
 pub struct Engine {
     pub(crate) config: Config,
     pub(crate) phase: Phase,
+    /// When a warm shutdown becomes a cold one (`mono_us`).
+    pub(crate) cold_at_us: Option<u64>,
+    /// The worker does not finish before (`mono_us`).
+    pub(crate) stays_until_us: Option<u64>,
     pub(crate) is_broker_up: bool,
     pub(crate) is_lease_safe: bool,
     pub(crate) requests: Requests,
@@ -99,6 +103,8 @@ impl Engine {
         let capacity = config.autoscale.map_or(config.concurrency, |bounds| bounds.max);
         Engine {
             phase: Phase::Running,
+            cold_at_us: None,
+            stays_until_us: None,
             is_broker_up: true,
             is_lease_safe: true,
             requests: Requests::default(),
@@ -153,7 +159,7 @@ impl Engine {
             Event::Settled { handle } => self.settled(handle, actions),
             Event::LeaseLost { handle } => self.lease_lost(handle),
             Event::RateLimit { task, limit } => self.set_rate(now, task, limit),
-            Event::Shutdown(kind) => self.shut_down(kind, actions),
+            Event::Shutdown(kind) => self.shut_down(now, kind, actions),
         }
         self.tend(now, actions);
         self.dispatch(now, actions);
@@ -192,6 +198,7 @@ impl Engine {
             .chain(self.scale_due_us().filter(|_| is_running))
             .chain(self.timer.deadline(self.now))
             .chain(self.rates.deadline())
+            .chain(self.shutdown_due_us())
             .chain(children)
             .chain(waiting)
             .min()
@@ -210,6 +217,7 @@ impl Engine {
             self.spawn_missing(now, actions);
             self.prefetch.tick(now.mono_us);
         }
+        self.end_the_wait(now, actions);
         if last_tick.is_some_and(|last| has_jumped(last, now)) {
             self.park_what_is_far_now(now, actions);
         }

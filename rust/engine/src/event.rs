@@ -72,8 +72,10 @@ pub enum Outcome {
 /// Why a shutdown was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shutdown {
-    /// Finish what runs, return what has not started.
+    /// Finish what runs, return what has not started. For `Config::warm_timeout_us`, then cold.
     Warm,
+    /// The same for `Config::soft_timeout_us`, then cold. Not longer than a warm one that is under way.
+    Soft,
     /// Kill what runs and let it be delivered again.
     Cold,
 }

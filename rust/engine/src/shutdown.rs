@@ -1,12 +1,13 @@
 //! The phases of stopping.
 //!
 //! ```text
-//!   Running ── Warm ──▶ Warm ── Cold ──▶ Cold ──▶ Finished
-//!      └───────────── Cold ──────────────▲
+//!   Running ─ Warm, Soft ─▶ Warm ─ Cold, or its time is over ─▶ Cold ──▶ Finished
+//!      └───────────────────── Cold ──────────────────────────────▲
 //! ```
 //!
 //! - *Warm*: nothing is fetched; what has not started goes back to its queue; what runs may finish. What was
-//!   acknowledged early is known to nobody else and still runs. Children without work are stopped.
+//!   acknowledged early is known to nobody else and still runs. Children without work are stopped. A *soft* shutdown is
+//!   a warm one with a bound of its own.
 //! - *Cold*: what runs is killed and goes back, marked as redelivered; what was acknowledged early is lost, and said so.
 //! - *Finished*: every handle is settled, every child has exited, no fetch is out. While the broker is away this waits
 //!   for its answers; how long, is for the driver to decide.
@@ -19,14 +20,45 @@ use crate::recall::recall;
 
 impl Engine {
     /// A shutdown was asked for. Only a stronger one than before changes anything.
-    pub(crate) fn shut_down(&mut self, kind: Shutdown, actions: &mut Vec<Action>) {
-        let phase = match kind {
-            Shutdown::Warm => Phase::Warm,
-            Shutdown::Cold => Phase::Cold,
-        };
-        if self.phase >= phase {
-            return;
+    pub(crate) fn shut_down(&mut self, now: Now, kind: Shutdown, actions: &mut Vec<Action>) {
+        let after = |timeout_us: u64| now.mono_us.saturating_add(timeout_us);
+        let soft_us = self.config.soft_timeout_us;
+        match kind {
+            Shutdown::Warm if self.phase == Phase::Running => {
+                self.cold_at_us = self.config.warm_timeout_us.map(after);
+                self.enter(Phase::Warm, actions);
+            }
+            Shutdown::Soft if soft_us > 0 && self.phase <= Phase::Warm => {
+                self.cold_at_us = Some(self.cold_at_us.map_or(after(soft_us), |at_us| at_us.min(after(soft_us))));
+                self.stays_until_us = self.cold_at_us.filter(|_| self.config.soft_waits_when_idle);
+                if self.phase == Phase::Running {
+                    self.enter(Phase::Warm, actions);
+                }
+            }
+            Shutdown::Cold | Shutdown::Soft if self.phase < Phase::Cold => self.go_cold(actions),
+            Shutdown::Warm | Shutdown::Soft | Shutdown::Cold => {}
         }
+    }
+
+    /// Ends a wait whose time is over.
+    pub(crate) fn end_the_wait(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.phase == Phase::Warm && self.cold_at_us.is_some_and(|at_us| at_us <= now.mono_us) {
+            actions.push(Action::TimeIsUp);
+            self.go_cold(actions);
+        }
+    }
+
+    /// When that is (`mono_us`).
+    pub(crate) fn shutdown_due_us(&self) -> Option<u64> {
+        self.cold_at_us.filter(|_| self.phase == Phase::Warm)
+    }
+
+    fn go_cold(&mut self, actions: &mut Vec<Action>) {
+        self.stays_until_us = None;
+        self.enter(Phase::Cold, actions);
+    }
+
+    fn enter(&mut self, phase: Phase, actions: &mut Vec<Action>) {
         self.phase = phase;
         self.release_reserved_children();
         self.recall_all(actions);
@@ -54,7 +86,9 @@ impl Engine {
         if self.early.unassigned() == 0 || self.phase == Phase::Cold {
             self.stop_idle_children(actions);
         }
-        let is_over = self.requests.len() == 0 && self.fleet.children().is_empty() && !self.prefetch.is_fetching();
+        let is_idle = self.stays_until_us.is_none_or(|until_us| until_us <= now.mono_us);
+        let is_over =
+            is_idle && self.requests.len() == 0 && self.fleet.children().is_empty() && !self.prefetch.is_fetching();
         if is_over {
             self.phase = Phase::Finished;
             actions.push(Action::Finished);

@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fastworker_worker::{
-    Autoscale, Command, Level, Pool, Rate, RegisteredTask, Report, Reporter, TaskOptions, WorkerConfig, forward_to,
-    run, shutdown, stop_forwarding, thread_ended,
+    Autoscale, Command, Level, Pool, Rate, RegisteredTask, Report, Reporter, Shutdown, TaskOptions, WorkerConfig,
+    forward_to, run, stop_forwarding, thread_ended,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -46,6 +46,9 @@ struct Settings {
     autoscale_keepalive_s: f64,
     prefetch: u32,
     lease_life_s: f64,
+    warm_shutdown_s: Option<f64>,
+    soft_shutdown_s: f64,
+    soft_waits_when_idle: bool,
     max_deliveries: u32,
     eta_horizon_s: f64,
     result_ttl_s: Option<u64>,
@@ -86,6 +89,9 @@ impl From<Settings> for WorkerConfig {
             }),
             prefetch: settings.prefetch,
             lease_life: Duration::from_secs_f64(settings.lease_life_s),
+            warm_timeout: settings.warm_shutdown_s.map(Duration::from_secs_f64),
+            soft_timeout: Duration::from_secs_f64(settings.soft_shutdown_s),
+            soft_waits_when_idle: settings.soft_waits_when_idle,
             max_deliveries: settings.max_deliveries,
             eta_horizon_ms: (settings.eta_horizon_s * 1000.0) as i64,
             result_ttl_s: settings.result_ttl_s,
@@ -214,8 +220,15 @@ impl Worker {
         self.command(thread_ended(child));
     }
 
-    fn shutdown(&self, is_cold: bool) {
-        self.command(shutdown(is_cold));
+    fn shutdown(&self, how: &str) -> PyResult<()> {
+        let kind = match how {
+            "warm" => Shutdown::Warm,
+            "soft" => Shutdown::Soft,
+            "cold" => Shutdown::Cold,
+            other => return Err(PyValueError::new_err(format!("no shutdown is called {other:?}"))),
+        };
+        self.command(Command::Shutdown(kind));
+        Ok(())
     }
 }
 

@@ -46,6 +46,12 @@ pub struct WorkerConfig {
     pub prefetch: u32,
     /// How long the lease of a silent worker lives.
     pub lease_life: Duration,
+    /// How long a warm shutdown lets tasks run; `None` for as long as they take.
+    pub warm_timeout: Option<Duration>,
+    /// How long a soft shutdown lets tasks run.
+    pub soft_timeout: Duration,
+    /// A soft shutdown takes that time even when nothing runs.
+    pub soft_waits_when_idle: bool,
     /// Started attempts before a message whose process died goes to the dead letters; 0 for no bound.
     pub max_deliveries: u32,
     /// Messages due later than this are parked in the broker.

@@ -58,6 +58,15 @@ impl HeldTable {
         Handle(self.slots.len() as u32 - 1)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(crate) fn get(&self, handle: Handle) -> Option<&Held> {
+        self.slots.get(handle.0 as usize)?.as_ref()
+    }
+
     pub(crate) fn get_mut(&mut self, handle: Handle) -> Option<&mut Held> {
         self.slots.get_mut(handle.0 as usize)?.as_mut()
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastworker.app.settings_registry.beat import BEAT
 from fastworker.app.settings_registry.broker import BROKER
 from fastworker.app.settings_registry.database import CACHE, DATABASE
-from fastworker.app.settings_registry.differing import DIFFERING, Difference
+from fastworker.app.settings_registry.differing import BEHAVIOURS, DIFFERING, Behaviour, Difference
 from fastworker.app.settings_registry.result import REDIS, RESULT
 from fastworker.app.settings_registry.root import ROOT
 from fastworker.app.settings_registry.setting import Kind, Setting, Status
@@ -23,4 +23,13 @@ REGISTRY: dict[str, Setting] = {
     for row in rows
 }  # fmt: skip
 
-__all__ = ["DIFFERING", "REGISTRY", "Difference", "Kind", "Setting", "Status"]
+__all__ = [
+    "BEHAVIOURS",
+    "DIFFERING",
+    "REGISTRY",
+    "Behaviour",
+    "Difference",
+    "Kind",
+    "Setting",
+    "Status",
+]

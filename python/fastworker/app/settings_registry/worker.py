@@ -143,11 +143,16 @@ _FETCHING = [
         "soft_shutdown_timeout",
         0.0,
         "float",
-        "Seconds that tasks get before a cold shutdown.",
+        "Seconds that running tasks get when SIGQUIT, or a second Ctrl-C, asks for a cold shutdown.",
+        status="active",
         low=0,
     ),
     Setting(
-        "enable_soft_shutdown_on_idle", False, "bool", "Wait for that time even when nothing runs."
+        "enable_soft_shutdown_on_idle",
+        False,
+        "bool",
+        "Wait for that time even when nothing runs.",
+        status="active",
     ),
     Setting(
         "enable_remote_control",
@@ -209,6 +214,15 @@ _LOGGING = [
 ]
 
 _OURS = [
+    Setting(
+        "warm_shutdown_timeout",
+        25.0,
+        "seconds",
+        "Seconds that running tasks get after SIGTERM; then they are killed and delivered again. 0: no bound.",
+        status="active",
+        low=0,
+        is_ours=True,
+    ),
     Setting(
         "log_style",
         "text",

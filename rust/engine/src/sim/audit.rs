@@ -14,6 +14,9 @@ use crate::action::{Action, Ending};
 use crate::config::Config;
 use crate::event::{ChildId, Event, Handle, Now, Number, Outcome, Request, Shutdown};
 
+/// A shutdown turns cold at the latest so long after its time is over.
+const LONGEST_OVERTIME_US: u64 = 100_000;
+
 /// Where the auditor believes a delivery to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -85,6 +88,8 @@ pub(super) struct Audit {
     is_broker_up: bool,
     is_lease_safe: bool,
     shutdown: Option<Shutdown>,
+    /// When a warm or soft shutdown has to become a cold one (`mono_us`).
+    cold_at_us: Option<u64>,
     /// Children that may work at once: `None` while no autoscaler and no order changes the number.
     seats: Seats,
     has_finished: bool,
@@ -116,6 +121,7 @@ impl Audit {
             is_broker_up: true,
             is_lease_safe: true,
             shutdown: None,
+            cold_at_us: None,
             seats: Seats::of(&config),
             has_finished: false,
             config,
@@ -245,7 +251,7 @@ impl Audit {
             Event::BrokerBack => self.is_broker_up = true,
             Event::LeaseAtRisk => self.is_lease_safe = false,
             Event::LeaseSafe => self.is_lease_safe = true,
-            Event::Shutdown(kind) => self.shutdown = self.shutdown.max(Some(kind)),
+            Event::Shutdown(kind) => self.shut_down(kind, now_us),
             Event::AttemptRecorded { handle, attempt } => {
                 let entry = self.entry(handle);
                 entry.stage = Stage::Held;
@@ -339,7 +345,7 @@ impl Audit {
             Action::Spawn { child } => {
                 let has_acked = self.entries.values().any(|entry| entry.is_acked && entry.stage == Stage::Held);
                 require!(
-                    spawn_at_work: self.shutdown.is_none() || (self.shutdown == Some(Shutdown::Warm) && has_acked),
+                    spawn_at_work: self.shutdown.is_none() || (self.shutdown < Some(Shutdown::Cold) && has_acked),
                     "Spawn during a shutdown"
                 );
                 let before = self.children.insert(*child, Seat::default());
@@ -355,7 +361,16 @@ impl Audit {
                 seat.is_condemned = true;
                 self.may_stop(*child)?;
             }
+            Action::TimeIsUp => {
+                require!(time_is_up_once: self.shutdown < Some(Shutdown::Cold), "the time of a cold shutdown is up");
+                let is_up = self.cold_at_us.is_some_and(|at_us| at_us <= now.mono_us);
+                require!(cold_in_time: is_up, "a shutdown turns cold too early");
+                self.shutdown = Some(Shutdown::Cold);
+            }
             Action::Finished => {
+                let waits = self.shutdown == Some(Shutdown::Soft) && self.config.soft_waits_when_idle;
+                let is_early = self.cold_at_us.is_some_and(|at_us| at_us > now.mono_us);
+                require!(finish_in_time: !(waits && is_early), "Finished before the time of a soft shutdown is over");
                 require!(finish_in_shutdown: self.shutdown.is_some(), "Finished without a shutdown");
                 require!(finish_settled: self.entries.is_empty(), "Finished with handles held");
                 require!(finish_childless: self.children.is_empty(), "Finished with children");
@@ -549,6 +564,26 @@ impl Audit {
     /// The account of a delivery's task type, if it has one here.
     fn permits_of(&mut self, request: &Request) -> Option<&mut Permits> {
         self.permits.get_mut(request.task? as usize)
+    }
+
+    /// A shutdown was asked for. A soft one without a time of its own is a cold one.
+    fn shut_down(&mut self, kind: Shutdown, now_us: u64) {
+        let soft_us = self.config.soft_timeout_us;
+        let kind = if kind == Shutdown::Soft && soft_us == 0 { Shutdown::Cold } else { kind };
+        let timeout_us = match kind {
+            Shutdown::Warm if self.shutdown.is_none() => self.config.warm_timeout_us,
+            Shutdown::Soft => Some(soft_us),
+            Shutdown::Warm | Shutdown::Cold => None,
+        };
+        let at_us = timeout_us.map(|timeout_us| now_us + timeout_us);
+        self.cold_at_us = self.cold_at_us.into_iter().chain(at_us).min();
+        self.shutdown = self.shutdown.max(Some(kind));
+    }
+
+    /// Whether a shutdown should have turned cold for a while, and what runs still runs.
+    pub(super) fn is_overdue(&self, now_us: u64) -> bool {
+        let is_over = self.cold_at_us.is_some_and(|at_us| at_us + LONGEST_OVERTIME_US <= now_us);
+        is_over && self.shutdown < Some(Shutdown::Cold) && self.seats_taken(|seat| !seat.open.is_empty()) > 0
     }
 
     /// How many living children satisfy a condition.

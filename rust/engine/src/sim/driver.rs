@@ -112,6 +112,10 @@ impl World {
                 self.news_from(owner, id);
             }
         }
+        let overdue = self.workers.get(&owner).is_some_and(|worker| worker.audit.is_overdue(self.mono_us));
+        if overdue {
+            return Err("shutdown_in_time: a shutdown goes on after its time is over".to_owned());
+        }
         self.check_neglect(owner)
     }
 
@@ -185,6 +189,7 @@ impl World {
                 }
                 self.soon(Coming::ChildStep(owner, child));
             }
+            Action::TimeIsUp => {}
             Action::Finished => return self.finished(owner),
         }
         Ok(())

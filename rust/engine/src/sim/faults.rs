@@ -57,13 +57,15 @@ pub enum Fault {
     CrashAtAction,
     /// A warm shutdown is asked for.
     WarmShutdown,
+    /// A soft shutdown is asked for.
+    SoftShutdown,
     /// A cold shutdown is asked for.
     ColdShutdown,
 }
 
 impl Fault {
     /// All there are.
-    pub const ALL: [Fault; 24] = [
+    pub const ALL: [Fault; 25] = [
         Fault::KillChild,
         Fault::KillBusyChild,
         Fault::KillStarting,
@@ -87,6 +89,7 @@ impl Fault {
         Fault::Crash,
         Fault::CrashAtAction,
         Fault::WarmShutdown,
+        Fault::SoftShutdown,
         Fault::ColdShutdown,
     ];
 }
@@ -137,6 +140,7 @@ impl World {
                 }
             }
             Fault::WarmShutdown => return self.shut_some_down(fault, Shutdown::Warm),
+            Fault::SoftShutdown => return self.shut_some_down(fault, Shutdown::Soft),
             Fault::ColdShutdown => return self.shut_some_down(fault, Shutdown::Cold),
         }
         Ok(())

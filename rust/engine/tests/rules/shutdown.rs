@@ -1,6 +1,6 @@
 //! Stopping.
 
-use fastworker_engine::{Action, ChildId, Ending, Event, Handle, Outcome, Request, Shutdown};
+use fastworker_engine::{Action, ChildId, Config, Ending, Event, Handle, Outcome, Request, Shutdown};
 
 use crate::desk::{Desk, START_MS, config, dispatches, early, endings, request};
 
@@ -100,4 +100,52 @@ fn dead_children_are_not_replaced_during_a_shutdown() {
     let actions = desk.died(0, 1);
     assert!(!actions.iter().any(|action| matches!(action, Action::Spawn { .. })));
     assert_eq!(endings(&actions), [(1, Ending::Redeliver)]);
+}
+
+fn timed(warm_us: Option<u64>, soft_us: u64) -> Config {
+    Config { concurrency: 1, warm_timeout_us: warm_us, soft_timeout_us: soft_us, ..config() }
+}
+
+fn kill(child: u32) -> Action {
+    Action::Kill { child: ChildId(child) }
+}
+
+#[test]
+fn warm_shutdown_turns_cold_when_its_time_is_over_and_the_task_goes_back() {
+    let mut desk = Desk::ready(timed(Some(25_000_000), 0));
+    desk.deliver([request(1)]);
+    desk.tell(Event::Shutdown(Shutdown::Warm));
+    assert!(!desk.pass(24_000_000).contains(&Action::TimeIsUp));
+    assert!(desk.engine.deadline().is_some_and(|due_us| due_us <= 25_000_000));
+    let actions = desk.pass(1_000_000);
+    assert!(actions.contains(&Action::TimeIsUp) && actions.contains(&kill(0)));
+    assert_eq!(endings(&desk.died(0, 1)), [(1, Ending::Redeliver)]);
+}
+
+#[test]
+fn soft_shutdown_without_a_time_is_cold() {
+    let mut desk = Desk::ready(timed(None, 0));
+    desk.deliver([request(1)]);
+    assert!(desk.tell(Event::Shutdown(Shutdown::Soft)).contains(&kill(0)));
+}
+
+#[test]
+fn soft_shutdown_bounds_a_warm_one_and_never_prolongs_it() {
+    for (warm_us, soft_us, due_us) in [(None, 2_000, 2_000), (Some(1_000), 5_000, 1_000), (Some(9_000), 5_000, 5_000)] {
+        let mut desk = Desk::ready(timed(warm_us, soft_us));
+        desk.deliver([request(1)]);
+        desk.tell(Event::Shutdown(Shutdown::Warm));
+        desk.tell(Event::Shutdown(Shutdown::Soft));
+        assert!(!desk.pass(due_us - 500).contains(&Action::TimeIsUp));
+        assert!(desk.pass(500).contains(&Action::TimeIsUp));
+    }
+}
+
+#[test]
+fn soft_shutdown_ends_at_once_when_nothing_runs_unless_it_is_to_wait() {
+    for waits in [false, true] {
+        let mut desk = Desk::new(Config { soft_waits_when_idle: waits, ..timed(None, 5_000) });
+        assert_eq!(desk.tell(Event::Shutdown(Shutdown::Soft)).contains(&Action::Finished), !waits);
+        assert_eq!(desk.pass(5_000).contains(&Action::Finished), waits);
+    }
 }

@@ -111,6 +111,11 @@ impl Child {
         from
     }
 
+    /// The delivery that it runs, as far as its page says.
+    pub(crate) fn running(&self) -> Option<Handle> {
+        self.page.running().and_then(|(number, _)| self.handle_of(number))
+    }
+
     /// True while it has tasks that have not ended.
     pub(crate) fn is_busy(&self) -> bool {
         !self.given.is_empty()

@@ -44,7 +44,11 @@ pub(super) async fn connect(
             &config.result_options,
             terms,
         );
-        match connecting.await {
+        let connected = tokio::select! {
+            connected = connecting => connected,
+            () = told_to_stop(commands) => return Ok(None),
+        };
+        match connected {
             Ok((broker, store)) => {
                 if is_reported {
                     reporter.log(Level::Warning, "connected to the broker");
@@ -61,11 +65,12 @@ pub(super) async fn connect(
         }
         tokio::select! {
             () = backoff.pause() => {}
-            command = commands.recv() => {
-                if matches!(command, None | Some(Command::Shutdown(_))) {
-                    return Ok(None);
-                }
-            }
+            () = told_to_stop(commands) => return Ok(None),
         }
     }
+}
+
+/// Waits for the order to stop; other orders mean nothing before there is a connection.
+async fn told_to_stop(commands: &mut UnboundedReceiver<Command>) {
+    while !matches!(commands.recv().await, None | Some(Command::Shutdown(_))) {}
 }

@@ -12,14 +12,15 @@ mod dispatch;
 mod fetch;
 mod outcome;
 mod settling;
+mod stopping;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use fastworker_broker::{Broker, Publish, Settlement};
-use fastworker_engine::{Action, ChildId, Config, Engine, Event, Handle, Shutdown};
+use fastworker_engine::{Action, ChildId, Config, Engine, Event, Handle};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::broker_io::BrokerIo;
 use crate::clock;
@@ -37,6 +38,8 @@ use self::connect::{connect, lease_terms};
 const LOOK_EVERY_US: u64 = 2_000;
 /// The loop turns at least so often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long the broker may take to close.
+const LONGEST_CLOSE: Duration = Duration::from_secs(2);
 /// Most bytes handed to one child ahead of its work.
 const WINDOW_BYTES: u32 = 256 * 1024;
 /// Most tasks handed to one child ahead of its work.
@@ -97,9 +100,12 @@ pub async fn run(
         keeper.abort();
     }
     if worker.is_abandoned() {
-        return Err("ended without the broker: other workers recover what was held".to_owned());
+        return Err(worker.words_of_abandoning());
     }
-    io.broker.close().await.map_err(|error| format!("on closing the broker: {error}"))
+    match timeout(LONGEST_CLOSE, io.broker.close()).await {
+        Ok(closed) => closed.map_err(|error| format!("on closing the broker: {error}")),
+        Err(_elapsed) => Err("the broker did not answer to the last word; nothing was held any more".to_owned()),
+    }
 }
 
 struct Worker {
@@ -129,6 +135,10 @@ struct Worker {
     is_ready: bool,
     is_stopping: bool,
     is_cold: bool,
+    /// A worker that stops ends without the broker from then on, once no child is left (`mono_us`).
+    patient_until_us: u64,
+    /// When the broker answered last (`mono_us`).
+    answered_us: u64,
     is_finished: bool,
     last_tick_us: u64,
     ring_buffer: Vec<u8>,
@@ -153,6 +163,9 @@ impl Worker {
             prefetch: config.prefetch,
             window_bytes: WINDOW_BYTES,
             window_max: WINDOW_MAX,
+            warm_timeout_us: config.warm_timeout.map(micros),
+            soft_timeout_us: micros(config.soft_timeout),
+            soft_waits_when_idle: config.soft_waits_when_idle,
             max_deliveries: config.max_deliveries,
             eta_horizon_ms: config.eta_horizon_ms,
             return_after_us: RETURN_AFTER_US,
@@ -183,6 +196,8 @@ impl Worker {
             is_ready: false,
             is_stopping: false,
             is_cold: false,
+            patient_until_us: 0,
+            answered_us: 0,
             is_finished: false,
             last_tick_us: 0,
             ring_buffer: Vec::new(),
@@ -251,6 +266,7 @@ impl Worker {
                     self.touched.push(child);
                 }
             }
+            Action::TimeIsUp => self.time_is_up(),
             Action::Finished => self.is_finished = true,
         }
     }
@@ -295,10 +311,7 @@ impl Worker {
             Fact::Child(child, fact) => self.child_fact(child, fact),
             Fact::Zygote(fact) => self.zygote_fact(fact),
             Fact::Command(Command::Shutdown(kind)) => {
-                self.is_stopping = true;
-                self.is_cold |= kind == Shutdown::Cold;
-                self.feed(Event::Shutdown(kind));
-                self.forget_wanted();
+                self.stop(kind);
             }
             Fact::Command(Command::Resize(resize)) => self.feed(Event::Resize(resize)),
             Fact::Command(Command::ThreadEnded(child)) => self.exited(child),
@@ -308,14 +321,7 @@ impl Worker {
 
     /// The engine has finished, and everything that was to be settled or published is.
     fn is_done(&self) -> bool {
-        let is_idle =
-            !self.is_settling && !self.is_publishing && self.settling.is_empty() && self.publishing.is_empty();
-        self.is_finished && is_idle || self.is_abandoned()
-    }
-
-    /// Told to end at once while the broker is away: what is held stays leased until another worker recovers it.
-    fn is_abandoned(&self) -> bool {
-        self.is_cold && self.is_broker_lost && self.children.is_empty()
+        self.is_finished && !self.has_unsettled() || self.is_abandoned()
     }
 
     /// When the loop has to tick, in monotonic microseconds; `None` while nothing is timed.
@@ -334,7 +340,7 @@ impl Worker {
         let now_us = clock::mono_us();
         let pause =
             self.tick_at_us().map_or(LONGEST_PAUSE, |at_us| Duration::from_micros(at_us.saturating_sub(now_us)));
-        Instant::now() + pause
+        Instant::now() + self.give_up_in().map_or(pause, |left| left.min(pause))
     }
 
     fn tick(&mut self) {
@@ -376,9 +382,9 @@ impl Worker {
     }
 }
 
-/// The shutdown that an operator's wish means.
-pub fn shutdown(is_cold: bool) -> Command {
-    Command::Shutdown(if is_cold { Shutdown::Cold } else { Shutdown::Warm })
+/// For the engine.
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The word that child `child`, a thread, has ended.

@@ -37,6 +37,7 @@ impl Worker {
 
     pub(super) fn settled(&mut self, batch: Vec<Option<Settling>>, lost: &[usize]) {
         self.is_settling = false;
+        self.answered_us = clock::mono_us();
         for (index, settling) in batch.into_iter().enumerate() {
             let Some(Settling { handle, is_final }) = settling else { continue };
             if lost.contains(&index) {
@@ -55,6 +56,7 @@ impl Worker {
 
     pub(super) fn published(&mut self, handles: Vec<Handle>, refusal: Option<String>) {
         self.is_publishing = false;
+        self.answered_us = clock::mono_us();
         if let Some(refusal) = &refusal {
             self.reporter.log(Level::Error, format!("publishing from tasks: {refusal}"));
         }
