@@ -167,6 +167,20 @@ class ResultStore:
         """The stored documents, in the order asked."""
     def wait(self, task_id: str, seen: bytes | None, timeout_s: float) -> bytes | None:
         """Wait until a document exists that differs from ``seen``; None when ``timeout_s`` is over."""
+    def watch(self, task_ids: Sequence[str]) -> None:
+        """Watch the results of these tasks too, for ``news``; does not touch the network."""
+    def unwatch(self, task_ids: Sequence[str]) -> None:
+        """Watch the results of these tasks no longer."""
+    def news(self, timeout_s: float) -> list[tuple[str, bytes]]:
+        """Wait until something is stored for a watched task, and return ``(task id, document)`` each.
+
+        The first call after ``watch`` also returns what was stored before. A document may come twice, and an
+        older one of a task once more before its youngest; none is left out.
+        Waits at most ``timeout_s`` and at most half a second; then, and when nothing is watched, the list is empty.
+
+        Raises:
+            fastworker.exceptions.OperationalError: The store does not answer; the next call looks at everything again.
+        """
     def store(self, task_id: str, doc: bytes, is_success: bool, ttl_s: int | None) -> None:
         """Store a document; a stored SUCCESS is never overwritten by something else."""
     def forget(self, task_ids: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastworker.app.arguments import argument_checker
@@ -15,14 +15,7 @@ if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
 
 #: Options of Celery's decorator that need what is not there yet.
-_NOT_YET = (
-    "pydantic",
-    "pydantic_strict",
-    "pydantic_context",
-    "pydantic_dump_kwargs",
-    "Strategy",
-    "Request",
-)
+_NOT_YET = ("Strategy", "Request")
 
 
 def task_from_function(
@@ -31,6 +24,10 @@ def task_from_function(
     name: str | None = None,
     base: type[Any] | None = None,
     bind: bool = False,
+    pydantic: bool = False,
+    pydantic_strict: bool = False,
+    pydantic_context: Mapping[str, Any] | None = None,
+    pydantic_dump_kwargs: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Any:
     """The task of ``function`` in ``app``; the one that is registered under its name already, if
@@ -42,11 +39,15 @@ def task_from_function(
         name: Registered name. None: ``module.function``.
         base: Base class. None: the application's ``Task``.
         bind: The function takes the task as its first argument.
+        pydantic: Arguments and return values are models; see ``pydantic_models.py``.
+        pydantic_strict: Validate in pydantic's strict mode.
+        pydantic_context: More of the validators' context.
+        pydantic_dump_kwargs: For ``model_dump``.
         options: Attributes of the task.
 
     Raises:
         RuntimeError: The application is not finalised and may not be finalised by use.
-        ImproperlyConfigured: An option that fastworker does not have yet.
+        ImproperlyConfigured: An option that fastworker does not have yet, or pydantic is missing.
     """
     if not app.finalized and not app.autofinalize:
         raise RuntimeError("Contract breach: app not finalized")
@@ -62,7 +63,21 @@ def task_from_function(
     if name in registry:
         _warn_if_another(app, registry[name], function, name)
         return registry[name]
-    run = function if bind else staticmethod(function)
+    body, dump_models = function, None
+    if pydantic:
+        from fastworker.app.pydantic_models import ModelTask
+
+        models = ModelTask(
+            app,
+            function,
+            name,
+            is_bound=bind,
+            strict=pydantic_strict,
+            context=pydantic_context,
+            dump_kwargs=pydantic_dump_kwargs,
+        )
+        body, dump_models = models.wrapper(), models.dump_arguments
+    run = body if bind else staticmethod(body)
     attributes: dict[str, Any] = {
         "app": app,
         "_app": app,
@@ -75,6 +90,8 @@ def task_from_function(
         "__wrapped__": run,
         "_decorated_function": staticmethod(function),
     }
+    if dump_models is not None:
+        attributes["dump_models"] = staticmethod(dump_models)
     checker = argument_checker(function, is_bound=bind)
     if checker is not None:
         attributes["__header__"] = staticmethod(checker)

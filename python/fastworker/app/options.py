@@ -8,7 +8,6 @@ from typing import Any
 
 from fastworker.app.message import Call
 from fastworker.app.nearest import did_you_mean
-from fastworker.errors import ImproperlyConfigured
 
 _CALL = frozenset(f.name for f in fields(Call)) - {"name", "args", "kwargs", "stamps"}
 _PUBLISH = frozenset(
@@ -26,15 +25,14 @@ _PUBLISH = frozenset(
         "delivery_mode",
     }
 )
-#: Belong to connections that are not ours.
-_FOREIGN = frozenset({"connection", "producer", "publisher", "router"})
-#: Accepted and without meaning on our brokers: what kombu passes through, and what a copied
-#: ``delivery_info`` holds.
+#: Accepted and without meaning here: connections of kombu's (publishing has one of its own, to the
+#: application's broker), what kombu passes through, and what a copied ``delivery_info`` holds.
 _WITHOUT_MEANING = frozenset(
     {
         "app",
         "chord_size",
         "confirm_timeout",
+        "connection",
         "consumer_tag",
         "content_encoding",
         "content_type",
@@ -46,7 +44,10 @@ _WITHOUT_MEANING = frozenset(
         "is_eager",
         "mandatory",
         "message_count",
+        "producer",
+        "publisher",
         "redelivered",
+        "router",
         "timeout",
     }
 )
@@ -57,7 +58,6 @@ def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
 
     Raises:
         TypeError: An option that there is none of; names the nearest.
-        ImproperlyConfigured: One that fastworker cannot honour.
     """
     stamp_names = list(options.get("stamped_headers") or ())
     call: dict[str, Any] = {}
@@ -69,12 +69,6 @@ def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
             publish[name] = value
         elif name in stamp_names:
             call.setdefault("stamps", {})[name] = value
-        elif name in _FOREIGN:
-            if value is not None:
-                raise ImproperlyConfigured(
-                    f"{name}={value!r} cannot be used: fastworker publishes on a connection of its "
-                    f"own; leave it out"
-                )
         elif name not in _WITHOUT_MEANING:
             raise TypeError(f"there is no option {name!r}{did_you_mean(name, _CALL | _PUBLISH)}")
     # Defaults of the message stand where the caller said None.

@@ -8,15 +8,15 @@ retries (``OperationalError``; the message may still have arrived).
 
 from __future__ import annotations
 
-import math
-import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastworker import _core, signals
 from fastworker.app import link as links
 from fastworker.app.arguments import encode_error
+from fastworker.app.deliver import adeliver, deliver
 from fastworker.app.link import set_link
 from fastworker.app.message import Call, TaskMessage, build
 from fastworker.app.options import split_options
@@ -24,19 +24,66 @@ from fastworker.app.publishing import PublishSettings
 from fastworker.app.routing import Destination
 from fastworker.app.state import get_current_worker_task
 from fastworker.canvas.signature import as_list, plain
-from fastworker.errors import AlwaysEagerIgnored, ImproperlyConfigured, OperationalError
+from fastworker.errors import AlwaysEagerIgnored, ImproperlyConfigured
 from fastworker.serialize import compression, registry
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
     from fastworker.results.async_result import AsyncResult
 
-__all__ = ["send_task", "set_link"]
+__all__ = ["asend_task", "send_task", "set_link"]
 
 _HIGHEST_PRIORITY_NUMBER = 9
 
 
-def send_task(
+def send_task(app: FastWorker, name: str, *args: Any, **options: Any) -> AsyncResult[Any]:
+    """Publish one call; arguments as for ``pack``.
+
+    Raises:
+        EncodeError, QueueNotFound, OperationalError: See above.
+        TypeError: An option that there is none of.
+    """
+    parcel = pack(app, name, *args, **options)
+    deliver(app, parcel.envelopes, parcel.retry_policy)
+    return parcel.delivered()
+
+
+async def asend_task(app: FastWorker, name: str, *args: Any, **options: Any) -> AsyncResult[Any]:
+    """``send_task`` for a coroutine: waits for the broker without blocking the loop.
+
+    Cancelled while it waits, the call may be published or not.
+    """
+    parcel = pack(app, name, *args, **options)
+    await adeliver(app, parcel.envelopes, parcel.retry_policy)
+    return parcel.delivered()
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A call as bytes, not handed over yet.
+
+    Attributes:
+        envelopes: One a queue.
+        retry_policy: How often to try. None: once.
+    """
+
+    envelopes: list[links.Envelope]
+    retry_policy: Mapping[str, Any] | None
+    _message: TaskMessage
+    _destination: Destination
+    _result: AsyncResult[Any]
+    _parent: Any
+
+    def delivered(self) -> AsyncResult[Any]:
+        """The broker has it: tell receivers and the parent task. Returns the result."""
+        _announce(self._message, self._destination)
+        # A link keeps the list of what its running task has published itself.
+        if self._parent is not None and links.usable_link() is None:
+            self._parent.add_trail(self._result)
+        return self._result
+
+
+def pack(
     app: FastWorker,
     name: str,
     args: Sequence[Any] | None = None,
@@ -47,8 +94,8 @@ def send_task(
     add_to_parent: bool = True,
     route_name: str | None = None,
     **options: Any,
-) -> AsyncResult[Any]:
-    """Publish one call.
+) -> Parcel:
+    """Everything of a publish but the handing over.
 
     Args:
         app: Whose configuration and connection.
@@ -61,16 +108,12 @@ def send_task(
         add_to_parent: Count it as a child of the task that runs here.
         route_name: Name to route by, if another.
         options: Those of ``Task.apply_async``.
-
-    Raises:
-        EncodeError, QueueNotFound, OperationalError: See above.
-        TypeError: An option that there is none of.
     """
     settings = app.publishing.settings
     if task_type is None:
         if settings.is_eager:
             warnings.warn(
-                AlwaysEagerIgnored("task_always_eager has no effect on send_task"), stacklevel=3
+                AlwaysEagerIgnored("task_always_eager has no effect on send_task"), stacklevel=4
             )
         task_type = app.registered_task(name)
         if task_type is not None:
@@ -99,13 +142,9 @@ def send_task(
         )
     message = build(call, now=app.now(), repr_levels=settings.repr_levels)
     message.headers.update(publish_options.get("headers") or {})
-    _publish(app, settings, message, publish_options)
     result = (result_cls or app.AsyncResult)(call.task_id)
     result.ignored = call.ignore_result
-    # A link keeps the list of what its running task has published itself.
-    if add_to_parent and parent is not None and links.usable_link() is None:
-        parent.add_trail(result)
-    return result  # type: ignore[no-any-return]
+    return _packed(settings, message, publish_options, result, parent if add_to_parent else None)
 
 
 def _inherit(
@@ -129,17 +168,20 @@ def _check_limits(call: Call) -> None:
         raise ValueError("soft_time_limit must be less than or equal to time_limit")
 
 
-def _publish(
-    app: FastWorker, settings: PublishSettings, message: TaskMessage, options: dict[str, Any]
-) -> None:
+def _packed(
+    settings: PublishSettings,
+    message: TaskMessage,
+    options: Mapping[str, Any],
+    result: AsyncResult[Any],
+    parent: Any,
+) -> Parcel:
     destination = settings.router.destination(options)
-    name = message.headers["task"]
     policy = {**settings.retry_policy, **(options.get("retry_policy") or {})}
     if options.get("priority") is not None:
         message.properties["priority"] = options["priority"]
     if signals.before_task_publish.has_receivers:
         signals.before_task_publish.send(
-            sender=name,
+            sender=message.headers["task"],
             body=message.body,
             exchange=destination.exchange,
             routing_key=destination.routing_key,
@@ -155,11 +197,12 @@ def _publish(
         compress_with=options.get("compression") or settings.compression,
     )
     retry = options.get("retry")
-    _deliver(app, envelopes, policy if (settings.retry if retry is None else retry) else None)
-    _announce(name, message, destination)
+    may_retry = settings.retry if retry is None else retry
+    return Parcel(envelopes, policy if may_retry else None, message, destination, result, parent)
 
 
-def _announce(name: str, message: TaskMessage, destination: Destination) -> None:
+def _announce(message: TaskMessage, destination: Destination) -> None:
+    name = message.headers["task"]
     if signals.after_task_publish.has_receivers:
         signals.after_task_publish.send(
             sender=name,
@@ -220,42 +263,3 @@ def _envelopes(
         )
         for queue in destination.queues
     ]
-
-
-def _deliver(
-    app: FastWorker, envelopes: list[links.Envelope], policy: Mapping[str, Any] | None
-) -> None:
-    """Hand over, again and again as the policy says.
-
-    Args:
-        app: For its connection.
-        envelopes: To be published together.
-        policy: ``max_retries`` (None: for ever), ``interval_start``, ``interval_step``,
-            ``interval_max``, seconds. None: one attempt.
-
-    Raises:
-        OperationalError: Not confirmed after the last attempt, or within ``broker_publish_deadline``.
-    """
-    through: links.Sender = links.usable_link() or app.publishing.publisher
-    if policy is None:
-        through.publish(envelopes)
-        return
-    deadline_s = app.publishing.settings.deadline_s
-    ends_at = time.monotonic() + deadline_s if deadline_s else math.inf
-    wait_s = float(policy.get("interval_start") or 0)
-    attempts_left = policy.get("max_retries")
-    while True:
-        try:
-            through.publish(envelopes)
-            return
-        except OperationalError:
-            if time.monotonic() + wait_s >= ends_at:
-                raise
-            if attempts_left is not None:
-                if attempts_left <= 0:
-                    raise
-                attempts_left -= 1
-        time.sleep(wait_s)
-        wait_s = min(
-            wait_s + float(policy.get("interval_step") or 0), float(policy.get("interval_max") or 0)
-        )

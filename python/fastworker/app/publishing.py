@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastworker import _core
+from fastworker.app.batch_publisher import BatchPublisher
+from fastworker.app.link import Envelope
 from fastworker.app.queues import QueueTable
 from fastworker.app.routing import Router
 
@@ -47,6 +49,8 @@ class Publishing:
         self._settings: PublishSettings | None = None
         self._publisher: _core.Publisher | None = None
         self._address: tuple[str, dict[str, str]] | None = None
+        #: For coroutines; its thread exists while one of them publishes.
+        self.batches = BatchPublisher(self._publish)
 
     @property
     def settings(self) -> PublishSettings:
@@ -71,6 +75,9 @@ class Publishing:
             self._publisher = _core.Publisher(*address)
             self._address = address
         return self._publisher
+
+    def _publish(self, envelopes: list[Envelope]) -> None:
+        self.publisher.publish(envelopes)
 
     def close(self) -> None:
         """Let go of the connection, which ends it; the next publish opens another."""

@@ -15,7 +15,6 @@ from fastworker.app.context import Context
 from fastworker.app.state import get_current_app, task_stack
 from fastworker.app.task_options import TaskOptions
 from fastworker.errors import MaxRetriesExceededError, OperationalError
-from fastworker.results.joining import denied_join_result
 
 if TYPE_CHECKING:
     from fastworker.app.lane import Lane
@@ -76,7 +75,8 @@ class Task(TaskOptions, Generic[P, R]):
             args: Positional arguments.
             kwargs: Keyword arguments.
             task_id: Id to use; None draws one.
-            producer: Not supported; publishing has a connection of its own.
+            producer: Taken and not used: publishing has a connection of its own, to the broker of
+                the settings.
             link: Signature, or several, to run with the result.
             link_error: Signature, or several, to run on failure.
             shadow: Name to show in logs.
@@ -117,35 +117,48 @@ class Task(TaskOptions, Generic[P, R]):
         **options: Any,
     ) -> AsyncResult[R]:
         """``apply_async`` by the long road, whatever the options."""
-        app = self.bound_app()
-        if self.soft_time_limit and self.time_limit and self.soft_time_limit > self.time_limit:
-            raise ValueError("soft_time_limit must be less than or equal to time_limit")
-        if self.typing:
-            self.check_arguments(args or (), kwargs or {})
-        shadow = shadow or self.shadow_name(args, kwargs, options)
-        options = {**self.exec_options(), "ignore_result": self.ignore_result, **options}
-        if app.conf.task_always_eager:
-            from fastworker.app.eager import as_travelled
+        from fastworker.app.calling import publish
 
-            args, kwargs = as_travelled(self, args or (), kwargs or {}, options.get("serializer"))
-            with denied_join_result():
-                return self.apply(
-                    args, kwargs, task_id=task_id, link=link, link_error=link_error, **options
-                )
-        result: AsyncResult[R] = app.send_task(
-            self.name,
+        return publish(
+            self,
             args,
             kwargs,
-            task_id=task_id,
-            producer=producer,
-            link=link,
-            link_error=link_error,
-            result_cls=self.AsyncResult,
-            shadow=shadow,
-            task_type=self,
-            **options,
+            {
+                "task_id": task_id,
+                "producer": producer,
+                "link": link,
+                "link_error": link_error,
+                "shadow": shadow,
+                **options,
+            },
         )
-        return result
+
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """``delay`` for a coroutine."""
+        return await self.aapply_async(args, kwargs)
+
+    async def aapply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> AsyncResult[R]:
+        """``apply_async`` for a coroutine: waits for the broker without blocking the loop.
+
+        Any number of coroutines publish through one thread and one connection of the application;
+        messages that wait at the same time share a round trip. A call that is cancelled while it
+        waits may be published or not. With ``task_always_eager`` the task runs on the loop's own
+        thread.
+
+        Args:
+            args: As for ``apply_async``, like all others.
+
+        Raises:
+            As ``apply_async``.
+        """
+        from fastworker.app.calling import apublish
+
+        return await apublish(self, args, kwargs, options)
 
     def _open_lane(self) -> Lane | None:
         from fastworker.app.lane import open_lane
@@ -156,6 +169,8 @@ class Task(TaskOptions, Generic[P, R]):
     def has_plain_publishing(self) -> bool:
         """No subclass interferes with publishing, so that calls may take the short cut."""
         cls = type(self)
+        if self.dump_models is not None:
+            return False
         if self.soft_time_limit and self.time_limit and self.soft_time_limit > self.time_limit:
             return False
         return cls.shadow_name is Task.shadow_name and cls.AsyncResult is Task.AsyncResult

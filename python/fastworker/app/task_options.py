@@ -113,6 +113,8 @@ class TaskOptions:
 
     #: The requests of calls that run here, innermost last.
     request_stack: ClassVar[LocalStack[Any]]
+    #: Of a task made with ``pydantic=True``: writes models among the arguments as plain values.
+    dump_models: Any = None
     _default_request: Any = None
     _backend: Any = None
     _lane: Lane | None = None

@@ -144,6 +144,39 @@ class AsyncResult(ResultBase, Generic[R]):
 
     wait = get
 
+    async def aget(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        follow_parents: bool = True,
+        callback: Callable[[str, Any], object] | None = None,
+        disable_sync_subtasks: bool = True,
+    ) -> R:
+        """``get`` for a coroutine: waits without blocking the loop.
+
+        Any number of coroutines wait through one thread and one connection of the store. Cancelling
+        ends the wait, not the task.
+
+        Args:
+            timeout: Seconds; None waits for ever.
+            propagate: As for ``get``, like all others.
+
+        Raises:
+            TimeoutError: Not done in time. The task goes on.
+            OperationalError: The store has not answered for some seconds.
+            RuntimeError: Called inside a task.
+        """
+        if self.ignored:
+            return None  # type: ignore[return-value]
+        if disable_sync_subtasks:
+            assert_will_not_block()
+        if self._cache is None:
+            from fastworker.results.awaiting import await_ready
+
+            ancestors = list(self._parents()) if follow_parents and propagate else []
+            await await_ready(self, timeout, ancestors)
+        return self.maybe_throw(propagate=propagate, callback=callback)
+
     def _wait(
         self,
         timeout: float | None,

@@ -21,6 +21,7 @@ from fastworker.results.async_result import AsyncResult
 from fastworker.results.document import Meta, build, pending, revive
 from fastworker.results.remote_error import encode_exception
 from fastworker.results.result_set import GroupResult
+from fastworker.results.watcher import ResultWatcher
 from fastworker.serialize import compression, registry
 from fastworker.serialize.picklable import picklable
 
@@ -74,6 +75,8 @@ class Backend:
         self.url = url
         self.options = dict(options)
         self._local = threading.local()
+        #: For coroutines; its thread exists while one of them awaits a result.
+        self.watcher = ResultWatcher(self._open_store)
         self._terms: _Terms | None = None
 
     @property
@@ -82,8 +85,11 @@ class Backend:
         try:
             found: _core.ResultStore = self._local.store
         except AttributeError:
-            found = self._local.store = _core.ResultStore(self.url, self.options)
+            found = self._local.store = self._open_store()
         return found
+
+    def _open_store(self) -> _core.ResultStore:
+        return _core.ResultStore(self.url, self.options)
 
     def as_uri(self, include_password: bool = False) -> str:
         """The store's URL, its password masked unless asked for."""

@@ -33,6 +33,7 @@ class DisabledBackend(Backend):
         raise NotImplementedError(_REFUSAL)
 
     store = property(_refuse)
+    _open_store = _refuse
     get_task_meta = get_many_meta = wait_for_change = _refuse
     get_state = get_status = get_result = get_traceback = get_children = _refuse
     task_result_exists = forget = forget_many = _refuse

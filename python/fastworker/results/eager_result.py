@@ -56,6 +56,10 @@ class EagerResult(AsyncResult[R]):
 
     wait = get  # type: ignore[assignment]
 
+    async def aget(self, *args: Any, **kwargs: Any) -> R:
+        """As ``get``."""
+        return self.get(*args, **kwargs)
+
     def ready(self) -> bool:
         """Always."""
         return True

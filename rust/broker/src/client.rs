@@ -59,6 +59,15 @@ pub trait ResultClient: Send {
     /// Waits until the stored document of `task_id` exists and differs from `seen`, at most `timeout`; wakes by push
     /// where the store has one. `None`: the time is over.
     fn wait(&mut self, task_id: &str, seen: Option<&[u8]>, timeout: Duration) -> Result<Option<Bytes>, Error>;
+    /// Watches the results of these tasks too, for [`news`](ResultClient::news). Does not touch the network.
+    fn watch(&mut self, task_ids: &[&str]);
+    /// Watches the results of these tasks no longer.
+    fn unwatch(&mut self, task_ids: &[&str]);
+    /// Waits until something is stored for a watched task, at most `timeout`, and returns what: `(task id, document)`.
+    /// The first call after `watch` also returns what was stored before. A document may come twice, and an older one of
+    /// a task once more before its youngest; none is left out while its task is watched. After an error nothing is missed either: all that is
+    /// watched is looked at again. Nothing watched: returns at once.
+    fn news(&mut self, timeout: Duration) -> Result<Vec<(String, Bytes)>, Error>;
     /// Stores documents (eager results, states set by a client). A stored SUCCESS is never overwritten.
     fn store(&mut self, batch: &[ResultDoc]) -> Result<(), Error>;
     /// Removes documents.

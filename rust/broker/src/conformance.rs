@@ -92,6 +92,7 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             many_results_come_in_the_order_asked
             wait_sees_the_next_state
             wait_gives_up_in_time
+            many_results_are_watched_at_once
             a_forgotten_result_is_gone
             a_result_expires
             a_success_in_a_client_stays_too;

@@ -19,6 +19,7 @@ mod nearest;
 mod redis;
 mod sqlite;
 mod vigil;
+mod watched;
 
 pub use self::redis::{RedisBroker, RedisClient, RedisOptions, RedisResultClient, RedisResults};
 pub use any::{AnyBroker, AnyStore};

@@ -59,6 +59,28 @@ impl ResultStore {
         }
     }
 
+    fn watch(&self, py: Python<'_>, task_ids: Vec<String>) -> PyResult<()> {
+        let ids: Vec<&str> = task_ids.iter().map(String::as_str).collect();
+        self.connection.run(py, |client| {
+            client.watch(&ids);
+            Ok(())
+        })
+    }
+
+    fn unwatch(&self, py: Python<'_>, task_ids: Vec<String>) -> PyResult<()> {
+        let ids: Vec<&str> = task_ids.iter().map(String::as_str).collect();
+        self.connection.run(py, |client| {
+            client.unwatch(&ids);
+            Ok(())
+        })
+    }
+
+    fn news<'py>(&self, py: Python<'py>, timeout_s: f64) -> PyResult<Vec<(String, Bound<'py, PyBytes>)>> {
+        let timeout = Duration::try_from_secs_f64(timeout_s).unwrap_or(SLICE).min(SLICE);
+        let news = self.connection.run(py, |client| client.news(timeout))?;
+        Ok(news.into_iter().map(|(task_id, doc)| (task_id, PyBytes::new(py, &doc))).collect())
+    }
+
     #[pyo3(signature = (task_id, doc, is_success, ttl_s))]
     fn store(
         &self,

@@ -255,9 +255,9 @@ def test_what_is_not_there_says_so(attribute: str) -> None:
         getattr(make(), attribute)
 
 
-def test_pydantic_is_refused_by_name() -> None:
-    task = make().task(name="t", pydantic=True)(lambda: None)
-    with pytest.raises(ImproperlyConfigured, match="pydantic"):
+def test_a_strategy_of_ones_own_is_refused_by_name() -> None:
+    task = make().task(name="t", Strategy="mine:Strategy")(lambda: None)
+    with pytest.raises(ImproperlyConfigured, match="Strategy"):
         task.name  # noqa: B018
 
 

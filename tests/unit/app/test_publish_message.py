@@ -206,9 +206,10 @@ def test_misspelt_option_names_the_nearest(app: FastWorker) -> None:
         adder(app).apply_async((1, 2), contdown=3)
 
 
-def test_connection_of_others_is_refused(app: FastWorker) -> None:
-    with pytest.raises(ImproperlyConfigured, match="producer"):
-        adder(app).apply_async((1, 2), producer=object())
+@pytest.mark.shows("call connection", "call producer")
+def test_connections_of_others_are_taken_and_not_used(app: FastWorker, memory: Memory) -> None:
+    adder(app).apply_async((1, 2), producer=object(), connection=object())
+    assert len(memory.messages) == 1
 
 
 def test_args_that_are_no_sequence_are_refused(app: FastWorker) -> None:

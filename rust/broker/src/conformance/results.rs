@@ -80,6 +80,39 @@ pub(super) async fn wait_gives_up_in_time<S: Server>(bench: &Bench<'_, S>) {
     results.forget(&[&task]).expect("forget");
 }
 
+pub(super) async fn many_results_are_watched_at_once<S: Server>(bench: &Bench<'_, S>) {
+    let ids: Vec<String> = (0..50).map(|_| bench.name("task")).collect();
+    let all: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut results = bench.results();
+    let mut storing = bench.results();
+    let mut told = std::collections::HashMap::new();
+    assert!(results.news(Duration::from_secs(20)).expect("news").is_empty(), "nothing watched: at once");
+    storing.store(&[result(&ids[0], "before", true)]).expect("store");
+    results.watch(&all[..25]);
+    while told.is_empty() {
+        told.extend(results.news(Duration::from_secs(20)).expect("news"));
+    }
+    assert_eq!(told[&ids[0]], "before");
+    results.watch(&all[25..]);
+    results.unwatch(&all[1..2]);
+    assert!(results.news(Duration::from_millis(20)).expect("news").is_empty(), "nothing more is stored");
+    let docs: Vec<ResultDoc> = ids[1..].iter().map(|id| result(id, id, true)).collect();
+    let writer = std::thread::spawn(move || docs.chunks(7).for_each(|some| storing.store(some).expect("store")));
+    while told.len() < 49 {
+        let news = results.news(Duration::from_secs(20)).expect("news");
+        assert!(!news.is_empty(), "{} of 49 were told", told.len());
+        told.extend(news);
+    }
+    writer.join().expect("the writer ends");
+    assert!(!told.contains_key(&ids[1]), "it was no longer watched");
+    assert!(ids[2..].iter().all(|id| told[id] == id.as_bytes()));
+    results.unwatch(&all);
+    results.watch(&all[1..2]);
+    let late = results.news(Duration::from_secs(20)).expect("news");
+    assert_eq!(late, [(ids[1].clone(), Bytes::copy_from_slice(ids[1].as_bytes()))], "watched again");
+    results.forget(&all).expect("forget");
+}
+
 pub(super) async fn a_forgotten_result_is_gone<S: Server>(bench: &Bench<'_, S>) {
     let (gone, kept) = (bench.name("task"), bench.name("task"));
     let mut results = bench.results();

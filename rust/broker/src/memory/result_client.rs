@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::clock::now_ms;
+use crate::watched::Watched;
 use crate::{Error, ResultClient, ResultDoc};
 
 use super::broker;
@@ -14,12 +15,13 @@ use super::room::Room;
 /// A client of the results of a room.
 pub struct MemoryResultClient {
     room: Arc<Room>,
+    watched: Watched,
 }
 
 impl MemoryResultClient {
     /// In the room of this name.
     pub fn new(name: &str) -> MemoryResultClient {
-        MemoryResultClient { room: Room::enter(name) }
+        MemoryResultClient { room: Room::enter(name), watched: Watched::default() }
     }
 }
 
@@ -48,6 +50,29 @@ impl ResultClient for MemoryResultClient {
             }
             (state, _) = self.room.stored.wait_timeout(state, left).expect("nothing panics while it holds a room");
         }
+    }
+
+    fn watch(&mut self, task_ids: &[&str]) {
+        self.watched.add(task_ids);
+    }
+
+    fn unwatch(&mut self, task_ids: &[&str]) {
+        self.watched.remove(task_ids);
+    }
+
+    fn news(&mut self, timeout: Duration) -> Result<Vec<(String, Bytes)>, Error> {
+        let end = Instant::now().checked_add(timeout);
+        let mut state = self.room.lock("look at watched results")?;
+        while !self.watched.is_empty() {
+            let now = now_ms();
+            let news = self.watched.look(|task_id| Ok::<_, Error>(state.results.get(task_id, now)))?;
+            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            if !news.is_empty() || left.is_zero() {
+                return Ok(news);
+            }
+            (state, _) = self.room.stored.wait_timeout(state, left).expect("nothing panics while it holds a room");
+        }
+        Ok(Vec::new())
     }
 
     fn store(&mut self, batch: &[ResultDoc]) -> Result<(), Error> {

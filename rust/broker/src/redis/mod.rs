@@ -51,6 +51,7 @@ mod settle;
 mod store;
 mod sweep;
 mod wake;
+mod watch;
 
 pub use broker::RedisBroker;
 pub use client::RedisClient;

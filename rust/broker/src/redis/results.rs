@@ -13,6 +13,7 @@ use super::blocking::Blocking;
 use super::options::RedisResults;
 use super::resp;
 use super::script::STORE;
+use super::watch::{Settled, Watch};
 use crate::{Error, ResultClient, ResultDoc};
 
 /// Keys per MGET or DEL.
@@ -27,13 +28,15 @@ pub struct RedisResultClient {
     listening: Blocking,
     /// The channel that `listening` hears, and the number of the connection on which it was subscribed.
     heard: Option<(String, u64)>,
+    watch: Watch,
 }
 
 impl RedisResultClient {
     /// Does not touch the network.
     pub fn new(results: RedisResults) -> Self {
         let (asking, listening) = (Blocking::new(results.server.clone()), Blocking::new(results.server.clone()));
-        Self { results, asking, listening, heard: None }
+        let watch = Watch::new(Blocking::new(results.server.clone()));
+        Self { results, asking, listening, heard: None, watch }
     }
 
     /// Hears the channel of one key from here on.
@@ -139,6 +142,31 @@ impl ResultClient for RedisResultClient {
                 heard => return heard,
             }
         }
+    }
+
+    fn watch(&mut self, task_ids: &[&str]) {
+        task_ids.iter().for_each(|task_id| self.watch.add(self.results.key(task_id), task_id));
+    }
+
+    fn unwatch(&mut self, task_ids: &[&str]) {
+        task_ids.iter().for_each(|task_id| self.watch.remove(&self.results.key(task_id)));
+    }
+
+    fn news(&mut self, timeout: Duration) -> Result<Vec<(String, Bytes)>, Error> {
+        if self.watch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Settled { fresh, came } = self.watch.settle()?;
+        let ids: Vec<&str> = fresh.iter().map(String::as_str).collect();
+        let found = self.get_many(&ids).inspect_err(|_| self.watch.forget_connection())?;
+        let stored = fresh.into_iter().zip(found).filter_map(|(task_id, doc)| Some((task_id, doc?)));
+        // What was found is what came meanwhile, or younger.
+        let mut news: Vec<(String, Bytes)> =
+            came.into_iter().chain(stored).filter(|(task_id, _)| !task_id.is_empty()).collect();
+        if news.is_empty() {
+            news.extend(self.watch.next(timeout)?);
+        }
+        Ok(news)
     }
 
     fn store(&mut self, batch: &[ResultDoc]) -> Result<(), Error> {

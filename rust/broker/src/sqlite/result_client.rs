@@ -9,6 +9,7 @@ use super::results;
 use super::slot::Slot;
 use super::wake::{self, Bell, Ear};
 use crate::clock::now_ms;
+use crate::watched::Watched;
 use crate::{Error, ResultClient, ResultDoc};
 
 /// A client of the results in a SQLite file. Opens the file at its first call.
@@ -16,12 +17,13 @@ pub struct SqliteResultClient {
     slot: Slot,
     /// Opened at the first wait, and stamped: two processes that read from one inotify steal each other's events.
     ear: Option<(u32, Option<Ear>)>,
+    watched: Watched,
 }
 
 impl SqliteResultClient {
     /// Opens nothing yet.
     pub fn new(options: SqliteOptions) -> SqliteResultClient {
-        SqliteResultClient { slot: Slot::new(options), ear: None }
+        SqliteResultClient { slot: Slot::new(options), ear: None, watched: Watched::default() }
     }
 
     /// The ear of this process; `None` when the system has none to give.
@@ -67,6 +69,37 @@ impl ResultClient for SqliteResultClient {
             // The ear may have been opened after the look: look once more before the first sleep.
             has_slept = true;
         }
+    }
+
+    fn watch(&mut self, task_ids: &[&str]) {
+        self.watched.add(task_ids);
+    }
+
+    fn unwatch(&mut self, task_ids: &[&str]) {
+        self.watched.remove(task_ids);
+    }
+
+    fn news(&mut self, timeout: Duration) -> Result<Vec<(String, Bytes)>, Error> {
+        let end = Instant::now().checked_add(timeout);
+        let mut has_slept = false;
+        while !self.watched.is_empty() {
+            let watched = &mut self.watched;
+            let news = self.slot.read("look at watched results", |session| {
+                let now = now_ms();
+                watched.look(|task_id| Ok(results::get(session, task_id, now)?.map(Bytes::from)))
+            })?;
+            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            if !news.is_empty() || left.is_zero() {
+                return Ok(news);
+            }
+            let ear = self.ear();
+            if has_slept {
+                wake::sleep(ear, left);
+            }
+            // The ear may have been opened after the look: look once more before the first sleep.
+            has_slept = true;
+        }
+        Ok(Vec::new())
     }
 
     fn store(&mut self, batch: &[ResultDoc]) -> Result<(), Error> {
