@@ -116,12 +116,13 @@ def _marks_in(parent: ast.AST, node_id: str) -> Iterator[tuple[str, tuple[str, .
             )
             if shown:
                 yield f"{node_id}::{node.name}", shown
+        elif isinstance(node, ast.If | ast.With | ast.Try):
+            yield from _marks_in(node, node_id)
 
 
 def page(note: str) -> str:
     """The page."""
     known = rows()
-    counts = {status: sum(row.status == status for row in known.values()) for status in _SHOWN}
     lines = [
         "# Compatibility with Celery 5.7",
         note,
@@ -130,8 +131,6 @@ def page(note: str) -> str:
         "fastworker does with it, and a test that shows it. `works`: as in Celery. `differs`: acted on, and not quite "
         "as in Celery; the note says how. `not yet`: known, and not acted on. `no meaning here`: it tunes a part of "
         "Celery that fastworker does not have.",
-        "",
-        ", ".join(f"{count} {_SHOWN[status]}" for status, count in counts.items()) + ".",
     ]
     for area, (heading, entries) in ITEMS.items():
         lines += _table(heading, [known[f"{area} {name}"] for name in entries])

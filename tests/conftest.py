@@ -87,6 +87,13 @@ def redis_rig(redis_url: str, tmp_path: Path) -> Iterator[Rig]:
 
 
 @pytest.fixture
+def sqlite_rig(sqlite_url: str, tmp_path: Path) -> Iterator[Rig]:
+    """An app of ours on SQLite alone: for what no broker has a part in."""
+    with contextlib.ExitStack() as stack:
+        yield Rig(AppSpec("fastworker", sqlite_url, sqlite_url), tmp_path, stack)
+
+
+@pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:
     """Holds tasks until the test lets them go."""
     with Gate(tmp_path) as made:

@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support import option_tasks
 from tests.support.gate import append_line, hold
 
 APP_VARIABLE = "TEST_APP"
@@ -76,6 +77,7 @@ def build(spec: AppSpec) -> Any:
     app = App("proj", broker=spec.broker, backend=spec.backend, set_as_current=False)
     app.conf.update(spec.conf)
     _register(app)
+    option_tasks.register(app, f"{spec.framework}.exceptions")
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from typing import Any
 
 import pytest
@@ -101,3 +102,17 @@ def test_task_loggers_are_below_the_task_logger() -> None:
     assert get_task_logger("shop.tasks") is logger
     with pytest.raises(RuntimeError, match="reserved"):
         get_task_logger("fastworker.task")
+
+
+@pytest.mark.shows("signal app.on_after_fork")
+def test_forked_process_tells_its_applications() -> None:
+    app = FastWorker("m", set_as_current=False)
+    read, write = os.pipe()
+    app.on_after_fork.connect(lambda sender, **_: os.write(write, b"told"), weak=False)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(write)
+    with os.fdopen(read, "rb") as told:
+        assert told.read() == b"told"

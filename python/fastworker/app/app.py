@@ -5,6 +5,7 @@ after it.
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 import threading
 from collections import deque
@@ -542,6 +543,16 @@ class FastWorker:
     )
     steps = refused("steps", "bootsteps are parts of Celery's worker")
     user_options = refused("user_options", "extending the command line comes in a later version")
+
+
+def _after_fork() -> None:
+    """In a forked child: tell the applications that want to know, as Celery's do."""
+    for app in state.active_apps():
+        if app.on_after_fork.has_receivers:
+            app.on_after_fork.send(sender=app)
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _rebuild(cls: type[FastWorker], keywords: dict[str, Any]) -> FastWorker:

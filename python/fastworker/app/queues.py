@@ -115,7 +115,9 @@ class QueueTable:
             if not isinstance(options, Mapping):
                 return self._read(options)
             exchange = options.get("exchange") or self._default.exchange
-            kind = options.get("exchange_type") or self._default.exchange_type
+            # The default type is the default exchange's; another one is direct unless it says.
+            other = "direct" if options.get("exchange") else self._default.exchange_type
+            kind = options.get("exchange_type") or getattr(exchange, "type", None) or other
             key = (
                 options.get("routing_key")
                 or options.get("binding_key")

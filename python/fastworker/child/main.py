@@ -36,7 +36,7 @@ def child_main_of(app: FastWorker, node: str, log_plan: LogPlan | None) -> Child
         set_default_app(app)
         app.set_current()
         if signals.worker_process_init.has_receivers:
-            signals.worker_process_init.send(sender=None)
+            signals.worker_process_init.send(sender=node)
         link = ChildLink(socket_fd, page_fd)
         set_link(link)
         set_sink(_sink_of(link))

@@ -79,7 +79,6 @@ def request_fields(
         "correlation_id": properties.get("correlation_id"),
         "time_limit": hard,
         "soft_time_limit": soft,
-        "taskset": headers.get("group"),
         "delivery_info": {
             "exchange": info.get("exchange", ""),
             "routing_key": info.get("routing_key", call.queue),

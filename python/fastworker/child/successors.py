@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from fastworker import states
+from fastworker.app.context import Context
 from fastworker.canvas.signature import maybe_signature
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def publish_successors(
 
 def call_errbacks(
     app: FastWorker,
-    request: WorkerRequest,
+    request: WorkerRequest | Context,
     exc: Exception,
     einfo: ExceptionInfo,
     embed: dict[str, Any],
@@ -53,7 +54,7 @@ def call_errbacks(
         if task is not None and _is_new_style(task, errback):
             try:
                 task.run(
-                    request.full(),
+                    request if isinstance(request, Context) else request.full(),
                     exc,
                     einfo.traceback,
                     *(errback.args or ()),
@@ -61,7 +62,10 @@ def call_errbacks(
                 )
             except Exception:
                 logger.exception(
-                    "Task %s[%s]: its errback %s raised", request.task, request.id, errback.task
+                    "Task %s[%s]: its errback %s raised",
+                    getattr(request, "task", None),
+                    request.id,
+                    errback.task,
                 )
         else:
             args = () if errback.immutable else (request.id,)

@@ -120,6 +120,8 @@ class TaskTracer:
         self.ignores_result = bool(task.ignore_result)
         self.stores_errors = bool(task.store_errors_even_if_ignored)
         self.tracks_start = bool(task.track_started)
+        #: A failed message that is not to be acknowledged is rejected: it goes to the dead letters.
+        self.failure = "failure" if task.acks_on_failure or not task.acks_late else "reject"
         conf = app.conf
         self.has_plain_results = (
             conf.result_serializer == "json"
@@ -174,9 +176,37 @@ class TaskTracer:
             # It came after the function had returned, or while its end was being reported.
             if self.link.is_running:
                 self._raised(run, exc)
+        except Exception as exc:
+            self._broke(run, exc)
         finally:
             stack.pop()
             pop_current_task()
+
+    def _broke(self, run: Run, exc: Exception) -> None:
+        """Something around the task's own code raised: the user's classes, a serializer, or a mistake of ours."""
+        call = run.call
+        logger.critical("Task %s[%s] INTERNAL ERROR: %r", self.name, call.id, exc, exc_info=exc)
+        signals.task_internal_error.send(
+            sender=self.task,
+            task_id=call.id,
+            args=run.args,
+            kwargs=run.kwargs,
+            request=run.request,
+            exception=exc,
+            traceback=exc.__traceback__,
+            einfo=ExceptionInfo(exc),
+        )
+        if self.link.is_running:
+            self.link.collect_successors(False)
+            self.link.report(call, "failure", **self._failed_somehow(call, exc))
+
+    def _failed_somehow(self, call: Call, exc: Exception) -> dict[str, Any]:
+        """``_failed``, when the store's serializer may be what is broken."""
+        try:
+            return self._failed(call, exc, ExceptionInfo(exc).traceback)
+        except Exception:
+            logger.exception("Task %s[%s]: its failure cannot be stored", self.name, call.id)
+            return {}
 
     # --------------------------------------------------------------------------------------------- the short way
 
@@ -196,7 +226,8 @@ class TaskTracer:
     def _run(self, run: Run) -> None:
         call, args, kwargs = run.call, run.args, run.kwargs
         task = self.task
-        state: str = states.PENDING
+        # What task_postrun says when the process is leaving (SystemExit), as in Celery.
+        state: str | None = None
         value: Any = None
         try:
             if signals.task_prerun.has_receivers:
@@ -215,9 +246,9 @@ class TaskTracer:
                 state, value = self._raised(run, exc)
             else:
                 state, value = self._returned(run, value, time.monotonic() - started)
-        finally:
             if state not in (states.RETRY, states.IGNORED, states.REJECTED):
                 self._guard("after_return", state, value, call.id, args, kwargs, None)
+        finally:
             if signals.task_postrun.has_receivers:
                 signals.task_postrun.send(
                     sender=task,
@@ -259,7 +290,7 @@ class TaskTracer:
                     "name": request.shadow or self.name,
                     "id": call.id,
                     "runtime": runtime,
-                    "return_value": saferepr(value),
+                    "return_value": saferepr(value, self.task.resultrepr_maxsize),
                 },
             )
         return states.SUCCESS, value
@@ -287,13 +318,7 @@ class TaskTracer:
     def _raised(self, run: Run, exc: Exception) -> tuple[str, Any]:
         call = run.call
         if isinstance(exc, Reject):
-            self.link.report(
-                call,
-                "requeue" if exc.requeue else "reject",
-                reason=str(exc.reason or "raised Reject"),
-            )
-            logger.warning("Task %s[%s] rejected: %s", self.name, call.id, exc)
-            return states.REJECTED, exc
+            return self._rejected(run, exc)
         if isinstance(exc, Ignore):
             self.link.report(call, "ignore")
             logger.info("Task %s[%s] ignored", self.name, call.id)
@@ -301,6 +326,22 @@ class TaskTracer:
         if isinstance(exc, Retry):
             return self._retried(run, exc)
         return self._failed_for_good(run, exc)
+
+    def _rejected(self, run: Run, exc: Reject) -> tuple[str, Any]:
+        """Not requeued, it never runs again: that is a FAILURE for whoever waits, as in Celery 5.7."""
+        call = run.call
+        logger.warning("Task %s[%s] rejected: %s", self.name, call.id, exc)
+        if exc.requeue:
+            self.link.report(call, "requeue")
+            return states.REJECTED, exc
+        einfo = ExceptionInfo(exc)
+        if run.embed:
+            self.link.collect_successors(True)
+            call_errbacks(self.app, run.request, exc, einfo, run.embed)
+        facts = self._failed(call, exc, einfo.traceback, run.request)
+        self.link.report(call, "reject", reason=str(exc.reason or "raised Reject"), **facts)
+        self._signal_failure(run, exc, einfo)
+        return states.REJECTED, exc
 
     def _retried(self, run: Run, exc: Retry) -> tuple[str, Any]:
         call, request = run.call, run.request
@@ -324,18 +365,9 @@ class TaskTracer:
             self.link.collect_successors(True)
             call_errbacks(self.app, run.request, exc, einfo, run.embed)
         failed = self._failed(call, exc, einfo.traceback, run.request)
-        self.link.report(call, "failure", **failed)
+        self.link.report(call, self.failure, reason=f"it failed: {exc!r}", **failed)
         self._guard("on_failure", exc, call.id, args, kwargs, einfo)
-        if signals.task_failure.has_receivers:
-            signals.task_failure.send(
-                sender=self.task,
-                task_id=call.id,
-                exception=exc,
-                args=args,
-                kwargs=kwargs,
-                traceback=exc.__traceback__,
-                einfo=einfo,
-            )
+        self._signal_failure(run, exc, einfo)
         if isinstance(exc, tuple(self.task.throws or ())):
             logger.info("Task %s[%s] raised expected: %r", self.name, call.id, exc)
         else:
@@ -347,6 +379,18 @@ class TaskTracer:
                 einfo.traceback.rstrip(),
             )
         return states.FAILURE, exc
+
+    def _signal_failure(self, run: Run, exc: Exception, einfo: ExceptionInfo) -> None:
+        if signals.task_failure.has_receivers:
+            signals.task_failure.send(
+                sender=self.task,
+                task_id=run.call.id,
+                exception=exc,
+                args=run.args,
+                kwargs=run.kwargs,
+                traceback=exc.__traceback__,
+                einfo=einfo,
+            )
 
     def _failed(
         self, call: Call, exc: Exception, traceback: str | None = None, request: Any = None

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from fastworker import _core, signals
 from fastworker.child.thread import run_in_thread
 from fastworker.errors import ImproperlyConfigured
-from fastworker.worker.startup import load_tasks, size_of, worker_settings
+from fastworker.worker.hooks import Hooks
+from fastworker.worker.startup import load_tasks, queues_of, size_of, worker_settings
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -58,6 +59,7 @@ class EmbeddedWorker:
         self.options = options
         self.hostname = options.hostname
         load_tasks(app, options.include)
+        self._hooks = Hooks(app, options.hostname, self)
         self._is_reloading = False
         self._prepare()
 
@@ -73,8 +75,9 @@ class EmbeddedWorker:
 
     def _settings(self) -> WorkerSettings:
         size = size_of(self.app, self.options)
+        queues = queues_of(self.app, self.options)
         return worker_settings(
-            self.app, self.options, size, received_logger.isEnabledFor(logging.INFO)
+            self.app, self.options, size, queues, received_logger.isEnabledFor(logging.INFO)
         )
 
     @property
@@ -196,6 +199,7 @@ class EmbeddedWorker:
             if self._error is not None:
                 logger.critical("%s", self._error)
             self._is_finished.set()
+        self._hooks.on_event(name, facts)
 
     def on_ready(self) -> None:
         """Called in the serving thread when tasks are consumed; to be overridden."""
@@ -224,7 +228,7 @@ class EmbeddedWorker:
     def _run_child(self, core: _core.Worker, child: int, socket: int, page: int) -> None:
         try:
             if self.options.pool == "solo" and signals.worker_process_init.has_receivers:
-                signals.worker_process_init.send(sender=None)
+                signals.worker_process_init.send(sender=self.hostname)
             run_in_thread(self.app, self.hostname, socket, page)
         except SystemExit:
             logger.warning("a task raised SystemExit: its thread is replaced")

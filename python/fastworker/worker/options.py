@@ -81,6 +81,10 @@ class WorkerOptions:
         }
         return {name: value for name, value in said.items() if value is not None}
 
+    def as_dict(self) -> dict[str, Any]:
+        """All of them by name; what receivers of ``celeryd_init`` are given as ``options``."""
+        return dict(vars(self))
+
     def logging(self) -> dict[str, Any]:
         """Arguments of ``worker.logs.set_up``, all of them JSON values."""
         return {

@@ -60,6 +60,11 @@ class WorkerSettings:
     failure_ttl_s: int | None
     naive_offset_s: int
     reports_received: bool
+    #: What of it the user's hooks want to be told of; see ``hooks.py``.
+    reports_calls: bool = False
+    reports_expired: bool = False
+    reports_unknown: bool = False
+    reports_rejected: bool = False
 
 
 def seconds(value: timedelta | float | int | None, name: str) -> float | None:
@@ -116,7 +121,7 @@ def task_settings(app: FastWorker) -> list[TaskSettings]:
         return TaskSettings(
             name=name,
             acks_late=bool(task.acks_late),
-            acks_on_failure=bool(task.acks_on_failure_or_timeout),
+            acks_on_failure=bool(task.acks_on_failure),
             soft_time_limit=soft if soft is not None else default_soft,
             time_limit=hard if hard is not None else default_hard,
             ignore_result=bool(task.ignore_result),

@@ -11,6 +11,7 @@ from fastworker.errors import ImproperlyConfigured
 from fastworker.version import installed_version
 from fastworker.worker.banner import Facts, banner
 from fastworker.worker.cores import choose_concurrency
+from fastworker.worker.hooks import Hooks
 from fastworker.worker.settings import (
     WorkerSettings,
     lifetime,
@@ -105,7 +106,11 @@ def autoscale_keepalive_s() -> float:
 
 
 def worker_settings(
-    app: FastWorker, options: WorkerOptions, size: Size, reports_received: bool
+    app: FastWorker,
+    options: WorkerOptions,
+    size: Size,
+    queues: list[str],
+    reports_received: bool,
 ) -> WorkerSettings:
     """Everything that the Rust half is told, validated.
 
@@ -123,7 +128,7 @@ def worker_settings(
         broker_options=list(broker.options.items()),
         result_url=broker.result_url,
         result_options=list(broker.result_options.items()),
-        queues=queues_of(app, options),
+        queues=queues,
         tasks=task_settings(app),
         concurrency=size.concurrency,
         max_tasks_per_child=conf.worker_max_tasks_per_child,
@@ -142,6 +147,7 @@ def worker_settings(
         failure_ttl_s=expires if failure is None else lifetime(failure, "result_failure_expires"),
         naive_offset_s=naive_offset_s(app),
         reports_received=reports_received,
+        **Hooks.wanted(),
     )
 
 

@@ -19,12 +19,14 @@ from fastworker import _core, signals
 from fastworker.app.settings_check import check
 from fastworker.app.unacted import unacted
 from fastworker.child.main import child_main_of
+from fastworker.observer import Signal
 from fastworker.worker import logs
+from fastworker.worker.hooks import Hooks
 from fastworker.worker.pidfile import pidfile
 from fastworker.worker.startup import (
-    Size,
     banner_of,
     load_tasks,
+    queues_of,
     refuse_memory,
     size_of,
     threads_of_imports,
@@ -50,15 +52,15 @@ _MOST_EARLY_DEATHS = 5
 class WorkerProcess:
     """One worker node's main thread."""
 
-    def __init__(
-        self, app: FastWorker, options: WorkerOptions, size: Size, log_plan: logs.LogPlan | None
-    ) -> None:
+    def __init__(self, app: FastWorker, options: WorkerOptions) -> None:
         self.app = app
         self.options = options
-        self.settings = worker_settings(
-            app, options, size, received_logger.isEnabledFor(logging.INFO)
-        )
-        self._log_plan = log_plan
+        self.hostname = options.hostname
+        #: The queues to consume, known when ``celeryd_after_setup`` is sent, which may change them in place.
+        self.queues: list[str] = []
+        self.concurrency = options.concurrency
+        self._hooks = Hooks(app, options.hostname, self)
+        self._log_plan: logs.LogPlan | None = None
         self._worker: _core.Worker | None = None
         self._zygote_pid = 0
         self._zygote_started = time.monotonic()
@@ -66,9 +68,41 @@ class WorkerProcess:
         self._replace_at: float | None = None
         self._stops = 0
         self._is_quitting = False
-        self._soft_s = self.settings.soft_shutdown_s
+        self._soft_s = 0.0
         self._is_finished = False
         self._error: str | None = None
+
+    def prepare(self) -> None:
+        """Everything before the first fork; sends the hooks of a worker that is about to start.
+
+        Raises:
+            ImproperlyConfigured: A setting or an option cannot be used.
+        """
+        app, options = self.app, self.options
+        _send(
+            signals.celeryd_init,
+            options.hostname,
+            instance=self,
+            conf=app.conf,
+            options=options.as_dict(),
+        )
+        # The modules may connect setup_logging, so they come before it.
+        load_tasks(app, options.include)
+        self.queues = queues_of(app, options)
+        _send(signals.worker_init, self)
+        self._log_plan = logs.set_up(app, options.hostname, **options.logging())
+        check(app.conf)
+        refuse_memory(app)
+        size = size_of(app, options)
+        self.concurrency = size.concurrency
+        _send(signals.celeryd_after_setup, options.hostname, instance=self, conf=app.conf)
+        is_info = received_logger.isEnabledFor(logging.INFO)
+        self.settings = worker_settings(app, options, size, self.queues, is_info)
+        self._soft_s = self.settings.soft_shutdown_s
+        if not options.quiet:
+            print(banner_of(app, options, size, self.settings), file=sys.__stdout__, flush=True)
+        for line in unacted(app.conf):
+            logger.warning("%s", line)
 
     def run(self) -> int:
         """Work until told to stop; returns the process's exit status."""
@@ -118,6 +152,7 @@ class WorkerProcess:
         elif name == "finished":
             self._is_finished = True
             self._error = self._error or facts["error"]
+        self._hooks.on_event(name, facts)
 
     def _pause_s(self) -> float:
         if self._replace_at is None:
@@ -221,16 +256,11 @@ def run(app: FastWorker, options: WorkerOptions) -> int:
         ImproperlyConfigured: A setting or an option cannot be used; nothing was started.
     """
     with pidfile(options.pidfile):
-        log_plan = logs.set_up(app, options.hostname, **options.logging())
-        load_tasks(app, options.include)
-        check(app.conf)
-        refuse_memory(app)
-        size = size_of(app, options)
-        if signals.worker_init.has_receivers:
-            signals.worker_init.send(sender=app)
-        process = WorkerProcess(app, options, size, log_plan)
-        if not options.quiet:
-            print(banner_of(app, options, size, process.settings), file=sys.__stdout__, flush=True)
-        for line in unacted(app.conf):
-            logger.warning("%s", line)
+        process = WorkerProcess(app, options)
+        process.prepare()
         return process.run()
+
+
+def _send(signal: Signal, sender: Any, **facts: Any) -> None:
+    if signal.has_receivers:
+        signal.send(sender=sender, **facts)

@@ -22,6 +22,8 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 
+from fastworker import signals
+
 ChildMain = Callable[[int, int, int], int]
 """Runs one child: ``(child_id, socket_fd, page_fd) -> exit status``."""
 
@@ -92,6 +94,8 @@ class Zygote:
 
     def _fork(self, child_id: int, socket_fd: int, page_fd: int) -> None:
         try:
+            if signals.worker_before_create_process.has_receivers:
+                signals.worker_before_create_process.send(sender=self)
             pid = os.fork()
         except OSError as error:
             self._say(f"failed cannot fork a child process: {error}")

@@ -1,6 +1,6 @@
 //! `Call`: one task as its child got it. Python reads of it what it needs; most calls only give up their arguments.
 
-use fastworker_wire::child::TaskFrame;
+use fastworker_wire::child::{TaskFrame, ToChild};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -44,6 +44,14 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// The call in a frame that this process wrote itself.
+    pub(crate) fn of_frame(frame: &[u8]) -> Call {
+        match ToChild::read(frame) {
+            Ok(ToChild::Task(task)) => Call::new(&task, 0),
+            other => unreachable!("a held frame is a task's, not {other:?}"),
+        }
+    }
+
     pub(crate) fn new(task: &TaskFrame<'_>, started_us: u64) -> Call {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Call {

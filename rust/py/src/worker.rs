@@ -6,13 +6,14 @@ use std::sync::Mutex;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::call::Call;
 use fastworker_worker::{
-    Autoscale, Command, Level, Pool, Rate, RegisteredTask, Report, Reporter, Shutdown, TaskOptions, WorkerConfig,
-    forward_to, run, stop_forwarding, thread_ended,
+    Autoscale, Command, Fate, Level, Pool, Rate, RegisteredTask, Report, Reporter, Reports, Shutdown, TaskOptions,
+    WorkerConfig, forward_to, run, stop_forwarding, thread_ended,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -55,6 +56,10 @@ struct Settings {
     failure_ttl_s: Option<u64>,
     naive_offset_s: i32,
     reports_received: bool,
+    reports_calls: bool,
+    reports_expired: bool,
+    reports_unknown: bool,
+    reports_rejected: bool,
 }
 
 impl From<Settings> for WorkerConfig {
@@ -97,7 +102,13 @@ impl From<Settings> for WorkerConfig {
             result_ttl_s: settings.result_ttl_s,
             failure_ttl_s: settings.failure_ttl_s,
             naive_offset_s: settings.naive_offset_s,
-            reports_received: settings.reports_received,
+            reports: Reports {
+                received: settings.reports_received,
+                calls: settings.reports_calls,
+                expired: settings.reports_expired,
+                unknown: settings.reports_unknown,
+                rejected: settings.reports_rejected,
+            },
         }
     }
 }
@@ -253,10 +264,28 @@ fn event<'py>(py: Python<'py>, report: Report) -> PyResult<(&'static str, Bound<
             facts.set_item("text", text)?;
             "log"
         }
-        Report::Received { task, id } => {
+        Report::Received { task, id, call } => {
             facts.set_item("task", task)?;
             facts.set_item("id", id)?;
+            facts.set_item("call", call.as_deref().map(Call::of_frame))?;
             "received"
+        }
+        Report::Ended { fate, call } => {
+            let (fate, number) = match fate {
+                Fate::Expired => ("expired", 0.0),
+                Fate::Unknown => ("unknown", 0.0),
+                Fate::WorkerLost { attempts } => ("worker_lost", f64::from(attempts)),
+                Fate::TimeLimit { limit_ms } => ("time_limit", limit_ms as f64 / 1000.0),
+            };
+            facts.set_item("fate", fate)?;
+            facts.set_item("number", number)?;
+            facts.set_item("call", Call::of_frame(&call))?;
+            "ended"
+        }
+        Report::Rejected { message, reason, detail } => {
+            facts.set_item("message", PyBytes::new(py, &message))?;
+            facts.set_item("reason", format!("{reason}: {detail}"))?;
+            "rejected"
         }
         Report::Ready => "ready",
         Report::ZygoteGone => "zygote_gone",

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use fastworker_engine::{Autoscale, TaskOptions};
 
+use crate::report::Reports;
+
 /// A registered task.
 #[derive(Clone, Debug)]
 pub struct RegisteredTask {
@@ -62,6 +64,6 @@ pub struct WorkerConfig {
     pub failure_ttl_s: Option<u64>,
     /// Offset from UTC of times that are written without one, in seconds.
     pub naive_offset_s: i32,
-    /// Report each received task to the main thread (log level INFO or finer).
-    pub reports_received: bool,
+    /// What the main thread wants to be told.
+    pub reports: Reports,
 }

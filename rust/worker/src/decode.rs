@@ -91,6 +91,7 @@ impl Decoder {
             unconfirmed: 0,
             refused: None,
             reported: None,
+            fate: None,
             ending: None,
         };
         Ok((held, request))

@@ -6,6 +6,8 @@ use fastworker_wire::child::OutcomeKind;
 
 use fastworker_broker::Publish;
 
+use crate::report::Fate;
+
 /// What the child reported at the end of a task.
 #[derive(Debug)]
 pub(crate) struct Reported {
@@ -37,6 +39,8 @@ pub(crate) struct Held {
     /// A publish was refused by the broker: the task fails with these words.
     pub(crate) refused: Option<String>,
     pub(crate) reported: Option<Reported>,
+    /// The main thread is told of its end, once the broker has it.
+    pub(crate) fate: Option<Fate>,
     /// The engine wants it settled; waits for `unconfirmed` to reach 0.
     pub(crate) ending: Option<fastworker_engine::Ending>,
 }

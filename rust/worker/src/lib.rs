@@ -18,6 +18,6 @@ pub use config::{RegisteredTask, WorkerConfig};
 pub use fact::Command;
 pub use fastworker_engine::{Autoscale, Rate, Resize, Shutdown, TaskOptions};
 pub use pool::Pool;
-pub use report::{Level, Report, Reporter};
+pub use report::{Fate, Level, Report, Reporter, Reports};
 pub use trace::{forward_to, stop_forwarding};
 pub use worker::{run, thread_ended};

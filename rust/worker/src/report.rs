@@ -21,6 +21,41 @@ pub enum Level {
     Critical,
 }
 
+/// Why the worker itself ended a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Its `expires` was over before it started.
+    Expired,
+    /// No task of its name is registered.
+    Unknown,
+    /// The process that ran it died, so many times.
+    WorkerLost {
+        /// Started attempts.
+        attempts: u32,
+    },
+    /// It ran over its hard limit.
+    TimeLimit {
+        /// The limit.
+        limit_ms: u64,
+    },
+}
+
+/// What the main thread wants to be told; the rest costs nothing. [`Fate::WorkerLost`] and [`Fate::TimeLimit`] are
+/// always told, since failure handlers and errbacks hang on them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reports {
+    /// Each received task: its name and id.
+    pub received: bool,
+    /// The whole call with it.
+    pub calls: bool,
+    /// [`Fate::Expired`].
+    pub expired: bool,
+    /// [`Fate::Unknown`].
+    pub unknown: bool,
+    /// Messages that are no task's.
+    pub rejected: bool,
+}
+
 /// Something for the main thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
@@ -37,6 +72,24 @@ pub enum Report {
         task: String,
         /// Its id.
         id: String,
+        /// Its frame, as a child would get it, when somebody wants more than the name.
+        call: Option<Vec<u8>>,
+    },
+    /// The worker ended a task that no child reported the end of, and the broker has it so.
+    Ended {
+        /// Why.
+        fate: Fate,
+        /// The task's frame.
+        call: Vec<u8>,
+    },
+    /// A message that is no task's went to the dead letters.
+    Rejected {
+        /// As it stood in the queue.
+        message: Vec<u8>,
+        /// A short phrase, and one line for a person.
+        reason: &'static str,
+        /// The latter.
+        detail: String,
     },
     /// Consuming.
     Ready,

@@ -65,7 +65,7 @@ def make(function: Any, **options: Any) -> tuple[Any, Any]:
     for cls in (FastWorker, celery.Celery):
         app = cls("p", set_as_current=False)
         app.conf.update(task_always_eager=True, task_eager_propagates=True)
-        made.append(app.task(name="p.t", pydantic=True, **options)(function))
+        made.append(app.task(name="p.t", pydantic=True, shared=False, **options)(function))
     return made[0], made[1]
 
 

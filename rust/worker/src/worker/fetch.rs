@@ -28,9 +28,11 @@ impl Worker {
         for delivery in &deliveries {
             match self.decoder.decode(delivery) {
                 Ok((held, mut request)) => {
-                    if self.config.reports_received {
+                    let wanted = self.config.reports;
+                    if wanted.received || wanted.calls {
                         let (task, id) = (held.task.clone(), held.id.clone());
-                        self.reporter.send(Report::Received { task, id });
+                        let call = wanted.calls.then(|| held.frame.clone());
+                        self.reporter.send(Report::Received { task, id, call });
                     }
                     if self.has_threads {
                         self.drop_limits(&held.task, &mut request);
@@ -42,6 +44,10 @@ impl Worker {
                     let id = poison.id.as_deref().unwrap_or("?");
                     let text = format!("message {id} moved to the dead letters: {}: {}", poison.reason, poison.detail);
                     self.reporter.log(Level::Error, text);
+                    if self.config.reports.rejected {
+                        let (message, detail) = (delivery.message.to_vec(), poison.detail.clone());
+                        self.reporter.send(Report::Rejected { message, reason: poison.reason, detail });
+                    }
                     let settlement = Settlement {
                         tag: delivery.tag,
                         message_id: poison.id,

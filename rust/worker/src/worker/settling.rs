@@ -3,7 +3,7 @@
 use fastworker_engine::{Ending, Event, Handle};
 
 use crate::fact::Settling;
-use crate::report::Level;
+use crate::report::{Fate, Level, Report};
 use crate::{clock, settle};
 
 use super::Worker;
@@ -30,6 +30,11 @@ impl Worker {
             self.reporter.log(Level::Error, text);
         }
         let is_final = ending != Ending::EarlyAck;
+        held.fate = fate_of(&ending).filter(|fate| match fate {
+            Fate::Expired => self.config.reports.expired,
+            Fate::Unknown => self.config.reports.unknown,
+            Fate::WorkerLost { .. } | Fate::TimeLimit { .. } => true,
+        });
         held.is_early_acked |= !is_final;
         let settlement = settle::settlement(held, &ending, self.lifetimes, clock::wall_us());
         self.settling.push((settlement, Some(Settling { handle, is_final })));
@@ -47,8 +52,11 @@ impl Worker {
                 self.feed(Event::LeaseLost { handle });
                 continue;
             }
-            if is_final {
-                self.held.remove(handle);
+            if is_final
+                && let Some(held) = self.held.remove(handle)
+                && let Some(fate) = held.fate
+            {
+                self.reporter.send(Report::Ended { fate, call: held.frame });
             }
             self.feed(Event::Settled { handle });
         }
@@ -69,5 +77,16 @@ impl Worker {
             }
             self.settle_if_confirmed(handle);
         }
+    }
+}
+
+/// What the main thread may want to know of an ending that no child reported.
+fn fate_of(ending: &Ending) -> Option<Fate> {
+    match *ending {
+        Ending::Expired => Some(Fate::Expired),
+        Ending::Unknown => Some(Fate::Unknown),
+        Ending::WorkerLost { attempts, .. } => Some(Fate::WorkerLost { attempts }),
+        Ending::TimeLimit { limit_ms, .. } => Some(Fate::TimeLimit { limit_ms }),
+        Ending::EarlyAck | Ending::Return | Ending::Redeliver | Ending::Park { .. } | Ending::AsReported { .. } => None,
     }
 }
