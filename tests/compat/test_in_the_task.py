@@ -170,3 +170,25 @@ def without_chance(text: str) -> str:
     )
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>", text)
     return re.sub(r"gen\d+@[\w.-]+", "<origin>", text)
+
+
+@pytest.mark.shows("verb replace", "handler on_replace", "request replaced_task_nesting")
+def test_another_call_takes_the_place_of_the_running_one(both: dict[str, Rig]) -> None:
+    seen: dict[str, Any] = {}
+    for framework, rig in both.items():
+        replaced, add = rig.task("replaced"), rig.task("add")
+        nested = replaced.delay("nested")
+        depth, task_id, is_root = nested.get(timeout=30)
+        assert task_id == nested.id
+        failed = replaced.delay("failure")
+        failure = failed.get(timeout=30, propagate=False)
+        seen[framework] = {
+            "task": replaced.delay("task").get(timeout=30),
+            "chain": replaced.delay("chain").get(timeout=30),
+            "in a chain": (replaced.s("task") | add.s(100)).delay().get(timeout=30),
+            "chain in a chain": (replaced.s("chain") | add.s(100)).delay().get(timeout=30),
+            "nested": (depth, is_root),
+            "failure": (failed.state, type(failure).__name__, str(failure)),
+        }
+    assert seen["ours"] == seen["celery"]
+    assert seen["ours"]["chain in a chain"] == 113

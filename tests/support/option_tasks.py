@@ -79,6 +79,25 @@ def register(app: Any, errors: str) -> None:
     def request_fields(self: Any, *args: Any, **kwargs: Any) -> dict[str, str]:
         return {name: shown(getattr(self.request, name)) for name in REQUEST_FIELDS}
 
+    @task(name="proj.replaced", bind=True)
+    def replaced(self: Any, by: str) -> Any:
+        add, nested = app.tasks["proj.add"], app.tasks["proj.nested"]
+        others = {
+            "task": lambda: add.s(1, 2),
+            "chain": lambda: add.s(1, 2) | add.s(10),
+            "failure": lambda: app.tasks["proj.fail"].s("replaced"),
+            "nested": lambda: nested.s(),
+        }
+        raise self.replace(others[by]())
+
+    @task(name="proj.nested", bind=True)
+    def nested(self: Any) -> Any:
+        """Replaces itself until it is three deep."""
+        depth = self.request.replaced_task_nesting
+        if depth < 3:
+            return self.replace(self.s())
+        return [depth, self.request.id, self.request.root_id == self.request.id]
+
     @task(name="proj.unacked_failure", acks_on_failure=False)
     def unacked_failure() -> None:
         raise KeyError("not to be acknowledged")

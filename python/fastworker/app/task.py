@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, ca
 from fastworker.app.context import Context
 from fastworker.app.state import get_current_app, task_stack
 from fastworker.app.task_options import TaskOptions
-from fastworker.errors import MaxRetriesExceededError, OperationalError
+from fastworker.errors import Ignore, MaxRetriesExceededError, OperationalError
 
 if TYPE_CHECKING:
     from fastworker.app.lane import Lane
@@ -269,6 +269,30 @@ class Task(TaskOptions, Generic[P, R]):
 
         return retry(self, args, kwargs, exc, throw, eta, countdown, max_retries, options)
 
+    def replace(self, sig: Signature) -> Any:
+        """Put another call in the place of this one; write ``raise self.replace(…)``.
+
+        The other call has this one's id, so whoever waits for this result gets the other's.
+        Callbacks, errbacks and the rest of a chain come after it.
+
+        Args:
+            sig: A single task or a chain.
+
+        Raises:
+            Ignore: Always, unless the task runs eagerly; tells the worker.
+            ImproperlyConfigured: ``sig`` is part of a chord, or an empty chain.
+        """
+        from fastworker.app.replace import replacement
+
+        return self.on_replace(replacement(self, sig))
+
+    def on_replace(self, sig: Signature) -> Any:
+        """Publish the replacement, or run it here; to be overridden around ``super()``."""
+        if self.request.is_eager:
+            return sig.apply().get()
+        sig.delay()
+        raise Ignore("Replaced by new task")
+
     # ----------------------------------------------------------------------------------- signatures
 
     def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Signature:
@@ -305,12 +329,12 @@ class Task(TaskOptions, Generic[P, R]):
 
     def _not_yet(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise NotImplementedError(
-            f"task {self.name!r}: chunks, map, starmap, replace, add_to_chord and send_event are "
+            f"task {self.name!r}: chunks, map, starmap, add_to_chord and send_event are "
             f"not available in this "
             "version of fastworker; to publish many calls use map_async() or starmap_async()"
         )
 
-    chunks = map = starmap = replace = add_to_chord = send_event = _not_yet
+    chunks = map = starmap = add_to_chord = send_event = _not_yet
 
     # -------------------------------------------------------------------------------------- results
 

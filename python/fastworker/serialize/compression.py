@@ -8,7 +8,7 @@ their bytes begin with a mark of their own, and readers look for it.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from fastworker.errors import DecodeError, ImproperlyConfigured
 
@@ -31,7 +31,27 @@ _CODECS = {
     "application/x-brotli": ("brotli", "compress", "decompress", "brotli"),
     "application/zstd": ("zstandard", "compress", "decompress", "zstd"),
 }
+#: Methods that ``register`` was called for: compressor and decompressor by mime type.
+_CUSTOM: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {}
 RESULT_MARK = b"\x00celery-compressed\x00"
+
+
+def register(
+    encoder: Callable[[bytes], bytes],
+    decoder: Callable[[bytes], bytes],
+    content_type: str,
+    aliases: Iterable[str] | None = None,
+) -> None:
+    """Add a method, or replace one, in this process; the signature is ``kombu.compression.register``'s.
+
+    Args:
+        encoder: Compresses.
+        decoder: Back.
+        content_type: Its mime type, written to the header ``compression``.
+        aliases: Names for ``task_compression`` and friends.
+    """
+    _CUSTOM[content_type] = (encoder, decoder)
+    _MIME.update(dict.fromkeys(aliases or (), content_type))
 
 
 def mime_type(name: str) -> str:
@@ -41,9 +61,10 @@ def mime_type(name: str) -> str:
         ImproperlyConfigured: Neither.
     """
     mime = _MIME.get(name, name)
-    if mime not in _CODECS:
+    if mime not in _CODECS and mime not in _CUSTOM:
         raise ImproperlyConfigured(
-            f"no compression is called {name!r}: expected one of {', '.join(sorted(_MIME))}"
+            f"no compression is called {name!r}: expected one of {', '.join(sorted(_MIME))}, or "
+            "one added with fastworker.compression.register()"
         )
     return mime
 
@@ -91,6 +112,9 @@ def decompress_result(doc: bytes) -> bytes:
 
 
 def _codec(mime: str, index: int) -> Callable[[bytes], bytes]:
+    custom = _CUSTOM.get(mime)
+    if custom is not None:
+        return custom[index - 1]
     module_name, extra = _CODECS[mime][0], _CODECS[mime][3]
     try:
         module = importlib.import_module(module_name)
@@ -99,5 +123,8 @@ def _codec(mime: str, index: int) -> Callable[[bytes], bytes]:
             f"compression {mime!r} needs {module_name}, which is not installed; "
             f"try: pip install 'fastworker-rs[{extra or module_name}]'"
         ) from exc
+    if module_name == "zstandard" and index == 2:
+        # Its short form refuses frames that do not say how long their content is.
+        return lambda data: bytes(module.ZstdDecompressor().decompressobj().decompress(data))
     method: Callable[[bytes], bytes] = getattr(module, str(_CODECS[mime][index]))
     return method

@@ -24,7 +24,10 @@ def loads(data: bytes | str) -> Any:
 
 
 def register_type(
-    cls: type, marker: str | None, encoder: Callable[[Any], Any], decoder: Callable[[Any], Any]
+    cls: type,
+    marker: str | None,
+    encoder: Callable[[Any], Any],
+    decoder: Callable[[Any], Any] | None = None,
 ) -> None:
     """Teach JSON a type, in this process; every process that reads it must do the same.
 
@@ -33,9 +36,13 @@ def register_type(
         marker: Written beside the value so that readers find ``decoder``. None: written bare, read
             back as it is.
         encoder: Value to something JSON can write.
-        decoder: Back.
+        decoder: Back. None: what the encoder made is what the reader gets.
     """
-    _core.register_type(cls, marker, encoder, decoder)
+    _core.register_type(cls, marker, encoder, decoder or _as_it_is)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 SERIALIZER = Serializer("json", "application/json", "utf-8", dumps, loads)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastworker.errors import ContentDisallowed, DecodeError, EncodeError, SerializerNotInstalled
+from fastworker.serialize import foreign
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,14 @@ def get(name: str) -> Serializer:
     if found is not None:
         return found
     if name not in _MODULES:
+        theirs = foreign.find(name=name)
+        if theirs is not None:
+            register(*theirs)
+            return _loaded[name]
         known = ", ".join(sorted({*_MODULES, *_loaded}))
         raise SerializerNotInstalled(
             f"no serializer is called {name!r}: expected one of {known}, or one added with "
-            "fastworker.serialize.register()"
+            "fastworker.serialization.register()"
         )
     module = importlib.import_module(f"fastworker.serialize.{name}")
     return _loaded.setdefault(name, module.SERIALIZER)
@@ -183,6 +188,11 @@ def loads(
             f"who sends it"
         )
     name = _BY_TYPE.get(content_type, "")
+    if not name and content_type not in _TRUSTED:
+        theirs = foreign.find(content_type=content_type)
+        if theirs is not None:
+            register(*theirs)
+            name = theirs.name
     try:
         if name:
             return get(name).loads(data)

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from fastworker import FastWorker
+from fastworker import FastWorker, chain
 from fastworker.app.autoretry import backoff_s
 from fastworker.app.context import Context
 from fastworker.app.state import pop_current_task, push_current_task
 from fastworker.errors import (
     EncodeError,
     Ignore,
+    ImproperlyConfigured,
     MaxRetriesExceededError,
     OperationalError,
     Reject,
@@ -286,3 +287,18 @@ def test_request_groups_unknown_headers_as_the_users() -> None:
     assert request.headers == {"mine": 2}
     assert (request.time_limit, request.soft_time_limit) == (9, 5)
     assert (request.get("nothing", 4), request.children) == (4, [])
+
+
+@pytest.mark.shows("verb replace")
+def test_eager_task_is_replaced_where_it_runs(app: FastWorker) -> None:
+    add = app.task(name="add", shared=False)(lambda x, y: x + y)
+
+    @app.task(name="replaced", bind=True, shared=False)
+    def replaced(self: Any) -> Any:
+        return self.replace(add.s(1, 2) | add.s(10))
+
+    assert replaced.apply().get() == 13
+    with pytest.raises(ImproperlyConfigured, match="chord"):
+        replaced.replace(add.s(1, 2).set(chord={}))
+    with pytest.raises(ImproperlyConfigured, match="empty chain"):
+        replaced.replace(chain())

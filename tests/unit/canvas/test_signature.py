@@ -120,6 +120,6 @@ def test_groups_and_chords_say_that_they_are_missing(kind: str) -> None:
 
 
 def test_canvas_verbs_of_a_task_say_that_they_are_missing(add: Any) -> None:
-    for verb in ("chunks", "map", "starmap", "replace", "add_to_chord"):
+    for verb in ("chunks", "map", "starmap", "add_to_chord"):
         with pytest.raises(NotImplementedError, match="map_async"):
             getattr(add, verb)([1])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from fastworker.compression import register as register_compression
 from fastworker.errors import (
     ContentDisallowed,
     DecodeError,
@@ -13,7 +15,9 @@ from fastworker.errors import (
     ImproperlyConfigured,
     SerializerNotInstalled,
 )
-from fastworker.serialize import compression, dumps, loads, register, registry, unregister
+from fastworker.serialization import dumps, loads, register, unregister
+from fastworker.serialize import compression, foreign, registry
+from fastworker.utils.json import register_type
 
 VALUE = [[1, "ü"], {"k": None}]
 
@@ -82,7 +86,10 @@ def test_users_serializer_is_used_by_name_and_type() -> None:
         dumps("abc", "upper")
 
 
-@pytest.mark.parametrize("name", ["gzip", "zlib", "bzip2", "bzip", "lzma", "xz"])
+@pytest.mark.parametrize(
+    "name",
+    ["gzip", "zlib", "bzip2", "bzip", "lzma", "xz", "brotli", "zstd", "zstandard"],
+)
 @pytest.mark.shows(
     "compression gzip",
     "compression zlib",
@@ -98,6 +105,50 @@ def test_kombu_reads_what_we_compress_and_the_other_way_round(name: str) -> None
     assert kombus.decompress(data, mime) == b"body" * 50
     theirs, their_mime = kombus.compress(b"body" * 50, name)
     assert (compression.decompress(theirs, their_mime), their_mime) == (b"body" * 50, mime)
+
+
+@pytest.mark.shows("compression custom")
+def test_users_compression_is_used_by_name_and_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compression, "_MIME", dict(compression._MIME))
+    monkeypatch.setattr(compression, "_CUSTOM", {})
+    register_compression(lambda b: b[::-1], lambda b: b[::-1], "application/x-back", ["back"])
+    assert compression.compress(b"abc", "back") == (b"cba", "application/x-back")
+    assert compression.decompress(b"cba", "application/x-back") == b"abc"
+
+
+@pytest.mark.shows("serializer custom")
+def test_what_is_registered_with_kombu_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kombu import serialization as kombus
+
+    kombus.register("theirs", lambda v: v.upper(), lambda t: t.lower(), "application/x-theirs")
+    try:
+        assert loads(b"ABC", "application/x-theirs", "utf-8", {"application/x-theirs"}) == "abc"
+        assert dumps("abc", "theirs") == ("application/x-theirs", "utf-8", b"ABC")
+    finally:
+        kombus.unregister("theirs")
+        unregister("theirs")
+
+
+@pytest.mark.shows("serializer custom")
+def test_packages_bring_serializers_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (lambda v: b"<" + v, lambda b: b[1:], "application/x-package", "binary")
+    entry = SimpleNamespace(name="packaged", load=lambda: arguments)
+    monkeypatch.setattr(foreign, "entry_points", lambda group: [entry])
+    try:
+        assert dumps(b"x", "packaged") == ("application/x-package", "binary", b"<x")
+        assert registry.content_types(["packaged"]) == {"application/x-package"}
+    finally:
+        unregister("packaged")
+
+
+@pytest.mark.shows("serializer json")
+def test_registered_type_without_decoder_arrives_as_it_was_written() -> None:
+    class Point:
+        pass
+
+    register_type(Point, "Point of the test", lambda point: [1, 2])
+    _, _, data = dumps(Point(), "json")
+    assert loads(data, "application/json", "utf-8") == [1, 2]
 
 
 def test_unknown_compression_and_wrong_bytes_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
