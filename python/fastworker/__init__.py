@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastworker.app.app import FastWorker
+from fastworker.app.queue_objects import Exchange, Queue
 from fastworker.app.shared import shared_task
 from fastworker.app.state import current_app, current_task
 from fastworker.app.task import Task
@@ -19,7 +20,9 @@ Celery = FastWorker
 
 __all__ = [
     "Celery",
+    "Exchange",
     "FastWorker",
+    "Queue",
     "Signature",
     "Task",
     "__version__",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastworker import _core
 from fastworker.app.arguments import encode_error
 from fastworker.app.lane import open_lane
+from fastworker.app.publish import Batch, Parcel
 from fastworker.app.state import get_current_worker_task
 from fastworker.results.bulk_result import BulkResult
 
@@ -22,8 +23,8 @@ def publish_many(
     """Publish one call per sequence of positional arguments.
 
     Without options, and when nothing else is unusual, all goes through one message plan; otherwise
-    each call takes the long road. The results are not counted as children of a running task: there
-    may be millions.
+    each call is packed by itself. Either way many share a round trip, and what is kept of each is
+    its id. The results are not counted as children of a running task: there may be millions.
 
     Raises:
         As ``Task.apply_async``; what came before the bad item is published.
@@ -32,11 +33,7 @@ def publish_many(
     ignored = bool(options.get("ignore_result", task.ignore_result))
     lane = None if options else open_lane(task)
     if lane is None:
-        one_by_one = {**options, "add_to_parent": False}
-        ids = b"".join(
-            uuid.UUID(task.publish(tuple(args), **one_by_one).id).bytes for args in calls
-        )
-        return BulkResult(ids, app, ignored)
+        return BulkResult(_publish_in_batches(task, calls, options), app, ignored)
     parent = get_current_worker_task()
     root_id = None if parent is None else parent.request.root_id or parent.request.id
     parent_id = None if parent is None else parent.request.id
@@ -48,6 +45,28 @@ def publish_many(
             raise
         raise encode_error(task.name, "json", feed.current, {}, exc, _core.dumps) from exc
     return BulkResult(ids, app, ignored)
+
+
+def _publish_in_batches(
+    task: Task[..., Any], calls: Iterable[Sequence[Any]], options: Mapping[str, Any]
+) -> bytes:
+    """The ids, 16 bytes each. A call that cannot be packed raises after those before it are
+    published.
+    """
+    from fastworker.app.calling import pack_or_run
+
+    ids = bytearray()
+    batch = Batch(task.bound_app())
+    try:
+        for args in calls:
+            made = pack_or_run(task, tuple(args), {**options, "add_to_parent": False})
+            if isinstance(made, Parcel):
+                batch.add(made)
+                made = made.result
+            ids += uuid.UUID(made.id).bytes
+    finally:
+        batch.flush()
+    return bytes(ids)
 
 
 class _Feed(Iterator[tuple[Any, ...]]):

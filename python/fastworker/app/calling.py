@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastworker.app.eager import as_travelled
-from fastworker.app.publish import asend_task, send_task
+from fastworker.app.publish import Parcel, asend_task, pack, send_task
 from fastworker.results.joining import denied_join_result
 
 if TYPE_CHECKING:
@@ -37,6 +37,16 @@ async def apublish(
     if task.bound_app().conf.task_always_eager:
         return _run_here(task, args, kwargs, options)
     return await asend_task(task.bound_app(), task.name, args, kwargs, **options)
+
+
+def pack_or_run(
+    task: Task[..., Any], args: Args, options: Mapping[str, Any]
+) -> Parcel | AsyncResult[Any]:
+    """A call that is to be published with others; an eager one is run at once."""
+    args, kwargs, whole = _described(task, args, None, options)
+    if task.bound_app().conf.task_always_eager:
+        return _run_here(task, args, kwargs, whole)
+    return pack(task.bound_app(), task.name, args, kwargs, **whole)
 
 
 def _described(
@@ -72,7 +82,7 @@ def _run_here(
     task: Task[..., Any], args: Args, kwargs: Kwargs, options: dict[str, Any]
 ) -> AsyncResult[Any]:
     travelled = as_travelled(task, args or (), kwargs or {}, options.get("serializer"))
-    for name in ("producer", "shadow", "result_cls", "task_type"):
+    for name in ("add_to_parent", "producer", "shadow", "result_cls", "task_type"):
         options.pop(name, None)
     with denied_join_result():
         return task.apply(*travelled, **options)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["asend_task", "send_task", "set_link"]
 
 _HIGHEST_PRIORITY_NUMBER = 9
+#: Parcels of a batch: as many as a message plan sends at once.
+_BATCH = 256
 
 
 def send_task(app: FastWorker, name: str, *args: Any, **options: Any) -> AsyncResult[Any]:
@@ -65,13 +67,14 @@ class Parcel:
     Attributes:
         envelopes: One a queue.
         retry_policy: How often to try. None: once.
+        result: What its caller will get.
     """
 
     envelopes: list[links.Envelope]
     retry_policy: Mapping[str, Any] | None
     _message: TaskMessage
     _destination: Destination
-    _result: AsyncResult[Any]
+    result: AsyncResult[Any]
     _parent: Any
 
     def delivered(self) -> AsyncResult[Any]:
@@ -79,8 +82,40 @@ class Parcel:
         _announce(self._message, self._destination)
         # A link keeps the list of what its running task has published itself.
         if self._parent is not None and links.usable_link() is None:
-            self._parent.add_trail(self._result)
-        return self._result
+            self._parent.add_trail(self.result)
+        return self.result
+
+
+class Batch:
+    """Parcels that are handed over together, some hundred at a time.
+
+    Args:
+        app: Whose connection.
+    """
+
+    def __init__(self, app: FastWorker) -> None:
+        self._app = app
+        self._parcels: list[Parcel] = []
+
+    def add(self, parcel: Parcel) -> None:
+        """Hand it over now or with those that follow."""
+        self._parcels.append(parcel)
+        if len(self._parcels) >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what waits.
+
+        Raises:
+            OperationalError: As ``deliver``; some may have been published.
+        """
+        parcels, self._parcels = self._parcels, []
+        if not parcels:
+            return
+        envelopes = [envelope for parcel in parcels for envelope in parcel.envelopes]
+        deliver(self._app, envelopes, parcels[0].retry_policy)
+        for parcel in parcels:
+            parcel.delivered()
 
 
 def pack(

@@ -159,3 +159,27 @@ def test_starmap_async_names_the_bad_call(add: Any, memory: Memory) -> None:
     assert len(memory.messages) == 1
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         add.starmap_async([(1,)])
+
+
+@pytest.mark.shows("verb map_async", "verb starmap_async")
+def test_bulk_with_options_is_published_in_batches_too(
+    app: FastWorker, add: Any, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    publish = memory.publish
+    monkeypatch.setattr(
+        memory, "publish", lambda messages: (sizes.append(len(messages)), publish(messages))
+    )
+    results = add.starmap_async(((n, 1) for n in range(600)), countdown=5, queue="q")
+    assert sizes == [256, 256, 88]
+    assert [message.headers["id"] for message in memory.messages] == list(results.ids())
+    assert {message.queue for message in memory.messages} == {"q"}
+    assert memory.messages[0].headers["eta"]
+
+
+def test_bulk_publishes_what_came_before_a_bad_call(
+    app: FastWorker, add: Any, memory: Memory
+) -> None:
+    with pytest.raises(TypeError):
+        add.starmap_async([(1, 2), (3, 4, 5, 6)], queue="q")
+    assert [message.body[0] for message in memory.messages] == [[1, 2]]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import fastworker
 from fastworker.app.queues import QueueTable
 from fastworker.app.routing import Router
 from fastworker.errors import ImproperlyConfigured, QueueNotFound
@@ -111,6 +112,22 @@ def test_kombus_queue_objects_are_read() -> None:
     assert table(queues).names == ["a", "plain"]
     assert routed(None, "t", queues, exchange="ex", routing_key="k") == ("a",)
     assert routed(None, "t", queues, queue=queues[1]) == ("plain",)
+
+
+@pytest.mark.shows("route fastworker.Queue")
+def test_our_queue_objects_are_read_as_kombus() -> None:
+    import kombu
+
+    for module in (fastworker, kombu):
+        topics = module.Exchange("topics", type="topic")
+        queues = [
+            module.Queue("t", topics, routing_key="a.#", max_priority=9),
+            module.Queue("d", module.Exchange("directs"), routing_key="k"),
+        ]
+        router = Router(None, table(queues), "celery")
+        assert router.destination({"exchange": "topics", "routing_key": "a.b"}).queues == ("t",)
+        assert router.destination({"exchange": "directs", "routing_key": "k"}).queues == ("d",)
+        assert router.destination({"queue": "d"}).exchange == ""
 
 
 def test_missing_queue_is_made_or_refused() -> None:

@@ -233,13 +233,19 @@ def test_update_state_stores_the_tasks_own_state(app: FastWorker) -> None:
 
 
 @pytest.mark.shows(
-    "setting redis_host", "setting redis_port", "setting redis_db", "setting redis_password"
+    "setting redis_username",
+    "setting redis_host",
+    "setting redis_port",
+    "setting redis_db",
+    "setting redis_password",
 )
 def test_backend_by_name_and_unknown_backends(memory: Memory) -> None:
     app = FastWorker("p", broker="redis://h/0", backend="redis", set_as_current=False)
     app.conf.update(redis_host="cache", redis_port=7, redis_db=3, redis_password="p w")
     assert app.result_url == "redis://:p%20w@cache:7/3"
     assert app.backend.as_uri() == "redis://:**@cache:7/3"
+    app.conf.redis_username = "u"
+    assert app.result_url == "redis://u:p%20w@cache:7/3"
     app.conf.result_backend = "mongodb://x"
     with pytest.raises(errors.ImproperlyConfigured, match="'mongodb' is not supported"):
         app.backend  # noqa: B018

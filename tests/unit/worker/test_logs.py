@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -79,6 +80,39 @@ def test_task_lines_name_the_running_task(app: FastWorker, tmp_path: Path) -> No
         task_stack.pop()
         task.pop_request()
     assert "proj.add[some-id]: inside" in (tmp_path / "w.log").read_text()
+
+
+@pytest.mark.shows("setting worker_log_color")
+def test_setting_keeps_colour_off_a_terminal(
+    app: FastWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "__stderr__", SimpleNamespace(isatty=lambda: True))
+    for setting in (True, False):
+        app.conf.worker_log_color = setting
+        plan = set_up(app, "w@h", loglevel=logging.INFO)
+        assert plan is not None
+        assert plan.is_coloured is setting
+
+
+@pytest.mark.shows(
+    "setting worker_log_datefmt",
+    "setting worker_task_log_datefmt",
+    "setting worker_log_format",
+    "setting worker_task_log_format",
+)
+def test_settings_say_how_lines_look(app: FastWorker, tmp_path: Path) -> None:
+    app.conf.update(
+        worker_log_format="any %(asctime)s %(message)s",
+        worker_log_datefmt="at %Y",
+        worker_task_log_format="task %(asctime)s %(message)s",
+        worker_task_log_datefmt="in %Y",
+    )
+    set_up(app, "w@h", loglevel=logging.INFO, logfile=str(tmp_path / "w.log"))
+    logging.getLogger("anywhere").info("hello")
+    logging.getLogger("fastworker.task").error("hello")
+    first, second = (tmp_path / "w.log").read_text().splitlines()
+    assert first.startswith("any at 20")
+    assert second.startswith("task in 20")
 
 
 def test_outside_of_a_task_the_fields_are_question_marks() -> None:

@@ -1,0 +1,47 @@
+"""From settings and the command line to what the Rust half is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from fastworker import FastWorker
+from fastworker.errors import ImproperlyConfigured
+from fastworker.worker.options import WorkerOptions
+from fastworker.worker.settings import prefetch_of
+from fastworker.worker.startup import queues_of, size_of, worker_settings
+
+
+def app_with(**conf: Any) -> FastWorker:
+    app = FastWorker("proj", broker="redis://nowhere/0", set_as_current=False)
+    app.conf.update(conf)
+    return app
+
+
+@pytest.mark.shows("route -Q", "route -X", "setting task_queues")
+def test_queues_are_those_of_the_options_else_of_the_settings() -> None:
+    app = app_with(task_queues={"a": {}, "b": {}, "c": {}})
+    assert queues_of(app, WorkerOptions("w@h")) == ["a", "b", "c"]
+    assert queues_of(app, WorkerOptions("w@h", exclude_queues=("b",))) == ["a", "c"]
+    assert queues_of(app, WorkerOptions("w@h", queues=("x:1", "a", "x:1"))) == ["x:1", "a"]
+    with pytest.raises(ImproperlyConfigured, match="-X excludes 'z'"):
+        queues_of(app, WorkerOptions("w@h", exclude_queues=("z",)))
+    with pytest.raises(ImproperlyConfigured, match="every queue"):
+        queues_of(app, WorkerOptions("w@h", queues=("a",), exclude_queues=("a",)))
+
+
+@pytest.mark.shows("setting worker_prefetch", "setting worker_prefetch_multiplier")
+def test_prefetch_follows_the_settings() -> None:
+    assert prefetch_of(app_with(worker_prefetch=7), 2, None)[0] == 7
+    assert prefetch_of(app_with(worker_prefetch_multiplier=4), 2, None)[0] == 8
+    assert prefetch_of(app_with(worker_prefetch_multiplier=4), 2, 1)[0] == 2
+
+
+@pytest.mark.shows("setting worker_eta_horizon", "setting worker_lease_life")
+def test_times_are_seconds_whatever_they_are_written_as() -> None:
+    app = app_with(worker_eta_horizon=timedelta(minutes=1), worker_lease_life=3)
+    options = WorkerOptions("w@h", concurrency=1)
+    told = worker_settings(app, options, size_of(app, options), ["celery"], False)
+    assert (told.eta_horizon_s, told.lease_life_s) == (60.0, 3.0)
