@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.gate import read_lines
 from tests.support.rig import PRODUCT, Rig
+from tests.support.waiting import wait_until
 
 TIMEOUT_S = 30
 
@@ -46,6 +49,20 @@ def test_hard_limit_ends_only_the_task_that_ran_over_it(running: Rig) -> None:
     others = [running.task("add").delay(number, 1) for number in range(50)]
     assert outcome(limited) == ("FAILURE", "TimeLimitExceeded")
     assert [other.get(timeout=TIMEOUT_S) for other in others] == list(range(1, 51))
+
+
+@pytest.mark.shows("task acks_on_timeout", "setting task_acks_on_timeout")
+def test_time_out_that_is_not_acknowledged_runs_again(running: Rig, tmp_path: Path) -> None:
+    result = running.task("slow_once").delay(str(tmp_path / "starts"))
+    wait_until(lambda: result.state == "SUCCESS", "its second run", TIMEOUT_S)
+    assert result.get(timeout=TIMEOUT_S) == 2
+
+
+@pytest.mark.shows("task reject_on_worker_lost", "setting task_reject_on_worker_lost")
+def test_task_that_is_not_to_run_again_fails_with_its_process(running: Rig, tmp_path: Path) -> None:
+    result = running.task("die_for_good").delay(str(tmp_path / "starts"))
+    assert outcome(result) == ("FAILURE", "WorkerLostError")
+    assert read_lines(str(tmp_path / "starts")) == ["start"]
 
 
 @pytest.mark.shows("verb Reject", "outcome reject")

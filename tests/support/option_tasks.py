@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
+import signal
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.gate import append_line
+from tests.support.gate import append_line, read_lines
 
 #: Every attribute of ``self.request`` that Celery documents (contract 9.10).
 REQUEST_FIELDS = (
@@ -101,6 +103,19 @@ def register(app: Any, errors: str) -> None:
     @task(name="proj.unacked_failure", acks_on_failure=False)
     def unacked_failure() -> None:
         raise KeyError("not to be acknowledged")
+
+    @task(name="proj.slow_once", time_limit=1, acks_late=True, acks_on_timeout=False)
+    def slow_once(path: str) -> int:
+        """Runs over its limit the first time."""
+        append_line(path, "start")
+        if len(read_lines(path)) == 1:
+            time.sleep(60)
+        return len(read_lines(path))
+
+    @task(name="proj.die_for_good", acks_late=True, reject_on_worker_lost=False)
+    def die_for_good(path: str) -> None:
+        append_line(path, "start")
+        os.kill(os.getpid(), signal.SIGKILL)
 
     @task(name="proj.expected", throws=(KeyError,))
     def expected(key: str) -> None:

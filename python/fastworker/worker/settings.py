@@ -25,6 +25,10 @@ class TaskSettings:
     name: str
     acks_late: bool
     acks_on_failure: bool
+    #: A hard time limit ends the message; False: it runs again, a bounded number of times.
+    acks_on_timeout: bool
+    #: Run again, a bounded number of times, when the process died; only an explicit False says no.
+    runs_again_when_lost: bool
     soft_time_limit: float | None
     time_limit: float | None
     ignore_result: bool
@@ -122,6 +126,8 @@ def task_settings(app: FastWorker) -> list[TaskSettings]:
             name=name,
             acks_late=bool(task.acks_late),
             acks_on_failure=bool(task.acks_on_failure),
+            acks_on_timeout=bool(task.acks_on_timeout),
+            runs_again_when_lost=task.reject_on_worker_lost is not False,
             soft_time_limit=soft if soft is not None else default_soft,
             time_limit=hard if hard is not None else default_hard,
             ignore_result=bool(task.ignore_result),

@@ -81,8 +81,15 @@ fn request(handle: u32) -> Request {
 }
 
 fn config(concurrency: u32, prefetch: u32) -> Config {
-    let task =
-        TaskOptions { acks_late: true, acks_on_failure: true, soft_limit_s: None, hard_limit_s: None, rate: None };
+    let task = TaskOptions {
+        acks_late: true,
+        acks_on_failure: true,
+        acks_on_timeout: true,
+        runs_again_when_lost: true,
+        soft_limit_s: None,
+        hard_limit_s: None,
+        rate: None,
+    };
     Config {
         tasks: vec![task],
         queues: 1,

@@ -9,6 +9,12 @@ pub struct TaskOptions {
     pub acks_late: bool,
     /// With late acks: acknowledge a failure too (Celery's `acks_on_failure_or_timeout`); false: dead letter.
     pub acks_on_failure: bool,
+    /// With late acks: a hard time limit ends the message too (Celery's `acks_on_timeout`); false: it runs again, at
+    /// most `max_deliveries` times.
+    pub acks_on_timeout: bool,
+    /// With late acks: run again when the process died (at most `max_deliveries` times); false: it fails at once, which
+    /// is Celery's `reject_on_worker_lost=False`.
+    pub runs_again_when_lost: bool,
     /// Seconds, raised in the task as SoftTimeLimitExceeded.
     pub soft_limit_s: Option<f64>,
     /// Seconds, then the child is killed.

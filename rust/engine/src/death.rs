@@ -33,13 +33,18 @@ impl Engine {
         let most = self.config.max_deliveries;
         let phase = self.phase;
         let held = self.requests.of(handle);
+        let task = held.request.task.and_then(|task| self.config.tasks.get(task as usize));
+        let (ends_on_timeout, runs_again) =
+            task.map_or((true, true), |task| (task.acks_on_timeout, task.runs_again_when_lost));
         held.was_started = true;
         held.attempts = held.attempts.max(1);
         held.is_recorded = false;
         held.runs_alone = true;
         let (attempts, acked_early) = (held.attempts, held.is_acked);
         let over_limit = child.over_limit.filter(|&(killed, _)| killed == number);
-        if let Some((_, limit_ms)) = over_limit {
+        let has_attempts_left = most == 0 || attempts < most;
+        let is_ours = !acked_early && !held.is_lost;
+        if let Some((_, limit_ms)) = over_limit.filter(|_| ends_on_timeout || !is_ours || !has_attempts_left) {
             let ending = Ending::TimeLimit { limit_ms, acked_early };
             self.end(handle, ending, actions);
         } else if acked_early {
@@ -47,7 +52,7 @@ impl Engine {
         } else if held.is_lost || phase == Phase::Cold {
             // We killed it ourselves, or it is no longer ours: nobody's fault, so nothing is counted.
             self.end(handle, Ending::Redeliver, actions);
-        } else if most > 0 && attempts >= most {
+        } else if !has_attempts_left || (over_limit.is_none() && !runs_again) {
             self.lose(handle, actions);
         } else if phase == Phase::Running {
             self.make_ready_first(handle);

@@ -5,8 +5,15 @@ use crate::event::{Handle, Now, Request};
 
 /// Two tasks: 0 acknowledges late, 1 early.
 pub(crate) fn config() -> Config {
-    let late =
-        TaskOptions { acks_late: true, acks_on_failure: true, soft_limit_s: None, hard_limit_s: None, rate: None };
+    let late = TaskOptions {
+        acks_late: true,
+        acks_on_failure: true,
+        acks_on_timeout: true,
+        runs_again_when_lost: true,
+        soft_limit_s: None,
+        hard_limit_s: None,
+        rate: None,
+    };
     let early = TaskOptions { acks_late: false, ..late.clone() };
     Config {
         tasks: vec![late, early],

@@ -23,6 +23,8 @@ struct TaskSettings {
     name: String,
     acks_late: bool,
     acks_on_failure: bool,
+    acks_on_timeout: bool,
+    runs_again_when_lost: bool,
     soft_time_limit: Option<f64>,
     time_limit: Option<f64>,
     ignore_result: bool,
@@ -69,6 +71,8 @@ impl From<Settings> for WorkerConfig {
             options: TaskOptions {
                 acks_late: task.acks_late,
                 acks_on_failure: task.acks_on_failure,
+                acks_on_timeout: task.acks_on_timeout,
+                runs_again_when_lost: task.runs_again_when_lost,
                 soft_limit_s: task.soft_time_limit,
                 hard_limit_s: task.time_limit,
                 rate: task.rate_limit.and_then(Rate::per_second),

@@ -234,12 +234,14 @@ _SETTLING = [
         None,
         "bool",
         "The same for time-outs alone; unset: as above.",
+        status="active",
     ),
     Setting(
         "reject_on_worker_lost",
         None,
         "bool",
-        "With late acks: deliver again when the task's process died.",
+        "With late acks: run again when the task's process died; unset: yes, at most task_max_deliveries times.",
+        status="active",
     ),
     Setting(
         "retry_on_worker_lost", False, "bool", "Retry by the task's policy when its process died."

@@ -38,6 +38,8 @@ struct Entry {
     is_acked: bool,
     /// The attempt that was recorded for the start that is due; needed before every start but the first.
     recorded: Option<u32>,
+    /// The highest attempt that was ever recorded while it was held here.
+    last_recorded: u32,
     has_died: bool,
     deaths: u32,
     was_killed_by_limit: bool,
@@ -139,6 +141,7 @@ impl Audit {
             stage: Stage::Held,
             is_acked: false,
             recorded: None,
+            last_recorded: 0,
             has_died: false,
             deaths: 0,
             was_killed_by_limit: false,
@@ -256,6 +259,7 @@ impl Audit {
                 let entry = self.entry(handle);
                 entry.stage = Stage::Held;
                 entry.recorded = Some(attempt);
+                entry.last_recorded = attempt;
             }
             Event::ChildReady { child } => self.seat(child).is_ready = true,
             Event::Observed { child, next, running_since_us } => {
@@ -452,6 +456,7 @@ impl Audit {
 
     fn settle(&mut self, now: Now, handle: Handle, ending: &Ending) -> Verdict {
         let acks_late = self.acks_late(handle);
+        let (ends_on_timeout, runs_again) = self.after_death(handle);
         let early_limit = 2 * self.seats.most_ever();
         let is_early = |entry: &&Entry| (entry.is_acked && entry.stage != Stage::Final) || entry.stage == Stage::Acking;
         let early = self.entries.values().filter(is_early).count();
@@ -489,10 +494,13 @@ impl Audit {
                 acked_early && entry.reported.is_none() && (entry.has_died || shutdown.is_some())
             }
             Ending::WorkerLost { attempts, acked_early } => {
-                !acked_early && entry.reported.is_none() && max > 0 && attempts >= max
+                let is_given_up = (max > 0 && attempts >= max) || (!runs_again && entry.has_died);
+                !acked_early && entry.reported.is_none() && is_given_up
             }
             Ending::TimeLimit { acked_early, .. } => {
-                acked == acked_early && entry.reported.is_none() && entry.was_killed_by_limit
+                let is_last = max > 0 && entry.last_recorded.max(entry.deaths) >= max;
+                let may_end = acked || ends_on_timeout || is_last || entry.is_lost;
+                acked == acked_early && entry.reported.is_none() && entry.was_killed_by_limit && may_end
             }
         };
         require!(ending_right: is_right, "{ending:?} of {entry:?}");
@@ -604,6 +612,15 @@ impl Audit {
     fn acks_late(&self, handle: Handle) -> bool {
         let task = self.entries.get(&handle).and_then(|entry| entry.request.task);
         task.is_none_or(|task| self.config.tasks[task as usize].acks_late)
+    }
+
+    /// Whether a hard limit ends the task, and whether a death lets it run again.
+    fn after_death(&self, handle: Handle) -> (bool, bool) {
+        let task = self.entries.get(&handle).and_then(|entry| entry.request.task);
+        task.map_or((true, true), |task| {
+            let options = &self.config.tasks[task as usize];
+            (options.acks_on_timeout, options.runs_again_when_lost)
+        })
     }
 
     fn living(&mut self, child: ChildId) -> Result<&mut Seat, String> {

@@ -146,7 +146,7 @@ impl Plan {
         let paces: Vec<_> = (0..types).map(|_| rng.pick(&choices)).collect();
         let concurrency = rng.range(1, 4) as u32;
         let queues = rng.range(1, 3) as u16;
-        let config = Config {
+        let mut config = Config {
             tasks: paces.iter().map(|_| options(rng)).collect(),
             queues,
             concurrency,
@@ -167,6 +167,10 @@ impl Plan {
             eta_horizon_ms: rng.pick(&[50, 2_000]),
             return_after_us: 1_000_000,
         };
+        if config.max_deliveries == 0 {
+            // Without a bound, a task that always runs over its limit would run for ever, as the user asked.
+            config.tasks.iter_mut().for_each(|task| task.acks_on_timeout = true);
+        }
         let count = if is_rush { rng.range(100, 400) } else { rng.pick(&[5, 20, 60, 150]) };
         let spread_us = rng.pick(&[0, 20_000, 400_000]);
         let is_nasty = rng.chance(50);
@@ -194,6 +198,8 @@ fn options(rng: &mut Rng) -> TaskOptions {
     TaskOptions {
         acks_late: rng.chance(75),
         acks_on_failure: rng.chance(50),
+        acks_on_timeout: rng.chance(70),
+        runs_again_when_lost: rng.chance(80),
         soft_limit_s: rng.chance(15).then_some(0.05),
         hard_limit_s: rng.chance(15).then_some(0.3),
         rate: if rng.chance(25) { random_rate(rng) } else { None },

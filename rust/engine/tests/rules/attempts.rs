@@ -127,3 +127,12 @@ fn lost_lease_of_a_running_delivery_still_ends_once() {
     desk.tell(Event::LeaseLost { handle: Handle(1) });
     assert_eq!(desk.engine.stats().held, 0);
 }
+
+#[test]
+fn task_that_is_not_to_run_again_fails_with_its_process() {
+    let mut config = fastworker_engine::Config { concurrency: 1, ..config() };
+    config.tasks[0].runs_again_when_lost = false;
+    let mut desk = Desk::ready(config);
+    desk.deliver([request(1)]);
+    assert_eq!(endings(&desk.died(0, 1)), [(1, Ending::WorkerLost { attempts: 1, acked_early: false })]);
+}

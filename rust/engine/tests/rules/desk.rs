@@ -9,8 +9,15 @@ pub(crate) const START_MS: i64 = 1_000_000;
 
 /// Task 0 acknowledges late, task 1 early.
 pub(crate) fn config() -> Config {
-    let late =
-        TaskOptions { acks_late: true, acks_on_failure: true, soft_limit_s: None, hard_limit_s: None, rate: None };
+    let late = TaskOptions {
+        acks_late: true,
+        acks_on_failure: true,
+        acks_on_timeout: true,
+        runs_again_when_lost: true,
+        soft_limit_s: None,
+        hard_limit_s: None,
+        rate: None,
+    };
     let early = TaskOptions { acks_late: false, ..late.clone() };
     Config {
         tasks: vec![late, early],

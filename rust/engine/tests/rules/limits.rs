@@ -1,8 +1,8 @@
 //! Time limits.
 
-use fastworker_engine::{Action, ChildId, Ending, Outcome, Request};
+use fastworker_engine::{Action, ChildId, Config, Ending, Event, Handle, Outcome, Request};
 
-use crate::desk::{Desk, dispatches, endings, request};
+use crate::desk::{Desk, config, dispatches, endings, request};
 
 fn limited(soft_s: Option<f64>, hard_s: Option<f64>) -> Desk {
     let mut desk = Desk::alone();
@@ -66,4 +66,26 @@ fn neighbours_of_a_killed_task_run_untouched() {
     assert_eq!(endings(&actions), [(1, Ending::TimeLimit { limit_ms: 1, acked_early: false })]);
     let ready = fastworker_engine::Event::ChildReady { child: ChildId(1) };
     assert_eq!(dispatches(&desk.tell(ready)), [(1, 0, vec![2, 3])]);
+}
+
+#[test]
+fn task_whose_time_outs_are_not_acknowledged_runs_again_a_bounded_number_of_times() {
+    let mut config = Config { concurrency: 1, ..config() };
+    config.tasks[0].acks_on_timeout = false;
+    let mut desk = Desk::ready(config);
+    desk.deliver([Request { hard_limit_s: Some(0.5), ..request(1) }]);
+    for attempt in 1..=3 {
+        let child = attempt - 1;
+        desk.pass(500_000);
+        let actions = desk.observed(child, 1, 0);
+        assert_eq!(actions.last(), Some(&Action::Kill { child: ChildId(child) }));
+        let actions = desk.died(child, 1);
+        if attempt == 3 {
+            assert_eq!(endings(&actions), [(1, Ending::TimeLimit { limit_ms: 500, acked_early: false })]);
+        } else {
+            assert!(endings(&actions).is_empty());
+            desk.tell(Event::ChildReady { child: ChildId(attempt) });
+            desk.tell(Event::AttemptRecorded { handle: Handle(1), attempt: attempt + 1 });
+        }
+    }
 }
