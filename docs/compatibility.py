@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from docs.compatibility_items import ITEMS
-from docs.compatibility_unproven import UNPROVEN
 from fastworker.app.settings_registry import REGISTRY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,17 +75,14 @@ def problems() -> list[str]:
     for name, row in known.items():
         if row.status not in _SHOWN:
             said.append(f"row {name!r}: status {row.status!r}: expected one of {', '.join(_SHOWN)}")
-        needs = row.status in _NEEDS_TEST
-        if needs and not row.tests and name not in UNPROVEN:
+        if row.status in _NEEDS_TEST and not row.tests:
             said.append(
                 f"row {name!r} says {row.status!r} and no test shows it: put "
                 f'@pytest.mark.shows("{name}") on one'
             )
-        if name in UNPROVEN and (row.tests or not needs):
-            said.append(f"row {name!r} no longer belongs in docs/compatibility_unproven.py")
         if row.tests and row.status == "later":
             said.append(f"row {name!r} says 'later', and {row.tests[0]} shows that it works")
-    return said + [f"UNPROVEN {name!r}: no such row" for name in UNPROVEN if name not in known]
+    return said
 
 
 def marks() -> list[tuple[str, tuple[str, ...]]]:
@@ -150,8 +146,6 @@ def _status(row: Row) -> str:
 def _tests(row: Row) -> str:
     named = [_link(test) for test in row.tests[:_MOST_NAMED]]
     more = len(row.tests) - len(named)
-    if not named and row.status in _NEEDS_TEST:
-        return "no test of its own yet"
     return ", ".join(named) + (f" and {more} more" if more else "")
 
 

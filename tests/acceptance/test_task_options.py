@@ -99,3 +99,10 @@ if PRODUCT != "celery":
         assert outcome(result) == ("FAILURE", "Boom")
         (letter,) = rig.app.publishing.publisher.dead_letters(10)
         assert letter["id"] == result.id
+
+    @pytest.mark.shows("task resultrepr_maxsize")
+    def test_result_is_shortened_in_the_log(sqlite_rig: Rig) -> None:
+        worker = sqlite_rig.worker()
+        assert len(sqlite_rig.task("long_result").delay().get(timeout=TIMEOUT_S)) == 1000
+        line = worker.wait_for_line(r"proj\.long_result.* succeeded in .*: (.*)$")
+        assert 20 < len(line[1]) < 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import math
 import time
@@ -13,8 +14,9 @@ from typing import Any
 import pytest
 
 from tests.compat.conftest import Pair
-from tests.support.apps import BigBoom, Boom
+from tests.support.apps import AppSpec, BigBoom, Boom
 from tests.support.gate import Gate, read_lines
+from tests.support.rig import PRODUCT, Rig
 from tests.support.waiting import wait_until
 
 TIMEOUT_S = 20
@@ -158,7 +160,7 @@ def test_child_of_a_task_runs_on_the_other_kind(pair: Pair) -> None:
         assert (seen["parent_id"], seen["root_id"]) == (parent_id, parent_id)
 
 
-@pytest.mark.shows("verb update_state")
+@pytest.mark.shows("task track_started", "setting task_track_started")
 def test_states_are_seen_by_both(pair: Pair, gate: Gate) -> None:
     for rig in (pair.publisher, pair.worker):
         rig.configure(task_track_started=True)
@@ -201,3 +203,17 @@ def test_compressed_bodies_are_understood(pair: Pair, compression: str) -> None:
     text = "fastworker " * 1000
     result = pair.task("echo").apply_async((text,), compression=compression)
     assert result.get(timeout=TIMEOUT_S) == [[text], {}]
+
+
+@pytest.mark.shows("protocol 1")
+def test_protocol_one_is_understood(redis_url: str, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        theirs = AppSpec("celery", redis_url, redis_url, {"task_protocol": 1})
+        publisher = Rig(theirs, tmp_path, stack)
+        ours = Rig(AppSpec(PRODUCT, redis_url, redis_url), tmp_path, stack)
+        ours.worker()
+        added = publisher.task("add").apply_async((1,), {"y": 2}, countdown=0.1)
+        failed = publisher.task("fail").delay("old")
+        assert added.get(timeout=TIMEOUT_S) == 3
+        with pytest.raises(Boom, match="old"):
+            failed.get(timeout=TIMEOUT_S)

@@ -104,6 +104,10 @@ def register(app: Any, errors: str) -> None:
     def unacked_failure() -> None:
         raise KeyError("not to be acknowledged")
 
+    @task(name="proj.long_result", resultrepr_maxsize=30)
+    def long_result() -> str:
+        return "x" * 1000
+
     @task(name="proj.slow_once", time_limit=1, acks_late=True, acks_on_timeout=False)
     def slow_once(path: str) -> int:
         """Runs over its limit the first time."""

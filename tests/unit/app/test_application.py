@@ -243,6 +243,16 @@ def test_transport_options_cross_as_text() -> None:
     assert app.broker.options == {"visibility_timeout": "5", "sep": ":"}
 
 
+@pytest.mark.shows("setting result_backend_transport_options", "setting broker_host")
+def test_result_store_has_options_of_its_own_and_an_old_name_names_the_broker() -> None:
+    app = FastWorker("proj", set_as_current=False)
+    app.conf.broker_host = "redis://old/1"
+    app.conf.result_backend_transport_options = {"global_keyprefix": "x"}
+    assert app.broker.url == "redis://old/1"
+    assert app.broker.result_options == {"global_keyprefix": "x"}
+    assert app.broker.options == {}
+
+
 @pytest.mark.parametrize("argument", ["amqp", "events", "log", "control", "fixups", "loader"])
 def test_parts_of_celery_are_refused(argument: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=argument):

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from fastworker import FastWorker
+from fastworker.cli.worker import _run
 from fastworker.worker.options import WorkerOptions
 
 Run = Callable[..., tuple[int, str, str]]
@@ -212,3 +215,18 @@ def test_purge_empties_the_queues_that_will_be_consumed(
     _, _, err = fastworker("-A", "fwt_tasks", "--purge", "-Q", "a,b", "-X", "b")
     assert (Queues.purged, len(started)) == (["a"], 1)
     assert "purged 2 messages from a" in err
+
+
+@pytest.mark.shows("setting worker_pool", "setting worker_pool_start_method")
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"worker_pool": "gevent"}, "setting worker_pool 'gevent' comes in a later version"),
+        ({"worker_pool_start_method": "spawn"}, "spawn comes in a later version"),
+    ],
+)
+def test_pool_that_is_not_there_yet_stops_the_start(setting: dict[str, str], said: str) -> None:
+    app = FastWorker("proj", broker="redis://nowhere/0", set_as_current=False)
+    app.conf.update(setting)
+    with pytest.raises(click.UsageError, match=said):
+        _run(app, WorkerOptions("w@h"))
