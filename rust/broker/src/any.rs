@@ -1,9 +1,11 @@
 //! A broker, and a result store, of any kind: what a worker is handed by [`connect`](crate::connect).
 
+use std::time::Duration;
+
 use crate::memory::{MemoryBroker, MemoryStore};
 use crate::redis::RedisBroker;
 use crate::sqlite::{SqliteBroker, SqliteStore};
-use crate::{Broker, Delivery, Error, Publish, Recovered, ResultDoc, Settlement, Tag};
+use crate::{Broker, Delivery, Error, Heard, Mark, Publish, Recovered, ResultDoc, Settlement, Tag};
 
 /// A broker of any kind.
 #[allow(clippy::large_enum_variant, reason = "there is one per worker")]
@@ -86,6 +88,14 @@ impl Broker for AnyBroker {
 
     async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
         either!(self, broker => broker.store(batch).await)
+    }
+
+    async fn listen(&self, exchange: &str) -> Result<Heard, Error> {
+        either!(self, broker => broker.listen(exchange).await)
+    }
+
+    async fn revoked(&self) -> Result<Vec<(Mark, Duration)>, Error> {
+        either!(self, broker => broker.revoked().await)
     }
 
     async fn close(&self) -> Result<(), Error> {

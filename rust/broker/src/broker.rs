@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::Error;
+use crate::{Error, Heard, Mark};
 
 /// Names one leased message; chosen by the implementation, meaningless to others, never reused by one `Broker` value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -172,6 +172,14 @@ pub trait Broker {
 
     /// Stores results on their own (results live elsewhere than the broker, or a state without a message).
     fn store(&self, batch: &[ResultDoc]) -> impl Future<Output = Result<(), Error>>;
+
+    /// Resolves with the next broadcast on a control exchange, such as `celery.pidbox`. The first call, and the first
+    /// after an error, resolves with [`Heard::Gap`] as soon as broadcasts are heard. One call at a time; a dropped
+    /// future loses nothing.
+    fn listen(&self, exchange: &str) -> impl Future<Output = Result<Heard, Error>>;
+
+    /// What was revoked and is still remembered, each with its age, oldest first.
+    fn revoked(&self) -> impl Future<Output = Result<Vec<(Mark, Duration)>, Error>>;
 
     /// Gives back every lease that is still ours (unstarted, unmarked) and removes the heartbeat. Last call.
     fn close(&self) -> impl Future<Output = Result<(), Error>>;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Error, Publish, ResultDoc};
+use crate::{Control, Error, Publish, ResultDoc};
 
 /// A message that could not be run, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct DeadLetter {
 }
 
 /// A blocking connection to a broker.
-pub trait Client: Send {
+pub trait Client: Control {
     /// Publishes all; returns when the server has confirmed every one.
     fn publish(&mut self, batch: &[Publish]) -> Result<(), Error>;
     /// Messages waiting in `queue`, over all priorities. Parked and leased ones are not counted.

@@ -6,6 +6,7 @@
 //! that it proves; it gets a runtime of its own, as a worker has one.
 
 mod bench;
+mod control;
 mod dead;
 mod delivery;
 mod endings;
@@ -87,6 +88,14 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             dead_letters_are_listed_newest_first
             a_dead_letter_can_be_retried
             dead_letters_can_be_purged;
+        control:
+            a_broadcast_reaches_every_listener
+            a_listener_hears_what_comes_after_it_began
+            a_reply_comes_to_its_mailbox_alone
+            a_reply_to_a_closed_mailbox_is_refused
+            waiting_for_replies_ends_in_time
+            what_was_revoked_is_remembered
+            old_and_surplus_revokes_are_forgotten;
         results:
             a_result_is_stored_and_read
             many_results_come_in_the_order_asked

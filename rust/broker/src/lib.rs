@@ -13,6 +13,7 @@ mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod connect;
+mod control;
 mod error;
 mod memory;
 mod nearest;
@@ -26,6 +27,7 @@ pub use any::{AnyBroker, AnyStore};
 pub use broker::{Broker, Delivery, LeaseTerms, Publish, Recovered, ResultDoc, Settlement, Tag, Verdict};
 pub use client::{Client, DeadLetter, ResultClient};
 pub use connect::{Options, client, connect, result_client};
+pub use control::{Control, Heard, Mark, RevokeTerms};
 pub use error::Error;
 pub use memory::{MemoryBroker, MemoryClient, MemoryResultClient, MemoryStore, clear_memory};
 pub use sqlite::{SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, SqliteStore, Synchronous};

@@ -1,11 +1,12 @@
 //! A worker's connection to a room.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::vigil::Vigil;
-use crate::{Broker, Delivery, Error, LeaseTerms, Publish, Recovered, ResultDoc, Settlement, Tag};
+use crate::{Broker, Delivery, Error, Heard, LeaseTerms, Mark, Publish, Recovered, ResultDoc, Settlement, Tag};
 
+use super::control::Ear;
 use super::fetch::{Request, fetch};
 use super::room::Room;
 use super::state::Watcher;
@@ -22,6 +23,7 @@ pub struct MemoryBroker {
     owner: i64,
     terms: LeaseTerms,
     watcher: Arc<Watcher>,
+    ear: Arc<Ear>,
     counters: Mutex<Counters>,
     vigil: Mutex<Vigil>,
 }
@@ -38,12 +40,14 @@ impl MemoryBroker {
         let owner = state.incarnation();
         state.watch(&watcher);
         state.beat(owner, terms.life);
+        let ear = state.desk.ear();
         drop(state);
         Ok(MemoryBroker {
             room,
             owner,
             terms,
             watcher,
+            ear,
             counters: Mutex::new(Counters { next_tag: 1, turn: 0 }),
             vigil: Mutex::new(Vigil::new(terms.refresh)),
         })
@@ -105,6 +109,17 @@ impl Broker for MemoryBroker {
 
     async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
         store(&self.room, batch)
+    }
+
+    async fn listen(&self, exchange: &str) -> Result<Heard, Error> {
+        if self.ear.open(exchange) {
+            return Ok(Heard::Gap);
+        }
+        Ok(Heard::Message(self.ear.next().await))
+    }
+
+    async fn revoked(&self) -> Result<Vec<(Mark, Duration)>, Error> {
+        Ok(self.room.lock("read what was revoked")?.desk.revoked())
     }
 
     async fn close(&self) -> Result<(), Error> {

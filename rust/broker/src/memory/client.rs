@@ -9,7 +9,7 @@ use super::room::Room;
 
 /// A client of a room. Enters it at once; there is nothing to connect to.
 pub struct MemoryClient {
-    room: Arc<Room>,
+    pub(super) room: Arc<Room>,
 }
 
 impl MemoryClient {

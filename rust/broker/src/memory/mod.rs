@@ -16,6 +16,7 @@
 
 mod broker;
 mod client;
+mod control;
 mod dead;
 mod fetch;
 mod result_client;

@@ -19,6 +19,8 @@ pub(super) struct Room {
     state: Mutex<State>,
     /// Rung when results are stored.
     pub(super) stored: Condvar,
+    /// Rung when a reply lies in a mailbox.
+    pub(super) replied: Condvar,
 }
 
 type Rooms = HashMap<String, Arc<Room>>;
@@ -67,6 +69,7 @@ impl Room {
                 pid: std::process::id(),
                 state: Mutex::default(),
                 stored: Condvar::new(),
+                replied: Condvar::new(),
             })
         };
         Arc::clone(rooms.get_or_insert_default().entry(name.to_owned()).or_insert_with(made))

@@ -12,6 +12,7 @@ use crate::clock::now_ms;
 use crate::vigil::Vigil;
 use crate::{Publish, Recovered, Settlement, Verdict};
 
+use super::control::Desk;
 use super::dead::Letters;
 use super::results::Results;
 
@@ -53,6 +54,7 @@ pub(super) struct State {
     parked: BTreeMap<(i64, u64), Message>,
     pub(super) dead: Letters,
     pub(super) results: Results,
+    pub(super) desk: Desk,
     owners: HashMap<i64, Owner>,
     watchers: Vec<Weak<Watcher>>,
     ages: u64,
@@ -64,7 +66,8 @@ impl State {
     pub(super) fn clear(&mut self) {
         let (ages, incarnations) = (self.ages, self.incarnations);
         let watchers = std::mem::take(&mut self.watchers);
-        *self = State { ages, incarnations, watchers, ..State::default() };
+        let desk = self.desk.emptied();
+        *self = State { ages, incarnations, watchers, desk, ..State::default() };
     }
 
     /// The number of a new incarnation.

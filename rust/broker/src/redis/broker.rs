@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,10 +12,11 @@ use super::entry;
 use super::fetch::LostFetch;
 use super::keys::Keys;
 use super::lease::Held;
+use super::listen::Ear;
 use super::options::{RedisOptions, RedisResults};
 use super::recover::Watch;
 use super::wake::Wake;
-use crate::{Broker, Delivery, Error, LeaseTerms, Publish, Recovered, ResultDoc, Settlement, Tag};
+use crate::{Broker, Delivery, Error, Heard, LeaseTerms, Mark, Publish, Recovered, ResultDoc, Settlement, Tag};
 
 /// The Redis broker of one worker incarnation. Lives on one thread, under a tokio runtime.
 pub struct RedisBroker {
@@ -23,7 +25,7 @@ pub struct RedisBroker {
     /// Every watched list, step by step and queue by queue within a step, as the fetch script takes them.
     pub(super) lists: Vec<String>,
     pub(super) terms: LeaseTerms,
-    pub(super) visibility_timeout: std::time::Duration,
+    pub(super) visibility_timeout: Duration,
     /// The broker's database, to come back to after a write to the results'.
     pub(super) db: i64,
     pub(super) results: Option<ResultSide>,
@@ -32,6 +34,7 @@ pub struct RedisBroker {
     /// For all else.
     pub(super) work: Link,
     pub(super) wake: Arc<Wake>,
+    pub(super) ear: Ear,
     pub(super) held: Held,
     pub(super) declared: RefCell<Declared>,
     /// The number of the next fetch.
@@ -93,6 +96,7 @@ impl RedisBroker {
             fetching: Link::for_fetches(options.server.clone(), wake.clone()),
             work: Link::new(options.server.clone()),
             wake,
+            ear: Ear::default(),
             held: Held::new(draw_incarnation(&options)?),
             declared: RefCell::default(),
             next_fetch: Cell::new(1),
@@ -161,6 +165,14 @@ impl Broker for RedisBroker {
 
     async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
         self.store_results(batch).await
+    }
+
+    async fn listen(&self, exchange: &str) -> Result<Heard, Error> {
+        self.hear(exchange).await
+    }
+
+    async fn revoked(&self) -> Result<Vec<(Mark, Duration)>, Error> {
+        self.read_revoked().await
     }
 
     async fn close(&self) -> Result<(), Error> {

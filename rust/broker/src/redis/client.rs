@@ -22,8 +22,10 @@ const SCANNED_AT_ONCE: &[u8] = b"1000";
 
 /// A blocking Redis broker. Opens its connection at the first call.
 pub struct RedisClient {
-    keys: Keys,
-    blocking: Blocking,
+    pub(super) keys: Keys,
+    pub(super) blocking: Blocking,
+    /// The number of the database, which channels carry in their names.
+    pub(super) db: i64,
     declared: Declared,
     /// The connection that `declared` speaks of.
     declared_on: u64,
@@ -32,8 +34,9 @@ pub struct RedisClient {
 impl RedisClient {
     /// Does not touch the network.
     pub fn new(options: RedisOptions) -> Self {
+        let db = options.server.db();
         let blocking = Blocking::new(options.server);
-        Self { keys: options.keys, blocking, declared: Declared::default(), declared_on: 0 }
+        Self { keys: options.keys, blocking, db, declared: Declared::default(), declared_on: 0 }
     }
 
     /// Adds the declarations of new queues to what is written next; returns how many replies that brings.
@@ -55,12 +58,12 @@ impl RedisClient {
     }
 
     /// Sends what was written; any refusal is an error.
-    fn confirm(&mut self, what: &'static str, replies: usize) -> Result<Vec<Value>, Error> {
+    pub(super) fn confirm(&mut self, what: &'static str, replies: usize) -> Result<Vec<Value>, Error> {
         let values = self.blocking.exchange(what, replies)?;
         self.blocking.call(what).values(values)
     }
 
-    fn command(&mut self, what: &'static str, words: &[&[u8]]) -> Result<Value, Error> {
+    pub(super) fn command(&mut self, what: &'static str, words: &[&[u8]]) -> Result<Value, Error> {
         resp::words(&mut self.blocking.out, words);
         Ok(self.confirm(what, 1)?.pop().unwrap_or(Value::Nil))
     }

@@ -56,6 +56,11 @@ impl Link {
         Self { server, response_timeout, wake, open, opening, opened }
     }
 
+    /// Where it leads.
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// For error messages.
     pub(super) fn call(&self, what: &'static str) -> Call<'_> {
         Call { what, whom: &self.server.masked }

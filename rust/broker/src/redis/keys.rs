@@ -13,6 +13,8 @@ const SEPARATOR: &str = "\u{6}\u{16}";
 pub(super) struct Keys {
     prefix: String,
     separator: String,
+    /// What channels begin with; `{db}` stands for the database.
+    fanout_prefix: String,
     steps: Vec<u8>,
     pub(super) unacked: String,
     pub(super) unacked_index: String,
@@ -23,6 +25,7 @@ pub(super) struct Keys {
     pub(super) parked: String,
     pub(super) dead: String,
     pub(super) dead_index: String,
+    pub(super) revoked: String,
 }
 
 impl Keys {
@@ -36,6 +39,7 @@ impl Keys {
         let unacked_index = kombus("unacked_index_key", "unacked_index");
         let unacked_mutex = kombus("unacked_mutex_key", "unacked_mutex");
         Ok(Self {
+            fanout_prefix: fanout_prefix(settings.text("fanout_prefix").as_deref()),
             separator: settings.text("sep").unwrap_or_else(|| SEPARATOR.to_owned()),
             steps: settings.steps("priority_steps")?.unwrap_or_else(|| PRIORITY_STEPS.to_vec()),
             unacked,
@@ -46,6 +50,7 @@ impl Keys {
             parked: format!("{prefix}fastworker:parked"),
             dead: format!("{prefix}fastworker:dead"),
             dead_index: format!("{prefix}fastworker:dead:index"),
+            revoked: format!("{prefix}fastworker:revoked"),
             prefix,
         })
     }
@@ -98,6 +103,16 @@ impl Keys {
         ]
     }
 
+    /// A key by its name.
+    pub(super) fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// The channel of a fanout exchange; without a routing key, which remote control does not use.
+    pub(super) fn channel(&self, db: i64, exchange: &str) -> String {
+        format!("{}{}{exchange}", self.prefix, self.fanout_prefix.replace("{db}", &db.to_string()))
+    }
+
     /// A row of a binding table: routing key, pattern, queue.
     pub(super) fn binding(&self, routing_key: &str, pattern: &str, queue: &str) -> String {
         [routing_key, pattern, queue].join(&self.separator)
@@ -106,6 +121,15 @@ impl Keys {
     /// What stands between the columns of a binding, and between queue and step.
     pub(super) fn separator(&self) -> &str {
         &self.separator
+    }
+}
+
+/// kombu's option `fanout_prefix`: true for its default, false for none, or a text of one's own.
+fn fanout_prefix(option: Option<&str>) -> String {
+    match option {
+        None | Some("True" | "true" | "1") => "/{db}.".to_owned(),
+        Some("False" | "false" | "0") => String::new(),
+        Some(text) => text.to_owned(),
     }
 }
 
@@ -128,6 +152,16 @@ mod tests {
     #[test]
     fn below_the_smallest_step_kombu_wraps_around() {
         assert_eq!(keys(&[("priority_steps", "[3, 6]")]).step(1), 6);
+    }
+
+    #[test]
+    fn channels_are_kombus() {
+        for (option, channel) in
+            [("True", "/3.celery.pidbox"), ("False", "celery.pidbox"), ("x{db}-", "x3-celery.pidbox")]
+        {
+            assert_eq!(keys(&[("fanout_prefix", option)]).channel(3, "celery.pidbox"), channel);
+        }
+        assert_eq!(keys(&[("global_keyprefix", "app:")]).channel(0, "e"), "app:/0.e");
     }
 
     #[test]

@@ -10,6 +10,9 @@
 //! | `fastworker:parked` | sorted set | parked tag, scored by its due time in ms; the message stays in `unacked` |
 //! | `fastworker:attempts:<id>` | string | started attempts of a redelivered message |
 //! | `fastworker:dead`, `fastworker:dead:index` | hash, sorted set | dead letters by id; their ids by time of death |
+//! | `fastworker:revoked` | sorted set | what was revoked, scored by the second of it |
+//! | `/<db>.celery.pidbox` | channel | remote control, as kombu has it |
+//! | `<mailbox>.reply.celery.pidbox` | list | replies to one who asked |
 //! | `celery-task-meta-<id>` | string | a task's result; published on a channel of the same name |
 //!
 //! **Tags** say who holds a lease and where it came from: `fw:<incarnation>:<fetch>:<n>:<step>`. The client chooses
@@ -21,14 +24,15 @@
 //! the server half of what a script would. Everything that may happen only to the holder of the lease is one guarded
 //! script per message, in the same write ([`settle`]).
 //!
-//! **Two connections**: one for fetches, with client tracking as the wake-up call ([`wake`]) and without a response
-//! time-out; one for all else, so that what it reads is not tracked.
+//! **Three connections**: one for fetches, with client tracking as the wake-up call ([`wake`]) and without a response
+//! time-out; one that hears broadcasts ([`listen`]); one for all else, so that what it reads is not tracked.
 
 mod bindings;
 mod blocking;
 mod broker;
 mod client;
 mod connection;
+mod control;
 mod dead;
 mod ending;
 mod entry;
@@ -36,6 +40,7 @@ mod failure;
 mod fetch;
 mod keys;
 mod lease;
+mod listen;
 mod login;
 mod options;
 mod park;

@@ -23,7 +23,7 @@ impl RedisOptions {
     ///
     /// `transport_options` are Celery's `broker_transport_options` (and `broker_use_ssl` entries by their `ssl_…`
     /// names), each value as Python's `str()` writes it. Acted on: `visibility_timeout`, `global_keyprefix`,
-    /// `priority_steps`, `sep`, `unacked_key`, `unacked_index_key`, `unacked_mutex_key`, `socket_connect_timeout`,
+    /// `priority_steps`, `sep`, `fanout_prefix`, `unacked_key`, `unacked_index_key`, `unacked_mutex_key`, `socket_connect_timeout`,
     /// `socket_timeout`, `client_name` and `ssl_*`; the rest is listed by [`unused_options`](Self::unused_options).
     ///
     /// # Errors
@@ -125,10 +125,10 @@ mod tests {
 
     #[test]
     fn an_option_that_nobody_knows_is_told() {
-        let given = options(&[("visibility_timeout", "12.5"), ("fanout_prefix", "True"), ("socket_timeout", "None")]);
+        let given = options(&[("visibility_timeout", "12.5"), ("max_connections", "10"), ("socket_timeout", "None")]);
         let parsed = RedisOptions::parse("redis://h/1", &given).unwrap();
         assert_eq!(parsed.visibility_timeout(), Duration::from_millis(12_500));
-        assert_eq!(parsed.unused_options(), ["fanout_prefix"]);
+        assert_eq!(parsed.unused_options(), ["max_connections"]);
     }
 
     #[test]

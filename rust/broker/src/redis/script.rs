@@ -36,4 +36,7 @@ scripts! {
     UNLOCK = "unlock.lua";
     BEGIN_ATTEMPT = "begin_attempt.lua";
     RETRY_DEAD = "retry_dead.lua";
+    REPLY = "reply.lua";
+    MARK_REVOKED = "mark_revoked.lua";
+    REVOKED = "revoked.lua";
 }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::fetch::{self, Request, Tags};
 use super::file::Purpose;
@@ -13,10 +13,10 @@ use super::recover;
 use super::session::Session;
 use super::wake::{AsyncEar, Bell};
 use super::writer::Writer;
-use super::{park, publish, results, settle};
+use super::{control, park, publish, results, settle};
 use crate::clock::now_ms;
 use crate::vigil::Vigil;
-use crate::{Broker, Delivery, Error, LeaseTerms, Publish, Recovered, ResultDoc, Settlement, Tag};
+use crate::{Broker, Delivery, Error, Heard, LeaseTerms, Mark, Publish, Recovered, ResultDoc, Settlement, Tag};
 
 /// A worker's connection to a queue in a SQLite file.
 #[derive(Debug)]
@@ -26,6 +26,9 @@ pub struct SqliteBroker {
     queues: Arc<[String]>,
     options: SqliteOptions,
     ear: AsyncEar,
+    control_ear: AsyncEar,
+    /// The last broadcast that was heard; `None` before the first look.
+    heard: Cell<Option<i64>>,
     /// For the looks that need no write lock. `None` until the first one, and after an error.
     reader: RefCell<Option<Session>>,
     vigil: Arc<Mutex<Vigil>>,
@@ -48,6 +51,8 @@ impl SqliteBroker {
             owner,
             queues: queues.into(),
             ear: AsyncEar::new(&options.path, Bell::Ready),
+            control_ear: AsyncEar::new(&options.path, Bell::Control),
+            heard: Cell::new(None),
             options,
             reader: RefCell::new(None),
             vigil: Arc::new(Mutex::new(Vigil::new(terms.refresh))),
@@ -168,6 +173,37 @@ impl Broker for SqliteBroker {
     async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
         let batch = batch.to_vec();
         self.writer.run("store", move |session| results::store(session, &batch, now_ms())).await
+    }
+
+    async fn listen(&self, exchange: &str) -> Result<Heard, Error> {
+        const WHAT: &str = "listen to remote control";
+        let Some(seq) = self.heard.get() else {
+            self.heard.set(Some(self.read(WHAT, control::last_seq)?));
+            return Ok(Heard::Gap);
+        };
+        loop {
+            match self.read(WHAT, |session| control::next(session, exchange, seq)) {
+                Ok(Some((next, message))) => {
+                    self.heard.set(Some(next));
+                    return Ok(Heard::Message(message));
+                }
+                Ok(None) => self.control_ear.sleep().await,
+                Err(error) => {
+                    self.heard.set(None);
+                    return Err(error);
+                }
+            }
+            // A file that was replaced counts from the beginning.
+            let last = self.read(WHAT, control::last_seq)?;
+            if last < seq {
+                self.heard.set(Some(last));
+                return Ok(Heard::Gap);
+            }
+        }
+    }
+
+    async fn revoked(&self) -> Result<Vec<(Mark, Duration)>, Error> {
+        self.read("read what was revoked", control::revoked)
     }
 
     async fn close(&self) -> Result<(), Error> {

@@ -13,7 +13,7 @@ const PURGED: i64 = 10_000;
 
 /// A client of a queue in a SQLite file. Opens the file at its first call.
 pub struct SqliteClient {
-    slot: Slot,
+    pub(super) slot: Slot,
 }
 
 impl SqliteClient {

@@ -19,6 +19,7 @@
 
 mod broker;
 mod client;
+mod control;
 mod dead;
 mod fault;
 mod fetch;

@@ -9,6 +9,9 @@
 //! owners    the incarnations that hold or may hold leases, with a heartbeat counter.
 //! results   task id → result document.
 //! queues    name ↔ number.
+//! control   broadcasts to the workers, for a minute (format 2).
+//! mailboxes who waits for replies; replies: what came for them (format 2).
+//! revoked   what was revoked, and when (format 2).
 //! ```
 //!
 //! A message's id is its age: a new one is larger than all that exist, and a returned message keeps its own, so it
@@ -25,7 +28,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::Error;
 
 /// The format that this version writes.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
 
 /// `PRAGMA application_id`: "FWQ1", so that `file(1)` and we know our files from other people's.
 const APPLICATION: i64 = 0x4657_5131;
@@ -63,6 +66,16 @@ CREATE INDEX results_expiry ON results(expires_ms) WHERE expires_ms IS NOT NULL;
 INSERT INTO meta VALUES ('oldest_reader', 1);
 ";
 
+/// Format 2: remote control. It only adds tables, so that programs of format 1 can go on.
+const CONTROL_TABLES: &str = "
+CREATE TABLE control(
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, exchange TEXT NOT NULL, sent_ms INTEGER NOT NULL, message BLOB NOT NULL);
+CREATE TABLE mailboxes(name TEXT PRIMARY KEY, opened_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE replies(seq INTEGER PRIMARY KEY AUTOINCREMENT, mailbox TEXT NOT NULL, message BLOB NOT NULL);
+CREATE TABLE revoked(mark TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX revoked_age ON revoked(at_ms);
+";
+
 /// Why a file could not be opened: SQLite says so, or we do.
 pub(super) enum Trouble {
     /// SQLite's error, to be worded by `fault.rs`.
@@ -86,6 +99,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
     match version(&transaction)? {
         0 if is_empty(&transaction)? => {
             transaction.execute_batch(TABLES)?;
+            transaction.execute_batch(CONTROL_TABLES)?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
@@ -98,6 +112,11 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             ),
         ))),
         found if found > FORMAT => judge_newer(&transaction, path, found),
+        1 => {
+            transaction.execute_batch(CONTROL_TABLES)?;
+            transaction.pragma_update(None, "user_version", FORMAT)?;
+            Ok(transaction.commit()?)
+        }
         _ => Ok(()),
     }
 }
@@ -163,7 +182,18 @@ mod tests {
     #[test]
     fn a_too_new_format_names_both_versions_and_the_way_out() {
         let text = said(ensure(&file_of_format(7, 6), Path::new("q.db")));
-        assert!(text.contains("format 7") && text.contains("format 1") && text.contains("upgrade"), "{text}");
+        assert!(text.contains("format 7") && text.contains("format 2") && text.contains("upgrade"), "{text}");
+    }
+
+    #[test]
+    fn a_file_of_the_format_before_gets_what_is_missing() {
+        let connection = Connection::open_in_memory().expect("open");
+        connection.execute_batch(TABLES).expect("create");
+        connection.pragma_update(None, "application_id", APPLICATION).expect("set");
+        connection.pragma_update(None, "user_version", 1).expect("set");
+        assert!(ensure(&connection, Path::new("q.db")).is_ok());
+        assert_eq!(version(&connection).expect("read"), FORMAT);
+        connection.execute("INSERT INTO revoked VALUES ('id:1', 1)", []).expect("the new table");
     }
 
     #[test]

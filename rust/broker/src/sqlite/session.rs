@@ -28,6 +28,7 @@ pub(super) struct Session {
     queue_ids: RefCell<HashMap<String, i64>>,
     has_ready: Cell<bool>,
     has_results: Cell<bool>,
+    has_control: Cell<bool>,
 }
 
 impl Session {
@@ -43,6 +44,7 @@ impl Session {
             queue_ids: RefCell::default(),
             has_ready: Cell::new(false),
             has_results: Cell::new(false),
+            has_control: Cell::new(false),
         })
     }
 
@@ -75,6 +77,9 @@ impl Session {
         if self.has_results.take() {
             wake::ring(&self.options.path, wake::Bell::Results);
         }
+        if self.has_control.take() {
+            wake::ring(&self.options.path, wake::Bell::Control);
+        }
         Ok(())
     }
 
@@ -87,6 +92,7 @@ impl Session {
     pub(super) fn abandon(&self) {
         self.has_ready.set(false);
         self.has_results.set(false);
+        self.has_control.set(false);
         self.queue_ids.borrow_mut().clear();
         if !self.sql.is_autocommit()
             && let Err(error) = self.sql.execute_batch("ROLLBACK")
@@ -142,6 +148,11 @@ impl Session {
     /// To be called when the transaction puts something into `ready`.
     pub(super) fn note_ready(&self) {
         self.has_ready.set(true);
+    }
+
+    /// To be called when the transaction brings a broadcast or a reply.
+    pub(super) fn note_control(&self) {
+        self.has_control.set(true);
     }
 
     /// To be called when the transaction stores a result.

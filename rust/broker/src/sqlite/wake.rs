@@ -1,7 +1,8 @@
 //! How a sleeper learns of another process's commit: a bell that is rung after the commit.
 //!
-//! The bell is the timestamp of a file (`IN_ATTRIB`): of the database for messages, of its `-wal` for results, so that
-//! neither kind of sleeper wakes for the other. SQLite itself changes neither timestamp explicitly. A committer that is
+//! The bell is the timestamp of a file (`IN_ATTRIB`): of the database for messages, of its `-wal` for results, of its
+//! `-shm` for remote control, so that no kind of sleeper wakes for another. SQLite itself changes none of these
+//! timestamps explicitly. A committer that is
 //! killed between commit and ring, or a file system without inotify, costs the sleeper one safety poll.
 
 use std::ffi::OsString;
@@ -28,19 +29,24 @@ pub(super) enum Bell {
     Ready,
     /// A result was stored.
     Results,
+    /// A broadcast or a reply of remote control was written.
+    Control,
 }
 
 impl Bell {
     fn file(self, database: &Path) -> PathBuf {
         match self {
             Bell::Ready => database.to_path_buf(),
-            Bell::Results => {
-                let mut name = OsString::from(database);
-                name.push("-wal");
-                PathBuf::from(name)
-            }
+            Bell::Results => beside(database, "-wal"),
+            Bell::Control => beside(database, "-shm"),
         }
     }
+}
+
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(database);
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// Rings. By path: opening and closing the database file beside SQLite would drop SQLite's POSIX locks on it.

@@ -1,0 +1,138 @@
+//! Remote control in a room: broadcasts go to those who listen, replies lie in mailboxes, revokes are remembered.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::client::MemoryClient;
+use crate::{Control, Error, Mark, RevokeTerms};
+
+/// One worker's ear.
+#[derive(Default)]
+pub(super) struct Ear {
+    /// The exchange that it hears, once it listens; and what was sent there and not taken yet.
+    heard: Mutex<Option<(String, VecDeque<Bytes>)>>,
+    bell: Notify,
+}
+
+impl Ear {
+    /// Begins to hear `exchange`. False: it did already.
+    pub(super) fn open(&self, exchange: &str) -> bool {
+        let mut heard = self.heard.lock().expect("nothing panics while it holds an ear");
+        let is_new = heard.is_none();
+        heard.get_or_insert_with(|| (exchange.to_owned(), VecDeque::new()));
+        is_new
+    }
+
+    /// The next broadcast.
+    pub(super) async fn next(&self) -> Bytes {
+        loop {
+            let next = self.heard.lock().expect("as above").as_mut().and_then(|(_, waiting)| waiting.pop_front());
+            match next {
+                Some(message) => return message,
+                None => self.bell.notified().await,
+            }
+        }
+    }
+
+    fn tell(&self, exchange: &str, message: &Bytes) {
+        if let Some((heard, waiting)) = self.heard.lock().expect("as above").as_mut()
+            && heard == exchange
+        {
+            waiting.push_back(message.clone());
+            self.bell.notify_one();
+        }
+    }
+}
+
+/// What a room knows of remote control.
+#[derive(Default)]
+pub(super) struct Desk {
+    ears: Vec<Weak<Ear>>,
+    mailboxes: HashMap<String, VecDeque<Bytes>>,
+    /// Oldest first.
+    revoked: Vec<(Mark, Instant)>,
+}
+
+impl Desk {
+    /// A new ear, that listens to nothing yet.
+    pub(super) fn ear(&mut self) -> Arc<Ear> {
+        let ear = Arc::new(Ear::default());
+        self.ears.retain(|known| known.strong_count() > 0);
+        self.ears.push(Arc::downgrade(&ear));
+        ear
+    }
+
+    /// The same with nothing in it but those who listen.
+    pub(super) fn emptied(&mut self) -> Desk {
+        Desk { ears: std::mem::take(&mut self.ears), ..Desk::default() }
+    }
+
+    /// What is remembered, oldest first, with its age.
+    pub(super) fn revoked(&self) -> Vec<(Mark, Duration)> {
+        self.revoked.iter().map(|(mark, since)| (mark.clone(), since.elapsed())).collect()
+    }
+
+    fn mark_revoked(&mut self, marks: &[Mark], terms: RevokeTerms) {
+        let now = Instant::now();
+        self.revoked.retain(|(mark, since)| !marks.contains(mark) && now.duration_since(*since) <= terms.keep);
+        self.revoked.extend(marks.iter().map(|mark| (mark.clone(), now)));
+        let surplus = self.revoked.len().saturating_sub(terms.most as usize);
+        self.revoked.drain(..surplus);
+    }
+}
+
+fn full_name(exchange: &str, mailbox: &str) -> String {
+    format!("{mailbox}.{exchange}")
+}
+
+impl Control for MemoryClient {
+    fn broadcast(&mut self, exchange: &str, message: &[u8]) -> Result<(), Error> {
+        let message = Bytes::copy_from_slice(message);
+        let state = self.room.lock("broadcast")?;
+        state.desk.ears.iter().filter_map(Weak::upgrade).for_each(|ear| ear.tell(exchange, &message));
+        Ok(())
+    }
+
+    fn open_mailbox(&mut self, exchange: &str, mailbox: &str) -> Result<(), Error> {
+        self.room.lock("open a mailbox")?.desk.mailboxes.entry(full_name(exchange, mailbox)).or_default();
+        Ok(())
+    }
+
+    fn take_reply(&mut self, exchange: &str, mailbox: &str, timeout: Duration) -> Result<Option<Bytes>, Error> {
+        let name = full_name(exchange, mailbox);
+        let end = Instant::now() + timeout;
+        let mut state = self.room.lock("wait for replies")?;
+        loop {
+            if let Some(reply) = state.desk.mailboxes.get_mut(&name).and_then(VecDeque::pop_front) {
+                return Ok(Some(reply));
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            (state, _) = self.room.replied.wait_timeout(state, left).expect("nothing panics while it holds a room");
+        }
+    }
+
+    fn close_mailbox(&mut self, exchange: &str, mailbox: &str) -> Result<(), Error> {
+        self.room.lock("close a mailbox")?.desk.mailboxes.remove(&full_name(exchange, mailbox));
+        Ok(())
+    }
+
+    fn reply(&mut self, exchange: &str, mailbox: &str, message: &[u8]) -> Result<bool, Error> {
+        let mut state = self.room.lock("reply")?;
+        let Some(waiting) = state.desk.mailboxes.get_mut(&full_name(exchange, mailbox)) else { return Ok(false) };
+        waiting.push_back(Bytes::copy_from_slice(message));
+        self.room.replied.notify_all();
+        Ok(true)
+    }
+
+    fn mark_revoked(&mut self, marks: &[Mark], terms: RevokeTerms) -> Result<(), Error> {
+        self.room.lock("revoke")?.desk.mark_revoked(marks, terms);
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! Hearing broadcasts, on a connection of its own: kombu's fanout is PUBLISH and SUBSCRIBE.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use redis::Value;
+use redis::aio::PubSub;
+use tokio::sync::Mutex;
+
+use super::broker::RedisBroker;
+use super::failure::{int, text};
+use super::script::REVOKED;
+use super::server::Server;
+use crate::{Error, Heard, Mark};
+
+const WHAT: &str = "listen to remote control";
+
+/// The subscription, once there is one.
+#[derive(Default)]
+pub(super) struct Ear(Mutex<Option<PubSub>>);
+
+impl RedisBroker {
+    pub(super) async fn hear(&self, exchange: &str) -> Result<Heard, Error> {
+        let mut ear = self.ear.0.lock().await;
+        let Some(subscription) = ear.as_mut() else {
+            *ear = Some(self.subscribe(&self.keys.channel(self.db, exchange)).await?);
+            return Ok(Heard::Gap);
+        };
+        let message = subscription.on_message().next().await;
+        match message {
+            Some(message) => Ok(Heard::Message(Bytes::copy_from_slice(message.get_payload_bytes()))),
+            None => {
+                *ear = None;
+                Err(self.work.call(WHAT).lost("the connection ended".to_owned()))
+            }
+        }
+    }
+
+    async fn subscribe(&self, channel: &str) -> Result<PubSub, Error> {
+        let server: &Server = self.work.server();
+        let call = self.work.call(WHAT);
+        let subscribing = async {
+            let mut subscription = redis::Client::open(server.info.clone())?.get_async_pubsub().await?;
+            subscription.subscribe(channel).await?;
+            Ok(subscription)
+        };
+        match tokio::time::timeout(server.connect_timeout, subscribing).await {
+            Ok(subscription) => subscription.map_err(|error| call.failed(&error)),
+            Err(_elapsed) => Err(call.lost(format!("no subscription within {:?}", server.connect_timeout))),
+        }
+    }
+
+    pub(super) async fn read_revoked(&self) -> Result<Vec<(Mark, Duration)>, Error> {
+        let fill = |command: &mut redis::Cmd| {
+            command.arg(1).arg(&self.keys.revoked);
+        };
+        let reply = self.work.script("read what was revoked", &REVOKED, fill).await?;
+        let Value::Array(flat) = reply else {
+            return Err(self.work.call("read what was revoked").unexpected(&reply));
+        };
+        let mut flat = flat.into_iter();
+        let mut marks = Vec::with_capacity(flat.len() / 2);
+        while let (Some(mark), Some(age_ms)) = (flat.next(), flat.next()) {
+            let age = Duration::from_millis(int(&age_ms).unwrap_or(0).max(0) as u64);
+            // A mark of a later version is for workers of that version.
+            marks.extend(text(mark).and_then(|mark| Mark::from_text(&mark)).map(|mark| (mark, age)));
+        }
+        Ok(marks)
+    }
+}
