@@ -10,6 +10,7 @@ from typing import Any, final
 __all__ = [
     "Call",
     "ChildLink",
+    "ControlClient",
     "MessagePlan",
     "Publisher",
     "ResultStore",
@@ -83,6 +84,43 @@ class Publisher:
         """Publish it again and remove it from the dead letters, in one step. False: there is none of that id."""
     def purge_dead_letters(self, id: str | None = None) -> int:
         """Remove one dead letter, or all; returns how many."""
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+
+@final
+class ControlClient:
+    """A blocking connection for remote control. Opened at first use; a fork forgets it and opens another.
+
+    Args:
+        url: Broker URL.
+        options: Transport options as text.
+
+    Raises:
+        fastworker.exceptions.ImproperlyConfigured: The URL or an option cannot be used.
+
+    All methods raise ``fastworker.exceptions.OperationalError`` when the broker cannot be reached or refuses.
+    """
+
+    def __new__(cls, url: str, options: Mapping[str, str]) -> ControlClient: ...
+    def broadcast(self, exchange: str, message: bytes) -> None:
+        """Send an envelope to every worker that listens on ``exchange`` now."""
+    def open_mailbox(self, exchange: str, mailbox: str) -> None:
+        """Make a place for replies to ``mailbox``, a unique name."""
+    def take_reply(self, exchange: str, mailbox: str, timeout_s: float) -> bytes | None:
+        """The next reply; None when ``timeout_s`` is over. Handles Python signals while it waits."""
+    def close_mailbox(self, exchange: str, mailbox: str) -> None:
+        """Remove the place, with what is in it."""
+    def reply(self, exchange: str, mailbox: str, message: bytes) -> bool:
+        """Put an envelope into a mailbox. False: it is closed, so nobody waits for it."""
+    def mark_revoked(
+        self, ids: Sequence[str], stamps: Sequence[tuple[str, str]], keep_s: float, most: int
+    ) -> None:
+        """Have the broker remember revoked ids and stamps (name, JSON value) for workers that do not listen now.
+
+        Args:
+            keep_s: Seconds after which anything is forgotten.
+            most: How many are remembered; beyond that the oldest are forgotten.
+        """
     def close(self) -> None:
         """Close the connection; the next call opens another."""
 
@@ -288,6 +326,8 @@ class ChildLink:
         """Ids of the tasks that the running task published, in order."""
     def is_soft_target(self) -> bool:
         """True when the soft time limit signal that has just arrived is meant for the task that runs now."""
+    def is_terminate_target(self) -> bool:
+        """True when the signal that has just arrived is meant to end this process with the task that runs now."""
     @property
     def is_running(self) -> bool:
         """A task was taken and its end has not been reported yet."""
@@ -326,6 +366,42 @@ class Worker:
         """A thread that ``wait`` wanted has ended, or could not be started."""
     def adopt_zygote(self, zygote: int, zygote_pid: int) -> None:
         """Hand over a re-spawned zygote, after ``wait`` reported ``zygote_gone``."""
+    def revoke(
+        self, ids: Sequence[str], stamps: Sequence[tuple[str, str]], terminate: int | None
+    ) -> list[dict[str, Any]]:
+        """Revoke tasks by id and by stamp (name, JSON value): nothing of it starts in this worker once this returns.
+
+        Args:
+            terminate: Number of the signal that ends what runs; None lets it finish.
+
+        Returns:
+            What was held of it: dicts ``call`` (``Call``), ``stage`` (``scheduled reserved active``), ``eta_ms``,
+            ``started_us`` (Unix time), ``pid``, ``is_acked``.
+
+        Raises:
+            fastworker.exceptions.OperationalError: The worker is not connected or has ended.
+        """
+    def set_limits(
+        self, task: str, soft_time_limit: float | None, time_limit: float | None
+    ) -> bool:
+        """Give a task new time limits, in seconds, for what starts from now on. False: no such task.
+
+        Raises: as ``revoke``.
+        """
+    def resize(self, grow: int = 0, max: int | None = None, min: int | None = None) -> None:
+        """Have so many more children (or fewer, below 0); 0: change the bounds of autoscaling, None leaves one as it
+        is."""
+    def set_rate(self, task: str, per_second: float | None) -> bool:
+        """Give a task another rate limit, in starts per second; None lifts it. False: no such task.
+
+        Raises: as ``revoke``.
+        """
+    def snapshot(self) -> dict[str, Any]:
+        """What is held: ``tasks`` (as ``revoke`` returns them), ``revoked`` (ids, oldest first), ``total`` (started
+        tasks by name), ``pids`` (children).
+
+        Raises: as ``revoke``.
+        """
     def shutdown(self, how: str) -> None:
         """Begin a shutdown; ``wait`` reports ``finished`` when done. A stronger one may follow.
 

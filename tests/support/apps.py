@@ -219,9 +219,22 @@ def _register(app: Any) -> None:
 
 
 def from_environment() -> Any:
-    """The worker's side of ``build``; ``TEST_EXTRA_TASK`` names one more task, which adds."""
+    """The worker's side of ``build``; ``TEST_EXTRA_TASK`` names one more task, which adds;
+    ``TEST_REVOKED_SIGNAL`` a file for what receivers of ``task_revoked`` are told.
+    """
     app = build(AppSpec(**json.loads(os.environ[APP_VARIABLE])))
     extra = os.environ.get("TEST_EXTRA_TASK")
     if extra is not None:
         app.task(name=extra, shared=False)(operator.add)
+    path = os.environ.get("TEST_REVOKED_SIGNAL")
+    if path is not None:
+        from fastworker.signals import task_revoked
+
+        @task_revoked.connect(weak=False)
+        def note(
+            sender: Any, request: Any, terminated: bool, signum: Any, expired: bool, **_: Any
+        ) -> None:
+            facts = (sender.name, request.id, terminated, signum, expired, request.args)
+            append_line(path, " ".join(map(str, facts)))
+
     return app

@@ -33,6 +33,8 @@ from fastworker.observer import Signal
 from fastworker.signals import import_modules
 
 if TYPE_CHECKING:
+    from fastworker.app.clock import LamportClock
+    from fastworker.app.control import Control
     from fastworker.app.publishing import Publishing
     from fastworker.canvas.signature import Signature
     from fastworker.results.async_result import AsyncResult
@@ -305,6 +307,20 @@ class FastWorker:
         return Publishing(self)
 
     @cached_property
+    def control(self) -> Control:
+        """Orders and questions to running workers."""
+        from fastworker.app.control import Control
+
+        return Control(self)
+
+    @cached_property
+    def clock(self) -> LamportClock:
+        """This process's logical clock."""
+        from fastworker.app.clock import LamportClock
+
+        return LamportClock()
+
+    @cached_property
     def oid(self) -> str:
         """Its id as a client, for ``rpc://`` replies."""
         return client_id(self)
@@ -508,6 +524,8 @@ class FastWorker:
         """
         if "publishing" in self.__dict__:
             self.publishing.close()
+        if "control" in self.__dict__:
+            self.control.mailbox.close()
         state.deregister_app(self)
 
     def __enter__(self) -> FastWorker:
@@ -526,7 +544,6 @@ class FastWorker:
     # -------------------------------------------------------------------------------------- not yet
 
     amqp = refused("amqp", "its parts: conf.task_queues, conf.task_routes")
-    control = refused("control", "remote control comes in a later version")
     events = refused("events", "events come in a later version")
     log = refused("log", "fastworker.utils.log.get_task_logger")
     loader = refused("loader", "config_from_object and import_task_modules")

@@ -41,6 +41,8 @@ def child_main_of(app: FastWorker, node: str, log_plan: LogPlan | None) -> Child
         set_link(link)
         set_sink(_sink_of(link))
         signal.signal(signal.SIGUSR1, lambda *_: _soft_time_limit(link))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+            signal.signal(number, lambda received, _frame: _end_if_meant(received, link))
         status = 0
         try:
             run_tasks(app, link, node)
@@ -84,6 +86,14 @@ def _sink_of(link: ChildLink) -> Sink:
         return True
 
     return store
+
+
+def _end_if_meant(number: int, link: ChildLink) -> None:
+    """A signal that the whole process group gets is the parent's to act on. One that a revoke sent for the task that
+    runs ends the process, as it would if nobody had a handler for it; a handler of the task's own comes before."""
+    if link.is_terminate_target():
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
 
 def _soft_time_limit(link: ChildLink) -> None:

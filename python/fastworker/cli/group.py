@@ -17,11 +17,12 @@ import click
 from fastworker.app.nearest import nearest
 
 DEFAULT_COMMAND = "worker"
-COMMANDS = ("worker", "report", "dead", "purge", "call", "result")
+COMMANDS = (
+    "worker", "status", "inspect", "control", "report", "dead", "purge", "call", "result",
+)  # fmt: skip
 # Commands of Celery that come later: saying so is better than "no such command".
 LATER = (
-    "amqp", "beat", "control", "events", "graph", "inspect", "list", "logtool", "migrate", "multi",
-    "shell", "status", "upgrade",
+    "amqp", "beat", "events", "graph", "list", "logtool", "migrate", "multi", "shell", "upgrade",
 )  # fmt: skip
 
 

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 import click
 
 from fastworker.cli.group import Command
 from fastworker.cli.session import Session, pass_session
-
-if TYPE_CHECKING:
-    from fastworker.app.app import FastWorker
-
-_LIBRARIES = ("click", "orjson", "rich", "celery", "kombu", "redis")
 
 
 @click.command(cls=Command)
@@ -24,50 +13,7 @@ _LIBRARIES = ("click", "orjson", "rich", "celery", "kombu", "redis")
 @pass_session
 def report(session: Session, defaults: bool) -> int:
     """Show the effective configuration, with secrets masked."""
+    from fastworker.worker.bugreport import report_lines
+
     click.echo("\n".join(report_lines(session.app, defaults)))
     return 0
-
-
-def report_lines(app: FastWorker, with_defaults: bool) -> Iterator[str]:
-    """The report, line by line."""
-    from fastworker.app.masking import mask_url
-    from fastworker.app.settings_check import check
-    from fastworker.app.unacted import unacted
-    from fastworker.errors import ImproperlyConfigured
-    from fastworker.worker.cores import choose_concurrency
-
-    yield from _software()
-    yield f"app         {app.main or 'unnamed'}"
-    yield f"broker      {mask_url(app.broker_url)}  ({app.broker_url_reason})"
-    yield f"results     {mask_url(app.result_url) if app.result_url else 'not stored'}"
-    yield from ("", "[settings]")
-    table = app.conf.table(with_defaults=with_defaults)
-    for name in sorted(table):
-        yield f"{name}: {table[name]!r}"
-    yield from ("", "[remarks]")
-    try:
-        check(app.conf)
-        chosen = choose_concurrency(None, app.conf.worker_concurrency)
-        yield f"a worker here runs {chosen.count} processes ({chosen.reason})"
-    except ImproperlyConfigured as error:
-        yield from str(error).splitlines()
-    yield from unacted(app.conf)
-
-
-def _software() -> Iterator[str]:
-    from fastworker.version import installed_version
-
-    yield f"fastworker  {installed_version()}"
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    yield f"python      {python} at {sys.executable}"
-    yield f"platform    {platform.platform()}, {os.cpu_count()} cores"
-    yield "libraries   " + ", ".join(filter(None, map(_version_of, _LIBRARIES)))
-
-
-def _version_of(name: str) -> str:
-    from importlib import metadata
-
-    try:
-        return f"{name} {metadata.version(name)}"
-    except metadata.PackageNotFoundError:
-        return ""

@@ -121,6 +121,9 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
 )
 @_option("--purge", "--discard", is_flag=True, help="Empty the queues first.")
 @_option("--pidfile", metavar="FILE", help="Write the process number there; %n %h are expanded.")
+@_option(
+    "-S", "--statedb", metavar="FILE", help="Remember revoked tasks there; %n %h are expanded."
+)
 @_option("--umask", metavar="OCTAL", help="Permissions that new files do not get.")
 @_option(
     "-O", "--optimization", type=click.Choice(["default", "fair"]), hidden=True, expose_value=False
@@ -136,6 +139,7 @@ def worker(
     concurrency: int | str | None,
     pool: str | None,
     pidfile: str | None,
+    statedb: str | None,
     umask: str | None,
     pool_start_method: str | None,
     **options: Any,
@@ -159,6 +163,7 @@ def worker(
         app_spec=session.spec or "",
         concurrency=concurrency if isinstance(concurrency, int) else None,
         pidfile=None if pidfile is None else file_name(pidfile, node),
+        statedb=None if statedb is None else file_name(statedb, node),
         quiet=session.quiet,
         no_color=session.no_color,
         **options,

@@ -32,7 +32,6 @@ _REFUSED: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {
 }
 
 _NOTICED: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {
-    ("-S", "--statedb"): ({}, "revoked tasks are not remembered between runs yet"),
     ("--disable-prefetch",): (
         {"is_flag": True},
         "what no process here can take soon goes back to its queue by itself",

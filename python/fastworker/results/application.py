@@ -31,6 +31,10 @@ class ResultApp(Protocol):
     def GroupResult(self) -> Any:
         """Its class of groups of results."""
 
+    @property
+    def control(self) -> Any:
+        """Its orders to workers."""
+
     def now(self) -> datetime:
         """The time in its timezone, aware."""
 

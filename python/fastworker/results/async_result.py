@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
@@ -360,13 +360,42 @@ class AsyncResult(ResultBase, Generic[R]):
             self.parent.forget()
         self.backend.forget(self.id)
 
-    def revoke(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not available yet: needs remote control."""
-        _not_yet("revoke()", "remote control of workers")
+    def revoke(
+        self,
+        connection: Any = None,
+        terminate: bool = False,
+        signal: str | int | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Have the task not run, wherever it waits.
 
-    def revoke_by_stamped_headers(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not available yet: needs remote control."""
-        _not_yet("revoke_by_stamped_headers()", "remote control of workers")
+        Args:
+            connection: Ignored: fastworker manages its connections.
+            terminate: If it runs, end it, and its process with it.
+            signal: By this signal; None: ``SIGTERM``.
+            wait: Wait for the workers' replies.
+            timeout: Seconds of silence after which nobody else is waited for; None: 1.
+
+        Raises:
+            OperationalError: The broker cannot be reached.
+        """
+        self.app.control.revoke(self.id, **_order(terminate, signal, wait, timeout))
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any],
+        connection: Any = None,
+        terminate: bool = False,
+        signal: str | int | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Have all tasks with one of these stamps not run; ``headers`` is ``{stamp: value or
+        values}``, the other arguments are those of ``revoke``.
+        """
+        order = _order(terminate, signal, wait, timeout)
+        self.app.control.revoke_by_stamped_headers(headers, **order)
 
     def then(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Not available yet: needs a thread that receives results."""
@@ -436,6 +465,18 @@ class AsyncResult(ResultBase, Generic[R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AsyncResult, (self.id, None, None, None, self.parent)
+
+
+def _order(
+    terminate: bool, signal: str | int | None, wait: bool, timeout: float | None
+) -> dict[str, Any]:
+    """Arguments of ``app.control``'s methods."""
+    order: dict[str, Any] = {"terminate": terminate, "reply": wait}
+    if signal is not None:
+        order["signal"] = signal
+    if timeout is not None:
+        order["timeout"] = timeout
+    return order
 
 
 def _not_yet(what: str, needs: str) -> NoReturn:

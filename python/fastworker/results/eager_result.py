@@ -67,7 +67,7 @@ class EagerResult(AsyncResult[R]):
     def forget(self) -> None:
         """Nothing is stored."""
 
-    def revoke(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+    def revoke(self, *args: Any, **kwargs: Any) -> None:
         """Replace the result by what a revoked task would have stored."""
         self._state = states.REVOKED
         self._result = TaskRevokedError("revoked")

@@ -98,6 +98,24 @@ class ResultSet(ResultBase):
         """At least one raised."""
         return any(result.failed() for result in self.results)
 
+    def revoke(
+        self,
+        connection: Any = None,
+        terminate: bool = False,
+        signal: str | int | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Have none of the tasks run; arguments as in ``AsyncResult.revoke``. One order for all."""
+        ids = [task_id for result in self.results for task_id in _ids(result)]
+        if ids:
+            order: dict[str, Any] = {"terminate": terminate, "reply": wait}
+            if signal is not None:
+                order["signal"] = signal
+            if timeout is not None:
+                order["timeout"] = timeout
+            self.app.control.revoke(ids, **order)
+
     def waiting(self) -> bool:
         """At least one has not run."""
         return not self.ready()
@@ -171,3 +189,12 @@ class GroupResult(ResultSet):
 
     def __repr__(self) -> str:
         return f"<GroupResult: {self.id} [{', '.join(str(r.id) for r in self.results)}]>"
+
+
+def _ids(result: Any) -> Iterator[str]:
+    """The id of a result, or those of the results in a set."""
+    if isinstance(result, ResultSet):
+        for member in result.results:
+            yield from _ids(member)
+    else:
+        yield result.id

@@ -23,9 +23,13 @@ from fastworker import _core, signals
 from fastworker.child.thread import run_in_thread
 from fastworker.errors import ImproperlyConfigured
 from fastworker.worker.hooks import Hooks
+from fastworker.worker.panel import State
+from fastworker.worker.pidbox import Pidbox
 from fastworker.worker.startup import load_tasks, queues_of, size_of, worker_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastworker.app.app import FastWorker
     from fastworker.worker.options import WorkerOptions
     from fastworker.worker.settings import WorkerSettings
@@ -69,6 +73,8 @@ class EmbeddedWorker:
         self._core: _core.Worker | None = None
         self._server = threading.Thread(target=self._serve, name=self.hostname, daemon=True)
         self._children: list[threading.Thread] = []
+        self._started = time.monotonic()
+        self._pidbox = Pidbox(State(self.app, self.hostname, self))
         self._is_ready = threading.Event()
         self._is_finished = threading.Event()
         self._error: str | None = None
@@ -84,6 +90,51 @@ class EmbeddedWorker:
     def concurrency(self) -> int:
         """How many tasks run at the same time."""
         return self.settings.concurrency
+
+    # ------------------------------------------------------------------------------------------ remote control
+
+    @property
+    def core(self) -> _core.Worker:
+        """The Rust half. Commands come from it, so that it is there by then."""
+        assert self._core is not None, "a command came before the worker was started"
+        return self._core
+
+    @property
+    def queues(self) -> list[str]:
+        """Names of the queues that are consumed."""
+        return self.settings.queues
+
+    @property
+    def prefetch(self) -> int:
+        """Most messages held at once."""
+        return self.settings.prefetch
+
+    @property
+    def autoscale(self) -> tuple[int, int] | None:
+        """Threads do not scale by themselves."""
+        return None
+
+    def set_autoscale(self, most: int, fewest: int) -> None:
+        """Never asked for: ``autoscale`` is None."""
+        raise NotImplementedError("a worker inside of a process does not scale by itself")
+
+    @property
+    def can_terminate(self) -> bool:
+        """A thread cannot be ended from outside."""
+        return False
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    def stop_by_remote(self, message: str) -> None:
+        """Begin a warm shutdown; ``stop`` waits for its end."""
+        logger.warning("%s", message)
+        self.core.shutdown("warm")
+
+    def note_revoked(self, ids: Sequence[str]) -> None:
+        """There is no state file: what is revoked is remembered by the broker alone."""
 
     # ------------------------------------------------------------------------------------------ start and stop
 
@@ -186,6 +237,8 @@ class EmbeddedWorker:
             received_logger.info("Task %(task)s[%(id)s] received", facts)
         elif name == "log":
             logger.log(facts["level"], "%s", facts["text"])
+        elif name == "broadcast":
+            self._pidbox.on_broadcast(facts["message"])
         elif name == "start_thread":
             self.start_child(core, **facts)
         elif name == "ready":

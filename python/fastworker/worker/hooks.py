@@ -1,8 +1,8 @@
 """The user's hooks in the parent: what the worker decided by itself, told on the main thread after the broker has it.
 
-Signals: ``task_received``, ``task_revoked`` (expired), ``task_unknown``, ``task_rejected``, and ``task_failure`` of a
-task whose process was killed or died; for those also the failure handlers and errbacks, which the dead process cannot
-call any more. Source: celery-contract 9.7, 9.9, 9.14.
+Signals: ``task_received``, ``task_revoked`` (also of expired tasks), ``task_unknown``, ``task_rejected``, and
+``task_failure`` of a task whose process was killed or died; for those also the failure handlers and errbacks, which the
+dead process cannot call any more. Source: celery-contract 9.7, 9.9, 9.14.
 
 The runtime tells only of what has a receiver when the worker starts, so that nothing is spent on the rest.
 """
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
 
 logger = logging.getLogger("fastworker.worker")
+received_logger = logging.getLogger("fastworker.worker.strategy")
 
 
 @dataclass(frozen=True)
@@ -102,17 +103,21 @@ class Hooks:
         )
 
     def ended(self, fate: str, number: float, call: _core.Call) -> None:
-        """The worker ended a task: ``expired``, ``unknown``, ``time_limit`` (``number`` seconds) or ``worker_lost``
-        (``number`` starts).
+        """The worker ended a task: ``expired``, ``revoked`` (``number``: the signal that ended it while it ran, or 0),
+        ``unknown``, ``time_limit`` (``number`` seconds) or ``worker_lost`` (``number`` starts).
         """
-        if fate == "expired":
-            signals.task_revoked.send(
-                sender=self._app.tasks.get(call.task),
-                request=self._request(call),
-                terminated=False,
-                signum=None,
-                expired=True,
-            )
+        if fate in ("expired", "revoked"):
+            signum = int(number) or None
+            if signum is None:
+                received_logger.info("Discarding revoked task: %s[%s]", call.task, call.id)
+            if signals.task_revoked.has_receivers:
+                signals.task_revoked.send(
+                    sender=self._app.tasks.get(call.task),
+                    request=self._request(call),
+                    terminated=signum is not None,
+                    signum=signum,
+                    expired=fate == "expired",
+                )
         elif fate == "unknown":
             signals.task_unknown.send(
                 sender=self._sender,

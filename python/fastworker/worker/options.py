@@ -30,6 +30,7 @@ class WorkerOptions:
         disable_rate_limits: Run tasks as often as they come; None: the setting.
         purge: Empty the consumed queues before starting.
         pidfile: Path with abbreviations expanded.
+        statedb: File that remembers revoked tasks; None: the setting ``worker_state_db``.
         task_events: Publish events about tasks; None: the setting.
         autoscale: Most and fewest child processes; None: their number is fixed.
         max_tasks_per_child: Tasks after which a child is replaced; None: the setting.
@@ -55,6 +56,7 @@ class WorkerOptions:
     disable_rate_limits: bool | None = None
     purge: bool = False
     pidfile: str | None = None
+    statedb: str | None = None
     task_events: bool | None = None
     autoscale: tuple[int, int] | None = None
     max_tasks_per_child: int | None = None

@@ -64,6 +64,10 @@ class WorkerSettings:
     failure_ttl_s: int | None
     naive_offset_s: int
     reports_received: bool
+    control_exchange: str | None
+    revokes_max: int
+    revoke_expires_s: float
+    revoked: list[str]
     #: What of it the user's hooks want to be told of; see ``hooks.py``.
     reports_calls: bool = False
     reports_expired: bool = False

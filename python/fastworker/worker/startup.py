@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fastworker.app.revokes import RevokeTerms
 from fastworker.errors import ImproperlyConfigured
 from fastworker.version import installed_version
 from fastworker.worker.banner import Facts, banner
@@ -111,8 +112,9 @@ def worker_settings(
     size: Size,
     queues: list[str],
     reports_received: bool,
+    revoked: Sequence[str] = (),
 ) -> WorkerSettings:
-    """Everything that the Rust half is told, validated.
+    """Everything that the Rust half is told, validated. ``revoked``: ids beside those that the broker remembers.
 
     Raises:
         ImproperlyConfigured: A setting cannot be used; the text names it.
@@ -122,6 +124,7 @@ def worker_settings(
     failure = conf.result_failure_expires
     broker = app.broker
     broker.prepare()
+    terms = RevokeTerms.from_environment()
     return WorkerSettings(
         node=options.hostname,
         broker_url=broker.read_url,
@@ -147,6 +150,12 @@ def worker_settings(
         failure_ttl_s=expires if failure is None else lifetime(failure, "result_failure_expires"),
         naive_offset_s=naive_offset_s(app),
         reports_received=reports_received,
+        control_exchange=(
+            app.control.mailbox.exchange if conf.worker_enable_remote_control else None
+        ),
+        revokes_max=terms.most,
+        revoke_expires_s=terms.expires_s,
+        revoked=list(revoked),
         **Hooks.wanted(),
     )
 

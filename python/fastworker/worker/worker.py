@@ -22,6 +22,9 @@ from fastworker.child.main import child_main_of
 from fastworker.observer import Signal
 from fastworker.worker import logs
 from fastworker.worker.hooks import Hooks
+from fastworker.worker.node_names import file_name
+from fastworker.worker.panel import State
+from fastworker.worker.pidbox import Pidbox
 from fastworker.worker.pidfile import pidfile
 from fastworker.worker.startup import (
     banner_of,
@@ -32,15 +35,20 @@ from fastworker.worker.startup import (
     threads_of_imports,
     worker_settings,
 )
+from fastworker.worker.statedb import StateFile
 from fastworker.worker.zygote import fork_zygote, spawn_zygote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastworker.app.app import FastWorker
     from fastworker.worker.options import WorkerOptions
 
 logger = logging.getLogger("fastworker.worker")
 received_logger = logging.getLogger("fastworker.worker.strategy")
 
+#: A state file is written so long after a revoke, in seconds, so that many are one write.
+_SAVE_AFTER_S = 1.0
 #: How long the main thread sleeps when nothing happens, in seconds; signals and reports wake it at once.
 _LONGEST_SLEEP_S = 3600.0
 #: A zygote that dies this soon after its start is not replaced at once, in seconds; after so many of them in a row, not
@@ -61,6 +69,11 @@ class WorkerProcess:
         self.concurrency = options.concurrency
         self._hooks = Hooks(app, options.hostname, self)
         self._log_plan: logs.LogPlan | None = None
+        self._state_file: StateFile | None = None
+        self._save_at: float | None = None
+        self._pidbox = Pidbox(State(app, options.hostname, self))
+        self._started = time.monotonic()
+        self._autoscale: tuple[int, int] | None = None
         self._worker: _core.Worker | None = None
         self._zygote_pid = 0
         self._zygote_started = time.monotonic()
@@ -97,12 +110,23 @@ class WorkerProcess:
         self.concurrency = size.concurrency
         _send(signals.celeryd_after_setup, options.hostname, instance=self, conf=app.conf)
         is_info = received_logger.isEnabledFor(logging.INFO)
-        self.settings = worker_settings(app, options, size, self.queues, is_info)
+        revoked = self._load_state()
+        self.settings = worker_settings(app, options, size, self.queues, is_info, revoked)
+        self._autoscale = self.settings.autoscale
         self._soft_s = self.settings.soft_shutdown_s
         if not options.quiet:
             print(banner_of(app, options, size, self.settings), file=sys.__stdout__, flush=True)
         for line in unacted(app.conf):
             logger.warning("%s", line)
+
+    def _load_state(self) -> Sequence[str]:
+        """The ids in the state file, if there is one."""
+        path = self.options.statedb or self.app.conf.worker_state_db
+        if not path:
+            return ()
+        self._state_file = StateFile.load(file_name(path, self.options.hostname))
+        self.app.clock.adjust(self._state_file.clock)
+        return self._state_file.revoked
 
     def run(self) -> int:
         """Work until told to stop; returns the process's exit status."""
@@ -125,6 +149,10 @@ class WorkerProcess:
                 self._on_event(name, facts)
             if self._replace_at is not None and time.monotonic() >= self._replace_at:
                 self._replace_zygote()
+            if self._save_at is not None and time.monotonic() >= self._save_at:
+                self._save_state()
+        if self._save_at is not None:
+            self._save_state()
         self._reap(self._zygote_pid)
         if signals.worker_shutdown.has_receivers:
             signals.worker_shutdown.send(sender=self)
@@ -136,7 +164,9 @@ class WorkerProcess:
     # ------------------------------------------------------------------------------------------------- events
 
     def _on_event(self, name: str, facts: dict[str, Any]) -> None:
-        if name == "received":
+        if name == "broadcast":
+            self._pidbox.on_broadcast(facts["message"])
+        elif name == "received":
             received_logger.info("Task %(task)s[%(id)s] received", facts)
         elif name == "log":
             logger.log(facts["level"], "%s", facts["text"])
@@ -155,9 +185,62 @@ class WorkerProcess:
         self._hooks.on_event(name, facts)
 
     def _pause_s(self) -> float:
-        if self._replace_at is None:
-            return _LONGEST_SLEEP_S
-        return max(0.0, self._replace_at - time.monotonic())
+        due = [at for at in (self._replace_at, self._save_at) if at is not None]
+        return max(0.0, min(due) - time.monotonic()) if due else _LONGEST_SLEEP_S
+
+    # -------------------------------------------------------------------------------------- remote control
+
+    @property
+    def core(self) -> _core.Worker:
+        """The Rust half. Commands come from it, so that it is there by then."""
+        assert self._worker is not None, "a command came before the worker was started"
+        return self._worker
+
+    @property
+    def prefetch(self) -> int:
+        """Most messages held at once."""
+        return self.settings.prefetch
+
+    @property
+    def autoscale(self) -> tuple[int, int] | None:
+        """Most and fewest children, when the pool scales by itself."""
+        return self._autoscale
+
+    def set_autoscale(self, most: int, fewest: int) -> None:
+        """Other bounds."""
+        self._autoscale = (most, fewest)
+        self.core.resize(max=most, min=fewest)
+
+    @property
+    def can_terminate(self) -> bool:
+        """A task that runs can be ended: it has a process of its own."""
+        return True
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    def stop_by_remote(self, message: str) -> None:
+        """Begin a warm shutdown, as SIGTERM does."""
+        logger.warning("%s", message)
+        self._stop(signal.SIGTERM, "warm")
+
+    def note_revoked(self, ids: Sequence[str]) -> None:
+        """Ids were revoked: the state file is written within a second, once for many."""
+        if self._state_file is not None and ids:
+            self._state_file.add(ids, self.settings.revokes_max)
+            if self._save_at is None:
+                self._save_at = time.monotonic() + _SAVE_AFTER_S
+
+    def _save_state(self) -> None:
+        self._save_at = None
+        if self._state_file is None:
+            return
+        try:
+            self._state_file.save(self.app.clock.value)
+        except OSError as exc:
+            logger.error("cannot write --statedb %s: %s", self._state_file.path, exc)
 
     def _on_zygote_gone(self) -> None:
         self._reap(self._zygote_pid)

@@ -77,6 +77,7 @@ fn request(handle: u32) -> Request {
         soft_limit_s: None,
         hard_limit_s: None,
         size: 500,
+        is_revoked: false,
     }
 }
 

@@ -25,6 +25,13 @@ pub enum Ending {
     },
     /// Its `expires` is over: REVOKED is stored, the message acknowledged.
     Expired,
+    /// Revoked: REVOKED is stored, the message acknowledged.
+    Revoked {
+        /// The signal by which it was ended while it ran; `None`: it is not run, or not run again.
+        terminated: Option<i32>,
+        /// The message was acknowledged before.
+        acked_early: bool,
+    },
     /// No task of that name here: dead letter, FAILURE NotRegistered.
     Unknown,
     /// Its process died on it `attempts` times: dead letter, FAILURE WorkerLostError. `acked_early`: it was
@@ -89,6 +96,16 @@ pub enum Action {
         child: ChildId,
         /// Which of its tasks.
         number: Number,
+    },
+    /// Send this signal, if the child still runs `number`, which was revoked. The recall before it has frozen the page,
+    /// so that it cannot hit the task that comes after.
+    Terminate {
+        /// Which child.
+        child: ChildId,
+        /// Which of its tasks.
+        number: Number,
+        /// As in `kill(2)`.
+        signal: i32,
     },
     /// Kill the child (SIGKILL); answer `ChildExited`.
     Kill {

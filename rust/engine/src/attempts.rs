@@ -29,9 +29,12 @@ impl Engine {
         };
         held.attempts = attempt;
         held.is_recorded = true;
-        self.release_child_of(handle);
         let most = self.config.max_deliveries;
-        if most > 0 && attempt > most {
+        let is_revoked = held.revoke.is_some();
+        self.release_child_of(handle);
+        if is_revoked {
+            self.end_revoked(handle, None, actions);
+        } else if most > 0 && attempt > most {
             let ending = Ending::WorkerLost { attempts: attempt - 1, acked_early: false };
             self.end(handle, ending, actions);
         } else if self.phase == Phase::Running {

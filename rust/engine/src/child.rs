@@ -60,6 +60,17 @@ pub(crate) struct Running {
     pub(crate) is_soft_sent: bool,
 }
 
+/// A task that was sent the signal of a revoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terminating {
+    /// Its number.
+    pub(crate) number: Number,
+    /// The signal.
+    pub(crate) signal: i32,
+    /// When its process is killed if it still lives (`mono_us`).
+    pub(crate) kill_at_us: u64,
+}
+
 /// One child process.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -85,6 +96,10 @@ pub(crate) struct Child {
     pub(crate) running: Option<Running>,
     /// Number and limit (ms) of the task whose hard limit got it killed.
     pub(crate) over_limit: Option<(Number, u64)>,
+    /// One of its tasks is revoked, and to be terminated as soon as the page says that it runs.
+    pub(crate) has_revoked: bool,
+    /// Its running task was sent the signal of a revoke: the child gets nothing more, and does not outlive the task.
+    pub(crate) terminating: Option<Terminating>,
     /// Since when its foremost task has been the foremost (`mono_us`): a bound on how long it has been running.
     pub(crate) busy_since_us: u64,
     /// When the next time limit of the running task is over (`mono_us`), once it was seen running.
@@ -117,6 +132,8 @@ impl Child {
             reserved_for: None,
             running: None,
             over_limit: None,
+            has_revoked: false,
+            terminating: None,
             busy_since_us: 0,
             limit_due_us: None,
             shortest_limit_us: None,
@@ -161,6 +178,7 @@ impl Child {
         self.is_staying()
             && !self.is_recalling
             && self.reserved_for.is_none()
+            && self.terminating.is_none()
             && (self.is_idle() || (!self.is_exclusive && self.waiting_us() < self.refill_below_us))
     }
 
@@ -247,6 +265,11 @@ impl Child {
             recalled.extend(handle);
         }
         self.drop_closed();
+    }
+
+    /// Every task that is still open.
+    pub(crate) fn open_handles(&self) -> impl Iterator<Item = Handle> {
+        self.entries.iter().filter(|entry| entry.is_open).map(|entry| entry.handle)
     }
 
     /// Everything that is still open, in order, and whether it had been claimed according to `next`.

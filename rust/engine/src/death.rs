@@ -41,14 +41,20 @@ impl Engine {
         held.is_recorded = false;
         held.runs_alone = true;
         let (attempts, acked_early) = (held.attempts, held.is_acked);
+        let revoke = held.revoke;
         let over_limit = child.over_limit.filter(|&(killed, _)| killed == number);
         let has_attempts_left = most == 0 || attempts < most;
         let is_ours = !acked_early && !held.is_lost;
         if let Some((_, limit_ms)) = over_limit.filter(|_| ends_on_timeout || !is_ours || !has_attempts_left) {
             let ending = Ending::TimeLimit { limit_ms, acked_early };
             self.end(handle, ending, actions);
+        } else if let Some(it) = child.terminating.filter(|it| it.number == number) {
+            self.end_revoked(handle, Some(it.signal), actions);
         } else if acked_early {
             self.lose(handle, actions);
+        } else if revoke.is_some() {
+            // It died by itself, and nobody wants it run again.
+            self.end_revoked(handle, None, actions);
         } else if held.is_lost || phase == Phase::Cold {
             // We killed it ourselves, or it is no longer ours: nobody's fault, so nothing is counted.
             self.end(handle, Ending::Redeliver, actions);

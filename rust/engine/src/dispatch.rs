@@ -175,6 +175,7 @@ impl Engine {
         let child = self.fleet.at(index);
         let limits = Limits::of(&held.request, &self.config);
         held.place = Place::Child(child.id);
+        held.limits = limits;
         if held.is_acked {
             self.early.assigned();
         }

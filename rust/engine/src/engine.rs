@@ -18,7 +18,8 @@
 //!
 //! One file for each decision: `admit/` (may it run), `schedule` (who is next), `window` and `dispatch` (how much to
 //! whom), `attempts` (redeliveries), `early` (early acknowledgement), `recall` and `limits` (a task that takes long),
-//! `death` (a child that died), `pool` (a child that is replaced), `scale` (how many there are), `settle` (what an outcome means), `prefetch` (how much to fetch), `give_back` (what
+//! `death` (a child that died), `pool` (a child that is replaced), `scale` (how many there are), `revoke` (what nobody
+//! wants any more), `settle` (what an outcome means), `prefetch` (how much to fetch), `give_back` (what
 //! others should rather run), `shutdown`.
 
 use std::collections::VecDeque;
@@ -31,7 +32,7 @@ use crate::early::Early;
 use crate::event::{ChildId, Event, Handle, Now};
 use crate::fleet::Fleet;
 use crate::prefetch::Prefetch;
-use crate::requests::Requests;
+use crate::requests::{Requests, Whereabouts};
 use crate::scale::Scale;
 use crate::schedule::Ready;
 use crate::stats::{Counters, Stats};
@@ -159,6 +160,10 @@ impl Engine {
             Event::Settled { handle } => self.settled(handle, actions),
             Event::LeaseLost { handle } => self.lease_lost(handle),
             Event::RateLimit { task, limit } => self.set_rate(now, task, limit),
+            Event::Revoked { handles, terminate } => self.revoked(&handles, terminate, actions),
+            Event::LimitsChanged { task, soft_limit_s, hard_limit_s } => {
+                self.limits_changed(task, soft_limit_s, hard_limit_s);
+            }
             Event::Shutdown(kind) => self.shut_down(now, kind, actions),
         }
         self.tend(now, actions);
@@ -183,9 +188,11 @@ impl Engine {
         let retry = self.prefetch.retry_at_us();
         let children = self.fleet.children().iter().filter_map(|child| match child.open() {
             0 => None,
+            _ if child.has_revoked && child.terminating.is_none() => Some(last_us + WATCH_US),
             1 => {
                 let glance_us = child.shortest_limit_us.unwrap_or(GLANCE_US).min(GLANCE_US);
-                let glance = last_us + glance_us;
+                let kill_at_us = child.terminating.map_or(u64::MAX, |it| it.kill_at_us);
+                let glance = (last_us + glance_us).min(kill_at_us);
                 Some(child.limit_due_us.map_or(glance, |due| due.min(glance)))
             }
             _ => Some(last_us + WATCH_US),
@@ -203,6 +210,11 @@ impl Engine {
             .chain(waiting)
             .min()
             .map(|due| due.max(last_us + SHORTEST_TICK_US))
+    }
+
+    /// Where every held delivery is, by handle.
+    pub fn whereabouts(&self) -> impl Iterator<Item = (Handle, Whereabouts)> {
+        self.requests.whereabouts()
     }
 
     /// Figures for logs and `inspect`.

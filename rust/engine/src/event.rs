@@ -47,6 +47,8 @@ pub struct Request {
     pub hard_limit_s: Option<f64>,
     /// Bytes that travel to the child.
     pub size: u32,
+    /// Somebody has revoked it: it is not run.
+    pub is_revoked: bool,
 }
 
 /// How a task ended, as its child reports it.
@@ -192,6 +194,24 @@ pub enum Event {
         task: u32,
         /// The new limit.
         limit: Option<Rate>,
+    },
+    /// Deliveries that are held were revoked: those that have not started never will. Once the actions that answer
+    /// this have been carried out, the revoke may be confirmed to whoever asked. The driver then reads the pages of
+    /// all busy children, so that what is to be terminated is terminated at once.
+    Revoked {
+        /// Which deliveries.
+        handles: Vec<Handle>,
+        /// Those that run are to be ended by this signal; `None` lets them finish.
+        terminate: Option<i32>,
+    },
+    /// A task has new time limits, for what is dispatched from now on.
+    LimitsChanged {
+        /// Index into `Config::tasks`.
+        task: u32,
+        /// Seconds.
+        soft_limit_s: Option<f64>,
+        /// Seconds.
+        hard_limit_s: Option<f64>,
     },
     /// Stop. A second, stronger one may follow.
     Shutdown(Shutdown),

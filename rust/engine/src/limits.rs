@@ -9,7 +9,7 @@ use crate::event::{Now, Request};
 use crate::recall::recall;
 
 /// The limits of one request, in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Then the task is told.
     pub(crate) soft_us: Option<u64>,
@@ -36,6 +36,14 @@ impl Limits {
 }
 
 impl Engine {
+    /// A task has new limits. What was dispatched keeps those that it started with, as in Celery.
+    pub(crate) fn limits_changed(&mut self, task: u32, soft_limit_s: Option<f64>, hard_limit_s: Option<f64>) {
+        match self.config.tasks.get_mut(task as usize) {
+            Some(options) => (options.soft_limit_s, options.hard_limit_s) = (soft_limit_s, hard_limit_s),
+            None => self.counters.odd += 1,
+        }
+    }
+
     /// Signals or kills the child if its running task is over a limit, and notes when the next one is due.
     pub(crate) fn enforce_limits(&mut self, now: Now, index: usize, actions: &mut Vec<Action>) {
         let child = self.fleet.at(index);
@@ -45,7 +53,7 @@ impl Engine {
         let Some(handle) = child.open_handle(running.number) else {
             return;
         };
-        let Limits { soft_us, hard_us } = Limits::of(&self.requests.of(handle).request, &self.config);
+        let Limits { soft_us, hard_us } = self.requests.of(handle).limits;
         let due = |limit_us: u64| running.since_us.saturating_add(limit_us);
         let soft_due = soft_us.map(due).filter(|_| !running.is_soft_sent);
         let hard_due = hard_us.map(due);

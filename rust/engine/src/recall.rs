@@ -37,6 +37,8 @@ impl Engine {
         child.claim(next);
         let before = child.running.take();
         child.limit_due_us = None;
+        self.kill_if_it_outlives_its_signal(now, index, actions);
+        let child = self.fleet.at(index);
         let Some((number, since_us)) = child.claimed_last(next).zip(running_since_us) else {
             return;
         };
@@ -46,6 +48,7 @@ impl Engine {
             is_soft_sent: before.is_some_and(|it| it.number == number && it.is_soft_sent),
         });
         self.enforce_limits(now, index, actions);
+        self.terminate_what_runs(now, index, actions);
         let child = self.fleet.at(index);
         if child.unstarted() > 0 {
             let patience_us = if is_wanted {
@@ -102,7 +105,9 @@ impl Engine {
     pub(crate) fn put_back(&mut self, handle: Handle, actions: &mut Vec<Action>) {
         let phase = self.phase;
         let held = self.requests.of(handle);
-        if held.is_acked && phase != crate::engine::Phase::Cold {
+        if held.revoke.is_some() {
+            self.end_revoked(handle, None, actions);
+        } else if held.is_acked && phase != crate::engine::Phase::Cold {
             self.early.came_back();
             self.make_ready_first(handle);
         } else if held.is_acked || held.is_lost || phase != crate::engine::Phase::Running {

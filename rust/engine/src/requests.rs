@@ -1,6 +1,7 @@
 //! The request table: what the engine holds, found by handle in one step.
 
 use crate::event::{ChildId, Handle, Request};
+use crate::limits::Limits;
 
 /// Where a held delivery is. Every delivery is in exactly one of these places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,31 @@ pub(crate) enum Place {
     Ending,
 }
 
+/// Where a held delivery is, for `inspect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// On the local timer.
+    Timer {
+        /// When it is due, Unix time in milliseconds.
+        until_ms: i64,
+    },
+    /// Waits for a child or for the broker.
+    Waiting,
+    /// At this child, running or unstarted.
+    Child(ChildId),
+    /// Has ended, and the broker has not confirmed it yet.
+    Ending,
+}
+
+/// What a revoke asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Revoke {
+    /// It is not to start; if it runs, it may finish.
+    Skip,
+    /// If it runs, this signal ends it.
+    Terminate(i32),
+}
+
 /// One held delivery.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
@@ -46,6 +72,10 @@ pub(crate) struct Held {
     pub(crate) is_lost: bool,
     /// A child of ours started it at least once under this lease.
     pub(crate) was_started: bool,
+    /// It was revoked while it was here.
+    pub(crate) revoke: Option<Revoke>,
+    /// The time limits in force when it was dispatched.
+    pub(crate) limits: Limits,
 }
 
 impl Held {
@@ -61,6 +91,8 @@ impl Held {
             is_acked: false,
             is_lost: false,
             was_started: false,
+            revoke: None,
+            limits: Limits::default(),
         }
     }
 
@@ -78,6 +110,21 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
+    /// Where each is.
+    pub(crate) fn whereabouts(&self) -> impl Iterator<Item = (Handle, Whereabouts)> {
+        self.slots.iter().flatten().map(|held| {
+            let whereabouts = match held.place {
+                Place::Timer => Whereabouts::Timer { until_ms: held.request.eta_ms.unwrap_or_default() },
+                Place::Limited | Place::Ready | Place::EarlyLine | Place::Aside | Place::Recording | Place::Acking => {
+                    Whereabouts::Waiting
+                }
+                Place::Child(child) => Whereabouts::Child(child),
+                Place::Ending => Whereabouts::Ending,
+            };
+            (held.request.handle, whereabouts)
+        })
+    }
+
     /// How many deliveries are held.
     pub(crate) fn len(&self) -> u32 {
         self.len

@@ -24,6 +24,7 @@ impl Engine {
             self.counters.late += 1;
             return;
         };
+        self.end_with_its_task(index, number, actions);
         self.fleet.refresh(index);
         self.counters.processed += 1;
         let held = self.requests.of(handle);
@@ -66,8 +67,11 @@ impl Engine {
             Some(held) if held.place == Place::Ending => self.requests.remove(handle),
             Some(held) if held.place == Place::Acking => {
                 held.is_acked = true;
+                let is_revoked = held.revoke.is_some();
                 self.release_child_of(handle);
-                if self.phase == crate::engine::Phase::Cold {
+                if is_revoked {
+                    self.end_revoked(handle, None, actions);
+                } else if self.phase == crate::engine::Phase::Cold {
                     self.lose(handle, actions);
                 } else {
                     self.make_ready_first(handle);

@@ -49,6 +49,8 @@ pub struct Counters {
     pub parked: u64,
     /// Dropped because their `expires` was over.
     pub expired: u64,
+    /// Dropped, or terminated, because somebody revoked them.
+    pub revoked: u64,
     /// Dropped because their task is not registered here.
     pub unknown: u64,
     /// Given up because their processes died.
@@ -93,6 +95,7 @@ impl Counters {
             Ending::Redeliver => self.redelivered += 1,
             Ending::Park { .. } => self.parked += 1,
             Ending::Expired => self.expired += 1,
+            Ending::Revoked { .. } => self.revoked += 1,
             Ending::Unknown => self.unknown += 1,
             Ending::WorkerLost { .. } => self.worker_lost += 1,
             Ending::TimeLimit { .. } => self.timed_out += 1,

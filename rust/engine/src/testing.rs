@@ -47,6 +47,7 @@ pub(crate) fn request(handle: u32) -> Request {
         soft_limit_s: None,
         hard_limit_s: None,
         size: 100,
+        is_revoked: false,
     }
 }
 

@@ -8,6 +8,7 @@
 //! | 192 | `head` | child | bytes ever written to the ring |
 //! | 256 | `tail` | worker | bytes ever read from the ring |
 //! | 320 | `soft_target` | worker | number + 1 of the task that a soft time limit is meant for |
+//! | 328 | `terminate_target` | worker | number + 1 of the task that the signal of a revoke is meant for |
 //! | 4096 | ring | child | records |
 
 use std::io;
@@ -26,6 +27,7 @@ const STARTED_AT: usize = 136;
 const HEAD_AT: usize = 192;
 const TAIL_AT: usize = 256;
 const SOFT_TARGET_AT: usize = 320;
+const TERMINATE_TARGET_AT: usize = 328;
 const RING_AT: usize = 4096;
 
 /// One child's shared page. The worker creates it, the child opens it.
@@ -103,6 +105,17 @@ impl Page {
         target != 0 && target == self.word(RUNNING_AT).load(Ordering::Acquire)
     }
 
+    /// Worker: the signal that follows is meant to end the process with task `number`.
+    pub fn set_terminate_target(&self, number: u32) {
+        self.word(TERMINATE_TARGET_AT).store(u64::from(number) + 1, Ordering::Release);
+    }
+
+    /// Child: whether a signal is meant to end the process with the task that runs now.
+    pub fn is_terminate_target(&self) -> bool {
+        let target = self.word(TERMINATE_TARGET_AT).load(Ordering::Acquire);
+        target != 0 && target == self.word(RUNNING_AT).load(Ordering::Acquire)
+    }
+
     fn ring(&self) -> Ring<'_> {
         Ring {
             memory: &self.memory,
@@ -177,7 +190,9 @@ mod tests {
         page.set_soft_target(7);
         assert!(child.is_soft_target());
         child.set_running(8, 1300);
-        assert!(!child.is_soft_target());
+        assert!(!child.is_soft_target() && !child.is_terminate_target());
+        page.set_terminate_target(8);
+        assert!(child.is_terminate_target());
         child.clear_running();
         assert_eq!(page.running(), None);
     }

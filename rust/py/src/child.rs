@@ -309,6 +309,10 @@ impl ChildLink {
         self.page.is_soft_target()
     }
 
+    fn is_terminate_target(&self) -> bool {
+        self.page.is_terminate_target()
+    }
+
     #[getter]
     fn is_running(&self) -> bool {
         self.with(|inner| inner.running.is_some())

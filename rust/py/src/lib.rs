@@ -3,6 +3,7 @@
 mod call;
 mod child;
 mod connection;
+mod control;
 mod errors;
 mod fork;
 mod ids;
@@ -22,6 +23,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     fork::register(module)?;
     module.add_function(wrap_pyfunction!(ids::new_id, module)?)?;
     module.add_class::<publisher::Publisher>()?;
+    module.add_class::<control::ControlClient>()?;
     module.add_class::<plan::MessagePlan>()?;
     module.add_function(wrap_pyfunction!(plan::write_envelope, module)?)?;
     module.add_class::<results::ResultStore>()?;

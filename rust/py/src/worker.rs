@@ -1,21 +1,26 @@
 //! `Worker`: the runtime on a thread of its own, and the door between it and the main thread.
 
+use std::collections::HashMap;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::call::Call;
 use fastworker_worker::{
-    Autoscale, Command, Fate, Level, Pool, Rate, RegisteredTask, Report, Reporter, Reports, Shutdown, TaskOptions,
-    WorkerConfig, forward_to, run, stop_forwarding, thread_ended,
+    Autoscale, Command, Fate, HeldTask, Level, Pool, Rate, RegisteredTask, Report, Reporter, Reports, Resize,
+    RevokeTerms, Shutdown, Stage, TaskOptions, WorkerConfig, forward_to, run, stop_forwarding, thread_ended,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::call::Call;
+use crate::control::marks;
+use crate::errors::raise;
 
 /// A registered task, as `WorkerSettings.tasks` lists it.
 #[derive(FromPyObject)]
@@ -62,6 +67,10 @@ struct Settings {
     reports_expired: bool,
     reports_unknown: bool,
     reports_rejected: bool,
+    control_exchange: Option<String>,
+    revokes_max: u32,
+    revoke_expires_s: f64,
+    revoked: Vec<String>,
 }
 
 impl From<Settings> for WorkerConfig {
@@ -113,6 +122,12 @@ impl From<Settings> for WorkerConfig {
                 unknown: settings.reports_unknown,
                 rejected: settings.reports_rejected,
             },
+            control_exchange: settings.control_exchange,
+            revoke_terms: RevokeTerms {
+                keep: Duration::try_from_secs_f64(settings.revoke_expires_s).unwrap_or(Duration::MAX),
+                most: settings.revokes_max,
+            },
+            revoked: settings.revoked,
         }
     }
 }
@@ -245,13 +260,95 @@ impl Worker {
         self.command(Command::Shutdown(kind));
         Ok(())
     }
+
+    #[pyo3(signature = (ids, stamps, terminate))]
+    fn revoke<'py>(
+        &self,
+        py: Python<'py>,
+        ids: Vec<String>,
+        stamps: Vec<(String, String)>,
+        terminate: Option<i32>,
+    ) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let marks = marks(ids, stamps);
+        let tasks = self.ask(py, |answer| Command::Revoke { marks, terminate, answer })?;
+        tasks.into_iter().map(|task| held(py, task)).collect()
+    }
+
+    fn set_limits(
+        &self,
+        py: Python<'_>,
+        task: String,
+        soft_time_limit: Option<f64>,
+        time_limit: Option<f64>,
+    ) -> PyResult<bool> {
+        self.ask(py, |answer| Command::SetLimits { task, soft_s: soft_time_limit, hard_s: time_limit, answer })
+    }
+
+    #[pyo3(signature = (grow=0, max=None, min=None))]
+    fn resize(&self, grow: i64, max: Option<u32>, min: Option<u32>) {
+        let count = u32::try_from(grow.unsigned_abs()).unwrap_or(u32::MAX);
+        self.command(Command::Resize(match grow {
+            0 => Resize::Autoscale { max, min },
+            1.. => Resize::Grow(count),
+            _ => Resize::Shrink(count),
+        }));
+    }
+
+    fn set_rate(&self, py: Python<'_>, task: String, per_second: Option<f64>) -> PyResult<bool> {
+        let rate = per_second.and_then(Rate::per_second);
+        self.ask(py, |answer| Command::SetRate { task, rate, answer })
+    }
+
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let snapshot = self.ask(py, |answer| Command::Snapshot { answer })?;
+        let dict = PyDict::new(py);
+        let tasks = snapshot.tasks.into_iter().map(|task| held(py, task)).collect::<PyResult<Vec<_>>>()?;
+        dict.set_item("tasks", tasks)?;
+        dict.set_item("revoked", snapshot.revoked)?;
+        dict.set_item("total", snapshot.started.into_iter().collect::<HashMap<_, _>>())?;
+        dict.set_item("pids", snapshot.pids)?;
+        Ok(dict)
+    }
 }
 
+/// How long the main thread waits for the I/O thread, which never sleeps while there is a command.
+const ANSWER: Duration = Duration::from_secs(5);
+
 impl Worker {
+    /// Gives an order and waits for its answer.
+    fn ask<T: Send>(&self, py: Python<'_>, order: impl FnOnce(SyncSender<T>) -> Command) -> PyResult<T> {
+        let (answer, answered) = sync_channel(1);
+        self.command(order(answer));
+        let answered = py.detach(move || answered.recv_timeout(ANSWER));
+        answered.map_err(|error| {
+            let text = match error {
+                RecvTimeoutError::Timeout => "the worker is busy; try again",
+                RecvTimeoutError::Disconnected => "the worker is not connected, or has ended",
+            };
+            raise(py, "OperationalError", text.to_owned())
+        })
+    }
+
     fn command(&self, command: Command) {
         // A worker that has ended needs no order.
         let _ended = self.commands.send(command);
     }
+}
+
+fn held(py: Python<'_>, task: HeldTask) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    let stage = match task.stage {
+        Stage::Scheduled => "scheduled",
+        Stage::Reserved => "reserved",
+        Stage::Active => "active",
+    };
+    dict.set_item("stage", stage)?;
+    dict.set_item("call", Call::of_frame(&task.frame))?;
+    dict.set_item("eta_ms", task.eta_ms)?;
+    dict.set_item("started_us", task.started_us)?;
+    dict.set_item("pid", task.pid)?;
+    dict.set_item("is_acked", task.is_acked)?;
+    Ok(dict)
 }
 
 fn event<'py>(py: Python<'py>, report: Report) -> PyResult<(&'static str, Bound<'py, PyDict>)> {
@@ -277,6 +374,7 @@ fn event<'py>(py: Python<'py>, report: Report) -> PyResult<(&'static str, Bound<
         Report::Ended { fate, call } => {
             let (fate, number) = match fate {
                 Fate::Expired => ("expired", 0.0),
+                Fate::Revoked { signal } => ("revoked", f64::from(signal.unwrap_or(0))),
                 Fate::Unknown => ("unknown", 0.0),
                 Fate::WorkerLost { attempts } => ("worker_lost", f64::from(attempts)),
                 Fate::TimeLimit { limit_ms } => ("time_limit", limit_ms as f64 / 1000.0),
@@ -290,6 +388,10 @@ fn event<'py>(py: Python<'py>, report: Report) -> PyResult<(&'static str, Bound<
             facts.set_item("message", PyBytes::new(py, &message))?;
             facts.set_item("reason", format!("{reason}: {detail}"))?;
             "rejected"
+        }
+        Report::Broadcast { message } => {
+            facts.set_item("message", PyBytes::new(py, &message))?;
+            "broadcast"
         }
         Report::Ready => "ready",
         Report::ZygoteGone => "zygote_gone",

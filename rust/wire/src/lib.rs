@@ -10,6 +10,8 @@ mod error;
 mod frame;
 pub mod json;
 pub mod result_doc;
+mod stamps;
 pub mod time;
 
 pub use error::Error;
+pub use stamps::{canonical, stamps};

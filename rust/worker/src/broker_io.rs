@@ -7,7 +7,9 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use fastworker_broker::{AnyBroker, AnyStore, Broker, Error, LeaseTerms, Publish, ResultDoc, Settlement, Verdict};
+use fastworker_broker::{
+    AnyBroker, AnyStore, Broker, Error, Heard, LeaseTerms, Publish, ResultDoc, Settlement, Verdict,
+};
 use fastworker_engine::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{sleep, timeout};
@@ -161,6 +163,28 @@ impl BrokerIo {
                 self.tell(Fact::LeaseAtRisk);
             }
             sleep(terms.refresh).await;
+        }
+    }
+
+    /// Hears broadcasts of remote control, for ever; after every gap reads what was revoked meanwhile.
+    pub(crate) async fn listen(self, exchange: String) {
+        let mut backoff = Backoff::new();
+        loop {
+            let heard = match self.broker.listen(&exchange).await {
+                Ok(Heard::Message(message)) => Ok(Fact::Broadcast(message)),
+                Ok(Heard::Gap) => self.broker.revoked().await.map(Fact::Revoked),
+                Err(error) => Err(error),
+            };
+            match heard {
+                Ok(fact) => {
+                    self.tell(fact);
+                    backoff = Backoff::new();
+                }
+                Err(error) => {
+                    self.tell(Fact::Deaf(error));
+                    backoff.pause().await;
+                }
+            }
         }
     }
 

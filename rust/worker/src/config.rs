@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fastworker_broker::RevokeTerms;
 use fastworker_engine::{Autoscale, TaskOptions};
 
 use crate::report::Reports;
@@ -66,4 +67,10 @@ pub struct WorkerConfig {
     pub naive_offset_s: i32,
     /// What the main thread wants to be told.
     pub reports: Reports,
+    /// Where broadcasts of remote control are heard, such as `celery.pidbox`; `None`: they are not.
+    pub control_exchange: Option<String>,
+    /// How long revokes are remembered, and how many.
+    pub revoke_terms: RevokeTerms,
+    /// Ids that are revoked from the start, beside those that the broker remembers; oldest first.
+    pub revoked: Vec<String>,
 }

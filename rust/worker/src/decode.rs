@@ -76,6 +76,7 @@ impl Decoder {
             hard_limit_s: facts.timelimit.0,
             size: u32::try_from(envelope.body.len() + envelope.headers_json.len() + envelope.properties_json.len())
                 .unwrap_or(u32::MAX),
+            is_revoked: false,
         };
         let frame = self.frame(&envelope, &facts, delivery.queue);
         let ignores = envelope.ignore_result.unwrap_or(registered.is_some_and(|task| task.ignore_result));

@@ -1,7 +1,11 @@
 //! Everything that the worker's one loop reacts to. Whoever waits for something outside sends one of these.
 
-use fastworker_broker::{Delivery, Error, Recovered};
-use fastworker_engine::{ChildId, Handle, Resize, Shutdown};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastworker_broker::{Delivery, Error, Mark, Recovered};
+use fastworker_engine::{ChildId, Handle, Rate, Resize, Shutdown};
 
 use crate::pool::{SocketFact, ZygoteFact};
 
@@ -16,6 +20,81 @@ pub enum Command {
     AdoptZygote(std::os::fd::OwnedFd, i32),
     /// A child that runs as a thread of this process has ended.
     ThreadEnded(ChildId),
+    /// Tasks are revoked: what is held of them does not start, and is ended by a signal if that is asked for.
+    Revoke {
+        /// What.
+        marks: Vec<Mark>,
+        /// The signal for those that run.
+        terminate: Option<i32>,
+        /// Gets what is held of them, as it was before, once none of it can start any more.
+        answer: SyncSender<Vec<HeldTask>>,
+    },
+    /// A task has new time limits, in seconds.
+    SetLimits {
+        /// Its name.
+        task: String,
+        /// Soft.
+        soft_s: Option<f64>,
+        /// Hard.
+        hard_s: Option<f64>,
+        /// Gets whether there is such a task.
+        answer: SyncSender<bool>,
+    },
+    /// A task has another rate limit.
+    SetRate {
+        /// Its name.
+        task: String,
+        /// Starts a second; `None` lifts it.
+        rate: Option<Rate>,
+        /// Gets whether there is such a task.
+        answer: SyncSender<bool>,
+    },
+    /// What is held now.
+    Snapshot {
+        /// Gets it.
+        answer: SyncSender<Snapshot>,
+    },
+}
+
+/// How far a held task has come; Celery's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Waits here for its eta.
+    Scheduled,
+    /// Waits for a child, or lies at one unstarted.
+    Reserved,
+    /// Runs.
+    Active,
+}
+
+/// One task that a worker holds.
+#[derive(Clone, Debug)]
+pub struct HeldTask {
+    /// How far it has come.
+    pub stage: Stage,
+    /// The message as a child gets it (`fastworker_wire::child::ToChild::Task`).
+    pub frame: Vec<u8>,
+    /// When it is due, Unix time in milliseconds.
+    pub eta_ms: Option<i64>,
+    /// When it was started, Unix time in microseconds.
+    pub started_us: Option<i64>,
+    /// The process that runs it.
+    pub pid: Option<i32>,
+    /// The broker knows it no more.
+    pub is_acked: bool,
+}
+
+/// What a worker holds, and what it has done.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Everything held, in no order.
+    pub tasks: Vec<HeldTask>,
+    /// Ids that were revoked, oldest first.
+    pub revoked: Vec<String>,
+    /// How many of each task were started, by name.
+    pub started: Vec<(String, u64)>,
+    /// Child processes.
+    pub pids: Vec<i32>,
 }
 
 /// Which delivery a settlement is for.
@@ -52,6 +131,12 @@ pub(crate) enum Fact {
     LeaseAtRisk,
     LeaseSafe,
     Recovered(Recovered),
+    /// A broadcast of remote control.
+    Broadcast(Bytes),
+    /// What is revoked, as the broker remembers it; read when broadcasts may have been missed.
+    Revoked(Vec<(Mark, Duration)>),
+    /// Broadcasts are not heard; with what is wrong.
+    Deaf(Error),
     Child(ChildId, SocketFact),
     Zygote(ZygoteFact),
     Command(Command),

@@ -67,6 +67,14 @@ impl HeldTable {
         self.slots.len() - self.free.len()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.len() == self.free.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Handle, &Held)> {
+        self.slots.iter().zip(0u32..).filter_map(|(slot, index)| slot.as_ref().map(|held| (Handle(index), held)))
+    }
+
     pub(crate) fn get(&self, handle: Handle) -> Option<&Held> {
         self.slots.get(handle.0 as usize)?.as_ref()
     }

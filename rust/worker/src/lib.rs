@@ -9,13 +9,15 @@ mod fact;
 mod held;
 mod pool;
 mod report;
+mod revoked;
 mod settle;
 mod trace;
 mod worker;
 
 pub use clock::{mono_us, wall_us};
 pub use config::{RegisteredTask, WorkerConfig};
-pub use fact::Command;
+pub use fact::{Command, HeldTask, Snapshot, Stage};
+pub use fastworker_broker::{Mark, RevokeTerms};
 pub use fastworker_engine::{Autoscale, Rate, Resize, Shutdown, TaskOptions};
 pub use pool::Pool;
 pub use report::{Fate, Level, Report, Reporter, Reports};

@@ -26,6 +26,11 @@ pub enum Level {
 pub enum Fate {
     /// Its `expires` was over before it started.
     Expired,
+    /// Somebody revoked it.
+    Revoked {
+        /// The signal that ended it while it ran.
+        signal: Option<i32>,
+    },
     /// No task of its name is registered.
     Unknown,
     /// The process that ran it died, so many times.
@@ -90,6 +95,11 @@ pub enum Report {
         reason: &'static str,
         /// The latter.
         detail: String,
+    },
+    /// A broadcast of remote control: kombu's envelope.
+    Broadcast {
+        /// As it was sent.
+        message: Vec<u8>,
     },
     /// Consuming.
     Ready,

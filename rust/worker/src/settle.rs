@@ -34,6 +34,10 @@ pub(crate) fn settlement(held: &mut Held, ending: &Ending, lifetimes: Lifetimes,
             let verdict = ack(writer.held.is_early_acked);
             (verdict, writer.revoked("expired"), Vec::new())
         }
+        Ending::Revoked { terminated, acked_early } => {
+            let reason = if terminated.is_some() { "terminated" } else { "revoked" };
+            (ack(*acked_early), writer.revoked(reason), Vec::new())
+        }
         Ending::Unknown => writer.unknown(),
         Ending::WorkerLost { attempts, acked_early } => writer.worker_lost(*attempts, *acked_early),
         Ending::TimeLimit { limit_ms, acked_early } => writer.time_limit(*limit_ms, *acked_early),

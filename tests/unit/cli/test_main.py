@@ -124,7 +124,7 @@ def test_workdir_is_where_the_app_is(fastworker: Run, project: Path, started: li
         ("-A fwt_tasks wroker", "did you mean 'worker'?"),
         ("-A fwt_tasks dead lisst", "did you mean 'list'?"),
         ("-A fwt_tasks --concurency 2", "Did you mean '--concurrency'?"),
-        ("-A fwt_tasks inspect ping", "'inspect' comes in a later version"),
+        ("-A fwt_tasks events", "'events' comes in a later version"),
         ("-A fwt_tasks worker -B", "--beat comes in a later version"),
         ("-A fwt_tasks worker --autoscale 1,4", "expected the larger number first; try 4,1"),
         ("-A fwt_tasks worker --autoscale many", "expected two whole numbers MAX,MIN; try 10,3"),
@@ -158,9 +158,9 @@ def test_options_without_effect_are_accepted(fastworker: Run, started: list[Any]
 def test_an_option_somebody_could_wait_for_is_accepted_with_a_notice(
     fastworker: Run, started: list[Any]
 ) -> None:
-    status, _, err = fastworker("-A", "fwt_tasks", "--statedb", "x")
+    status, _, err = fastworker("-A", "fwt_tasks", "--heartbeat-interval", "2")
     assert status == 0
-    assert err.count("--statedb is accepted and has no effect") == 1
+    assert err.count("--heartbeat-interval is accepted and has no effect") == 1
 
 
 def test_a_setting_that_cannot_be_used_stops_the_start(

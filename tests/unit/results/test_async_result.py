@@ -181,7 +181,7 @@ def test_result_set_joins_in_order(app: FastWorker) -> None:
     assert (results.ready(), results.successful(), results.completed_count()) == (True, True, 3)
 
 
-@pytest.mark.parametrize("method", ["revoke", "revoke_by_stamped_headers", "then"])
+@pytest.mark.parametrize("method", ["then"])
 def test_what_is_not_there_says_so(app: FastWorker, method: str) -> None:
     with pytest.raises(NotImplementedError, match=method):
         getattr(app.AsyncResult("7"), method)()

@@ -34,6 +34,7 @@ CONTROL = group(
             "float",
             "Seconds a remote-control message may wait in its queue.",
             low=0,
+            status="moot",
         ),
         Setting(
             "queue_expires",
@@ -41,10 +42,23 @@ CONTROL = group(
             "float",
             "Seconds after which an unused control queue is removed.",
             low=0,
+            status="moot",
         ),
-        Setting("queue_exclusive", True, "bool", "A control queue belongs to one connection."),
-        Setting("queue_durable", False, "bool", "Control queues survive a broker restart."),
-        Setting("exchange", "celery", "str", "Prefix of the control exchanges."),
+        Setting(
+            "queue_exclusive",
+            True,
+            "bool",
+            "A control queue belongs to one connection.",
+            status="moot",
+        ),
+        Setting(
+            "queue_durable",
+            False,
+            "bool",
+            "Control queues survive a broker restart.",
+            status="moot",
+        ),
+        Setting("exchange", "celery", "str", "Prefix of the control exchanges.", status="active"),
     ],
 )
 

@@ -78,7 +78,13 @@ _PROCESSES = [
         status="moot",
         low=0,
     ),
-    Setting("state_db", None, "str", "File that remembers revoked tasks between runs."),
+    Setting(
+        "state_db",
+        None,
+        "str",
+        "File that remembers revoked tasks between runs, beside what the broker remembers.",
+        status="active",
+    ),
 ]
 
 _FETCHING = [
@@ -160,6 +166,7 @@ _FETCHING = [
         "bool",
         "Answer inspect and control.",
         old=("CELERY_ENABLE_REMOTE_CONTROL",),
+        status="active",
     ),
     Setting(
         "send_task_events",

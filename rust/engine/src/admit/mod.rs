@@ -2,13 +2,14 @@
 //!
 //! One file a rule. A rule looks at the request alone and either has an opinion or passes; the first opinion counts.
 //! The order below is part of the contract: an unknown task is a dead letter even when it is expired or not yet due,
-//! because nobody here could say more about it later. The rate limit is asked after all of them, and once more than on
-//! delivery: when a delivery's eta has come (`rate`).
+//! because nobody here could say more about it later; what is expired and revoked is expired, as in Celery. The rate limit
+//! is asked after all of them, and once more than on delivery: when a delivery's eta has come (`rate`).
 
 mod bucket;
 mod eta;
 mod expired;
 mod rate;
+mod revoked;
 mod unknown;
 
 use crate::action::Ending;
@@ -40,6 +41,7 @@ pub(crate) enum Verdict {
 pub(crate) fn admit(config: &Config, request: &Request, now: Now, has_timer_room: bool) -> Verdict {
     unknown::rule(config, request)
         .or_else(|| expired::rule(request, now))
+        .or_else(|| revoked::rule(request))
         .or_else(|| eta::rule(request, now, config.eta_horizon_ms, has_timer_room))
         .unwrap_or(Verdict::Run)
 }

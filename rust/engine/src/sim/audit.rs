@@ -47,6 +47,11 @@ struct Entry {
     is_lost: bool,
     /// A child got it once: its permit, if it needed one, is spent.
     was_dispatched: bool,
+    is_revoked: bool,
+    /// A revoke asked for its end.
+    must_be_terminated: bool,
+    /// `Action::Terminate` was given for it.
+    was_terminated: bool,
 }
 
 impl Entry {
@@ -75,6 +80,8 @@ struct Seat {
     is_outgrown: bool,
     open: BTreeMap<Number, Handle>,
     soft_sent: Vec<Number>,
+    /// What was terminated here, and when (`mono_us`).
+    terminated: Option<(Number, u64)>,
     running: Option<(Number, u64)>,
 }
 
@@ -95,6 +102,8 @@ pub(super) struct Audit {
     /// Children that may work at once: `None` while no autoscaler and no order changes the number.
     seats: Seats,
     has_finished: bool,
+    /// The last fact showed that this runs although a revoke asked for its end.
+    owes_termination: Option<(ChildId, Number)>,
     /// The latest that its wall clock ever showed: what was due then may have been made ready.
     highest_wall_ms: i64,
     /// When it last had no credit left (`mono_us`).
@@ -127,6 +136,7 @@ impl Audit {
             seats: Seats::of(&config),
             has_finished: false,
             config,
+            owes_termination: None,
             highest_wall_ms: i64::MIN,
             full_until_us: 0,
         }
@@ -148,6 +158,9 @@ impl Audit {
             reported: None,
             is_lost: false,
             was_dispatched: false,
+            is_revoked: request.is_revoked,
+            must_be_terminated: false,
+            was_terminated: false,
         };
         if let Some(permits) = self.permits_of(request) {
             permits.arrived(now_us);
@@ -174,6 +187,22 @@ impl Audit {
     /// How many children may work at once.
     pub(super) fn seats(&self) -> &Seats {
         &self.seats
+    }
+
+    /// The handles of a message that a revoke can be about.
+    pub(super) fn handles_of(&self, message: usize) -> Vec<Handle> {
+        let is_it = |entry: &Entry| entry.lease.message == message;
+        self.entries.iter().filter(|(_, entry)| is_it(entry)).map(|(&handle, _)| handle).collect()
+    }
+
+    /// Called when the answer to a fact is complete.
+    pub(super) fn turn_is_over(&mut self) -> Verdict {
+        match self.owes_termination.take() {
+            Some((child, number)) => {
+                Err(format!("revoke_terminates: {child:?} {number} runs, is revoked, and is not terminated"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The handle under which a lease is known here.
@@ -266,6 +295,13 @@ impl Audit {
                 let seat = self.seat(child);
                 let last = seat.open.range(..next).next_back();
                 seat.running = last.map(|(&number, _)| number).zip(running_since_us);
+                let is_free = !seat.is_condemned && seat.terminated.is_none();
+                let running = seat.running.filter(|_| is_free).map(|(number, _)| (number, seat.open[&number]));
+                if let Some((number, handle)) = running
+                    && self.entry(handle).must_be_terminated
+                {
+                    self.owes_termination = Some((child, number));
+                }
             }
             Event::Recalled { child, from } => {
                 let seat = self.seat(child);
@@ -318,7 +354,14 @@ impl Audit {
                 self.seat(child).is_outgrown |= most_kib.is_some_and(|most_kib| peak_kib > most_kib);
             }
             Event::Resize(resize) => self.seats.resize(resize),
-            Event::Wake | Event::Tick => {}
+            Event::Revoked { ref handles, terminate } => {
+                for &handle in handles {
+                    let entry = self.entry(handle);
+                    entry.is_revoked = true;
+                    entry.must_be_terminated |= terminate.is_some();
+                }
+            }
+            Event::Wake | Event::Tick | Event::LimitsChanged { .. } => {}
         }
         None
     }
@@ -345,7 +388,21 @@ impl Audit {
             Action::SoftLimit { child, number } => {
                 self.soft_limit(now, *child, *number)?;
             }
-            Action::Kill { child } => self.kill(now, *child)?,
+            Action::Terminate { child, number, .. } => {
+                let seat = self.living(*child)?;
+                require!(terminate_once: seat.terminated.is_none(), "a second Terminate of {child:?}");
+                require!(terminate_frozen: seat.is_recalling, "Terminate of {child:?} without a Recall that freezes it");
+                let handle = *seat.open.get(number).ok_or("terminate_running: Terminate of an ended task")?;
+                seat.terminated = Some((*number, now.mono_us));
+                let entry = self.get(handle)?;
+                require!(terminate_revoked: entry.must_be_terminated, "Terminate of {entry:?}");
+                entry.was_terminated = true;
+                self.owes_termination = None;
+            }
+            Action::Kill { child } => {
+                self.owes_termination = None;
+                self.kill(now, *child)?;
+            }
             Action::Spawn { child } => {
                 let has_acked = self.entries.values().any(|entry| entry.is_acked && entry.stage == Stage::Held);
                 require!(
@@ -395,6 +452,7 @@ impl Audit {
         let seat = self.living(child)?;
         require!(child_ready: seat.is_ready, "Dispatch to {child:?}, which is not ready");
         require!(dispatch_in_recall: !seat.is_recalling, "Dispatch to {child:?} during a Recall");
+        require!(dispatch_to_doomed: seat.terminated.is_none(), "Dispatch to {child:?}, whose task was terminated");
         require!(numbers_in_order: seat.next_number == first, "{child:?} got number {first} after {}", seat.next_number);
         seat.next_number += handles.len() as u32;
         let ahead: Vec<_> = seat.open.values().copied().collect();
@@ -417,6 +475,7 @@ impl Audit {
             let acks_late = self.acks_late(handle);
             let entry = self.get(handle)?;
             require!(dispatch_held: entry.stage == Stage::Held, "Dispatch of {handle:?} at {:?}", entry.stage);
+            require!(dispatch_revoked: !entry.is_revoked, "Dispatch of the revoked {handle:?}");
             require!(ack_before_early_run: acks_late || entry.is_acked, "{handle:?} runs before its early acknowledgement");
             require!(start_in_shutdown: is_running || entry.is_acked, "{handle:?} starts during a shutdown");
             let must_count = entry.request.is_redelivered || entry.has_died;
@@ -466,6 +525,10 @@ impl Audit {
         require!(settle_once: entry.stage == Stage::Held, "{ending:?} of {handle:?} at {:?}", entry.stage);
         let untouched = entry.reported.is_none() && !entry.is_acked;
         let acked = entry.is_acked;
+        if entry.was_terminated && entry.reported.is_none() {
+            let is_kept = matches!(ending, Ending::Revoked { terminated: Some(_), .. } | Ending::TimeLimit { .. });
+            require!(terminated_ends_revoked: is_kept, "{ending:?} of the terminated {entry:?}");
+        }
         let is_right = match *ending {
             Ending::EarlyAck => {
                 require!(early_bounded: early < early_limit, "{early} early acknowledgements");
@@ -490,6 +553,13 @@ impl Audit {
             Ending::Park { until_ms } => untouched && entry.request.eta_ms == Some(until_ms) && until_ms > now.wall_ms,
             Ending::Expired => untouched && entry.request.expires_ms.is_some_and(|ms| now.wall_ms > ms),
             Ending::Unknown => entry.request.task.is_none(),
+            Ending::Revoked { terminated, acked_early } => {
+                let ended_so = match terminated {
+                    Some(_) => entry.was_terminated && entry.has_died,
+                    None => !entry.was_terminated,
+                };
+                acked == acked_early && entry.is_revoked && entry.reported.is_none() && ended_so
+            }
             Ending::WorkerLost { acked_early, .. } if acked => {
                 acked_early && entry.reported.is_none() && (entry.has_died || shutdown.is_some())
             }
@@ -538,6 +608,14 @@ impl Audit {
             return Ok(());
         }
         require!(kill_once: !is_stopping, "a second Kill of {child:?}");
+        if let Some((number, since_us)) = seat.terminated {
+            let is_over = now.mono_us >= since_us + crate::revoke::GRACE_US || !seat.open.contains_key(&number);
+            let is_its_limit = seat.running.is_some_and(|(running, _)| running == number);
+            if is_over || !is_its_limit {
+                require!(kill_in_grace: is_over, "Kill of a terminated task within its grace");
+                return Ok(());
+            }
+        }
         let (number, since_us) = seat.running.ok_or("limit_hits_running: Kill of a child that runs nothing")?;
         let handle = *seat.open.get(&number).ok_or("limit_hits_running: Kill for an ended task")?;
         let entry = self.get(handle)?;

@@ -205,7 +205,9 @@ impl Broker {
         }
         let place = match *ending {
             Ending::EarlyAck => Place::AckedEarly(owner),
-            Ending::AsReported { .. } | Ending::Expired | Ending::TimeLimit { .. } => Place::Done,
+            Ending::AsReported { .. } | Ending::Expired | Ending::TimeLimit { .. } | Ending::Revoked { .. } => {
+                Place::Done
+            }
             Ending::Unknown | Ending::WorkerLost { .. } => Place::Dead,
             Ending::Park { until_ms } => Place::Parked(until_ms),
             Ending::Return => {
@@ -352,7 +354,8 @@ pub(super) fn is_acked(ending: &Ending) -> bool {
     match *ending {
         Ending::AsReported { acked_early }
         | Ending::WorkerLost { acked_early, .. }
-        | Ending::TimeLimit { acked_early, .. } => acked_early,
+        | Ending::TimeLimit { acked_early, .. }
+        | Ending::Revoked { acked_early, .. } => acked_early,
         Ending::EarlyAck
         | Ending::Return
         | Ending::Redeliver

@@ -71,6 +71,7 @@ impl World {
         let Some(worker) = self.workers.get_mut(&owner) else {
             return Ok(());
         };
+        worker.audit.turn_is_over()?;
         if has_full_house(worker) {
             worker.full_house_us = Some(now_us);
         }
@@ -175,6 +176,7 @@ impl World {
                 self.news_from(owner, child);
             }
             Action::SoftLimit { child, number } => return self.soft_limit(owner, child, number),
+            Action::Terminate { child, number, .. } => self.terminate(owner, child, number),
             Action::Kill { child } => {
                 // A process that is not forked yet cannot be signalled; the order may be lost on it.
                 let is_heard = self.rng.chance(50);
@@ -226,6 +228,42 @@ impl World {
             run.deed = Deed::Ends(Outcome::Failure);
             run.until_us = now_us;
             return self.step(owner, child);
+        }
+        Ok(())
+    }
+
+    /// The signal of a revoke: a task with a handler of its own may live on.
+    fn terminate(&mut self, owner: Owner, child: ChildId, number: u32) {
+        let dies = self.rng.chance(70);
+        if let Some(process) = self.child(owner, child)
+            && dies
+            && process.run.is_some_and(|run| run.number == number)
+        {
+            process.die();
+        }
+        self.news_from(owner, child);
+    }
+
+    /// A worker hears that a message is revoked. Once it has answered, no child of its may start it any more.
+    pub(super) fn revoke(&mut self, owner: Owner, message: usize, terminate: Option<i32>) -> Result<(), String> {
+        let Some(worker) = self.workers.get(&owner) else {
+            return Ok(());
+        };
+        let handles = worker.audit.handles_of(message);
+        // Written down at the broker before anybody is told: what is fetched from now on comes revoked.
+        self.revoked.insert(message);
+        if !handles.is_empty() {
+            self.feed(owner, Event::Revoked { handles, terminate })?;
+        }
+        let Some(worker) = self.workers.get_mut(&owner) else {
+            return Ok(());
+        };
+        worker.confirmed_revokes.insert(message);
+        for id in worker.audit.busy_children() {
+            if let Some(child) = self.child(owner, id) {
+                child.observe();
+            }
+            self.read_child(owner, id)?;
         }
         Ok(())
     }
@@ -508,6 +546,7 @@ impl World {
             soft_limit_s: letter.soft_limit_s,
             hard_limit_s: letter.hard_limit_s,
             size: letter.size,
+            is_revoked: self.revoked.contains(&lease.message),
         };
         worker.audit.lease(&request, lease, now_us);
         request

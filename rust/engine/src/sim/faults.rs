@@ -51,6 +51,8 @@ pub enum Fault {
     Resize,
     /// A task type gets another rate limit in one worker, or none.
     RateLimit,
+    /// A message is revoked, preferably one that a worker has; half of the time what runs is terminated.
+    Revoke,
     /// A supervisor is killed, its children with it, and started again.
     Crash,
     /// The same, right after one of the next actions of its engine.
@@ -65,7 +67,7 @@ pub enum Fault {
 
 impl Fault {
     /// All there are.
-    pub const ALL: [Fault; 25] = [
+    pub const ALL: [Fault; 26] = [
         Fault::KillChild,
         Fault::KillBusyChild,
         Fault::KillStarting,
@@ -86,6 +88,7 @@ impl Fault {
         Fault::ClockBack,
         Fault::Resize,
         Fault::RateLimit,
+        Fault::Revoke,
         Fault::Crash,
         Fault::CrashAtAction,
         Fault::WarmShutdown,
@@ -127,6 +130,7 @@ impl World {
                     return self.feed(owner, Event::RateLimit { task, limit });
                 }
             }
+            Fault::Revoke => return self.revoke_some_message(fault),
             Fault::Crash => {
                 if let Some(owner) = self.some_worker() {
                     self.mark_worker(fault, owner);
@@ -252,6 +256,28 @@ impl World {
         }
         self.mark_worker(fault, owner);
         self.feed(owner, Event::Resize(resize))
+    }
+
+    fn revoke_some_message(&mut self, fault: Fault) -> Result<(), String> {
+        let messages = &self.broker.messages;
+        let is_here = |place| matches!(place, Place::Leased(_) | Place::AckedEarly(_));
+        let is_open = |place| is_here(place) || matches!(place, Place::Queued | Place::Parked(_));
+        let wants_here = self.rng.chance(80);
+        let is_wanted = |&index: &usize| {
+            let place = messages[index].place;
+            if wants_here { is_here(place) } else { is_open(place) }
+        };
+        let wanted: Vec<usize> = (0..messages.len()).filter(is_wanted).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let index = self.rng.pick(&wanted);
+        let terminate = self.rng.chance(50).then_some(15);
+        for owner in self.workers.keys().copied().collect::<Vec<_>>() {
+            self.mark_worker(fault, owner);
+            self.revoke(owner, index, terminate)?;
+        }
+        Ok(())
     }
 
     fn shut_some_down(&mut self, fault: Fault, kind: Shutdown) -> Result<(), String> {

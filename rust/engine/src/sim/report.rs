@@ -1,5 +1,7 @@
 //! What a schedule came to, and what must be true of every message in the end.
 
+use std::collections::BTreeSet;
+
 use super::broker::{Message, Place};
 use super::matrix::Matrix;
 use crate::config::Config;
@@ -26,6 +28,8 @@ pub struct Report {
     pub hits: Matrix,
     /// No accidents were planned.
     pub was_quiet: bool,
+    /// Messages that were revoked, by index.
+    pub revoked: BTreeSet<usize>,
 }
 
 /// A promise that was not kept.
@@ -74,6 +78,7 @@ impl Report {
         let may_end_unstarted = was_counted_out
             || message.letter.expires_ms.is_some()
             || message.was_taken
+            || self.revoked.contains(&index)
             || message.letter.task.is_none()
             || matches!(message.place, Place::LostByChoice | Place::Unpublished | Place::Forgotten)
             || !acks_late;

@@ -1,7 +1,7 @@
 //! The world: what happens when. A heap of things to come, and the engines' deadlines, decide what is next.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use super::audit::Audit;
 use super::broker::{Broker, Lease, Owner, Place};
@@ -97,6 +97,8 @@ pub(super) struct Worker {
     pub(super) absent_since: BTreeMap<Owner, u64>,
     /// It is killed after so many more actions.
     pub(super) doom: Option<u32>,
+    /// Messages whose revoke it has confirmed.
+    pub(super) confirmed_revokes: BTreeSet<usize>,
     /// Children are forked from then on.
     pub(super) zygote_from_us: u64,
 }
@@ -118,6 +120,8 @@ pub(super) struct World {
     pub(super) armed_op: Option<Fault>,
     /// Strikes the next publisher.
     pub(super) armed_publish: Option<Fault>,
+    /// Messages that were revoked, as the broker remembers them.
+    pub(super) revoked: BTreeSet<usize>,
     /// Lines for a reader, if one wants them.
     pub(super) story: Option<Vec<String>>,
     is_leaving: bool,
@@ -144,6 +148,7 @@ impl World {
             hits: Matrix::default(),
             armed_op: None,
             armed_publish: None,
+            revoked: BTreeSet::new(),
             story: has_story.then(Vec::new),
             is_leaving: false,
             heap: BinaryHeap::new(),
@@ -185,6 +190,7 @@ impl World {
             hits: self.hits,
             // Every accident adds an uncertainty of its own; without one nothing may hide.
             was_quiet: self.plan.accidents.is_empty(),
+            revoked: self.revoked,
         };
         let checked = played.and_then(|()| report.check());
         (checked.map(|()| report).map_err(|what| Violation { at_us, what }), story)
@@ -376,6 +382,7 @@ impl World {
                 is_at_risk: false,
                 absent_since: BTreeMap::new(),
                 doom: None,
+                confirmed_revokes: BTreeSet::new(),
                 zygote_from_us: 0,
             },
         );
@@ -442,6 +449,9 @@ impl World {
     fn start(&mut self, owner: Owner, id: ChildId, number: u32, handle: Handle) -> Result<(Deed, u64), String> {
         let worker = &self.workers[&owner];
         let lease = worker.audit.lease_of(handle);
+        if worker.confirmed_revokes.contains(&lease.message) {
+            return Err(format!("start_after_revoke: message {} starts after its revoke was confirmed", lease.message));
+        }
         if !worker.audit.is_acked(handle) {
             self.check_start(worker, lease)?;
         }

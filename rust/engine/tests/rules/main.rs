@@ -9,4 +9,5 @@ mod limits;
 mod pool;
 mod rates;
 mod recall;
+mod revoke;
 mod shutdown;

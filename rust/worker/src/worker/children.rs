@@ -98,7 +98,10 @@ impl Worker {
             }
             ZygoteFact::Exited { pid, status } => {
                 let running = self.children.values().find(|child| child.pid == Some(pid)).is_some_and(Child::is_busy);
-                if status < 0 {
+                let was_terminated = self.terminated_pids.remove(&pid);
+                if status < 0 && was_terminated {
+                    self.reporter.log(Level::Info, format!("child process {pid} ended with its revoked task"));
+                } else if status < 0 {
                     let doing = if running { " while running a task" } else { "" };
                     self.reporter
                         .log(Level::Error, format!("child process {pid} was killed by signal {}{doing}", -status));

@@ -3,13 +3,16 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use fastworker_broker::LeaseTerms;
+use fastworker_broker::{Broker, LeaseTerms, Mark};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
 
 use crate::broker_io::{Backoff, BrokerIo};
+use crate::clock;
 use crate::config::WorkerConfig;
 use crate::fact::{Command, Fact};
 use crate::report::{Level, Reporter};
+use crate::revoked::Revoked;
 
 /// Leases are refreshed three times in their life, and four times within kombu's visibility timeout: other consumers
 /// of the same server take what is older than that for abandoned.
@@ -23,7 +26,15 @@ pub(super) fn lease_terms(config: &WorkerConfig) -> LeaseTerms {
     }
 }
 
-type Connected = (BrokerIo, UnboundedReceiver<Fact>);
+/// What a worker starts with.
+pub(super) struct Connected {
+    pub(super) io: BrokerIo,
+    pub(super) facts: UnboundedReceiver<Fact>,
+    pub(super) revoked: Revoked,
+}
+
+/// How long the start waits for broadcasts to be heard; they are listened for on and on afterwards.
+const EAR: Duration = Duration::from_secs(2);
 
 /// Connects, for as long as it takes. `None`: told to stop before it was connected.
 pub(super) async fn connect(
@@ -50,11 +61,29 @@ pub(super) async fn connect(
         };
         match connected {
             Ok((broker, store)) => {
+                // First the ear, then what is written down, then the first message: nothing revoked slips through.
+                if let Some(exchange) = &config.control_exchange {
+                    // Whatever is wrong with it is met, and said, by the one who listens from now on.
+                    let _told_later = timeout(EAR, broker.listen(exchange)).await;
+                }
+                let marks = match broker.revoked().await {
+                    Ok(marks) => marks,
+                    Err(error) if error.is_transient() => {
+                        reporter.log(Level::Error, format!("cannot connect: {error}. Trying again until it works."));
+                        backoff.pause().await;
+                        continue;
+                    }
+                    Err(error) => return Err(error.to_string()),
+                };
                 if is_reported {
                     reporter.log(Level::Warning, "connected to the broker");
                 }
+                let mut revoked = Revoked::new(config.revoke_terms);
+                let now_us = clock::mono_us();
+                let given = config.revoked.iter().map(|id| (Mark::Id(id.clone()), Duration::ZERO));
+                given.chain(marks).for_each(|(mark, age)| revoked.add(mark, age, now_us));
                 let io = BrokerIo { broker: Rc::new(broker), store: store.map(Rc::new), facts };
-                return Ok(Some((io, receiver)));
+                return Ok(Some(Connected { io, facts: receiver, revoked }));
             }
             Err(error) if error.is_transient() => {
                 if !std::mem::replace(&mut is_reported, true) {

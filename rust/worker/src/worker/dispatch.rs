@@ -1,4 +1,4 @@
-//! Station 5, dispatch: a window of tasks to a child, and the signal of a soft time limit.
+//! Station 5, dispatch: a window of tasks to a child, and the signals for the one that runs.
 
 use fastworker_engine::{ChildId, Handle, Number};
 use rustix::process::Signal;
@@ -21,6 +21,20 @@ impl Worker {
             known.push_frame(&held.frame);
         }
         self.touched.push(child);
+    }
+
+    /// Ends a revoked task by a signal. The page is frozen: what runs now is this task or nothing.
+    pub(super) fn terminate(&mut self, child: ChildId, number: Number, signal: i32) {
+        let Some(known) = self.children.get(&child) else { return };
+        let Some(signal) = Signal::from_named_raw(signal) else { return };
+        if known.page.running().is_some_and(|(running, _)| running == number) {
+            known.page.set_terminate_target(number);
+            if signal == Signal::USR1 {
+                known.page.set_soft_target(number);
+            }
+            self.terminated_pids.extend(known.pid);
+            known.signal(signal);
+        }
     }
 
     pub(super) fn soft_limit(&mut self, child: ChildId, number: Number) {

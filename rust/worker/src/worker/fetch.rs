@@ -37,6 +37,7 @@ impl Worker {
                     if self.has_threads {
                         self.drop_limits(&held.task, &mut request);
                     }
+                    request.is_revoked = self.is_revoked(&held);
                     request.handle = self.held.insert(held);
                     requests.push(request);
                 }

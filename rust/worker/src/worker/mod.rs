@@ -8,13 +8,14 @@
 
 mod children;
 mod connect;
+mod control;
 mod dispatch;
 mod fetch;
 mod outcome;
 mod settling;
 mod stopping;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use fastworker_broker::{Broker, Publish, Settlement};
@@ -30,9 +31,10 @@ use crate::fact::{Command, Fact, Settling};
 use crate::held::HeldTable;
 use crate::pool::{Child, Pool, Zygote};
 use crate::report::{Level, Reporter};
+use crate::revoked::Revoked;
 use crate::settle::Lifetimes;
 
-use self::connect::{connect, lease_terms};
+use self::connect::{Connected, connect, lease_terms};
 
 /// How often the pages of children that work through several tasks are looked at.
 const LOOK_EVERY_US: u64 = 2_000;
@@ -59,7 +61,7 @@ pub async fn run(
 ) -> Result<(), String> {
     let terms = lease_terms(&config);
     let Some(io) = connect(&config, terms, &mut commands, &reporter).await? else { return Ok(()) };
-    let (io, mut facts) = io;
+    let Connected { io, mut facts, revoked } = io;
     let forward = io.facts.clone();
     tokio::task::spawn_local(async move {
         while let Some(command) = commands.recv().await {
@@ -72,7 +74,11 @@ pub async fn run(
         tokio::task::spawn_local(io.clone().keep_lease(terms)),
         tokio::task::spawn_local(io.clone().release_parked(config.eta_horizon_ms / 2)),
     ];
-    let mut worker = Worker::new(config, io.clone(), reporter, matches!(pool, Pool::Threads));
+    let listener = config.control_exchange.clone().map(|exchange| {
+        let listening = io.clone().listen(exchange);
+        tokio::task::spawn_local(listening)
+    });
+    let mut worker = Worker::new(config, io.clone(), reporter, matches!(pool, Pool::Threads), revoked);
     if let Pool::Processes(socket, pid) = pool {
         worker.adopt(socket, pid);
     }
@@ -96,7 +102,7 @@ pub async fn run(
         worker.look_at_rings();
         worker.flush();
     }
-    for keeper in keepers {
+    for keeper in keepers.into_iter().chain(listener) {
         keeper.abort();
     }
     if worker.is_abandoned() {
@@ -143,10 +149,15 @@ struct Worker {
     last_tick_us: u64,
     ring_buffer: Vec<u8>,
     touched: Vec<ChildId>,
+    /// Processes that end because their task was revoked: nobody needs to be alarmed.
+    terminated_pids: HashSet<i32>,
+    revoked: Revoked,
+    /// It was said that broadcasts are not heard.
+    is_deaf: bool,
 }
 
 impl Worker {
-    fn new(mut config: WorkerConfig, io: BrokerIo, reporter: Reporter, has_threads: bool) -> Worker {
+    fn new(mut config: WorkerConfig, io: BrokerIo, reporter: Reporter, has_threads: bool, revoked: Revoked) -> Worker {
         if has_threads {
             config.tasks.iter_mut().for_each(|task| {
                 task.options.soft_limit_s = None;
@@ -202,6 +213,9 @@ impl Worker {
             last_tick_us: 0,
             ring_buffer: Vec::new(),
             touched: Vec::new(),
+            terminated_pids: HashSet::new(),
+            revoked,
+            is_deaf: false,
         }
     }
 
@@ -251,6 +265,7 @@ impl Worker {
             }
             Action::Settle { handle, ending } => self.settle(handle, ending),
             Action::SoftLimit { child, number } => self.soft_limit(child, number),
+            Action::Terminate { child, number, signal } => self.terminate(child, number, signal),
             Action::Kill { child } => self.kill(child),
             // No other zygote is going to come.
             Action::Spawn { child } if self.is_stopping && self.zygote.is_none() && !self.has_threads => {
@@ -308,6 +323,9 @@ impl Worker {
                 self.reporter.log(Level::Warning, text);
                 self.feed(Event::Wake);
             }
+            Fact::Broadcast(message) => self.broadcast(message.to_vec()),
+            Fact::Revoked(marks) => self.learn_revoked(marks),
+            Fact::Deaf(error) => self.deaf(&error),
             Fact::Child(child, fact) => self.child_fact(child, fact),
             Fact::Zygote(fact) => self.zygote_fact(fact),
             Fact::Command(Command::Shutdown(kind)) => {
@@ -316,6 +334,19 @@ impl Worker {
             Fact::Command(Command::Resize(resize)) => self.feed(Event::Resize(resize)),
             Fact::Command(Command::ThreadEnded(child)) => self.exited(child),
             Fact::Command(Command::AdoptZygote(socket, pid)) => self.adopt(socket, pid),
+            // Below: whoever asked may have given up waiting for the answer.
+            Fact::Command(Command::Revoke { marks, terminate, answer }) => {
+                let _gone = answer.try_send(self.revoke(marks, terminate));
+            }
+            Fact::Command(Command::SetLimits { task, soft_s, hard_s, answer }) => {
+                let _gone = answer.try_send(self.set_limits(&task, soft_s, hard_s));
+            }
+            Fact::Command(Command::SetRate { task, rate, answer }) => {
+                let _gone = answer.try_send(self.set_rate(&task, rate));
+            }
+            Fact::Command(Command::Snapshot { answer }) => {
+                let _gone = answer.try_send(self.snapshot());
+            }
         }
     }
 

@@ -33,7 +33,7 @@ impl Worker {
         held.fate = fate_of(&ending).filter(|fate| match fate {
             Fate::Expired => self.config.reports.expired,
             Fate::Unknown => self.config.reports.unknown,
-            Fate::WorkerLost { .. } | Fate::TimeLimit { .. } => true,
+            Fate::Revoked { .. } | Fate::WorkerLost { .. } | Fate::TimeLimit { .. } => true,
         });
         held.is_early_acked |= !is_final;
         let settlement = settle::settlement(held, &ending, self.lifetimes, clock::wall_us());
@@ -84,6 +84,7 @@ impl Worker {
 fn fate_of(ending: &Ending) -> Option<Fate> {
     match *ending {
         Ending::Expired => Some(Fate::Expired),
+        Ending::Revoked { terminated, .. } => Some(Fate::Revoked { signal: terminated }),
         Ending::Unknown => Some(Fate::Unknown),
         Ending::WorkerLost { attempts, .. } => Some(Fate::WorkerLost { attempts }),
         Ending::TimeLimit { limit_ms, .. } => Some(Fate::TimeLimit { limit_ms }),

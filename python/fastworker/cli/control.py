@@ -1,0 +1,38 @@
+"""``fastworker control``: orders to running workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from fastworker.cli.group import Command
+from fastworker.cli.remote import arguments_of, finish, list_option, remote_options, say_reply
+from fastworker.cli.session import Session, pass_session
+
+
+@click.command(cls=Command, context_settings={"allow_extra_args": True})
+@click.argument("command")
+@list_option("control")
+@remote_options
+@click.pass_context
+@pass_session
+def control(
+    session: Session,
+    ctx: click.Context,
+    command: str,
+    timeout: float,
+    destination: Sequence[str] | None,
+    as_json: bool,
+) -> int:
+    """Order workers: fastworker -A proj control revoke ID."""
+    arguments = arguments_of("control", command, list(ctx.args))
+    replies = session.app.control.broadcast(
+        command,
+        arguments=arguments,
+        timeout=timeout,
+        destination=list(destination) if destination else None,
+        callback=None if as_json else lambda reply: say_reply(session, reply),
+        reply=True,
+    )
+    return finish(session, replies, as_json, counts=False)

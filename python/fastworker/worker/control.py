@@ -1,0 +1,363 @@
+"""The control commands of a worker; Celery's names, arguments and replies, and its public path for adding others.
+
+Source: celery/worker/control.py; celery-contract 8.2 to 8.4. A command that is not here is answered as Celery answers
+an unknown one: ``{"error": "KeyError('name')"}``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from fastworker import states
+from fastworker.app.control import TERM_SIGNAME, stamp_pairs
+from fastworker.app.rate_limits import per_second
+from fastworker.app.revokes import RevokeTerms
+from fastworker.errors import BackendError, ImproperlyConfigured, KombuError
+from fastworker.worker.node_info import broker_info, pool_info, queue_info, resource_usage
+from fastworker.worker.panel import (
+    NO_REPLY,
+    CommandInfo,
+    Panel,
+    State,
+    control_command,
+    inspect_command,
+)
+from fastworker.worker.request import HeldRequest
+from fastworker.worker.signum import signum
+
+__all__ = ["CommandInfo", "Panel", "State", "control_command", "inspect_command"]
+
+logger = logging.getLogger("fastworker.worker.control")
+
+_DEFAULT_TASK_INFO_ITEMS = ("exchange", "routing_key", "rate_limit")
+#: Stored states that a revoke may replace: nobody has started the task.
+_NOT_STARTED = (states.PENDING, states.RECEIVED, states.RETRY, states.REJECTED)
+
+
+def ok(value: Any) -> dict[str, Any]:
+    """It was done."""
+    return {"ok": value}
+
+
+def nok(value: Any) -> dict[str, Any]:
+    """It was not."""
+    return {"error": value}
+
+
+def _maybe_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+
+
+# ---------------------------------------------------------------------------------------------------------- revokes
+
+
+@control_command(variadic="task_id", signature="[id1 [id2 [... [idN]]]]")
+def revoke(
+    state: State, task_id: Any, terminate: bool = False, signal: Any = None, **kwargs: Any
+) -> dict[str, Any]:
+    """Revoke task by task id (or list of ids)."""
+    task_ids = {str(one) for one in _maybe_list(task_id)}
+    number = signum(signal or TERM_SIGNAME) if terminate else None
+    held = _revoke(state, sorted(task_ids), [], number)
+    active = {request.id for request in held if request.stage == "active"}
+    _store_revoked(state, task_ids - active)
+    if not terminate:
+        logger.info("Tasks flagged as revoked: %s", ", ".join(task_ids))
+        return ok(f"tasks {task_ids} flagged as revoked")
+    terminated = list(dict.fromkeys(request.id for request in held))
+    for one in terminated:
+        logger.info("Terminating %s (%s)", one, number)
+    return ok("terminate: {}".format(", ".join(terminated) if terminated else "tasks unknown"))
+
+
+@control_command(
+    variadic="task_id", args=[("signal", str)], signature="<signal> [id1 [id2 [... [idN]]]]"
+)
+def terminate(state: State, signal: Any, task_id: Any, **kwargs: Any) -> dict[str, Any]:
+    """Terminate task by task id (or list of ids)."""
+    return revoke(state, task_id, terminate=True, signal=signal)
+
+
+@control_command(variadic="headers", signature="[key1=value1 [key2=value2 [... [keyN=valueN]]]]")
+def revoke_by_stamped_headers(
+    state: State, headers: Any, terminate: bool = False, signal: Any = None, **kwargs: Any
+) -> dict[str, Any]:
+    """Revoke task by header (or list of headers)."""
+    number = signum(signal or TERM_SIGNAME)
+    if isinstance(headers, list):
+        headers = {header.split("=")[0]: header.split("=")[1] for header in headers}
+    held = _revoke(state, [], stamp_pairs(headers), number if terminate else None)
+    if not terminate:
+        return ok(f"headers {headers} flagged as revoked, but not terminated")
+    terminated: defaultdict[str, set[Any]] = defaultdict(set)
+    for request in held:
+        stamps = request.headers.get("stamps") or {}
+        for name, values in headers.items() if request.stage == "active" else ():
+            common = set(_maybe_list(stamps.get(name))) & set(_maybe_list(values))
+            if common:
+                terminated[name].update(common)
+    if not terminated:
+        return ok(f"headers {headers} were not terminated")
+    return ok(f"headers {terminated} revoked")
+
+
+def _revoke(
+    state: State, ids: list[str], stamps: list[tuple[str, str]], terminate: int | None
+) -> list[HeldRequest]:
+    """Nothing of it starts any more when this returns, here or in a worker that starts later; what was held of it."""
+    if terminate is not None and not state.node.can_terminate:
+        raise NotImplementedError("tasks that run in threads cannot be terminated")
+    held = state.node.core.revoke(ids, stamps, terminate)
+    terms = RevokeTerms.from_environment()
+    try:
+        state.app.control.mailbox.client.mark_revoked(ids, stamps, terms.expires_s, terms.most)
+    except KombuError as exc:
+        logger.warning("the broker does not remember that tasks are revoked: %s", exc)
+    state.node.note_revoked(ids)
+    return [HeldRequest(state.app, state.hostname, task) for task in held]
+
+
+def _store_revoked(state: State, task_ids: Iterable[str]) -> None:
+    """Whoever waits for a task that nobody has started learns at once that it will not run."""
+    backend = state.app.backend
+    for task_id in task_ids:
+        try:
+            if backend.get_state(task_id) in _NOT_STARTED:
+                backend.mark_as_revoked(task_id, reason="revoked", store_result=True)
+        except (BackendError, KombuError) as exc:
+            logger.warning("Failed to mark task %s as revoked in backend: %s", task_id, exc)
+
+
+# ------------------------------------------------------------------------------------------------- limits and queues
+
+
+@control_command(
+    args=[("task_name", str), ("rate_limit", str)],
+    signature="<task_name> <rate_limit (e.g., 5/s | 5/m | 5/h)>",
+)
+def rate_limit(state: State, task_name: str, rate_limit: Any, **kwargs: Any) -> dict[str, Any]:
+    """Tell worker(s) to modify the rate limit for a task by type."""
+    try:
+        rate = per_second(rate_limit, f"task {task_name!r}")
+    except ImproperlyConfigured as exc:
+        return nok(f"Invalid rate limit string: {exc!r}")
+    task = state.app.tasks.get(task_name)
+    if state.app.conf.worker_disable_rate_limits:
+        rate = None
+    if task is None or not state.node.core.set_rate(task_name, rate):
+        logger.error("Rate limit attempt for unknown task %s", task_name)
+        return nok("unknown task")
+    task.rate_limit = rate_limit
+    if not rate_limit:
+        logger.info("Rate limits disabled for tasks of type %s", task_name)
+        return ok("rate limit disabled successfully")
+    logger.info("New rate limit for tasks of type %s: %s.", task_name, rate_limit)
+    return ok("new rate limit set successfully")
+
+
+@control_command(
+    args=[("task_name", str), ("soft", float), ("hard", float)],
+    signature="<task_name> <soft_secs> [hard_secs]",
+)
+def time_limit(
+    state: State,
+    task_name: str | None = None,
+    hard: float | None = None,
+    soft: float | None = None,
+    **kwargs: Any,
+) -> dict[str, Any]:
+    """Tell worker(s) to modify the time limit for task by type."""
+    task = state.app.tasks.get(task_name) if task_name else None
+    if task is None or not state.node.core.set_limits(str(task_name), soft, hard):
+        logger.error("Change time limit attempt for unknown task %s", task_name)
+        return nok("unknown task")
+    task.soft_time_limit, task.time_limit = soft, hard
+    logger.info("New time limits for tasks of type %s: soft=%s hard=%s", task_name, soft, hard)
+    return ok("time limits set successfully")
+
+
+@inspect_command()
+def active_queues(state: State) -> list[dict[str, Any]]:
+    """List the task queues a worker is currently consuming from."""
+    table = state.app.publishing.settings.queues
+    return [queue_info(table, name) for name in state.node.queues]
+
+
+# --------------------------------------------------------------------------------------------------------- the pool
+
+
+@control_command(args=[("n", int)], signature="[N=1]")
+def pool_grow(state: State, n: int = 1, **kwargs: Any) -> dict[str, Any]:
+    """Grow pool by n processes/threads."""
+    if state.node.autoscale is not None:
+        return nok("pool_grow is not supported with autoscale. Adjust autoscale range instead.")
+    if n > 0:
+        state.node.core.resize(n)
+    return ok("pool will grow")
+
+
+@control_command(args=[("n", int)], signature="[N=1]")
+def pool_shrink(state: State, n: int = 1, **kwargs: Any) -> dict[str, Any]:
+    """Shrink pool by n processes/threads."""
+    if state.node.autoscale is not None:
+        return nok("pool_shrink is not supported with autoscale. Adjust autoscale range instead.")
+    if n > 0:
+        state.node.core.resize(-n)
+    return ok("pool will shrink")
+
+
+@control_command(args=[("max", int), ("min", int)], signature="[max [min]]")
+def autoscale(state: State, max: int | None = None, min: int | None = None) -> dict[str, Any]:
+    """Modify autoscale settings."""
+    bounds = state.node.autoscale
+    if bounds is None:
+        raise ValueError("Autoscale not enabled")
+    most, fewest = (bounds[0] if max is None else max), (bounds[1] if min is None else min)
+    state.node.set_autoscale(most, fewest)
+    return ok(f"autoscale now max={most} min={fewest}")
+
+
+# ------------------------------------------------------------------------------------------------------- the worker
+
+
+@control_command()
+def shutdown(state: State, msg: str = "Got shutdown from remote", **kwargs: Any) -> object:
+    """Shutdown worker(s)."""
+    state.node.stop_by_remote(msg)
+    return NO_REPLY
+
+
+@inspect_command(default_timeout=0.2)
+def ping(state: State, **kwargs: Any) -> dict[str, str]:
+    """Ping worker(s)."""
+    return ok("pong")
+
+
+@inspect_command()
+def clock(state: State, **kwargs: Any) -> dict[str, int]:
+    """Get current logical clock value."""
+    return {"clock": state.app.clock.value}
+
+
+@inspect_command()
+def report(state: State) -> dict[str, str]:
+    """Information about fastworker installation for bug reports."""
+    from fastworker.worker.bugreport import report_lines
+
+    return ok("\n".join(report_lines(state.app, with_defaults=False)))
+
+
+@inspect_command()
+def stats(state: State, **kwargs: Any) -> dict[str, Any]:
+    """Request worker statistics/information."""
+    import os
+
+    snapshot = state.node.core.snapshot()
+    bounds = state.node.autoscale
+    autoscaler = {}
+    if bounds is not None:
+        current = len(snapshot["pids"])
+        autoscaler = {
+            "autoscaler": {"max": bounds[0], "min": bounds[1], "current": current, "qty": 0}
+        }
+    return {
+        **autoscaler,
+        "total": snapshot["total"],
+        "pid": os.getpid(),
+        "clock": str(state.app.clock.value),
+        "uptime": round(state.node.uptime_s),
+        "pool": pool_info(state.app, state.node.concurrency, snapshot["pids"]),
+        "broker": broker_info(state.app),
+        "prefetch_count": state.node.prefetch,
+        "rusage": resource_usage(),
+    }
+
+
+@inspect_command(visible=False)
+def hello(
+    state: State, from_node: str, revoked: Any = None, **kwargs: Any
+) -> dict[str, Any] | None:
+    """Request mingle sync-data."""
+    if from_node == state.hostname:
+        return None
+    logger.info("sync with %s", from_node)
+    if revoked:
+        _revoke(state, [str(task_id) for task_id in revoked], [], None)
+    return {"revoked": state.node.core.snapshot()["revoked"], "clock": state.app.clock.forward()}
+
+
+# -------------------------------------------------------------------------------------------------------------- tasks
+
+
+def _requests(state: State, stage: str | None = None) -> list[HeldRequest]:
+    requests = (
+        HeldRequest(state.app, state.hostname, task) for task in state.node.core.snapshot()["tasks"]
+    )
+    return [request for request in requests if stage in (None, request.stage)]
+
+
+@inspect_command(alias="dump_active")
+def active(state: State, safe: bool = False, **kwargs: Any) -> list[dict[str, Any]]:
+    """List of tasks currently being executed."""
+    return [request.info(safe=bool(safe)) for request in _requests(state, "active")]
+
+
+@inspect_command(alias="dump_reserved")
+def reserved(state: State, **kwargs: Any) -> list[dict[str, Any]]:
+    """List of currently reserved tasks, not including scheduled/active."""
+    return [request.info() for request in _requests(state, "reserved")]
+
+
+@inspect_command(alias="dump_schedule")
+def scheduled(state: State, **kwargs: Any) -> list[dict[str, Any]]:
+    """List of currently scheduled ETA/countdown tasks."""
+    requests = sorted(_requests(state, "scheduled"), key=lambda request: request.eta_ms or 0)
+    return [
+        {"eta": request.headers.get("eta"), "priority": 6, "request": request.info()}
+        for request in requests
+    ]
+
+
+@inspect_command(variadic="ids", signature="[id1 [id2 [... [idN]]]]")
+def query_task(state: State, ids: Any, **kwargs: Any) -> dict[str, Any]:
+    """Query for task information by id."""
+    wanted = {str(one) for one in _maybe_list(ids)}
+    return {
+        request.id: (request.stage, request.info())
+        for request in _requests(state)
+        if request.id in wanted
+    }
+
+
+@inspect_command(alias="dump_revoked")
+def revoked(state: State, **kwargs: Any) -> list[str]:
+    """List of revoked task-ids."""
+    ids: list[str] = state.node.core.snapshot()["revoked"]
+    return ids
+
+
+@inspect_command(
+    alias="dump_tasks", variadic="taskinfoitems", signature="[attr1 [attr2 [... [attrN]]]]"
+)
+def registered(
+    state: State, taskinfoitems: Any = None, builtins: bool = False, **kwargs: Any
+) -> list[str]:
+    """List of registered tasks."""
+    items = [
+        item
+        for item in taskinfoitems or _DEFAULT_TASK_INFO_ITEMS
+        if isinstance(item, str) and not item.startswith("_")
+    ]
+    tasks = state.app.tasks
+
+    def info(name: str) -> str:
+        values = ((item, getattr(tasks[name], item, None)) for item in items)
+        fields = [f"{item}={value}" for item, value in values if value is not None]
+        return f"{name} [{' '.join(fields)}]" if fields else name
+
+    return [info(name) for name in sorted(tasks) if builtins or not name.startswith("celery.")]

@@ -1,0 +1,110 @@
+"""Facts about a worker in the forms of ``inspect stats`` and ``inspect active_queues``.
+
+Source: celery-contract 8.2, 8.3.
+"""
+
+from __future__ import annotations
+
+import resource
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from fastworker.errors import QueueNotFound
+
+if TYPE_CHECKING:
+    from fastworker.app.app import FastWorker
+    from fastworker.app.queues import QueueTable
+
+_PORTS = {"redis": 6379, "rediss": 6379, "valkey": 6379, "valkeys": 6379}
+_USAGE = (
+    "utime", "stime", "maxrss", "ixrss", "idrss", "isrss", "minflt", "majflt", "nswap", "inblock", "oublock",
+    "msgsnd", "msgrcv", "nsignals", "nvcsw", "nivcsw",
+)  # fmt: skip
+
+
+def queue_info(table: QueueTable, name: str) -> dict[str, Any]:
+    """One consumed queue as kombu's ``Queue.as_dict`` gives it."""
+    try:
+        queue = table[name]
+        exchange, kind, key = queue.exchange, queue.exchange_type, queue.routing_key
+    except QueueNotFound:
+        exchange, kind, key = name, "direct", name
+    unset = (
+        "alias",
+        "no_declare",
+        "expires",
+        "message_ttl",
+        "max_length",
+        "max_length_bytes",
+        "max_priority",
+    )
+    return {
+        "name": name,
+        "exchange": {
+            "name": exchange,
+            "type": kind,
+            "arguments": None,
+            "durable": True,
+            "passive": False,
+            "auto_delete": False,
+            "delivery_mode": None,
+            "no_declare": False,
+        },
+        "routing_key": key,
+        "queue_arguments": None,
+        "binding_arguments": None,
+        "consumer_arguments": None,
+        "durable": True,
+        "exclusive": False,
+        "auto_delete": False,
+        "no_ack": False,
+        "bindings": [],
+        **dict.fromkeys(unset),
+    }
+
+
+def pool_info(app: FastWorker, concurrency: int | None, pids: list[int]) -> dict[str, Any]:
+    """The pool."""
+    conf = app.conf
+    return {
+        "implementation": "fastworker.child.main:prefork",
+        "max-concurrency": concurrency,
+        "processes": sorted(pids),
+        "max-tasks-per-child": conf.worker_max_tasks_per_child or "N/A",
+        "put-guarded-by-semaphore": False,
+        "timeouts": [conf.task_soft_time_limit or 0, conf.task_time_limit or 0],
+    }
+
+
+def broker_info(app: FastWorker) -> dict[str, Any]:
+    """The broker's address without its password, as kombu's ``Connection.info``."""
+    conf = app.conf
+    parts = urlsplit(app.broker.read_url.partition(";")[0])
+    is_file = (
+        parts.scheme.startswith("sqlite") or "socket" in parts.scheme or parts.scheme == "unix"
+    )
+    path = parts.path if is_file else parts.path.strip("/")
+    host = parse_qs(parts.query).get("virtual_host", [path or "0"])[0]
+    return {
+        "hostname": parts.hostname,
+        "userid": unquote(parts.username) if parts.username else None,
+        "virtual_host": host,
+        "port": None if is_file else parts.port or _PORTS.get(parts.scheme),
+        "insist": False,
+        "ssl": bool(conf.broker_use_ssl) or parts.scheme in ("rediss", "valkeys"),
+        "transport": parts.scheme,
+        "connect_timeout": conf.broker_connection_timeout,
+        "transport_options": dict(conf.broker_transport_options or {}),
+        "login_method": conf.broker_login_method,
+        "uri_prefix": None,
+        "heartbeat": conf.broker_heartbeat,
+        "failover_strategy": conf.broker_failover_strategy or "round-robin",
+        "alternates": [],
+        "credential_provider": None,
+    }
+
+
+def resource_usage() -> dict[str, float]:
+    """``getrusage(2)`` of this process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {name: getattr(usage, f"ru_{name}") for name in _USAGE}

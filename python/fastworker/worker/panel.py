@@ -1,0 +1,150 @@
+"""The registry of control commands, and what each is given.
+
+A command is a function of ``(state, **arguments)`` whose return value is the reply; what it raises is replied as
+``{"error": repr(exc)}``. Source: celery/worker/control.py, ``Panel``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from fastworker import _core
+    from fastworker.app.app import FastWorker
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Returned by a command that is not to be answered.
+NO_REPLY = object()
+
+
+class Node(Protocol):
+    """A worker as its control commands know it."""
+
+    @property
+    def core(self) -> _core.Worker:
+        """The Rust half."""
+
+    @property
+    def queues(self) -> list[str]:
+        """Names of the queues that are consumed."""
+
+    @property
+    def prefetch(self) -> int:
+        """Most messages held at once."""
+
+    @property
+    def concurrency(self) -> int | None:
+        """Child processes."""
+
+    @property
+    def can_terminate(self) -> bool:
+        """A task that runs can be ended."""
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the start."""
+
+    @property
+    def autoscale(self) -> tuple[int, int] | None:
+        """Most and fewest children, when the pool scales by itself."""
+
+    def set_autoscale(self, most: int, fewest: int) -> None:
+        """Other bounds."""
+
+    def stop_by_remote(self, message: str) -> None:
+        """Begin a warm shutdown."""
+
+    def note_revoked(self, ids: Sequence[str]) -> None:
+        """Ids were revoked that ``--statedb`` is to remember."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a command is given first.
+
+    Attributes:
+        app: The worker's application.
+        hostname: The node's name.
+        node: The worker.
+        tset: Makes a set of requests, as in Celery.
+    """
+
+    app: FastWorker
+    hostname: str
+    node: Node
+    tset: Callable[[Iterable[Any]], set[Any]] = set
+
+
+class CommandInfo(NamedTuple):
+    """What the command line needs to know of a command; Celery's fields."""
+
+    alias: str | None
+    type: str
+    visible: bool
+    default_timeout: float
+    help: str
+    signature: str | None
+    args: list[tuple[str, Callable[[str], Any]]] | None
+    variadic: str | None
+
+
+class Panel:
+    """The commands, by name and alias. Global, as in Celery."""
+
+    data: ClassVar[dict[str, Callable[..., Any]]] = {}
+    meta: ClassVar[dict[str, CommandInfo]] = {}
+
+    @classmethod
+    def register(cls, *args: Any, **kwargs: Any) -> Any:
+        """Decorator, with or without arguments: see ``control_command``."""
+        return cls._register(**kwargs)(*args) if args else cls._register(**kwargs)
+
+    @classmethod
+    def _register(
+        cls,
+        name: str | None = None,
+        alias: str | None = None,
+        type: str = "control",
+        visible: bool = True,
+        default_timeout: float = 1.0,
+        help: str | None = None,
+        signature: str | None = None,
+        args: list[tuple[str, Callable[[str], Any]]] | None = None,
+        variadic: str | None = None,
+    ) -> Callable[[F], F]:
+        def inner(fun: F) -> F:
+            control_name = name or fun.__name__
+            text = help or (fun.__doc__ or "").strip().split("\n")[0]
+            cls.data[control_name] = fun
+            cls.meta[control_name] = CommandInfo(
+                alias, type, visible, default_timeout, text, signature, args, variadic
+            )
+            if alias:
+                cls.data[alias] = fun
+            return fun
+
+        return inner
+
+
+def control_command(**kwargs: Any) -> Callable[[F], F]:
+    """Decorator: a command that changes something.
+
+    Args:
+        name: What it is called; the function's name unless given.
+        alias: Another name.
+        args: ``[(argument, type), …]`` that the command line takes in this order.
+        variadic: The argument that takes the rest of the command line.
+        signature: How the command line describes the arguments.
+        help: One line; the docstring's first unless given.
+        default_timeout: Seconds.
+        visible: Whether ``--list`` shows it.
+    """
+    return Panel._register(type="control", **kwargs)
+
+
+def inspect_command(**kwargs: Any) -> Callable[[F], F]:
+    """Decorator: a command that only answers; arguments as for ``control_command``."""
+    return Panel._register(type="inspect", **kwargs)

@@ -1,0 +1,193 @@
+"""Remote control between the two frameworks: Celery's client and command line with our worker, and
+what both workers answer to the same questions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.apps import AppSpec
+from tests.support.gate import Gate, read_lines
+from tests.support.rig import PRODUCT, Rig
+from tests.support.waiting import wait_until
+from tests.support.workers import command
+
+NODE = "w@here"
+PATIENCE_S = 30
+
+
+@pytest.fixture
+def both(redis_url: str, tmp_path: Path) -> Iterator[dict[str, Rig]]:
+    """A rig of each framework on one database."""
+    with contextlib.ExitStack() as stack:
+        # What was acknowledged early stays in the worker: what has not, ours gives back to others.
+        conf = {"task_acks_late": False, "worker_eta_horizon": 1000}
+        spec = AppSpec(PRODUCT, redis_url, redis_url, conf)
+        names = dict.fromkeys((PRODUCT, "celery"))
+        yield {name: Rig(spec.of(name), tmp_path, stack) for name in names}
+
+
+def ask(client: Any, method: str, /, **arguments: Any) -> Any:
+    """One node's reply."""
+    replies = client.control.broadcast(
+        method, arguments, reply=True, timeout=PATIENCE_S, destination=[NODE]
+    )
+    [[reply]] = [list(each.values()) for each in replies]
+    return reply
+
+
+def info(reply: dict[str, Any]) -> dict[str, Any]:
+    """A task as shown, without what differs from run to run."""
+    same = ("name", "args", "kwargs", "type", "hostname", "delivery_info")
+    # Ours acknowledges when a child has room, Celery when the child has accepted.
+    kinds = ("id", "time_start", "worker_pid", "acknowledged")
+    assert sorted(reply) == sorted(same + kinds)
+    return {key: reply[key] for key in same} | {key: type(reply[key]) for key in kinds}
+
+
+def answers(client: Any, rig: Rig, gate: Gate) -> dict[str, Any]:
+    """Everything that a worker with one running, one waiting and one scheduled task answers."""
+    later = client.tasks["proj.echo"].apply_async(("x",), countdown=100)
+    running = client.tasks["proj.hold"].delay(gate.path)
+    waiting = client.tasks["proj.add"].delay(1, y=[2])
+    rig.worker("-n", NODE, "--prefetch-multiplier", "4", concurrency=1)
+    gate.wait_started()
+    wait_until(lambda: ask(client, "reserved"), "the third task in the worker")
+    found: dict[str, Any] = {
+        "ping": ask(client, "ping"),
+        "active": [info(task) for task in ask(client, "active")],
+        "safe": [info(task) for task in ask(client, "active", safe=True)],
+        "alias": [info(task) for task in ask(client, "dump_active")],
+        "reserved": [info(task) for task in ask(client, "reserved")],
+        "scheduled": [
+            {**task, "eta": type(task["eta"]), "request": info(task["request"])}
+            for task in ask(client, "scheduled")
+        ],
+        "query": {
+            {running.id: "running", waiting.id: "waiting", later.id: "later"}[task_id]: (
+                state,
+                info(task),
+            )
+            for task_id, (state, task) in ask(
+                client, "query_task", ids=[running.id, waiting.id, later.id, "nobody"]
+            ).items()
+        },
+        "active_queues": ask(client, "active_queues"),
+        "registered": ask(client, "registered"),
+        "registered items": ask(client, "registered", taskinfoitems=["max_retries", "_x"])[:3],
+        "revoked": ask(client, "revoked"),
+        "clock": {key: type(value) for key, value in ask(client, "clock").items()},
+        "report": list(ask(client, "report")),
+        "hello": sorted(ask(client, "hello", from_node="other@here")),
+        "hello itself": ask(client, "hello", from_node=NODE),
+        "unknown": ask(client, "nosuchcommand"),
+        "unknown task's limits": ask(client, "time_limit", task_name="no", soft=1, hard=2),
+        "time_limit": ask(client, "time_limit", task_name="proj.add", soft=1, hard=2),
+        "unknown task's rate": ask(client, "rate_limit", task_name="no", rate_limit="1/s"),
+        "rate_limit": ask(client, "rate_limit", task_name="proj.add", rate_limit="1000/s"),
+        "no rate_limit": ask(client, "rate_limit", task_name="proj.add", rate_limit=None),
+        "wrong rate": list(ask(client, "rate_limit", task_name="proj.add", rate_limit="x/y")),
+        "no autoscaler": ask(client, "autoscale", max=4, min=2),
+        "terminate unknown": ask(client, "revoke", task_id="nobody", terminate=True),
+        "stamps": ask(client, "revoke_by_stamped_headers", headers={"job": ["7"]}),
+        "stamps by list": ask(client, "revoke_by_stamped_headers", headers=["job=7"]),
+        "stamps, terminate": ask(
+            client, "revoke_by_stamped_headers", headers={"job": ["7"]}, terminate=True
+        ),
+        "revoke": ask(client, "revoke", task_id="abc"),
+        "revoked afterwards": sorted(ask(client, "revoked")),
+    }
+    stats = ask(client, "stats")
+    found["stats"] = sorted(stats)
+    found["stats kinds"] = {
+        key: type(stats[key]) for key in ("clock", "pid", "uptime", "prefetch_count")
+    }
+    found["stats total"] = stats["total"]
+    found["stats broker"] = stats["broker"]
+    found["stats rusage"] = sorted(stats["rusage"])
+    found["pool"] = stats["pool"]["max-concurrency"]
+    found["pool_grow"] = ask(client, "pool_grow", n=1)
+    found["terminate"] = ask(client, "terminate", task_id=[running.id], signal="KILL")
+    found["terminate"]["ok"] = found["terminate"]["ok"].replace(running.id, "ID")
+    found["terminated state"] = wait_until(
+        lambda: (
+            client.AsyncResult(running.id).state != "PENDING"
+            and client.AsyncResult(running.id).state
+        ),
+        "a state",
+    )
+    for result in (waiting, later):
+        result.revoke()
+    return found
+
+
+@pytest.mark.shows("setting worker_enable_remote_control", "setting control_exchange")
+def test_both_workers_answer_alike(both: dict[str, Rig], gate: Gate, tmp_path: Path) -> None:
+    if PRODUCT == "celery":
+        pytest.skip("there is one worker only")
+    client = both["celery"].app
+    with Gate(tmp_path, "other") as other:
+        ours = answers(client, both[PRODUCT], gate)
+        client.control.broadcast("shutdown", destination=[NODE])
+        wait_until(lambda: not client.control.ping(timeout=0.5), "the end of our worker")
+        both[PRODUCT].redis().flushdb()
+        theirs = answers(client, both["celery"], other)
+        for found, path in ((ours, gate.path), (theirs, other.path)):
+            text = json.dumps(found, default=str).replace(path, "PATH")
+            found.clear()
+            found.update(json.loads(text))
+    # Celery waits in its prefetch; what it has reserved beyond that, and the list of ids, are not
+    # promised to come in an order.
+    for name in theirs:
+        assert ours[name] == theirs[name], name
+    assert sorted(ours) == sorted(theirs)
+
+
+def test_celerys_command_line_controls_our_worker(both: dict[str, Rig], gate: Gate) -> None:
+    ours = both[PRODUCT]
+    ours.worker("-n", NODE, concurrency=1)
+    running = ours.task("hold").delay(gate.path)
+    gate.wait_started()
+
+    def celery(*words: str) -> str:
+        spec = ours.spec.of("celery")
+        run = ours.run(
+            command("celery"),
+            *("-A", "tests.support.worker_app", *words),
+            *("--timeout", str(PATIENCE_S), "--destination", NODE),
+            environment=spec.environment(),
+        )
+        assert run.wait_ended() == 0, run.log
+        return run.log
+
+    assert f"->  {NODE}: OK" in celery("inspect", "ping")
+    assert running.id in celery("inspect", "active")
+    assert "1 node online" in celery("status")
+    assert f"terminate: {running.id}" in celery("control", "terminate", "SIGKILL", running.id)
+    wait_until(lambda: running.state == "REVOKED", "state REVOKED")
+
+
+def test_our_control_reaches_celerys_worker(
+    both: dict[str, Rig], gate: Gate, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "effect")
+    client = both[PRODUCT].app
+    both["celery"].worker("-n", NODE, concurrency=1)
+    both[PRODUCT].task("hold").delay(gate.path)
+    gate.wait_started()
+    waiting = both[PRODUCT].task("record").delay(path, "ran")
+    inspect = client.control.inspect([NODE], timeout=PATIENCE_S)
+    assert inspect.ping() == {NODE: {"ok": "pong"}}
+    [active] = inspect.active()[NODE]
+    assert active["name"] == "proj.hold"
+    replies = client.control.revoke(waiting.id, reply=True, timeout=PATIENCE_S, limit=1)
+    assert replies == [{NODE: {"ok": f"tasks {{'{waiting.id}'}} flagged as revoked"}}]
+    gate.release()
+    assert both[PRODUCT].task("add").delay(1, 1).get(timeout=PATIENCE_S) == 2
+    assert (read_lines(path), waiting.state) == ([], "REVOKED")
