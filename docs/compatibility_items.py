@@ -109,6 +109,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "Retry": "works",
             "adelay": "works: ours, for asyncio",
             "aapply_async": "works: ours, for asyncio",
+            "asend_task": "works: ours, for asyncio",
             "aget": "works: ours, for asyncio",
             "map_async": "works: ours",
             "starmap_async": "works: ours",

@@ -293,6 +293,18 @@ class FastWorker:
 
         return send_task(self, name, args, kwargs, **options)
 
+    async def asend_task(
+        self,
+        name: str,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> AsyncResult[Any]:
+        """``send_task`` for a coroutine: waits for the broker without blocking the loop."""
+        from fastworker.app.publish import asend_task
+
+        return await asend_task(self, name, args, kwargs, **options)
+
     def signature(self, *args: Any, **kwargs: Any) -> Signature:
         """A signature that belongs to this application."""
         from fastworker.canvas.signature import signature

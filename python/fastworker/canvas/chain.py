@@ -88,6 +88,27 @@ class Chain(Signature):
         """
         if not self.tasks:
             return None
+        first, result, merged = self._ready(options)
+        first.apply_async((*(args or ()), *self.args), kwargs or {}, **merged)
+        return result
+
+    async def aapply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """``apply_async`` for a coroutine."""
+        if not self.tasks:
+            return None
+        first, result, merged = self._ready(options)
+        await first.aapply_async((*(args or ()), *self.args), kwargs or {}, **merged)
+        return result
+
+    def _ready(self, options: Mapping[str, Any]) -> tuple[Signature, Any, dict[str, Any]]:
+        """The first step, the result of the last, and the options that the first is published
+        with.
+        """
         merged = {**self.options, **options}
         steps = [step.clone() for step in self.tasks]
         results = self._frozen(steps, merged)
@@ -99,8 +120,7 @@ class Chain(Signature):
         first, rest = steps[0], [dict(step) for step in reversed(steps[1:])]
         if rest:
             merged["chain"] = rest + as_list(merged.get("chain"))
-        first.apply_async((*(args or ()), *self.args), kwargs or {}, **merged)
-        return results[-1]
+        return first, results[-1], merged
 
     def _frozen(self, steps: list[Signature], options: dict[str, Any]) -> list[Any]:
         """Results of the steps, each with the one before as its parent; ``task_id`` names the

@@ -21,3 +21,8 @@ class Publisher(Protocol):
 
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Publish a call by name."""
+
+    async def asend_task(
+        self, name: str, args: Any = None, kwargs: Any = None, **options: Any
+    ) -> Any:
+        """The same for a coroutine."""

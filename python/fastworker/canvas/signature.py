@@ -116,6 +116,26 @@ class Signature(dict[str, Any]):
             return self.app.send_task(self.task, merged_args, merged_kwargs, **merged_options)
         return task.apply_async(merged_args, merged_kwargs, **merged_options)
 
+    async def adelay(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
+        """``delay`` for a coroutine."""
+        return await self.aapply_async(partial_args, partial_kwargs)
+
+    async def aapply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """``apply_async`` for a coroutine: waits for the broker without blocking the loop."""
+        merged_args, merged_kwargs, merged_options = self._merge(args, kwargs, options)
+        try:
+            task = self.type
+        except KeyError:  # another application's task, known by its name only
+            return await self.app.asend_task(
+                self.task, merged_args, merged_kwargs, **merged_options
+            )
+        return await task.aapply_async(merged_args, merged_kwargs, **merged_options)
+
     def apply(
         self,
         args: Iterable[Any] | None = None,

@@ -101,3 +101,23 @@ def test_eager_task_runs_where_it_is_awaited(app: FastWorker, add: Any) -> None:
         return await (await add.adelay(1, 2)).aget()
 
     assert asyncio.run(main()) == 3
+
+
+@pytest.mark.shows("verb adelay", "verb aapply_async", "verb asend_task")
+def test_signatures_and_names_are_awaited_too(app: FastWorker, add: Any, memory: Memory) -> None:
+    async def main() -> Any:
+        await app.asend_task("no.such", (1,))
+        await app.signature("not.here", args=(2,)).adelay()
+        await add.s(3).aapply_async((4,), queue="q")
+        return await (add.s(5, 6) | add.s(7)).adelay()
+
+    last = asyncio.run(main())
+    assert [(m.headers["task"], m.body[0]) for m in memory.messages] == [
+        ("no.such", [1]),
+        ("not.here", [2]),
+        ("proj.add", [4, 3]),
+        ("proj.add", [5, 6]),
+    ]
+    (following,) = memory.messages[3].body[2]["chain"]
+    assert following["options"]["task_id"] == last.id
+    assert last.parent.id == memory.messages[3].headers["id"]
