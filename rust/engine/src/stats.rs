@@ -78,6 +78,7 @@ impl Counters {
         self.redelivered += other.redelivered;
         self.parked += other.parked;
         self.expired += other.expired;
+        self.revoked += other.revoked;
         self.unknown += other.unknown;
         self.worker_lost += other.worker_lost;
         self.timed_out += other.timed_out;
