@@ -9,6 +9,7 @@ from typing import Any
 
 from fastworker.canvas.publisher import Publisher
 from fastworker.canvas.signature import Signature, as_list, maybe_signature, unsupported
+from fastworker.results.joining import allow_join_result
 
 
 @Signature.register_type("chain")
@@ -84,10 +85,13 @@ class Chain(Signature):
 
         Returns:
             The result of the last step; ``parent`` leads to the ones before. None for an empty
-            chain.
+            chain. With ``task_always_eager`` all steps run here.
         """
         if not self.tasks:
             return None
+        if self._is_eager():
+            with allow_join_result():
+                return self.apply(args, kwargs, **options)
         first, result, merged = self._ready(options)
         first.apply_async((*(args or ()), *self.args), kwargs or {}, **merged)
         return result
@@ -101,9 +105,15 @@ class Chain(Signature):
         """``apply_async`` for a coroutine."""
         if not self.tasks:
             return None
+        if self._is_eager():
+            with allow_join_result():
+                return self.apply(args, kwargs, **options)
         first, result, merged = self._ready(options)
         await first.aapply_async((*(args or ()), *self.args), kwargs or {}, **merged)
         return result
+
+    def _is_eager(self) -> bool:
+        return bool(self.tasks[0].app.conf.task_always_eager)
 
     def _ready(self, options: Mapping[str, Any]) -> tuple[Signature, Any, dict[str, Any]]:
         """The first step, the result of the last, and the options that the first is published
@@ -149,13 +159,15 @@ class Chain(Signature):
         **options: Any,
     ) -> Any:
         """Run all steps here, one after the other; returns the last one's ``EagerResult``."""
+        merged = {**self.options, **options}
+        last = {name: merged.pop(name) for name in ("link", "task_id") if name in merged}
         previous: Any = None
-        first_args = (*(args or ()), *self.args)
-        for step in self.tasks:
-            result = step.clone(first_args if previous is None else (previous.get(),)).apply(
-                **options
-            )
+        given: tuple[Any, Mapping[str, Any] | None] = ((*(args or ()), *self.args), kwargs)
+        for number, step in enumerate(self.tasks, start=1):
+            its_own = last if number == len(self.tasks) else {}
+            result = step.clone(*given).apply(**merged, **its_own)
             result.parent, previous = previous, result
+            given = (previous.get(),), None
         return previous
 
     def __repr__(self) -> str:

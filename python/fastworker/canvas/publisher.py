@@ -16,6 +16,10 @@ class Publisher(Protocol):
         """Registered tasks by name; ``KeyError`` for an unknown one."""
 
     @property
+    def conf(self) -> Any:
+        """Its settings."""
+
+    @property
     def AsyncResult(self) -> Any:
         """Its class of results."""
 
