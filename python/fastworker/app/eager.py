@@ -9,14 +9,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastworker import signals, states
+from fastworker import _core, signals, states
+from fastworker.app.arguments import encode_error
 from fastworker.app.context import Context
 from fastworker.app.einfo import ExceptionInfo
 from fastworker.app.naming import hostname
 from fastworker.app.state import task_stack
-from fastworker.canvas.signature import as_list, maybe_signature
-from fastworker.errors import Ignore, Reject, Retry
+from fastworker.canvas.signature import as_list, maybe_signature, plain
+from fastworker.errors import ContentDisallowed, EncodeError, Ignore, Reject, Retry
 from fastworker.results.eager_result import EagerResult
+from fastworker.serialize import registry
 
 if TYPE_CHECKING:
     from fastworker.app.task import Task
@@ -51,14 +53,21 @@ def run_eagerly(
         request: More attributes of the request.
         options: Those of ``apply_async`` that the request shows.
     """
-    from fastworker import _core
-
     app = task.bound_app()
     task_id = task_id or _core.new_id()
     throw = app.conf.task_eager_propagates if throw is None else throw
     task = app.tasks[task.name]
+    is_strict = app.conf.task_eager_strict
+    if is_strict:
+        serializer = options.get("serializer") or app.conf.task_serializer
+        args, kwargs = as_travelled(task, args, kwargs, serializer)
+        refuse_what_would_not_travel(
+            task,
+            serializer,
+            {"link": link, "link_error": link_error, "headers": request.get("headers")},
+        )
     context = _context(task, args, kwargs, task_id, retries, link, link_error, request, options)
-    run = _Run(task, context, throw)
+    run = _Run(task, context, throw, is_strict)
     state, value, text = run()
     if isinstance(value, Retry) and value.sig is not None:
         return value.sig.apply(retries=retries + 1, throw=throw)  # type: ignore[no-any-return]
@@ -74,9 +83,6 @@ def as_travelled(
     Raises:
         EncodeError: Names the argument.
     """
-    from fastworker.app.arguments import encode_error
-    from fastworker.serialize import registry
-
     chosen = registry.get(serializer or task.bound_app().conf.task_serializer)
     try:
         data = chosen.dumps((args, kwargs))
@@ -84,6 +90,38 @@ def as_travelled(
         raise encode_error(task.name, chosen.name, args, kwargs, exc, chosen.dumps) from exc
     travelled_args, travelled_kwargs = chosen.loads(data)
     return travelled_args, travelled_kwargs
+
+
+def refuse_what_would_not_travel(
+    task: Task[..., Any], serializer: str, parts: Mapping[str, Any]
+) -> None:
+    """Everything else that a message carries, and whether a worker would read it.
+
+    Raises:
+        ContentDisallowed: The serializer is not in ``accept_content``.
+        EncodeError: Names the part.
+    """
+    chosen = registry.get(serializer)
+    conf = task.bound_app().conf
+    if chosen.content_type not in (
+        registry.content_types(conf.accept_content) or (chosen.content_type,)
+    ):
+        raise ContentDisallowed(
+            f"task {task.name!r}: a worker would refuse what {serializer} writes ({chosen.content_type}): "
+            f"accept_content is {sorted(conf.accept_content)}; add {serializer!r} to it, or choose another serializer"
+        )
+    for name, part in parts.items():
+        if part is None:
+            continue
+        # Headers are JSON, whatever the body is.
+        write = _core.dumps if name == "headers" else chosen.dumps
+        try:
+            write(plain(as_list(part)) if name != "headers" else part)
+        except Exception as exc:  # serializers raise what they like
+            raise EncodeError(
+                f"task {task.name!r}: its {name} cannot be serialised as "
+                f"{'json' if name == 'headers' else serializer}: {exc}"
+            ) from exc
 
 
 def _context(
@@ -133,10 +171,14 @@ def _context(
 class _Run:
     """One run: the steps of celery-contract 9.3, in their order."""
 
-    def __init__(self, task: Task[..., Any], context: Context, throw: bool) -> None:
+    def __init__(
+        self, task: Task[..., Any], context: Context, throw: bool, is_strict: bool
+    ) -> None:
         self._task = task
         self._context = context
         self._throw = throw
+        #: What a client would read is what the serializer makes of it.
+        self._is_strict = is_strict and not context.ignore_result
         self._call = (context.id or "", context.args, context.kwargs)
 
     def __call__(self) -> tuple[str, Any, str | None]:
@@ -175,6 +217,7 @@ class _Run:
             task.before_start(task_id, args, kwargs)
             is_plain = type(task).__call__ is _plain_call()
             value = task.run(*args, **kwargs) if is_plain else task(*args, **kwargs)
+            as_read = self._as_read(value, states.SUCCESS)
             self._apply_callbacks(value)
         except Retry as retry:
             if self._throw:
@@ -192,7 +235,21 @@ class _Run:
         if signals.task_success.has_receivers:
             signals.task_success.send(sender=task, result=value, runtime=time.monotonic() - started)
         self._hook(task.after_return, states.SUCCESS, value, *self._call, None)
-        return states.SUCCESS, value, None
+        return states.SUCCESS, as_read, None
+
+    def _as_read(self, value: Any, state: str) -> Any:
+        """A result, or an error, as a client reads it from the result store.
+
+        Raises:
+            EncodeError: It cannot be stored; a worker fails the task with the same words.
+        """
+        if not self._is_strict:
+            return value
+        task_id, backend = self._call[0], self._task.app.backend
+        try:
+            return backend.decode(task_id, backend.document(task_id, value, state))["result"]
+        except (TypeError, ValueError, EncodeError) as exc:
+            raise unstorable(self._task, value, exc) from exc
 
     def _apply_callbacks(self, value: Any) -> None:
         for callback in self._context.callbacks or ():
@@ -232,7 +289,7 @@ class _Run:
                 einfo=einfo,
             )
         self._hook(self._task.after_return, states.FAILURE, exc, *self._call, einfo)
-        return states.FAILURE, exc, text
+        return states.FAILURE, self._as_read(exc, states.FAILURE), text
 
     def _store(self, value: Any, state: str, text: str | None) -> None:
         if self._task.store_eager_result and not self._context.ignore_result:
@@ -244,6 +301,14 @@ class _Run:
             hook(*args)
         except Exception:
             logger.exception("task %s: %s raised", self._task.name, getattr(hook, "__name__", hook))
+
+
+def unstorable(task: Any, value: Any, cause: BaseException) -> EncodeError:
+    """The error of a task whose return value has no form in the result serializer."""
+    return EncodeError(
+        f"task {task.name} returned a {type(value).__name__} that cannot be stored: {cause}; return something that "
+        f"{task.app.conf.result_serializer} can write, or set ignore_result=True"
+    )
 
 
 def _plain_call() -> Any:

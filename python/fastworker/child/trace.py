@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastworker import signals, states
+from fastworker.app.eager import unstorable
 from fastworker.app.einfo import ExceptionInfo
 from fastworker.app.state import pop_current_task, push_current_task
 from fastworker.child.decode import accepts_json, decode_call
@@ -308,10 +309,7 @@ class TaskTracer:
         """What it returned has no form in the result serializer, or what follows from it cannot be published."""
         if isinstance(exc, OperationalError):
             return self._raised(run, exc)
-        problem = EncodeError(
-            f"task {self.name} returned a {type(value).__name__} that cannot be stored: {exc}; return something that "
-            f"{self.app.conf.result_serializer} can write, or set ignore_result=True"
-        )
+        problem = unstorable(self.task, value, exc)
         problem.__cause__ = exc
         return self._raised(run, problem)
 

@@ -197,6 +197,14 @@ _RUNNING = [
         "store_eager_result", False, "bool", "Store the results of eager tasks.", status="active"
     ),
     Setting(
+        "eager_strict",
+        False,
+        "bool",
+        "Send arguments, links, results and errors of eager tasks through the serializers.",
+        status="active",
+        is_ours=True,
+    ),
+    Setting(
         "remote_tracebacks", False, "bool", "Send pickled tracebacks with errors (needs tblib)."
     ),
     Setting(
