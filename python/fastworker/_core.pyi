@@ -16,11 +16,15 @@ __all__ = [
     "ResultStore",
     "Worker",
     "__version__",
+    "advance_clock",
     "clear_memory",
+    "clock_ahead_us",
     "dumps",
     "loads",
+    "memory_messages",
     "new_id",
     "register_type",
+    "reset_clock",
     "write_envelope",
 ]
 
@@ -226,6 +230,27 @@ class ResultStore:
     def close(self) -> None:
         """Close the connection; the next call opens another."""
 
+def memory_messages(url: str) -> list[tuple[str, int, bytes]]:
+    """What waits in the queues of a ``memory://`` URL, parked messages included, in the order in which a worker would
+    fetch it: queue, priority, envelope.
+
+    Raises:
+        ImproperlyConfigured: Another kind of URL.
+    """
+
+def advance_clock(seconds: float) -> None:
+    """Move the clock of this process's workers ahead, by which ETA, expiry and rate limits are measured.
+
+    Raises:
+        ValueError: Negative.
+    """
+
+def clock_ahead_us() -> int:
+    """How far that clock is ahead, in microseconds."""
+
+def reset_clock() -> None:
+    """Back to real time; only while no worker lives in this process."""
+
 def clear_memory(name: str) -> None:
     """Empty the room ``memory://<name>`` of this process: queues, parked messages, dead letters, results. What a worker
     holds of it is lost to it."""
@@ -346,10 +371,16 @@ class Worker:
         zygote: File descriptor of the socket to the zygote; the worker owns it from now on. None: tasks run in threads
             of this process, which whoever reads ``wait`` starts.
         zygote_pid: Its process id; None with ``zygote``.
+        drains: End, as by a warm shutdown, when nothing is left in the queues that could run now.
     """
 
     def __new__(
-        cls, settings: Any, zygote: int | None = None, zygote_pid: int | None = None
+        cls,
+        settings: Any,
+        zygote: int | None = None,
+        zygote_pid: int | None = None,
+        *,
+        drains: bool = False,
     ) -> Worker: ...
     def start(self) -> None:
         """Start the runtime thread."""
@@ -362,6 +393,8 @@ class Worker:
         """
     def join(self) -> None:
         """Wait until the runtime thread has ended; call it after ``finished``. At once when it was not started."""
+    def clock_moved(self) -> None:
+        """``advance_clock`` was called: find anew what is due."""
     def thread_ended(self, child: int) -> None:
         """A thread that ``wait`` wanted has ended, or could not be started."""
     def adopt_zygote(self, zygote: int, zygote_pid: int) -> None:

@@ -10,10 +10,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
+from fastworker import _core
 from fastworker.app import state
 from fastworker.app.autodiscover import Packages, autodiscover
 from fastworker.app.autoretry import add_autoretry
@@ -468,8 +469,12 @@ class FastWorker:
         return self.broker.result_url
 
     def now(self) -> datetime:
-        """The time in the application's timezone, aware."""
-        return datetime.now(timezone.utc).astimezone(self.timezone)
+        """The time in the application's timezone, aware; ahead of the real one where a test moved the clock."""
+        now = datetime.now(timezone.utc)
+        ahead_us = _core.clock_ahead_us()
+        if ahead_us:
+            now += timedelta(microseconds=ahead_us)
+        return now.astimezone(self.timezone)
 
     @property
     def timezone(self) -> tzinfo:

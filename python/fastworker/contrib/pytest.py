@@ -18,6 +18,7 @@ from fastworker.testing.fixtures import test_worker
 from fastworker.testing.plugin import (
     depends_on_current_fastworker_app,
     fastworker_app,
+    fastworker_clock,
     fastworker_session_app,
     fastworker_session_worker,
     fastworker_worker,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "depends_on_current_fastworker_app",
     "fastworker_app",
+    "fastworker_clock",
     "fastworker_session_app",
     "fastworker_session_worker",
     "fastworker_worker",

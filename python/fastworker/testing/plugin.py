@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -145,6 +146,18 @@ def fastworker_worker(
         fastworker_worker_parameters,
     ) as worker:
         yield worker
+
+
+@pytest.fixture
+def fastworker_clock() -> Iterator[ModuleType]:
+    """``fastworker.testing.clock``, at real time before and after the test. It stays ahead while a worker of the
+    session runs.
+    """
+    from fastworker.testing import clock
+
+    clock.reset()
+    yield clock
+    clock.reset()
 
 
 @pytest.fixture

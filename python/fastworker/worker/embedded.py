@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from fastworker import _core, signals
@@ -40,6 +41,13 @@ received_logger = logging.getLogger("fastworker.worker.strategy")
 #: The pools whose tasks run in threads of this process.
 POOLS = ("solo", "threads")
 _LONGEST_SLEEP_S = 3600.0
+
+_living: weakref.WeakSet[EmbeddedWorker] = weakref.WeakSet()
+
+
+def living() -> list[EmbeddedWorker]:
+    """The workers that run in this process."""
+    return list(_living)
 
 
 class EmbeddedWorker:
@@ -138,8 +146,8 @@ class EmbeddedWorker:
 
     # ------------------------------------------------------------------------------------------ start and stop
 
-    def start(self) -> None:
-        """Start the worker's threads; returns at once."""
+    def start(self) -> _core.Worker:
+        """Start the worker's threads, and return the Rust worker at once."""
         limited = [
             task.name
             for task in self.settings.tasks
@@ -149,9 +157,15 @@ class EmbeddedWorker:
             logger.warning(
                 "time limits are not enforced on tasks that run in threads: %s", ", ".join(limited)
             )
-        self._core = _core.Worker(self.settings)
-        self._core.start()
+        core = self._core = self.make_core()
+        core.start()
         self._server.start()
+        _living.add(self)
+        return core
+
+    def make_core(self) -> _core.Worker:
+        """The Rust worker."""
+        return _core.Worker(self.settings)
 
     def ensure_started(self, timeout_s: float | None = None) -> None:
         """Wait until tasks are consumed.
@@ -165,6 +179,13 @@ class EmbeddedWorker:
                 f"worker {self.hostname} is not ready after {timeout_s} s: can its broker be reached? Its log says "
                 f"more (logger fastworker.worker)"
             )
+        self.raise_error()
+
+    def raise_error(self) -> None:
+        """
+        Raises:
+            ImproperlyConfigured: The worker has ended because it could not go on.
+        """
         if self._error is not None:
             raise ImproperlyConfigured(self._error)
 
@@ -194,6 +215,7 @@ class EmbeddedWorker:
         self._server.join()
         core.join()
         self._core = None
+        _living.discard(self)
         for child in self._children:
             child.join(None if ends_at is None else max(0.0, ends_at - time.monotonic()))
         late = [child.name for child in self._children if child.is_alive()]
@@ -231,6 +253,7 @@ class EmbeddedWorker:
             # Whoever waits for it must not wait for ever, whatever went wrong here.
             self._is_finished.set()
             self._is_ready.set()
+            self.after_serving()
 
     def _on_event(self, core: _core.Worker, name: str, facts: dict[str, Any]) -> None:
         if name == "received":
@@ -246,8 +269,8 @@ class EmbeddedWorker:
                 self.on_ready()
             self._is_ready.set()
         elif name == "finished":
-            if signals.worker_shutdown.has_receivers and not self._is_reloading:
-                signals.worker_shutdown.send(sender=self)
+            if not self._is_reloading:
+                self.on_finished()
             self._error = facts["error"]
             if self._error is not None:
                 logger.critical("%s", self._error)
@@ -258,6 +281,20 @@ class EmbeddedWorker:
         """Called in the serving thread when tasks are consumed; to be overridden."""
         if signals.worker_ready.has_receivers:
             signals.worker_ready.send(sender=self)
+
+    def on_finished(self) -> None:
+        """Called in the serving thread when the worker has ended; to be overridden."""
+        if signals.worker_shutdown.has_receivers:
+            signals.worker_shutdown.send(sender=self)
+
+    def after_serving(self) -> None:
+        """Called at the end of the serving thread; to be overridden."""
+
+    def clock_moved(self) -> None:
+        """The clock was moved ahead: find anew what is due."""
+        core = self._core
+        if core is not None:
+            core.clock_moved()
 
     def start_child(self, core: _core.Worker, child: int, socket: int, page: int) -> None:
         """Start a thread that runs tasks; called in the serving thread.

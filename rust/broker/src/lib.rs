@@ -29,7 +29,7 @@ pub use client::{Client, DeadLetter, ResultClient};
 pub use connect::{Options, client, connect, result_client};
 pub use control::{Control, Heard, Mark, RevokeTerms};
 pub use error::Error;
-pub use memory::{MemoryBroker, MemoryClient, MemoryResultClient, MemoryStore, clear_memory};
+pub use memory::{MemoryBroker, MemoryClient, MemoryResultClient, MemoryStore, clear_memory, memory_messages};
 pub use sqlite::{SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, SqliteStore, Synchronous};
 
 /// To be called right before a fork, in the thread that forks: nothing that must not cross it is open or locked then.

@@ -3,7 +3,7 @@
 use fastworker_broker::conformance::{Server, exercise};
 use fastworker_broker::{
     AnyBroker, AnyStore, Broker, Client, Error, LeaseTerms, MemoryBroker, MemoryClient, MemoryResultClient, Publish,
-    ResultClient, ResultDoc, Settlement, Verdict, clear_memory, client, connect, result_client,
+    ResultClient, ResultDoc, Settlement, Verdict, clear_memory, client, connect, memory_messages, result_client,
 };
 use std::time::Duration;
 
@@ -75,6 +75,33 @@ fn results_in_the_same_room_need_no_store_of_their_own() {
         assert!(matches!(store, AnyStore::Memory(_)));
         store.store(&[doc("u")]).await.expect("store");
         assert!(result_client("memory://elsewhere", &[]).expect("results").get("u").expect("get").is_some());
+    });
+}
+
+#[test]
+fn what_waits_can_be_looked_at_in_the_order_of_fetching() {
+    block_on(async {
+        let broker = MemoryBroker::connect("looked at", &["q".to_owned()], TERMS).expect("connect");
+        broker.publish(&[message("q")]).await.expect("publish");
+        let held = broker.fetch(1).await.expect("fetch");
+        let urgent = Publish { priority: 3, ..message("late") };
+        let least = Publish { priority: 9, ..message("q") };
+        broker.publish(&[least.clone(), urgent.clone()]).await.expect("publish");
+        let park = Settlement {
+            tag: held[0].tag,
+            message_id: None,
+            has_attempts: false,
+            verdict: Verdict::Park { due_ms: i64::MAX },
+            result: None,
+            successors: Vec::new(),
+        };
+        assert_eq!(
+            memory_messages("memory://looked at").expect("a look"),
+            [urgent.clone(), least.clone()],
+            "one is leased"
+        );
+        assert!(broker.settle(&[park]).await.expect("settle").is_empty());
+        assert_eq!(memory_messages("memory://looked at").expect("a look"), [message("q"), urgent, least]);
     });
 }
 

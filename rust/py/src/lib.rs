@@ -2,6 +2,7 @@
 
 mod call;
 mod child;
+mod clock;
 mod connection;
 mod control;
 mod errors;
@@ -28,6 +29,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(plan::write_envelope, module)?)?;
     module.add_class::<results::ResultStore>()?;
     module.add_function(wrap_pyfunction!(memory::clear_memory, module)?)?;
+    module.add_function(wrap_pyfunction!(memory::memory_messages, module)?)?;
+    module.add_function(wrap_pyfunction!(clock::advance_clock, module)?)?;
+    module.add_function(wrap_pyfunction!(clock::reset_clock, module)?)?;
+    module.add_function(wrap_pyfunction!(clock::clock_ahead_us, module)?)?;
     module.add_class::<call::Call>()?;
     module.add_class::<child::ChildLink>()?;
     module.add_class::<worker::Worker>()?;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use fastworker_worker::{
     Autoscale, Command, Fate, HeldTask, Level, Pool, Rate, RegisteredTask, Report, Reporter, Reports, Resize,
-    RevokeTerms, Shutdown, Stage, TaskOptions, WorkerConfig, forward_to, run, stop_forwarding, thread_ended,
+    RevokeTerms, Shutdown, Stage, TaskOptions, WorkerConfig, clock_moved, forward_to, run, stop_forwarding,
+    thread_ended,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -128,6 +129,7 @@ impl From<Settings> for WorkerConfig {
                 most: settings.revokes_max,
             },
             revoked: settings.revoked,
+            drains: false,
         }
     }
 }
@@ -182,8 +184,8 @@ fn block_signals() {
 #[pymethods]
 impl Worker {
     #[new]
-    #[pyo3(signature = (settings, zygote=None, zygote_pid=None))]
-    fn new(settings: Settings, zygote: Option<RawFd>, zygote_pid: Option<i32>) -> PyResult<Worker> {
+    #[pyo3(signature = (settings, zygote=None, zygote_pid=None, *, drains=false))]
+    fn new(settings: Settings, zygote: Option<RawFd>, zygote_pid: Option<i32>, drains: bool) -> PyResult<Worker> {
         let pool = match (zygote, zygote_pid) {
             (Some(zygote), Some(pid)) => {
                 // Children whose zygote has died become ours, so that nobody leaves a zombie.
@@ -198,7 +200,7 @@ impl Worker {
         };
         let (sender, commands) = unbounded_channel();
         Ok(Worker {
-            start: Mutex::new(Some(Start { config: settings.into(), pool, commands })),
+            start: Mutex::new(Some(Start { config: WorkerConfig { drains, ..settings.into() }, pool, commands })),
             commands: sender,
             reporter: Reporter::new()?,
             thread: Mutex::new(None),
@@ -244,6 +246,10 @@ impl Worker {
         // SAFETY: the caller hands the descriptor over.
         let zygote = unsafe { OwnedFd::from_raw_fd(zygote) };
         self.command(Command::AdoptZygote(zygote, zygote_pid));
+    }
+
+    fn clock_moved(&self) {
+        self.command(clock_moved());
     }
 
     fn thread_ended(&self, child: u32) {

@@ -11,6 +11,7 @@ use fastworker_broker::{
     AnyBroker, AnyStore, Broker, Error, Heard, LeaseTerms, Publish, ResultDoc, Settlement, Verdict,
 };
 use fastworker_engine::Handle;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{sleep, timeout};
 
@@ -28,6 +29,8 @@ pub(crate) struct BrokerIo {
     pub(crate) broker: Rc<AnyBroker>,
     pub(crate) store: Option<Rc<AnyStore>>,
     pub(crate) facts: UnboundedSender<Fact>,
+    /// Rung when the clocks were moved ahead.
+    pub(crate) clock_moved: Rc<Notify>,
 }
 
 /// A pause that doubles up to a bound.
@@ -201,7 +204,8 @@ impl BrokerIo {
                     RELEASE_EVERY
                 }
             };
-            sleep(pause).await;
+            // Whoever moves the clock has moved something into reach.
+            let _moved = timeout(pause, self.clock_moved.notified()).await;
         }
     }
 }

@@ -73,4 +73,6 @@ pub struct WorkerConfig {
     pub revoke_terms: RevokeTerms,
     /// Ids that are revoked from the start, beside those that the broker remembers; oldest first.
     pub revoked: Vec<String>,
+    /// End, as by a warm shutdown, when nothing is left that could run now. For tests.
+    pub drains: bool,
 }

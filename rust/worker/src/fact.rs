@@ -18,6 +18,8 @@ pub enum Command {
     Resize(Resize),
     /// A new zygote: its socket and pid.
     AdoptZygote(std::os::fd::OwnedFd, i32),
+    /// The clocks were moved ahead: what is due has to be found anew.
+    ClockMoved,
     /// A child that runs as a thread of this process has ended.
     ThreadEnded(ChildId),
     /// Tasks are revoked: what is held of them does not start, and is ended by a signal if that is asked for.

@@ -14,7 +14,7 @@ mod settle;
 mod trace;
 mod worker;
 
-pub use clock::{mono_us, wall_us};
+pub use clock::{advance, ahead_us, mono_us, reset, wall_us};
 pub use config::{RegisteredTask, WorkerConfig};
 pub use fact::{Command, HeldTask, Snapshot, Stage};
 pub use fastworker_broker::{Mark, RevokeTerms};
@@ -22,4 +22,4 @@ pub use fastworker_engine::{Autoscale, Rate, Resize, Shutdown, TaskOptions};
 pub use pool::Pool;
 pub use report::{Fate, Level, Report, Reporter, Reports};
 pub use trace::{forward_to, stop_forwarding};
-pub use worker::{run, thread_ended};
+pub use worker::{clock_moved, run, thread_ended};

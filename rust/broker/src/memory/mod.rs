@@ -28,6 +28,6 @@ mod url;
 pub use broker::{MemoryBroker, MemoryStore};
 pub use client::MemoryClient;
 pub use result_client::MemoryResultClient;
-pub use room::clear as clear_memory;
 pub(crate) use room::{after_fork, before_fork};
+pub use room::{clear as clear_memory, waiting as memory_messages};
 pub(crate) use url::room_of;

@@ -8,9 +8,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use crate::Error;
+use crate::{Error, Publish};
 
 use super::state::State;
+use super::url::room_of;
 
 /// Everything of one name.
 pub(super) struct Room {
@@ -57,6 +58,14 @@ pub fn clear(name: &str) {
     if known.get(name).is_some_and(|room| Arc::strong_count(room) == 1) {
         known.remove(name);
     }
+}
+
+/// What waits in the room that `url` means, parked messages included, in the order in which it would be fetched.
+///
+/// # Errors
+/// [`Error::Url`] for a URL of another kind, [`Error::Refused`] when the room is another process's.
+pub fn waiting(url: &str) -> Result<Vec<Publish>, Error> {
+    Ok(Room::enter(&room_of(url)?).lock("look into the queues")?.waiting())
 }
 
 impl Room {

@@ -114,6 +114,19 @@ impl State {
         queue.insert((message.priority, message.age), message);
     }
 
+    /// What waits in the queues or is parked, in the order of fetching; leased messages are not among it.
+    pub(super) fn waiting(&self) -> Vec<Publish> {
+        let mut waiting: Vec<&Message> =
+            self.queues.values().flat_map(BTreeMap::values).chain(self.parked.values()).collect();
+        waiting.sort_by_key(|message| (message.priority, message.age));
+        let publish = |message: &Message| Publish {
+            queue: message.queue.to_string(),
+            priority: message.priority,
+            message: message.body.clone(),
+        };
+        waiting.into_iter().map(publish).collect()
+    }
+
     /// Carries out every settlement whose lease is still the owner's; returns the indices of the others.
     pub(super) fn settle(&mut self, owner: i64, batch: &[Settlement]) -> Vec<usize> {
         let mut lost = Vec::new();

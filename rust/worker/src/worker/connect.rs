@@ -82,7 +82,8 @@ pub(super) async fn connect(
                 let now_us = clock::mono_us();
                 let given = config.revoked.iter().map(|id| (Mark::Id(id.clone()), Duration::ZERO));
                 given.chain(marks).for_each(|(mark, age)| revoked.add(mark, age, now_us));
-                let io = BrokerIo { broker: Rc::new(broker), store: store.map(Rc::new), facts };
+                let (broker, store, clock_moved) = (Rc::new(broker), store.map(Rc::new), Rc::default());
+                let io = BrokerIo { broker, store, facts, clock_moved };
                 return Ok(Some(Connected { io, facts: receiver, revoked }));
             }
             Err(error) if error.is_transient() => {

@@ -24,6 +24,7 @@ impl Worker {
 
     pub(super) fn fetched(&mut self, deliveries: Vec<Delivery>) {
         self.fine();
+        self.draining.answered(deliveries.len());
         let mut requests = Vec::with_capacity(deliveries.len());
         for delivery in &deliveries {
             match self.decoder.decode(delivery) {

@@ -10,6 +10,7 @@ mod children;
 mod connect;
 mod control;
 mod dispatch;
+mod drain;
 mod fetch;
 mod outcome;
 mod settling;
@@ -35,6 +36,7 @@ use crate::revoked::Revoked;
 use crate::settle::Lifetimes;
 
 use self::connect::{Connected, connect, lease_terms};
+use self::drain::Draining;
 
 /// How often the pages of children that work through several tasks are looked at.
 const LOOK_EVERY_US: u64 = 2_000;
@@ -70,6 +72,11 @@ pub async fn run(
             }
         }
     });
+    if config.drains {
+        // What is due waits in a queue before the first look into it.
+        let horizon_ms = clock::wall_us() / 1000 + config.eta_horizon_ms / 2;
+        io.broker.release_due(horizon_ms).await.map_err(|error| error.to_string())?;
+    }
     let keepers = [
         tokio::task::spawn_local(io.clone().keep_lease(terms)),
         tokio::task::spawn_local(io.clone().release_parked(config.eta_horizon_ms / 2)),
@@ -100,6 +107,9 @@ pub async fn run(
             () = sleep_until(wake_at) => worker.tick(),
         }
         worker.look_at_rings();
+        if worker.config.drains {
+            worker.end_when_drained();
+        }
         worker.flush();
     }
     for keeper in keepers.into_iter().chain(listener) {
@@ -134,6 +144,7 @@ struct Worker {
     publishing: Vec<(Publish, Handle)>,
     is_publishing: bool,
     asked: u32,
+    draining: Draining,
     wants_wake: bool,
     is_waiting: bool,
     is_broker_lost: bool,
@@ -200,6 +211,7 @@ impl Worker {
             publishing: Vec::new(),
             is_publishing: false,
             asked: 0,
+            draining: Draining::default(),
             wants_wake: false,
             is_waiting: false,
             is_broker_lost: false,
@@ -246,6 +258,7 @@ impl Worker {
             Action::Fetch { max } => {
                 self.asked = max;
                 self.wants_wake = false;
+                self.draining.asked();
                 self.io.fetch(max as usize);
             }
             Action::Dispatch { child, first, handles, flush_first } => {
@@ -290,6 +303,7 @@ impl Worker {
         match fact {
             Fact::Fetched(Ok(deliveries)) => self.fetched(deliveries),
             Fact::Fetched(Err(error)) => {
+                self.draining.answered(1);
                 self.trouble(&error);
                 self.feed(Event::FetchFailed);
             }
@@ -333,6 +347,8 @@ impl Worker {
             }
             Fact::Command(Command::Resize(resize)) => self.feed(Event::Resize(resize)),
             Fact::Command(Command::ThreadEnded(child)) => self.exited(child),
+            // The loop looks at the clock after every fact.
+            Fact::Command(Command::ClockMoved) => self.io.clock_moved.notify_one(),
             Fact::Command(Command::AdoptZygote(socket, pid)) => self.adopt(socket, pid),
             // Below: whoever asked may have given up waiting for the answer.
             Fact::Command(Command::Revoke { marks, terminate, answer }) => {
@@ -416,6 +432,11 @@ impl Worker {
 /// For the engine.
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The word that the clocks were moved ahead.
+pub fn clock_moved() -> Command {
+    Command::ClockMoved
 }
 
 /// The word that child `child`, a thread, has ended.
