@@ -3,7 +3,7 @@
 //! Every fact and every action is shown to the auditor before it takes effect. What it refuses is a `Violation`.
 //!
 //! A new promise is one more `require!(its_name: condition, "what is wrong")`. The name heads the failure's message;
-//! `mutants/list.toml` must name a broken engine for each, so that no rule stands here that cannot fail.
+//! `make mutants` lists the rules that no broken engine has broken yet: a rule that cannot fail is worse than none.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,0 +1,346 @@
+"""Engines that are broken on purpose, one change each. `make mutants` shows that each is caught.
+
+A mutant is a text that occurs exactly once in a file of ``rust/engine/src``, and what to put in its
+place. When the engine changes, so does the text here: ``tests/unit/test_mutants.py`` says which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One broken engine.
+
+    Attributes:
+        name: What it does wrong.
+        file: Below ``rust/engine/src``.
+        old: Occurs exactly once there.
+        new: Stands there instead.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+MUTANTS = [
+    Mutant(
+        "acknowledges late tasks before they ran",
+        "dispatch.rs",
+        "!held.is_acked && !self.config.tasks[task].acks_late",
+        "!held.is_acked",
+    ),
+    Mutant(
+        "runs early tasks before the acknowledgement",
+        "dispatch.rs",
+        "!held.is_acked && !self.config.tasks[task].acks_late",
+        "false",
+    ),
+    Mutant(
+        "acknowledges any number of tasks early",
+        "early.rs",
+        "        self.count < self.limit\n",
+        "        true\n",
+    ),
+    Mutant(
+        "forgets a recall: dispatches while it is out",
+        "child.rs",
+        "            && !self.is_recalling\n            && self.reserved_for",
+        "            && self.reserved_for",
+    ),
+    Mutant(
+        "recalls twice at once",
+        "recall.rs",
+        "if child.phase == Phase::Ready && !child.is_recalling {",
+        "if child.phase == Phase::Ready {",
+    ),
+    Mutant(
+        "never recalls from behind a slow task",
+        "recall.rs",
+        "if now.mono_us.saturating_sub(since_us) >= patience_us {",
+        "if now.mono_us.saturating_sub(since_us) >= patience_us * 1_000_000 {",
+    ),
+    Mutant(
+        "counts prefetched tasks as attempts",
+        "death.rs",
+        "            if is_started {\n",
+        "            if is_started || !is_started {\n",
+    ),
+    Mutant(
+        "takes a started task for an unstarted one",
+        "death.rs",
+        "            if is_started {\n",
+        "            if is_started && self.phase != Phase::Running {\n",
+    ),
+    Mutant(
+        "counts no attempt of a task that died",
+        "death.rs",
+        "        held.attempts = held.attempts.max(1);\n",
+        "",
+    ),
+    Mutant(
+        "runs a redelivery without counting it",
+        "dispatch.rs",
+        "held.runs_alone && !held.is_recorded && !held.is_acked",
+        "held.runs_alone && held.is_lost && !held.is_recorded && !held.is_acked",
+    ),
+    Mutant(
+        "does not notice one attempt too many",
+        "attempts.rs",
+        "if most > 0 && attempt > most {",
+        "if most > 0 && attempt > most + 1 {",
+    ),
+    Mutant(
+        "lets a task that kills go on for ever",
+        "death.rs",
+        "let has_attempts_left = most == 0 || attempts < most;",
+        "let has_attempts_left = most == 0 || attempts < most + 2;",
+    ),
+    Mutant(
+        "runs a redelivery beside others",
+        "dispatch.rs",
+        "let is_exclusive = held.runs_alone || window.is_slow();",
+        "let is_exclusive = window.is_slow();",
+    ),
+    Mutant(
+        "does not release a reserved child",
+        "attempts.rs",
+        "            self.fleet.at(index).reserved_for = None;\n            self.fleet.refresh(index);\n"
+        "        }\n    }\n\n    /// No child",
+        "        let _ = index;\n        }\n    }\n\n    /// No child",
+    ),
+    Mutant(
+        "keeps children reserved while the broker is away",
+        "engine.rs",
+        "        self.is_broker_up = false;\n        self.release_reserved_children();\n",
+        "        self.is_broker_up = false;\n",
+    ),
+    Mutant(
+        "puts what comes back at the end of the line",
+        "arrive.rs",
+        "self.ready.push_front(priority, queue, handle);",
+        "self.ready.push_back(priority, queue, handle);",
+    ),
+    Mutant(
+        "returns the first in line first, so that the order turns round",
+        "give_back.rs",
+        "        for handle in returned {\n",
+        "        for handle in returned.into_iter().rev() {\n",
+    ),
+    Mutant(
+        "keeps what it cannot start",
+        "give_back.rs",
+        "surplus == 0 || held.is_acked || waited_us < after_us",
+        "surplus == 0 || held.is_acked || waited_us < after_us * 1_000_000",
+    ),
+    Mutant(
+        "ignores that the leases are at risk",
+        "recall.rs",
+        "        self.is_lease_safe = false;\n",
+        "",
+    ),
+    Mutant(
+        "does not recall when the leases are at risk",
+        "recall.rs",
+        "        self.is_lease_safe = false;\n        self.recall_all(actions);\n",
+        "        self.is_lease_safe = false;\n        let _ = actions;\n",
+    ),
+    Mutant(
+        "fetches while the broker is away",
+        "prefetch.rs",
+        "            || !self.is_broker_up\n            || !self.is_lease_safe\n",
+        "            || !self.is_lease_safe\n",
+    ),
+    Mutant(
+        "fetches twice at once",
+        "prefetch.rs",
+        "        if self.prefetch.is_fetching()\n            || !self.prefetch.may_have_more",
+        "        if !self.prefetch.may_have_more",
+    ),
+    Mutant(
+        "fetches beyond its prefetch",
+        "prefetch.rs",
+        "self.limit.saturating_sub(held).min(",
+        "self.limit.min(",
+    ),
+    Mutant(
+        "forgets a wake-up that comes during a fetch",
+        "prefetch.rs",
+        "        self.may_have_more |= count >= asked as usize;",
+        "        self.may_have_more = count >= asked as usize;",
+    ),
+    Mutant(
+        "never tries a failed fetch again",
+        "prefetch.rs",
+        "            self.retry_at_us = None;\n            self.may_have_more = true;\n",
+        "            self.retry_at_us = None;\n",
+    ),
+    Mutant(
+        "settles twice",
+        "settle.rs",
+        "        actions.push(Action::Settle { handle, ending });\n",
+        "        actions.push(Action::Settle { handle, ending: ending.clone() });\n"
+        "        actions.push(Action::Settle { handle, ending });\n",
+    ),
+    Mutant(
+        "says of an early task that its message is still there",
+        "settle.rs",
+        "Ending::AsReported { acked_early: held.is_acked }",
+        "Ending::AsReported { acked_early: false }",
+    ),
+    Mutant(
+        "acknowledges what asks to be requeued",
+        "settle.rs",
+        "Outcome::Reject { requeue: true } if !held.is_acked => Ending::Redeliver",
+        "Outcome::Reject { requeue: true } if held.is_lost => Ending::Redeliver",
+    ),
+    Mutant(
+        "returns a started task as if it had not been",
+        "settle.rs",
+        "        } else if held.was_started {\n            self.end(handle, Ending::Redeliver, actions);",
+        "        } else if held.was_started {\n            self.end(handle, Ending::Return, actions);",
+    ),
+    Mutant(
+        "drops a task whose lease was lost while its child runs it",
+        "settle.rs",
+        "                held.is_lost = true;\n                return;\n",
+        "                held.is_lost = true;\n",
+    ),
+    Mutant(
+        "blames the next task for a time limit",
+        "limits.rs",
+        "child.over_limit = Some((running.number, limit_us / 1_000));",
+        "child.over_limit = Some((running.number + 1, limit_us / 1_000));",
+    ),
+    Mutant(
+        "kills by what the page said before",
+        "recall.rs",
+        "        let before = child.running.take();\n",
+        "        let before = child.running;\n",
+    ),
+    Mutant(
+        "kills a little too early",
+        "limits.rs",
+        "hard_us.filter(|&limit_us| due(limit_us) <= now.mono_us)",
+        "hard_us.filter(|&limit_us| due(limit_us) <= now.mono_us + 5_000)",
+    ),
+    Mutant(
+        "signals a soft limit again and again",
+        "limits.rs",
+        '            child.running.as_mut().expect("seen above").is_soft_sent = true;\n',
+        "",
+    ),
+    Mutant(
+        "looks at time limits too seldom",
+        "engine.rs",
+        "child.shortest_limit_us.unwrap_or(GLANCE_US).min(GLANCE_US)",
+        "GLANCE_US",
+    ),
+    Mutant(
+        "forgets what was acknowledged early in a cold shutdown",
+        "settle.rs",
+        "                if self.phase == crate::engine::Phase::Cold {\n"
+        "                    self.lose(handle, actions);\n",
+        "                if self.phase == crate::engine::Phase::Cold {\n"
+        "                    self.requests.remove(handle);\n",
+    ),
+    Mutant(
+        "does not kill in a cold shutdown",
+        "shutdown.rs",
+        "            self.kill_all(actions);\n",
+        "",
+    ),
+    Mutant(
+        "starts tasks in a cold shutdown",
+        "dispatch.rs",
+        "            Phase::Warm => true,\n            Phase::Cold | Phase::Finished => false,",
+        "            Phase::Warm | Phase::Cold => true,\n            Phase::Finished => false,",
+    ),
+    Mutant(
+        "keeps its lists in a shutdown",
+        "shutdown.rs",
+        "        self.empty_lists(actions);\n",
+        "",
+    ),
+    Mutant(
+        "ends with deliveries in hand",
+        "shutdown.rs",
+        "            is_idle && self.requests.len() == 0 && ",
+        "            is_idle && ",
+    ),
+    Mutant(
+        "ends with children alive",
+        "shutdown.rs",
+        "self.fleet.children().is_empty() && !self.prefetch.is_fetching()",
+        "!self.prefetch.is_fetching()",
+    ),
+    Mutant(
+        "ends with a fetch out",
+        "shutdown.rs",
+        "self.fleet.children().is_empty() && !self.prefetch.is_fetching()",
+        "self.fleet.children().is_empty()",
+    ),
+    Mutant(
+        "runs what has expired while it waited",
+        "dispatch.rs",
+        "        if !held.is_acked && is_expired(&held.request, now) {",
+        "        if held.is_lost && is_expired(&held.request, now) {",
+    ),
+    Mutant(
+        "drops what has not expired yet",
+        "admit/expired.rs",
+        "expires_ms| now.wall_ms > expires_ms)",
+        "expires_ms| now.wall_ms + 100 > expires_ms)",
+    ),
+    Mutant(
+        "starts before the eta",
+        "admit/eta.rs",
+        "request.eta_ms.filter(|&eta_ms| eta_ms > now.wall_ms)?",
+        "request.eta_ms.filter(|&eta_ms| eta_ms > now.wall_ms + 50)?",
+    ),
+    Mutant(
+        "never looks at its timer",
+        "engine.rs",
+        "        self.start_what_is_due(now);\n",
+        "        if now.mono_us == 1 {\n            self.start_what_is_due(now);\n        }\n",
+    ),
+    Mutant(
+        "runs what it does not know",
+        "admit/unknown.rs",
+        "(!is_known).then_some",
+        "(!is_known && request.expires_ms.is_some()).then_some",
+    ),
+    Mutant(
+        "fills a child beyond its window",
+        "dispatch.rs",
+        "child.open() >= window.most(self.config.window_max)",
+        "child.open() >= 2 * window.most(self.config.window_max)",
+    ),
+    Mutant(
+        "gives work to a child that was killed",
+        "child.rs",
+        "        self.is_staying()\n            && !self.is_recalling",
+        "        (self.is_staying() || self.phase == Phase::Killed)\n            && !self.is_recalling",
+    ),
+    Mutant(
+        "does not replace a dead child",
+        "fleet.rs",
+        "        let missing = wanted.saturating_sub(self.lasting());",
+        "        let missing = if self.next_id > 0 { 0 } else { wanted };",
+    ),
+    Mutant(
+        "gives a child more tasks than it may run",
+        "dispatch.rs",
+        "handles.len() < share && self.fleet.at(index).allowance > 0",
+        "handles.len() < share && self.fleet.at(index).allowance as usize + handles.len() > 0",
+    ),
+    Mutant(
+        "lets a task start without a permit",
+        "admit/rate.rs",
+        "waiting.is_empty() && bucket.take(now_us, false)",
+        "waiting.is_empty() && (bucket.take(now_us, false) || request.priority == 0)",
+    ),
+]
