@@ -13,6 +13,9 @@ CHAOS_SECONDS ?= 600
 SIM_SCHEDULES ?= 1000000
 SIM_FIRST ?= 0
 REPLAY ?=
+# `make fuzz`: mutations for each parser, and the seed that they come from.
+FUZZ_ROUNDS ?= 1000000
+FUZZ_SEED ?= 1
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
@@ -25,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name '*.lua' -o -name '*.sql')
 SUITE := $(BIN)/python -m tests.support.suite
 
-.PHONY: help setup build fmt lint typecheck check test test-rust test-py sim chaos demo bench docs clean
+.PHONY: help setup build fmt lint typecheck check test test-rust test-py sim mutants fuzz chaos demo bench docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -89,6 +92,13 @@ test-py: $(STAMPS)/dev $(STAMPS)/extension  ## pytest; PYTEST_ARGS="-k name" cho
 sim:  ## the engine's simulator, long form: 1,000,000 schedules; SIM_FIRST=seed, or REPLAY=schedule
 	cargo run --quiet --release --locked -p fastworker-engine --features sim --example simulate -- \
 		$(if $(REPLAY),replay $(REPLAY),$(SIM_SCHEDULES) $(SIM_FIRST))
+
+mutants: $(BIN)/python  ## engines that are broken on purpose: is each one caught?
+	$(BIN)/python rust/engine/mutants/run.py
+
+fuzz:  ## every parser of bytes from outside: FUZZ_ROUNDS (1,000,000) mutations of its corpus, from FUZZ_SEED (1)
+	FASTWORKER_FUZZ_ROUNDS=$(FUZZ_ROUNDS) FASTWORKER_FUZZ_SEED=$(FUZZ_SEED) \
+		cargo test --release --locked -p fastworker-fuzz --test briefly
 
 chaos: $(STAMPS)/dev $(STAMPS)/extension  ## nothing lost, long form: kill -9, cuts, restarts for CHAOS_SECONDS (600)
 	$(BIN)/python -m tests.stress.chaos --seconds $(CHAOS_SECONDS)

@@ -242,9 +242,9 @@ MUTANTS = [
     Mutant(
         "forgets what was acknowledged early in a cold shutdown",
         "settle.rs",
-        "                if self.phase == crate::engine::Phase::Cold {\n"
+        "                } else if self.phase == crate::engine::Phase::Cold {\n"
         "                    self.lose(handle, actions);\n",
-        "                if self.phase == crate::engine::Phase::Cold {\n"
+        "                } else if self.phase == crate::engine::Phase::Cold {\n"
         "                    self.requests.remove(handle);\n",
     ),
     Mutant(

@@ -63,7 +63,9 @@ def rules() -> set[str]:
     """The name of every rule that the simulator checks."""
     found: set[str] = set()
     for path in sorted((CRATE / "src" / "sim").glob("*.rs")):
-        text = "\n".join(line for line in path.read_text().splitlines() if not line.lstrip().startswith("//"))
+        text = "\n".join(
+            line for line in path.read_text().splitlines() if not line.lstrip().startswith("//")
+        )
         found |= set(re.findall(r"require!\(\s*([a-z_]+):", text))
         found |= set(re.findall(r"\"([a-z_]+): ", text))
     return found
