@@ -28,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name '*.lua' -o -name '*.sql')
 SUITE := $(BIN)/python -m tests.support.suite
 
-.PHONY: help setup build fmt lint typecheck check test test-rust test-py sim mutants fuzz chaos demo bench docs clean
+.PHONY: help setup build fmt lint typecheck check test test-rust test-py sim mutants loom fuzz chaos demo bench docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -95,6 +95,9 @@ sim:  ## the engine's simulator, long form: 1,000,000 schedules; SIM_FIRST=seed,
 
 mutants: $(BIN)/python  ## engines that are broken on purpose: is each one caught?
 	$(BIN)/python rust/engine/mutants/run.py
+
+loom:  ## the shared page's protocols in every interleaving
+	cargo test --locked -p fastworker-link --lib --config 'build.rustflags=["--cfg","loom"]' --target-dir target/loom
 
 fuzz:  ## every parser of bytes from outside: FUZZ_ROUNDS (1,000,000) mutations of its corpus, from FUZZ_SEED (1)
 	FASTWORKER_FUZZ_ROUNDS=$(FUZZ_ROUNDS) FASTWORKER_FUZZ_SEED=$(FUZZ_SEED) \

@@ -5,7 +5,7 @@
 //! `next < bound`. Whoever wins the compare-and-swap has decided; there is no third state. Numbers only ever grow
 //! (wrapping at 2^32), so a frame whose number lies below `next` was recalled, for ever.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::atomic::{AtomicU64, Ordering};
 
 /// The word `(next, bound)`, in shared memory.
 #[repr(transparent)]
@@ -25,6 +25,12 @@ fn unpack(word: u64) -> (u32, u32) {
 }
 
 impl Claim {
+    /// A word whose first task gets that number; elsewhere the word lies in shared memory and starts as 0.
+    #[cfg(all(test, loom))]
+    pub(crate) fn starting_at(number: u32) -> Claim {
+        Claim(AtomicU64::new(pack(number, number)))
+    }
+
     /// Worker: allows `count` more tasks and returns the number of the first one.
     pub fn extend(&self, count: u32) -> u32 {
         let mut word = self.0.load(Ordering::Acquire);
@@ -72,7 +78,7 @@ impl Claim {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -4,10 +4,20 @@
 //! carries what the child reports. Both live in a memfd, so a child that dies in the middle of anything leaves behind
 //! exactly what it had finished writing: outcomes survive a `kill -9` that hits the very next instruction.
 
+mod atomic;
 mod claim;
+#[cfg(not(loom))]
 mod memory;
+#[cfg(loom)]
+#[path = "memory_model.rs"]
+mod memory;
+#[cfg(all(test, loom))]
+mod model;
+#[cfg(not(loom))]
 mod page;
 mod ring;
+mod running;
 
 pub use claim::Claim;
+#[cfg(not(loom))]
 pub use page::Page;

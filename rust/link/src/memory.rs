@@ -55,6 +55,36 @@ impl SharedMemory {
         // SAFETY: within the mapping, just checked.
         unsafe { self.start.as_ptr().add(offset) }
     }
+
+    /// Copies `bytes` to `offset`.
+    ///
+    /// # Safety
+    /// No other side may read or write these places meanwhile.
+    ///
+    /// # Panics
+    /// When a part of it lies outside.
+    pub(crate) unsafe fn write(&self, offset: usize, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            assert!(bytes.len() <= self.len - offset, "{} bytes at {offset} leave a shared page", bytes.len());
+            // SAFETY: inside the mapping, just checked; nobody else is there, as the caller promises.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.at(offset), bytes.len()) };
+        }
+    }
+
+    /// Fills `bytes` from `offset`.
+    ///
+    /// # Safety
+    /// No other side may write these places meanwhile.
+    ///
+    /// # Panics
+    /// When a part of it lies outside.
+    pub(crate) unsafe fn read(&self, offset: usize, bytes: &mut [u8]) {
+        if !bytes.is_empty() {
+            assert!(bytes.len() <= self.len - offset, "{} bytes at {offset} leave a shared page", bytes.len());
+            // SAFETY: inside the mapping, just checked; nobody writes there, as the caller promises.
+            unsafe { std::ptr::copy_nonoverlapping(self.at(offset), bytes.as_mut_ptr(), bytes.len()) };
+        }
+    }
 }
 
 impl Drop for SharedMemory {

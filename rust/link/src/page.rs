@@ -13,11 +13,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::atomic::{AtomicU64, Ordering};
 use crate::claim::Claim;
 use crate::memory::SharedMemory;
 use crate::ring::Ring;
+use crate::running::Running;
 
 const FORMAT: u64 = 1;
 const FORMAT_AT: usize = 0;
@@ -73,25 +74,21 @@ impl Page {
 
     /// Child: task `number` starts now. `now_us` is the system's monotonic clock in microseconds.
     pub fn set_running(&self, number: u32, now_us: u64) {
-        self.word(STARTED_AT).store(now_us, Ordering::Relaxed);
-        self.word(RUNNING_AT).store(u64::from(number) + 1, Ordering::Release);
+        self.running_slot().set(number, now_us);
     }
 
     /// Child: nothing runs.
     pub fn clear_running(&self) {
-        self.word(RUNNING_AT).store(0, Ordering::Release);
+        self.running_slot().clear();
     }
 
     /// The number of the task that runs, and since when (monotonic microseconds).
     pub fn running(&self) -> Option<(u32, u64)> {
-        let running = self.word(RUNNING_AT);
-        loop {
-            let number = running.load(Ordering::Acquire);
-            let started_us = self.word(STARTED_AT).load(Ordering::Acquire);
-            if running.load(Ordering::Acquire) == number {
-                return (number != 0).then(|| ((number - 1) as u32, started_us));
-            }
-        }
+        self.running_slot().get()
+    }
+
+    fn running_slot(&self) -> Running<'_> {
+        Running { number: self.word(RUNNING_AT), started_us: self.word(STARTED_AT) }
     }
 
     /// Worker: the soft time limit signal that follows is meant for task `number`.
@@ -105,12 +102,12 @@ impl Page {
         target != 0 && target == self.word(RUNNING_AT).load(Ordering::Acquire)
     }
 
-    /// Worker: the signal that follows is meant to end the process with task `number`.
+    /// Worker: the signal of a revoke that follows is meant for task `number`.
     pub fn set_terminate_target(&self, number: u32) {
         self.word(TERMINATE_TARGET_AT).store(u64::from(number) + 1, Ordering::Release);
     }
 
-    /// Child: whether a signal is meant to end the process with the task that runs now.
+    /// Child: whether the signal of a revoke is meant for the task that runs now.
     pub fn is_terminate_target(&self) -> bool {
         let target = self.word(TERMINATE_TARGET_AT).load(Ordering::Acquire);
         target != 0 && target == self.word(RUNNING_AT).load(Ordering::Acquire)

@@ -4,8 +4,7 @@
 //! remainder. A record is a little-endian `u32` length and that many bytes, padded to 8. The writer copies the record
 //! first and moves `head` afterwards (release), so a writer that dies halfway has written nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use crate::atomic::{AtomicU64, Ordering};
 use crate::memory::SharedMemory;
 
 /// Where the ring lies in the shared memory, and its two counters.
@@ -67,16 +66,12 @@ impl Ring<'_> {
 
     fn copy_in(&self, at: u64, bytes: &[u8]) {
         let place = (at % self.capacity as u64) as usize;
-        let first = bytes.len().min(self.capacity - place);
-        let (left, right) = bytes.split_at(first);
-        for (place, part) in [(place, left), (0, right)] {
-            if !part.is_empty() {
-                // SAFETY: `place + part.len() <= capacity`, all inside the mapping; the reader does not look at these
-                // bytes before `head` has moved past them.
-                unsafe {
-                    std::ptr::copy_nonoverlapping(part.as_ptr(), self.memory.at(self.start + place), part.len());
-                }
-            }
+        let (left, right) = bytes.split_at(bytes.len().min(self.capacity - place));
+        // SAFETY: `place + left.len() <= capacity`, and the reader does not look at these bytes before `head` has moved
+        // past them.
+        unsafe {
+            self.memory.write(self.start + place, left);
+            self.memory.write(self.start, right);
         }
     }
 
@@ -84,14 +79,11 @@ impl Ring<'_> {
         let place = (at % self.capacity as u64) as usize;
         let first = bytes.len().min(self.capacity - place);
         let (left, right) = bytes.split_at_mut(first);
-        for (place, part) in [(place, left), (0, right)] {
-            if !part.is_empty() {
-                // SAFETY: `place + part.len() <= capacity`, all inside the mapping; the writer does not touch these
-                // bytes before `tail` has moved past them.
-                unsafe {
-                    std::ptr::copy_nonoverlapping(self.memory.at(self.start + place), part.as_mut_ptr(), part.len());
-                }
-            }
+        // SAFETY: `place + left.len() <= capacity`, and the writer does not touch these bytes before `tail` has moved
+        // past them.
+        unsafe {
+            self.memory.read(self.start + place, left);
+            self.memory.read(self.start, right);
         }
     }
 }
