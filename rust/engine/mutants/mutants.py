@@ -216,12 +216,6 @@ MUTANTS = [
         "child.over_limit = Some((running.number + 1, limit_us / 1_000));",
     ),
     Mutant(
-        "kills by what the page said before",
-        "recall.rs",
-        "        let before = child.running.take();\n",
-        "        let before = child.running;\n",
-    ),
-    Mutant(
         "kills a little too early",
         "limits.rs",
         "hard_us.filter(|&limit_us| due(limit_us) <= now.mono_us)",
