@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::memory::{MemoryBroker, MemoryStore};
 use crate::redis::RedisBroker;
 use crate::sqlite::{SqliteBroker, SqliteStore};
@@ -84,6 +85,14 @@ impl Broker for AnyBroker {
 
     async fn release_due(&self, now_ms: i64) -> Result<Option<i64>, Error> {
         either!(self, broker => broker.release_due(now_ms).await)
+    }
+
+    async fn acquire(&self, asks: &[Ask]) -> Result<Vec<Granted>, Error> {
+        either!(self, broker => broker.acquire(asks).await)
+    }
+
+    async fn draw(&self, max: usize, quotas: &[Quota]) -> Result<Drawn, Error> {
+        either!(self, broker => broker.draw(max, quotas).await)
     }
 
     async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! The contract between a worker and its broker.
 //!
 //! A worker *fetches* messages into its *lease*, runs them, and *settles* them. A message is always in exactly one
-//! place: waiting in a queue, parked until it is due, leased by one worker incarnation, or in the dead letters. Every
+//! place: waiting in a queue or a lane, parked until it is due, leased by one worker incarnation, or in the dead letters. Every
 //! operation below moves it from one place to another in one atomic step on the server, so that a `kill -9` between
 //! any two instructions of ours loses nothing.
 //!
@@ -11,7 +11,12 @@
 //!                        ▲  ▲                      │ │ └─ settle(DeadLetter) ─▶ dead letters
 //!                        │  └── settle(Return) ────┘ └─── settle(Park) ─▶ parked
 //!                        └── recover (owner is dead) · release_due (parked and due)
+//!
+//!   lease ─── acquire (over its rate) · settle(Lane) ──▶ lane ─── draw ──▶ lease
 //! ```
+//!
+//! **Lanes** are where messages wait that are over a rate limit: one for each queue, task and key, most urgent first,
+//! then in order. They hold nobody's credit and belong to nobody: whoever has a permit draws from them (`lane.rs`).
 //!
 //! **Owners are incarnations.** Each connected `Broker` value draws a random incarnation id. Its leases carry it, and
 //! a heartbeat for it lives on the server for `LeaseTerms::life`. A recoverer acts on a foreign incarnation only after
@@ -27,6 +32,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::{Error, Heard, Mark};
 
 /// Names one leased message; chosen by the implementation, meaningless to others, never reused by one `Broker` value.
@@ -90,6 +96,11 @@ pub enum Verdict {
     Park {
         /// When it is due, Unix time in milliseconds.
         due_ms: i64,
+    },
+    /// To the lane of its task in which messages wait for a permit of any one worker (`Quota::worker`). The task's name.
+    Lane {
+        /// Registered name.
+        task: String,
     },
     /// To the dead letters, with the reason in a few words (`unknown task`, `worker lost`) and details for a person.
     DeadLetter {
@@ -167,8 +178,18 @@ pub trait Broker {
     fn recover(&self) -> impl Future<Output = Result<Recovered, Error>>;
 
     /// Puts parked messages that are due (`now_ms`) back to the front of their queues, and says when the next one is
-    /// due (Unix ms), if that is known.
+    /// due (Unix ms), if that is known. Also puts back lanes of the watched queues that nobody has drawn from for
+    /// `lane::ABANDONED_AFTER`: no living worker has their limit any more.
     fn release_due(&self, now_ms: i64) -> impl Future<Output = Result<Option<i64>, Error>>;
+
+    /// Asks for permits of limits that all workers share. In one step for each `Ask`, its messages are granted a permit
+    /// or moved to the lane of their key. Answers in the order of `asks`. Repeating it after a lost answer costs
+    /// permits, and never grants too many.
+    fn acquire(&self, asks: &[Ask]) -> impl Future<Output = Result<Vec<Granted>, Error>>;
+
+    /// Moves up to `max` messages whose permit is there from the lanes of the watched queues to our lease, as `fetch`
+    /// moves them from the queues. Lanes of tasks that are not among `quotas` are left alone.
+    fn draw(&self, max: usize, quotas: &[Quota]) -> impl Future<Output = Result<Drawn, Error>>;
 
     /// Stores results on their own (results live elsewhere than the broker, or a state without a message).
     fn store(&self, batch: &[ResultDoc]) -> impl Future<Output = Result<(), Error>>;

@@ -36,10 +36,16 @@ pub struct DeadLetter {
 pub trait Client: Control {
     /// Publishes all; returns when the server has confirmed every one.
     fn publish(&mut self, batch: &[Publish]) -> Result<(), Error>;
-    /// Messages waiting in `queue`, over all priorities. Parked and leased ones are not counted.
+    /// Messages waiting in `queue`, over all priorities, those in its lanes included. Parked and leased ones are not
+    /// counted.
     fn depth(&mut self, queue: &str) -> Result<u64, Error>;
-    /// Removes all waiting messages of `queue`; returns how many.
+    /// Removes all waiting messages of `queue`, those in its lanes included; returns how many.
     fn purge(&mut self, queue: &str) -> Result<u64, Error>;
+    /// Puts everything in the lanes of `queue` back to the front of the queue; returns how many.
+    fn unlane(&mut self, queue: &str) -> Result<u64, Error>;
+    /// Puts all parked messages, of every queue, back to the front of their queues; returns how many. Workers of ours
+    /// park those again that are due much later.
+    fn unpark(&mut self) -> Result<u64, Error>;
     /// The newest `limit` dead letters, newest first.
     fn dead_letters(&mut self, limit: usize) -> Result<Vec<DeadLetter>, Error>;
     /// One dead letter by id, or by a prefix of the id that is unique.

@@ -10,6 +10,7 @@ mod control;
 mod dead;
 mod delivery;
 mod endings;
+mod lanes;
 mod leases;
 mod results;
 
@@ -83,6 +84,19 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             a_living_owner_is_left_alone
             close_gives_back_what_is_held
             a_parked_message_waits_until_it_is_due;
+        lanes:
+            what_is_over_a_shared_rate_waits_in_its_lane
+            another_worker_draws_when_the_permit_is_there
+            every_key_has_permits_of_its_own
+            permits_of_a_block_come_at_once
+            what_comes_later_waits_behind_the_lane
+            the_most_urgent_of_a_lane_is_drawn_first
+            a_lane_without_a_quota_is_left_alone
+            a_workers_own_permits_draw_from_its_lane
+            a_dropped_draw_loses_nothing
+            asking_for_a_lost_lease_moves_nothing
+            lanes_are_emptied_into_their_queue_in_order
+            depth_and_purge_count_lanes;
         dead:
             what_is_not_json_becomes_a_dead_letter
             dead_letters_are_listed_newest_first

@@ -15,6 +15,7 @@ pub mod conformance;
 mod connect;
 mod control;
 mod error;
+pub mod lane;
 mod memory;
 mod nearest;
 mod redis;

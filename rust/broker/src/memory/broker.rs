@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::vigil::Vigil;
 use crate::{Broker, Delivery, Error, Heard, LeaseTerms, Mark, Publish, Recovered, ResultDoc, Settlement, Tag};
 
 use super::control::Ear;
 use super::fetch::{Request, fetch};
+use super::lane;
 use super::room::Room;
 use super::state::Watcher;
 
@@ -104,7 +106,23 @@ impl Broker for MemoryBroker {
     }
 
     async fn release_due(&self, now_ms: i64) -> Result<Option<i64>, Error> {
-        Ok(self.room.lock("release")?.release_due(now_ms))
+        let mut state = self.room.lock("release")?;
+        lane::release_abandoned(&mut state, &self.watcher.queues);
+        Ok(state.release_due(now_ms))
+    }
+
+    async fn acquire(&self, asks: &[Ask]) -> Result<Vec<Granted>, Error> {
+        Ok(lane::acquire(&mut *self.room.lock("acquire")?, self.owner, asks))
+    }
+
+    async fn draw(&self, max: usize, quotas: &[Quota]) -> Result<Drawn, Error> {
+        let mut state = self.room.lock("draw")?;
+        let mut counters = self.counters.lock().expect("nothing panics while it holds the counters");
+        let first_tag = counters.next_tag;
+        let request = lane::Request { owner: self.owner, queues: &self.watcher.queues, max, first_tag, quotas };
+        let drawn = lane::draw(&mut state, &request);
+        counters.next_tag += drawn.deliveries.len() as u64;
+        Ok(drawn)
     }
 
     async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{Client, DeadLetter, Error, Publish};
 
 use super::dead;
+use super::lane;
 use super::room::Room;
 
 /// A client of a room. Enters it at once; there is nothing to connect to.
@@ -26,11 +27,23 @@ impl Client for MemoryClient {
     }
 
     fn depth(&mut self, queue: &str) -> Result<u64, Error> {
-        Ok(self.room.lock("depth")?.queues.get(queue).map_or(0, |queue| queue.len() as u64))
+        let state = self.room.lock("depth")?;
+        let waiting = state.queues.get(queue).map_or(0, |queue| queue.len());
+        Ok((waiting + state.lanes.count(queue)) as u64)
     }
 
     fn purge(&mut self, queue: &str) -> Result<u64, Error> {
-        Ok(self.room.lock("purge")?.queues.remove(queue).map_or(0, |queue| queue.len() as u64))
+        let mut state = self.room.lock("purge")?;
+        let waiting = state.queues.remove(queue).map_or(0, |queue| queue.len() as u64);
+        Ok(waiting + lane::empty(&mut state, queue, true))
+    }
+
+    fn unlane(&mut self, queue: &str) -> Result<u64, Error> {
+        Ok(lane::empty(&mut *self.room.lock("unlane")?, queue, false))
+    }
+
+    fn unpark(&mut self) -> Result<u64, Error> {
+        Ok(self.room.lock("unpark")?.unpark())
     }
 
     fn dead_letters(&mut self, limit: usize) -> Result<Vec<DeadLetter>, Error> {

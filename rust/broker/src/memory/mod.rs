@@ -11,6 +11,7 @@
 //! | `room` | the rooms of this process, by name |
 //! | `state` | what is in a room, and every move from one place to another: under one lock, so atomic |
 //! | `fetch` | from queues to a lease |
+//! | `lane` | shared rate limits; what waits for a permit |
 //! | `dead`, `results` | dead letters; result documents |
 //! | `broker`, `client`, `result_client` | the faces of a room |
 
@@ -19,6 +20,7 @@ mod client;
 mod control;
 mod dead;
 mod fetch;
+mod lane;
 mod result_client;
 mod results;
 mod room;

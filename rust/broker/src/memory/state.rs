@@ -14,6 +14,7 @@ use crate::{Publish, Recovered, Settlement, Verdict};
 
 use super::control::Desk;
 use super::dead::Letters;
+use super::lane::Lanes;
 use super::results::Results;
 
 /// One message, wherever it is.
@@ -52,6 +53,7 @@ pub(super) struct State {
     pub(super) leased: BTreeMap<(i64, u64), Message>,
     /// By when it is due, and age.
     parked: BTreeMap<(i64, u64), Message>,
+    pub(super) lanes: Lanes,
     pub(super) dead: Letters,
     pub(super) results: Results,
     pub(super) desk: Desk,
@@ -159,6 +161,7 @@ impl State {
                 message.is_redelivered |= is_redelivery;
                 self.put(message);
             }
+            Verdict::Lane { task } => self.lanes.enter_worker_lane(message, task),
             Verdict::Park { due_ms } => {
                 self.parked.insert((*due_ms, message.age), message);
             }
@@ -207,6 +210,14 @@ impl State {
             self.put(message);
         }
         tags.len() as u64
+    }
+
+    /// Puts back all that is parked; returns how many.
+    pub(super) fn unpark(&mut self) -> u64 {
+        let parked = std::mem::take(&mut self.parked);
+        let count = parked.len() as u64;
+        parked.into_values().for_each(|message| self.put(message));
+        count
     }
 
     /// Puts back what is due, and says when the next one is.

@@ -16,6 +16,7 @@ use super::listen::Ear;
 use super::options::{RedisOptions, RedisResults};
 use super::recover::Watch;
 use super::wake::Wake;
+use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::{Broker, Delivery, Error, Heard, LeaseTerms, Mark, Publish, Recovered, ResultDoc, Settlement, Tag};
 
 /// The Redis broker of one worker incarnation. Lives on one thread, under a tokio runtime.
@@ -44,6 +45,8 @@ pub struct RedisBroker {
     pub(super) watch: RefCell<Watch>,
     /// When all our leases were last made young.
     pub(super) rescored: Cell<Instant>,
+    /// When lanes that nobody draws from were last looked for.
+    pub(super) unlaned: Cell<Option<Instant>>,
     /// When leases beyond the visibility timeout were last looked for.
     pub(super) swept: Cell<Option<Instant>>,
 }
@@ -103,6 +106,7 @@ impl RedisBroker {
             lost_fetches: RefCell::default(),
             watch: RefCell::default(),
             rescored: Cell::new(Instant::now()),
+            unlaned: Cell::new(None),
             swept: Cell::new(None),
         };
         broker.fetching.ensure("connect").await?;
@@ -160,7 +164,16 @@ impl Broker for RedisBroker {
     }
 
     async fn release_due(&self, now_ms: i64) -> Result<Option<i64>, Error> {
+        self.release_abandoned_lanes().await?;
         self.release_parked(now_ms).await
+    }
+
+    async fn acquire(&self, asks: &[Ask]) -> Result<Vec<Granted>, Error> {
+        self.acquire_permits(asks).await
+    }
+
+    async fn draw(&self, max: usize, quotas: &[Quota]) -> Result<Drawn, Error> {
+        self.draw_from_lanes(max, quotas).await
     }
 
     async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {

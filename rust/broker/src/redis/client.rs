@@ -7,14 +7,17 @@ use super::blocking::Blocking;
 use super::dead;
 use super::failure::{int, texts};
 use super::keys::Keys;
+use super::lane::{unlane_words, unlaned};
 use super::options::RedisOptions;
 use super::publish::pushes;
 use super::resp;
-use super::script::RETRY_DEAD;
+use super::script::{RELEASE, RETRY_DEAD, UNLANE};
 use crate::{Client, DeadLetter, Error, Publish};
 
 /// So much is written before the replies are read: a server that answers while we only write would block us both.
 const WRITTEN_AT_ONCE: usize = 4 << 20;
+/// Parked messages put back by one call of the script.
+const UNPARKED_AT_ONCE: u64 = 500;
 /// Dead letters read at once: each may be as big as a message.
 const RECORDS_AT_ONCE: usize = 100;
 /// Dead letters looked through by one step of a scan.
@@ -150,8 +153,11 @@ impl Client for RedisClient {
         for list in &lists {
             resp::words(&mut self.blocking.out, &[b"LLEN", list.as_bytes()]);
         }
-        let lengths = self.confirm("depth", lists.len())?;
-        Ok(lengths.iter().filter_map(int).sum::<i64>() as u64)
+        let laned = self.keys.laned.clone();
+        resp::words(&mut self.blocking.out, &[b"HGET", laned.as_bytes(), queue.as_bytes()]);
+        let mut lengths = self.confirm("depth", lists.len() + 1)?;
+        let laned = lengths.pop().and_then(super::failure::text).and_then(|count| count.parse().ok()).unwrap_or(0);
+        Ok((lengths.iter().filter_map(int).sum::<i64>() + laned) as u64)
     }
 
     fn purge(&mut self, queue: &str) -> Result<u64, Error> {
@@ -163,8 +169,28 @@ impl Client for RedisClient {
         }
         resp::words(&mut self.blocking.out, &[b"EXEC"]);
         let replies = self.confirm("purge", 2 * lists.len() + 2)?;
-        let Some(Value::Array(counts)) = replies.last() else { return Ok(0) };
-        Ok(counts.iter().step_by(2).filter_map(int).sum::<i64>() as u64)
+        let waiting = match replies.last() {
+            Some(Value::Array(counts)) => counts.iter().step_by(2).filter_map(int).sum::<i64>() as u64,
+            _ => 0,
+        };
+        Ok(waiting + self.empty_lanes("purge", queue, true)?)
+    }
+
+    fn unlane(&mut self, queue: &str) -> Result<u64, Error> {
+        self.empty_lanes("unlane", queue, false)
+    }
+
+    fn unpark(&mut self) -> Result<u64, Error> {
+        let keys = self.keys.clone();
+        let names = [keys.unacked.as_bytes(), keys.unacked_index.as_bytes(), keys.parked.as_bytes()];
+        let count = self.command("unpark", &[b"ZCARD", keys.parked.as_bytes()])?;
+        let count = int(&count).unwrap_or(0) as u64;
+        // What is parked meanwhile stays, or this would never end beside a worker.
+        for _ in 0..count.div_ceil(UNPARKED_AT_ONCE) {
+            let limit = UNPARKED_AT_ONCE.to_string();
+            self.blocking.script("unpark", &RELEASE, &names, &[b"+inf", limit.as_bytes()])?;
+        }
+        Ok(count)
     }
 
     fn dead_letters(&mut self, limit: usize) -> Result<Vec<DeadLetter>, Error> {
@@ -228,6 +254,21 @@ impl Client for RedisClient {
 }
 
 impl RedisClient {
+    /// Puts all messages in the lanes of a queue back, or drops them; returns how many.
+    fn empty_lanes(&mut self, what: &'static str, queue: &str, is_purge: bool) -> Result<u64, Error> {
+        let words = unlane_words(&self.keys, queue, None, is_purge);
+        let keys: Vec<&[u8]> = words.keys.iter().map(String::as_bytes).collect();
+        let args: Vec<&[u8]> = words.args.iter().map(String::as_bytes).collect();
+        let mut total = 0;
+        loop {
+            let (moved, has_more) = unlaned(&self.blocking.script(what, &UNLANE, &keys, &args)?);
+            total += moved;
+            if !has_more {
+                return Ok(total);
+            }
+        }
+    }
+
     /// Many messages in few writes; `replies` of commands already written are read with the first.
     fn publish_many(&mut self, batch: &[Publish], mut replies: usize) -> Result<(), Error> {
         for (list, messages) in pushes(&self.keys, batch) {

@@ -64,6 +64,7 @@ impl<'a> Ending<'a> {
             Verdict::Acked => "acked",
             Verdict::Return { .. } => "return",
             Verdict::Park { .. } => "park",
+            Verdict::Lane { .. } => "lane",
             Verdict::DeadLetter { .. } => "dead",
         }
     }
@@ -107,6 +108,11 @@ impl RedisBroker {
                 let score = *due_ms as f64 / 1000.0 - self.visibility_timeout.as_secs_f64();
                 let parked = self.held.parked_name(ending.settlement.tag, *due_ms, queue.tail.len(), &list);
                 command.arg(parked).arg(score).arg(*due_ms);
+            }
+            Verdict::Lane { task } => {
+                let lane = format!("{}{task}{}", self.keys.lane_prefix(&queue.name), self.keys.suffix(lease.step));
+                command.arg(lane).arg(queue.tail.len()).arg(self.keys.worker_lanes(&queue.name)).arg(task);
+                command.arg(&self.keys.laned).arg(&queue.name);
             }
             Verdict::DeadLetter { reason, detail } => {
                 let id = ending.settlement.message_id.as_deref().unwrap_or(ending.name());

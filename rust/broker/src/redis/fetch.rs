@@ -21,10 +21,10 @@ pub(super) struct LostFetch {
 }
 
 /// Remembers a fetch as lost when it is dropped before its reply was read: by an error, or by the caller giving up.
-struct Outstanding<'a> {
-    broker: &'a RedisBroker,
-    fetch: LostFetch,
-    is_answered: bool,
+pub(super) struct Outstanding<'a> {
+    pub(super) broker: &'a RedisBroker,
+    pub(super) fetch: LostFetch,
+    pub(super) is_answered: bool,
 }
 
 impl Drop for Outstanding<'_> {
@@ -125,7 +125,7 @@ impl RedisBroker {
         Ok((deliveries, buried, has_more))
     }
 
-    fn deliver(&self, number: u64, place: usize, lease: Lease, message: Vec<u8>) -> Delivery {
+    pub(super) fn deliver(&self, number: u64, place: usize, lease: Lease, message: Vec<u8>) -> Delivery {
         let tag = tag(number, place);
         self.held.insert(tag, lease);
         // Kombu's marks are in the envelope itself.

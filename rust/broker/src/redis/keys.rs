@@ -23,6 +23,10 @@ pub(super) struct Keys {
     /// An owner's heartbeat is at this followed by its incarnation.
     pub(super) owner_prefix: String,
     pub(super) parked: String,
+    /// Shared limits: task and key, scored by the time of the next permit.
+    pub(super) permits: String,
+    /// How many messages of each queue are in lanes.
+    pub(super) laned: String,
     pub(super) dead: String,
     pub(super) dead_index: String,
     pub(super) revoked: String,
@@ -48,6 +52,8 @@ impl Keys {
             owners: format!("{prefix}fastworker:owners"),
             owner_prefix: format!("{prefix}fastworker:owner:"),
             parked: format!("{prefix}fastworker:parked"),
+            permits: format!("{prefix}fastworker:permits"),
+            laned: format!("{prefix}fastworker:laned"),
             dead: format!("{prefix}fastworker:dead"),
             dead_index: format!("{prefix}fastworker:dead:index"),
             revoked: format!("{prefix}fastworker:revoked"),
@@ -74,10 +80,29 @@ impl Keys {
         key.push_str(&self.prefix);
         key.push_str(queue);
         if step != 0 {
-            key.push_str(&self.separator);
-            key.push(char::from(b'0' + step));
+            key.push_str(&self.suffix(step));
         }
         key
+    }
+
+    /// What follows a queue's, or a lane's, name for a step.
+    pub(super) fn suffix(&self, step: u8) -> String {
+        if step == 0 { String::new() } else { format!("{}{step}", self.separator) }
+    }
+
+    /// The lanes of a queue that wait for shared permits: task and key, scored by when they may be drawn from.
+    pub(super) fn shared_lanes(&self, queue: &str) -> String {
+        format!("{}fastworker:lanes:shared:{queue}", self.prefix)
+    }
+
+    /// The lanes of a queue that wait for a worker's own permits: task, scored by when somebody last looked.
+    pub(super) fn worker_lanes(&self, queue: &str) -> String {
+        format!("{}fastworker:lanes:worker:{queue}", self.prefix)
+    }
+
+    /// What stands in front of a lane's member and the step in the name of its list.
+    pub(super) fn lane_prefix(&self, queue: &str) -> String {
+        format!("{}fastworker:lane:{queue}\0", self.prefix)
     }
 
     /// All lists of one queue, most urgent first.

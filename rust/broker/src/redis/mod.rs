@@ -8,6 +8,11 @@
 //! | `fastworker:owner:<incarnation>` | string | a worker's heartbeat, and the fence below which its fetches are void |
 //! | `fastworker:owners` | sorted set | incarnations that may hold leases |
 //! | `fastworker:parked` | sorted set | parked tag, scored by its due time in ms; the message stays in `unacked` |
+//! | `fastworker:permits` | sorted set | task, NUL, key of a shared rate limit, scored by the time of its next permit in µs |
+//! | `fastworker:lanes:shared:<queue>` | sorted set | lanes (task, NUL, key), scored by when they may be drawn from in µs |
+//! | `fastworker:lanes:worker:<queue>` | sorted set | lanes (task) of limits per worker, scored by the last look at them in µs |
+//! | `fastworker:lane:<queue>\0<lane>`, `…\x06\x16<step>` | list | a lane's messages of one step; pushed left, taken right |
+//! | `fastworker:laned` | hash | messages in lanes, by queue |
 //! | `fastworker:attempts:<id>` | string | started attempts of a redelivered message |
 //! | `fastworker:dead`, `fastworker:dead:index` | hash, sorted set | dead letters by id; their ids by time of death |
 //! | `fastworker:revoked` | sorted set | what was revoked, scored by the second of it |
@@ -39,6 +44,7 @@ mod entry;
 mod failure;
 mod fetch;
 mod keys;
+mod lane;
 mod lease;
 mod listen;
 mod login;

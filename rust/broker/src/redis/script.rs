@@ -34,6 +34,9 @@ scripts! {
     RELEASE = "release.lua";
     EXPIRED = "expired.lua";
     UNLOCK = "unlock.lua";
+    ACQUIRE = "acquire.lua";
+    DRAW = "draw.lua";
+    UNLANE = "unlane.lua";
     BEGIN_ATTEMPT = "begin_attempt.lua";
     RETRY_DEAD = "retry_dead.lua";
     REPLY = "reply.lua";

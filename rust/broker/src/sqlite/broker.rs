@@ -13,8 +13,9 @@ use super::recover;
 use super::session::Session;
 use super::wake::{AsyncEar, Bell};
 use super::writer::Writer;
-use super::{control, park, publish, results, settle};
+use super::{control, lane, park, publish, results, settle};
 use crate::clock::now_ms;
+use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::vigil::Vigil;
 use crate::{Broker, Delivery, Error, Heard, LeaseTerms, Mark, Publish, Recovered, ResultDoc, Settlement, Tag};
 
@@ -163,11 +164,39 @@ impl Broker for SqliteBroker {
     }
 
     async fn release_due(&self, now_ms: i64) -> Result<Option<i64>, Error> {
+        let queues = Arc::clone(&self.queues);
+        if self.read("release_due", |session| lane::has_abandoned(session, &queues))? {
+            self.writer.run("release_due", move |session| lane::release_abandoned(session, &queues)).await?;
+        }
         let next = self.read("release_due", park::next_due)?;
         if next.is_none_or(|due_ms| due_ms > now_ms) {
             return Ok(next);
         }
         self.writer.run("release_due", move |session| park::release_due(session, now_ms)).await
+    }
+
+    async fn acquire(&self, asks: &[Ask]) -> Result<Vec<Granted>, Error> {
+        let (owner, asks) = (self.owner.id, asks.to_vec());
+        self.writer.run("acquire", move |session| lane::acquire(session, owner, &asks)).await
+    }
+
+    async fn draw(&self, max: usize, quotas: &[Quota]) -> Result<Drawn, Error> {
+        if max == 0 || self.queues.is_empty() {
+            return Ok(Drawn::default());
+        }
+        let answer = Answer::expect(self, max);
+        let request = lane::Request {
+            owner: Arc::clone(&self.owner),
+            queues: Arc::clone(&self.queues),
+            max,
+            first_tag: answer.fresh.0,
+            turn: self.turn.replace(self.turn.get().wrapping_add(1)),
+            quotas: quotas.to_vec(),
+        };
+        let drawn = self.writer.run("draw", move |session| lane::draw(session, &request)).await?;
+        let unclaimed = answer.unclaimed.clone();
+        answer.arrived(unclaimed);
+        Ok(drawn)
     }
 
     async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {

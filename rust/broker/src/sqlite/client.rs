@@ -5,7 +5,7 @@ use rusqlite::OptionalExtension;
 use super::options::SqliteOptions;
 use super::session::Session;
 use super::slot::Slot;
-use super::{dead, publish};
+use super::{dead, lane, park, publish};
 use crate::{Client, DeadLetter, Error, Publish};
 
 /// A purge removes this many messages a transaction, so that workers are not kept from the file.
@@ -35,19 +35,35 @@ impl Client for SqliteClient {
         self.slot.read("depth", |session| {
             let Some(queue) = session.known_queue_id(queue)? else { return Ok(0) };
             let mut count = session.sql.prepare_cached("SELECT count(*) FROM ready WHERE queue = ?1")?;
-            count.query_row([queue], |row| row.get::<_, i64>(0)).map(|count| count as u64)
+            let waiting = count.query_row([queue], |row| row.get::<_, i64>(0))?;
+            Ok((waiting + lane::count(session, queue)?) as u64)
         })
     }
 
     /// Removes what waits now; what is published meanwhile stays, or the purge of a busy queue would never end.
     fn purge(&mut self, queue: &str) -> Result<u64, Error> {
         let newest = self.slot.read("purge", |session| newest(session, queue))?;
-        let Some((queue, newest)) = newest else { return Ok(0) };
-        let mut total = 0;
+        let mut total = self.empty_lanes("purge", queue, true)?;
+        let Some((queue, newest)) = newest else { return Ok(total) };
         loop {
             let removed = self.slot.write("purge", |session| purge_some(session, queue, newest))?;
             total += removed;
             if removed == 0 {
+                return Ok(total);
+            }
+        }
+    }
+
+    fn unlane(&mut self, queue: &str) -> Result<u64, Error> {
+        self.empty_lanes("unlane", queue, false)
+    }
+
+    fn unpark(&mut self) -> Result<u64, Error> {
+        let mut total = 0;
+        loop {
+            let moved = self.slot.write("unpark", park::release_some)?;
+            total += moved;
+            if moved == 0 {
                 return Ok(total);
             }
         }
@@ -67,6 +83,23 @@ impl Client for SqliteClient {
 
     fn purge_dead_letters(&mut self, id: Option<&str>) -> Result<u64, Error> {
         self.slot.write("purge of dead letters", |session| dead::purge(session, id))
+    }
+}
+
+impl SqliteClient {
+    /// Puts all messages in the lanes of a queue back, or drops them; returns how many.
+    fn empty_lanes(&mut self, what: &'static str, queue: &str, is_purge: bool) -> Result<u64, Error> {
+        let mut total = 0;
+        loop {
+            let moved = self.slot.write(what, |session| match session.known_queue_id(queue)? {
+                Some(queue) => lane::empty(session, queue, i64::MAX, is_purge),
+                None => Ok(0),
+            })?;
+            total += moved;
+            if moved == 0 {
+                return Ok(total);
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! ```text
 //! options ─ file ─ schema ─ log ─ session   which file, how it is opened, what is in it, one transaction on it
 //! broker ─ writer                        the async face; the one thread that writes, joining what waits
-//! publish fetch settle park lease dead   the operations, one a file, as functions of a session
+//! publish fetch settle park lane lease dead  the operations, one a file, as functions of a session
 //! recover ─ process                      whose leases go back, and how a dead owner is told from a slow one
 //! results ─ wake                         result documents; how a sleeper learns of another process's commit
 //! client result_client slot fork         the blocking side, and what a fork means for it
@@ -25,6 +25,7 @@ mod fault;
 mod fetch;
 mod file;
 mod fork;
+mod lane;
 mod lease;
 mod log;
 mod options;

@@ -31,6 +31,16 @@ pub(super) fn release_due(session: &Session, now_ms: i64) -> rusqlite::Result<Op
     session.sql.prepare_cached("SELECT min(due_ms) FROM parked")?.query_row([], |row| row.get(0))
 }
 
+/// Puts back a batch of what is parked, of every queue; returns how many.
+pub(super) fn release_some(session: &Session) -> rusqlite::Result<u64> {
+    let found = due(session, i64::MAX)?;
+    for (due_ms, held) in &found {
+        session.sql.prepare_cached("DELETE FROM parked WHERE due_ms = ?1 AND id = ?2")?.execute((due_ms, held.id))?;
+        put_back(session, held)?;
+    }
+    Ok(found.len() as u64)
+}
+
 /// Whether something is due, and when the next one is: what a reader can tell without the write lock.
 pub(super) fn next_due(session: &Session) -> rusqlite::Result<Option<i64>> {
     session

@@ -5,6 +5,9 @@
 //! ready     place: waiting in a queue. Its key is the order of fetching: queue, priority (0 first), then age.
 //! leased    place: held by one incarnation of a worker, under the tag that this incarnation chose.
 //! parked    place: out of the queue until `due_ms`.
+//! laned     place: waiting in a lane for a permit. The key is the order within the lane.
+//! lanes     the lanes: queue, task and key; when they may be drawn from.
+//! permits   shared rate limits: when a task's key has its next permit.
 //! dead      place: could not be run; kept for a person.
 //! owners    the incarnations that hold or may hold leases, with a heartbeat counter.
 //! results   task id → result document.
@@ -28,7 +31,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::Error;
 
 /// The format that this version writes.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
 
 /// `PRAGMA application_id`: "FWQ1", so that `file(1)` and we know our files from other people's.
 const APPLICATION: i64 = 0x4657_5131;
@@ -76,6 +79,23 @@ CREATE TABLE revoked(mark TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) WITHOUT ROWI
 CREATE INDEX revoked_age ON revoked(at_ms);
 ";
 
+/// Format 3: lanes. It only adds tables.
+const LANES: &str = "
+CREATE TABLE IF NOT EXISTS lanes(
+    lane INTEGER PRIMARY KEY, queue INTEGER NOT NULL, is_shared INTEGER NOT NULL,
+    task TEXT NOT NULL, key TEXT NOT NULL, due_us INTEGER NOT NULL,
+    UNIQUE(queue, is_shared, task, key));
+CREATE INDEX IF NOT EXISTS lanes_due ON lanes(queue, is_shared, due_us);
+CREATE TABLE IF NOT EXISTS laned(
+    lane INTEGER NOT NULL, priority INTEGER NOT NULL, id INTEGER NOT NULL,
+    is_redelivered INTEGER NOT NULL, attempts INTEGER NOT NULL,
+    PRIMARY KEY(lane, priority, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS permits(
+    task TEXT NOT NULL, key TEXT NOT NULL, next_us INTEGER NOT NULL,
+    PRIMARY KEY(task, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS permits_next ON permits(next_us);
+";
+
 /// Why a file could not be opened: SQLite says so, or we do.
 pub(super) enum Trouble {
     /// SQLite's error, to be worded by `fault.rs`.
@@ -100,6 +120,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
         0 if is_empty(&transaction)? => {
             transaction.execute_batch(TABLES)?;
             transaction.execute_batch(CONTROL_TABLES)?;
+            transaction.execute_batch(LANES)?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
@@ -112,8 +133,11 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             ),
         ))),
         found if found > FORMAT => judge_newer(&transaction, path, found),
-        1 => {
-            transaction.execute_batch(CONTROL_TABLES)?;
+        before @ (1 | 2) => {
+            if before == 1 {
+                transaction.execute_batch(CONTROL_TABLES)?;
+            }
+            transaction.execute_batch(LANES)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
         }
@@ -182,18 +206,24 @@ mod tests {
     #[test]
     fn a_too_new_format_names_both_versions_and_the_way_out() {
         let text = said(ensure(&file_of_format(7, 6), Path::new("q.db")));
-        assert!(text.contains("format 7") && text.contains("format 2") && text.contains("upgrade"), "{text}");
+        assert!(text.contains("format 7") && text.contains("format 3") && text.contains("upgrade"), "{text}");
     }
 
     #[test]
-    fn a_file_of_the_format_before_gets_what_is_missing() {
-        let connection = Connection::open_in_memory().expect("open");
-        connection.execute_batch(TABLES).expect("create");
-        connection.pragma_update(None, "application_id", APPLICATION).expect("set");
-        connection.pragma_update(None, "user_version", 1).expect("set");
-        assert!(ensure(&connection, Path::new("q.db")).is_ok());
-        assert_eq!(version(&connection).expect("read"), FORMAT);
-        connection.execute("INSERT INTO revoked VALUES ('id:1', 1)", []).expect("the new table");
+    fn a_file_of_a_format_before_gets_what_is_missing() {
+        for before in [1, 2] {
+            let connection = Connection::open_in_memory().expect("open");
+            connection.execute_batch(TABLES).expect("create");
+            if before == 2 {
+                connection.execute_batch(CONTROL_TABLES).expect("create");
+            }
+            connection.pragma_update(None, "application_id", APPLICATION).expect("set");
+            connection.pragma_update(None, "user_version", before).expect("set");
+            assert!(ensure(&connection, Path::new("q.db")).is_ok());
+            assert_eq!(version(&connection).expect("read"), FORMAT);
+            connection.execute("INSERT INTO revoked VALUES ('id:1', 1)", []).expect("format 2's table");
+            connection.execute("INSERT INTO permits VALUES ('t', 'k', 1)", []).expect("format 3's table");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::dead;
 use super::lease::{self, Held};
 use super::results;
 use super::session::Session;
-use super::{park, publish};
+use super::{lane, park, publish};
 use crate::burial::Burial;
 use crate::clock::now_ms;
 use crate::{Settlement, Verdict};
@@ -50,6 +50,7 @@ fn end(session: &Session, owner: i64, settlement: &Settlement, verdict: &Verdict
             let is_redelivered = held.is_redelivered || *is_redelivery;
             put_back(session, &Held { is_redelivered, ..held })?;
         }
+        Verdict::Lane { task } => lane::enter_worker_lane(session, &held, task)?,
         Verdict::Park { due_ms } => park::park(session, &held, *due_ms)?,
         Verdict::DeadLetter { reason, detail } => {
             let burial = Burial::new(settlement.message_id.as_deref(), reason, detail);

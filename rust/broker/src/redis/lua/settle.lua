@@ -5,6 +5,7 @@
 --       then their pairs (list, message), and the verb's own arguments:
 --         return  list, length of the entry's tail, marked message or ''
 --         park    parked tag, score, due ms
+--         lane    list, length of the entry's tail, index of workers' lanes, task, counts of laned messages, queue
 --         dead    id, queue, reason, detail, died ms, length of the entry's tail, step
 --
 -- Returns 1 when it was done, 0 when the lease was not ours. What can fail (a list of a wrong type) comes before the
@@ -48,6 +49,11 @@ elseif verb == 'park' then
   redis.call('HSET', unacked, ARGV[args + 1], entry)
   redis.call('ZADD', index, ARGV[args + 2], ARGV[args + 1])
   redis.call('ZADD', KEYS[3], ARGV[args + 3], ARGV[args + 1])
+elseif verb == 'lane' then
+  local time = redis.call('TIME')
+  redis.call('LPUSH', ARGV[args + 1], string.sub(entry, 2, -1 - tonumber(ARGV[args + 2])))
+  redis.call('ZADD', ARGV[args + 3], time[1] .. string.format('%06d', time[2]), ARGV[args + 4])
+  redis.call('HINCRBY', ARGV[args + 5], ARGV[args + 6], 1)
 elseif verb == 'dead' then
   local message = string.sub(entry, 2, -1 - tonumber(ARGV[args + 6]))
   local task, priority = '', ARGV[args + 7]
@@ -71,5 +77,5 @@ elseif verb == 'dead' then
 end
 redis.call('HDEL', unacked, tag)
 redis.call('ZREM', index, tag)
-if KEYS[6] ~= '' and verb ~= 'return' and verb ~= 'park' then redis.call('DEL', KEYS[6]) end
+if KEYS[6] ~= '' and verb ~= 'return' and verb ~= 'park' and verb ~= 'lane' then redis.call('DEL', KEYS[6]) end
 return 1
