@@ -77,9 +77,13 @@ class Publisher:
             fastworker.exceptions.OperationalError: Not confirmed; some may have been published.
         """
     def depth(self, queue: str) -> int:
-        """Messages waiting in ``queue``."""
+        """Messages waiting in ``queue``, those in its lanes (over their rate limit) included."""
     def purge(self, queue: str) -> int:
-        """Remove the waiting messages of ``queue``; returns how many there were."""
+        """Remove the waiting messages of ``queue``, those in its lanes included; returns how many there were."""
+    def unlane(self, queue: str) -> int:
+        """Put everything in the lanes of ``queue`` back to the front of the queue; returns how many messages."""
+    def unpark(self) -> int:
+        """Put all parked messages (far ETA), of every queue, back to the front of their queues; returns how many."""
     def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         """The newest dead letters: ``id queue task reason detail died_ms priority message`` (bytes) each."""
     def dead_letter(self, id: str) -> dict[str, Any] | None:

@@ -173,6 +173,11 @@ def _register(app: Any) -> None:
     def now() -> float:
         return time.time()
 
+    @task(name="proj.visit", rate_limit_key="host")
+    def visit(path: str, host: str) -> float:
+        append_line(path, host)
+        return time.time()
+
     @task(name="proj.parent", bind=True)
     def parent(self: Any) -> list[str]:
         return [self.request.id, who.delay().id]

@@ -16,6 +16,7 @@ from fastworker.app.arguments import encode_error
 from fastworker.app.link import state as link_state
 from fastworker.app.link import usable_link
 from fastworker.app.naming import anonymous_node
+from fastworker.app.rate_limits import key_spec
 from fastworker.app.state import get_current_worker_task, task_stack
 from fastworker.errors import OperationalError
 from fastworker.serialize import registry
@@ -143,7 +144,7 @@ def open_lane(task: Task[..., Any]) -> Lane | None:
         return None
     if not settings.router.is_static or settings.compression or settings.protocol != 2:
         return None
-    if not task.has_plain_publishing():
+    if not task.has_plain_publishing() or key_spec(task) is not None:
         return None
     options = settings.router.route(task.exec_options(), task.name)
     serializer = options.get("serializer") or settings.serializer

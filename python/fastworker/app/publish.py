@@ -21,6 +21,7 @@ from fastworker.app.link import set_link
 from fastworker.app.message import Call, TaskMessage, build
 from fastworker.app.options import split_options
 from fastworker.app.publishing import PublishSettings
+from fastworker.app.rate_limits import key_of
 from fastworker.app.routing import Destination
 from fastworker.app.state import get_current_worker_task
 from fastworker.canvas.signature import as_list, plain
@@ -176,6 +177,9 @@ def pack(
             f"not written"
         )
     message = build(call, now=app.now(), repr_levels=settings.repr_levels)
+    key = None if task_type is None else key_of(task_type, args, kwargs)
+    if key is not None:
+        message.headers["rate_limit_key"] = key
     message.headers.update(publish_options.get("headers") or {})
     result = (result_cls or app.AsyncResult)(call.task_id)
     result.ignored = call.ignore_result

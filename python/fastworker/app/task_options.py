@@ -78,6 +78,12 @@ class TaskOptions:
     default_retry_delay: float = 3 * 60
     #: ``10`` or ``"10/s"``, ``"10/m"``, ``"10/h"``, per worker.
     rate_limit: Any = None
+    #: Whose starts count: each worker's by itself (``"worker"``, Celery's meaning and the default), or those of all
+    #: workers together (``"cluster"``).
+    rate_limit_scope: str | None = None
+    #: Have a limit for each value of this, over all workers: the name of an argument, or a function of
+    #: ``(args, kwargs)``. Evaluated at publish.
+    rate_limit_key: Any = None
     ignore_result: bool | None = None
     #: Remember the tasks that this one publishes, as its result's ``children``.
     trail: bool = True

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from fastworker.app.rate_limits import per_second
+from fastworker.app.rate_limits import is_shared, per_second
 from fastworker.errors import ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -33,8 +33,12 @@ class TaskSettings:
     time_limit: float | None
     ignore_result: bool
     stores_errors: bool
-    #: Starts a second in this worker; None: no limit.
+    #: Starts a second; None: no limit.
     rate_limit: float | None
+    #: The limit counts the starts of all workers together, for each key.
+    shares_rate_limit: bool
+    #: Other workers may limit it, and put what is over its rate into lanes.
+    has_lanes: bool
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,7 @@ def task_settings(app: FastWorker) -> list[TaskSettings]:
 
     def of(name: str, task: Any) -> TaskSettings:
         soft = seconds(task.soft_time_limit, f"soft_time_limit of task {name}")
+        limit = per_second(task.rate_limit, f"task {name!r}")
         hard = seconds(task.time_limit, f"time_limit of task {name}")
         return TaskSettings(
             name=name,
@@ -136,7 +141,9 @@ def task_settings(app: FastWorker) -> list[TaskSettings]:
             time_limit=hard if hard is not None else default_hard,
             ignore_result=bool(task.ignore_result),
             stores_errors=bool(task.store_errors_even_if_ignored),
-            rate_limit=None if is_unlimited else per_second(task.rate_limit, f"task {name!r}"),
+            rate_limit=None if is_unlimited else limit,
+            shares_rate_limit=is_shared(task),
+            has_lanes=limit is not None,
         )
 
     return [of(name, task) for name, task in sorted(app.tasks.items())]

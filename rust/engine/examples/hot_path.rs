@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 use std::time::Instant;
 
-use fastworker_engine::{Action, ChildId, Config, Engine, Event, Handle, Now, Outcome, Request, TaskOptions};
+use fastworker_engine::{Action, ChildId, Config, Engine, Event, Handle, Now, Outcome, Request, Scope, TaskOptions};
 
 const TASKS: u64 = 2_000_000;
 
@@ -76,6 +76,8 @@ fn request(handle: u32) -> Request {
         expires_ms: None,
         soft_limit_s: None,
         hard_limit_s: None,
+        key: 0,
+        is_drawn: false,
         size: 500,
         is_revoked: false,
     }
@@ -90,6 +92,8 @@ fn config(concurrency: u32, prefetch: u32) -> Config {
         soft_limit_s: None,
         hard_limit_s: None,
         rate: None,
+        has_lanes: false,
+        rate_scope: Scope::Worker,
     };
     Config {
         tasks: vec![task],

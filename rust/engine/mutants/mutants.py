@@ -262,20 +262,20 @@ MUTANTS = [
     Mutant(
         "ends with deliveries in hand",
         "shutdown.rs",
-        "            is_idle && self.requests.len() == 0 && ",
-        "            is_idle && ",
+        "            && self.requests.len() == 0\n",
+        "",
     ),
     Mutant(
         "ends with children alive",
         "shutdown.rs",
-        "self.fleet.children().is_empty() && !self.prefetch.is_fetching()",
-        "!self.prefetch.is_fetching()",
+        "            && self.fleet.children().is_empty()\n",
+        "",
     ),
     Mutant(
         "ends with a fetch out",
         "shutdown.rs",
-        "self.fleet.children().is_empty() && !self.prefetch.is_fetching()",
-        "self.fleet.children().is_empty()",
+        "            && !self.prefetch.is_fetching()\n",
+        "",
     ),
     Mutant(
         "runs what has expired while it waited",
@@ -298,8 +298,8 @@ MUTANTS = [
     Mutant(
         "never looks at its timer",
         "engine.rs",
-        "        self.start_what_is_due(now);\n",
-        "        if now.mono_us == 1 {\n            self.start_what_is_due(now);\n        }\n",
+        "        self.start_what_is_due(now, actions);\n",
+        "        if now.mono_us == 1 {\n            self.start_what_is_due(now, actions);\n        }\n",
     ),
     Mutant(
         "runs what it does not know",
@@ -334,7 +334,7 @@ MUTANTS = [
     Mutant(
         "lets a task start without a permit",
         "admit/rate.rs",
-        "waiting.is_empty() && bucket.take(now_us, false)",
-        "waiting.is_empty() && (bucket.take(now_us, false) || request.priority == 0)",
+        "                if bucket.take(now_us, false) {",
+        "                if bucket.take(now_us, false) || request.priority == 0 {",
     ),
 ]

@@ -1,5 +1,6 @@
 //! What the engine wants done. The driver carries actions out in order and reports facts back as events.
 
+use crate::admit::{Quota, Rate};
 use crate::event::{ChildId, Handle, Number};
 
 /// How a delivery ends, or is put aside. All but `EarlyAck` are final: the engine forgets the handle when `Settled`
@@ -23,6 +24,9 @@ pub enum Ending {
         /// Unix time in milliseconds.
         until_ms: i64,
     },
+    /// Over its task's rate in this worker: into the broker's lane of that task, from which any worker with a permit
+    /// draws it.
+    Lane,
     /// Its `expires` is over: REVOKED is stored, the message acknowledged.
     Expired,
     /// Revoked: REVOKED is stored, the message acknowledged.
@@ -51,6 +55,23 @@ pub enum Ending {
     },
 }
 
+/// A question for shared permits: deliveries of one task, key and queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Index into `Config::tasks`.
+    pub task: u32,
+    /// As in `Request::key`.
+    pub key: u64,
+    /// As in `Request::queue`.
+    pub queue: u16,
+    /// The limit.
+    pub rate: Rate,
+    /// Who needs permits, first come first served.
+    pub handles: Vec<Handle>,
+    /// Permits for later deliveries, if there are any to be had soon.
+    pub ahead: u32,
+}
+
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -58,6 +79,20 @@ pub enum Action {
     Fetch {
         /// Upper bound.
         max: u32,
+    },
+    /// Ask the broker for permits of shared limits; it moves deliveries without one to their lanes. Answer `Acquired`,
+    /// however long that takes.
+    Acquire {
+        /// One for each task, key and queue.
+        asks: Vec<Ask>,
+    },
+    /// Move what has permits from the broker's lanes to our lease; answer `Drawn` or `DrawFailed`. At most one draw is
+    /// outstanding.
+    Draw {
+        /// Upper bound.
+        max: u32,
+        /// What may be drawn.
+        quotas: Vec<Quota>,
     },
     /// Send these to the child as numbers `first`, `first + 1`, …, after moving the page's bound past them.
     Dispatch {

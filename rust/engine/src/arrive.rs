@@ -2,7 +2,7 @@
 
 use crate::action::{Action, Ending};
 use crate::admit::Rate;
-use crate::admit::{Verdict, admit};
+use crate::admit::{Claim, Verdict, admit};
 use crate::engine::{Engine, Phase};
 use crate::event::{Handle, Now, Request};
 use crate::requests::{Held, Place};
@@ -12,7 +12,12 @@ impl Engine {
     pub(crate) fn delivered(&mut self, now: Now, requests: Vec<Request>, actions: &mut Vec<Action>) {
         let count = requests.len();
         self.count_odd(|engine| engine.prefetch.answered(count));
-        self.counters.delivered += count as u64;
+        self.take_in(now, requests, actions);
+    }
+
+    /// Deliveries that came, by a fetch or a draw.
+    pub(crate) fn take_in(&mut self, now: Now, requests: Vec<Request>, actions: &mut Vec<Action>) {
+        self.counters.delivered += requests.len() as u64;
         if self.phase == Phase::Running {
             for request in requests {
                 self.arrive(now, request, actions);
@@ -30,9 +35,12 @@ impl Engine {
         let has_timer_room = self.timer.len() < self.prefetch.timer_limit();
         let verdict = admit(&self.config, &request, now, has_timer_room);
         let (handle, priority, queue) = (request.handle, request.priority, request.queue);
+        let claim = match verdict {
+            Verdict::Run => self.rates.claim(&request, now.mono_us),
+            Verdict::Hold { .. } | Verdict::Drop { .. } => Claim::Permit,
+        };
         let place = match verdict {
-            Verdict::Run if self.rates.claim(&request, now.mono_us) => Place::Ready,
-            Verdict::Run => Place::Limited,
+            Verdict::Run => Place::Ready,
             Verdict::Hold { .. } => Place::Timer,
             Verdict::Drop { .. } => Place::Ending,
         };
@@ -41,8 +49,8 @@ impl Engine {
             return;
         }
         match verdict {
-            Verdict::Run if place == Place::Ready => self.ready.push_back(priority, queue, handle),
-            Verdict::Run => self.rates.wait(&self.requests.of(handle).request),
+            Verdict::Run if claim == Claim::Permit => self.ready.push_back(priority, queue, handle),
+            Verdict::Run => self.go_on_without_permit(handle, claim, actions),
             Verdict::Hold { until_ms } => self.timer.push(until_ms, handle),
             Verdict::Drop { ending } => self.end(handle, ending, actions),
         }
@@ -60,15 +68,22 @@ impl Engine {
     }
 
     /// Moves from the timer to the ready queues whose eta has come.
-    pub(crate) fn start_what_is_due(&mut self, now: Now) {
+    pub(crate) fn start_what_is_due(&mut self, now: Now, actions: &mut Vec<Action>) {
         while let Some(handle) = self.timer.pop_due(now.wall_ms) {
-            let held = self.requests.of(handle);
-            if self.rates.claim(&held.request, now.mono_us) {
-                self.make_ready_last(now, handle);
-            } else {
-                held.place = Place::Limited;
-                self.rates.wait(&held.request);
+            match self.rates.claim(&self.requests.of(handle).request, now.mono_us) {
+                Claim::Permit => self.make_ready_last(now, handle),
+                claim => self.go_on_without_permit(handle, claim, actions),
             }
+        }
+    }
+
+    /// A delivery that is due, in no list, and over its rate.
+    fn go_on_without_permit(&mut self, handle: Handle, claim: Claim, actions: &mut Vec<Action>) {
+        if claim == Claim::Ask {
+            self.requests.of(handle).place = Place::Asking;
+            self.asking.push(handle);
+        } else {
+            self.wait_for_permit(handle, claim == Claim::Wait, actions);
         }
     }
 
@@ -81,11 +96,11 @@ impl Engine {
 
     /// A rate limit was set, changed or lifted; who waits need not wait for the next tick to profit.
     pub(crate) fn set_rate(&mut self, now: Now, task: u32, limit: Option<Rate>) {
-        if task as usize >= self.config.tasks.len() {
+        let Some(scope) = self.config.tasks.get(task as usize).map(|options| options.rate_scope) else {
             self.counters.odd += 1;
             return;
-        }
-        self.rates.set(task as usize, limit, now.mono_us);
+        };
+        self.rates.set(task, limit, scope, now.mono_us);
         self.start_what_is_permitted(now);
     }
 
@@ -99,7 +114,7 @@ impl Engine {
     }
 
     /// Puts a delivery that waited for a time or a permit at the end of its ready queue.
-    fn make_ready_last(&mut self, now: Now, handle: Handle) {
+    pub(crate) fn make_ready_last(&mut self, now: Now, handle: Handle) {
         let held = self.requests.of(handle);
         held.place = Place::Ready;
         held.ready_since_us = now.mono_us;

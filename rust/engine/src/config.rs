@@ -19,8 +19,22 @@ pub struct TaskOptions {
     pub soft_limit_s: Option<f64>,
     /// Seconds, then the child is killed.
     pub hard_limit_s: Option<f64>,
-    /// How often tasks of this type may start in this worker; `None` for no limit. Changed by `Event::RateLimit`.
+    /// How often tasks of this type may start; `None` for no limit. Changed by `Event::RateLimit`.
     pub rate: Option<Rate>,
+    /// Other workers may limit it though this one does not: look after its lanes.
+    pub has_lanes: bool,
+    /// Whose starts count.
+    pub rate_scope: Scope,
+}
+
+/// Whose starts a rate limit counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of this worker, as in Celery.
+    #[default]
+    Worker,
+    /// Those of all workers together, for each key (`Request::key`) by itself.
+    Shared,
 }
 
 /// Bounds of the number of children, between which it follows the load.

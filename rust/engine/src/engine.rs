@@ -17,9 +17,10 @@
 //! about it: then the driver's `LeaseLost` is the end.
 //!
 //! One file for each decision: `admit/` (may it run), `schedule` (who is next), `window` and `dispatch` (how much to
-//! whom), `attempts` (redeliveries), `early` (early acknowledgement), `recall` and `limits` (a task that takes long),
-//! `death` (a child that died), `pool` (a child that is replaced), `scale` (how many there are), `revoke` (what nobody
-//! wants any more), `settle` (what an outcome means), `prefetch` (how much to fetch), `give_back` (what
+//! whom), `lanes` (rate limits towards the broker), `attempts` (redeliveries), `early` (early acknowledgement), `recall`
+//! and `limits` (a task that takes long), `death` (a child that died), `pool` (a child that is replaced), `scale` (how
+//! many there are), `revoke` (what nobody wants any more), `settle` (what an outcome means), `prefetch` (how much to
+//! fetch), `give_back` (what
 //! others should rather run), `shutdown`.
 
 use std::collections::VecDeque;
@@ -31,6 +32,7 @@ use crate::config::Config;
 use crate::early::Early;
 use crate::event::{ChildId, Event, Handle, Now};
 use crate::fleet::Fleet;
+use crate::lanes::Draws;
 use crate::prefetch::Prefetch;
 use crate::requests::{Requests, Whereabouts};
 use crate::scale::Scale;
@@ -77,6 +79,9 @@ pub struct Engine {
     pub(crate) timer: Timer,
     /// Task types with a rate limit, and who waits for a permit.
     pub(crate) rates: Rates,
+    /// Deliveries that need a shared permit, until the end of the turn.
+    pub(crate) asking: Vec<Handle>,
+    pub(crate) draws: Draws,
     pub(crate) early: Early,
     /// Redeliveries that need an attempt number while the broker is away.
     pub(crate) aside: VecDeque<Handle>,
@@ -112,6 +117,8 @@ impl Engine {
             ready: Ready::new(config.queues),
             timer: Timer::default(),
             rates: Rates::new(&config),
+            asking: Vec::new(),
+            draws: Draws::default(),
             early: Early::new(capacity),
             aside: VecDeque::new(),
             fleet: Fleet::new(config.max_tasks_per_child),
@@ -137,6 +144,9 @@ impl Engine {
         match event {
             Event::Tick => self.tick(now, actions),
             Event::Delivered(requests) => self.delivered(now, requests, actions),
+            Event::Acquired(answer) => self.acquired(now, answer, actions),
+            Event::Drawn(answer) => self.drawn(now, answer, actions),
+            Event::DrawFailed => self.draw_failed(now),
             Event::FetchFailed => self.count_odd(|engine| engine.prefetch.failed(now.mono_us)),
             Event::Wake => self.prefetch.wake(),
             Event::BrokerLost => self.broker_lost(),
@@ -167,8 +177,10 @@ impl Engine {
             Event::Shutdown(kind) => self.shut_down(now, kind, actions),
         }
         self.tend(now, actions);
+        self.ask(now, actions);
         self.dispatch(now, actions);
         self.autoscale(now, actions);
+        self.draw(now, actions);
         self.fetch(now, actions);
         self.wind_up(now, actions);
     }
@@ -206,6 +218,7 @@ impl Engine {
             .chain(self.timer.deadline(self.now))
             .chain(self.rates.deadline())
             .chain(self.shutdown_due_us())
+            .chain(self.draw_due_us(self.now))
             .chain(children)
             .chain(waiting)
             .min()
@@ -233,7 +246,7 @@ impl Engine {
         if last_tick.is_some_and(|last| has_jumped(last, now)) {
             self.park_what_is_far_now(now, actions);
         }
-        self.start_what_is_due(now);
+        self.start_what_is_due(now, actions);
         self.start_what_is_permitted(now);
         self.give_back(now, actions);
     }

@@ -45,6 +45,10 @@ pub struct Request {
     pub soft_limit_s: Option<f64>,
     /// Seconds; overrides the task's own.
     pub hard_limit_s: Option<f64>,
+    /// What a shared rate limit of its task counts by: a hash of the key that the message carries; 0 for none.
+    pub key: u64,
+    /// It came from a lane, where it had waited for the permit that it comes with.
+    pub is_drawn: bool,
     /// Bytes that travel to the child.
     pub size: u32,
     /// Somebody has revoked it: it is not run.
@@ -99,6 +103,30 @@ pub enum Resize {
     },
 }
 
+/// The answer to `Action::Acquire`. Every handle that was asked for is in one of the two lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acquired {
+    /// These have a permit.
+    pub granted: Vec<Handle>,
+    /// These are no longer ours: moved to their lanes, or lost before; their handles are free.
+    pub laned: Vec<Handle>,
+    /// Permits for later deliveries: task, key, how many.
+    pub ahead: Vec<(u32, u64, u32)>,
+    /// Microseconds until the first permit of those that were moved.
+    pub due_in_us: Option<u64>,
+}
+
+/// The answer to `Action::Draw`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Drawn {
+    /// What came.
+    pub requests: Vec<Request>,
+    /// Microseconds until somebody may draw by a shared limit again, if something waits.
+    pub next_in_us: Option<u64>,
+    /// For each `Quota::Worker` of the draw, in order: whether its lane still has something.
+    pub has_more: Vec<bool>,
+}
+
 /// A fact that happened outside.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -106,6 +134,12 @@ pub enum Event {
     Delivered(Vec<Request>),
     /// The fetch failed; `BrokerLost` precedes it when the connection is gone.
     FetchFailed,
+    /// The answer to `Action::Acquire`.
+    Acquired(Acquired),
+    /// The answer to `Action::Draw`.
+    Drawn(Drawn),
+    /// The draw failed.
+    DrawFailed,
     /// A watched queue may have become non-empty.
     Wake,
     /// The broker connection is lost: fetch nothing, keep running and settling what is held.

@@ -134,9 +134,20 @@ impl Prefetch {
         self.computed_us.is_none_or(|computed_us| now_us >= computed_us + STALE_AFTER_US)
     }
 
-    /// How many to ask for now, if any. `waiting`: ready here; `idle`: children without work.
+    /// Most that the fetch which is out may bring.
+    pub(crate) fn outstanding(&self) -> u32 {
+        self.outstanding.unwrap_or(0)
+    }
+
+    /// How many more may come. `held`: what is here, or on its way; `waiting`: ready here, or on its way; `idle`: children
+    /// without work.
+    fn credit(&self, held: u32, waiting: u32, idle: u32) -> u32 {
+        self.limit.saturating_sub(held).min((self.lookahead + idle).saturating_sub(waiting))
+    }
+
+    /// How many to ask for now, if any.
     fn ask(&self, held: u32, waiting: u32, idle: u32) -> Option<u32> {
-        let credit = self.limit.saturating_sub(held).min((self.lookahead + idle).saturating_sub(waiting));
+        let credit = self.credit(held, waiting, idle);
         let is_urgent = idle > waiting;
         let batch = if is_urgent { 1 } else { (self.lookahead / 4).max(1) };
         (credit >= batch).then(|| credit.min((self.limit / 2).max(1)))
@@ -146,7 +157,8 @@ impl Prefetch {
 impl Engine {
     /// Asks for more when there is reason to.
     pub(crate) fn fetch(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let held = self.requests.len();
+        let drawing = self.draws.outstanding();
+        let held = self.requests.len() + drawing;
         if self.prefetch.is_fetching()
             || !self.prefetch.may_have_more
             || held >= self.prefetch.limit
@@ -156,17 +168,38 @@ impl Engine {
         {
             return;
         }
-        if self.prefetch.is_stale(now.mono_us) {
-            let Some(stuck_us) = self.fleet.stuck_for_us(now.mono_us) else {
-                return;
-            };
-            self.prefetch.look_ahead(self.fleet.ready(), stuck_us, now.mono_us);
+        if !self.look_ahead(now) {
+            return;
         }
-        if let Some(max) = self.prefetch.ask(held, self.waiting(), self.fleet.idle() + self.growth()) {
+        let idle = self.fleet.idle() + self.growth();
+        if let Some(max) = self.prefetch.ask(held, self.waiting() + drawing, idle) {
             self.prefetch.outstanding = Some(max);
             self.prefetch.may_have_more = false;
             actions.push(Action::Fetch { max });
         }
+    }
+
+    /// How many a draw may bring: half of what is free while the queues may have something too.
+    pub(crate) fn draw_credit(&mut self, now: Now) -> Option<u32> {
+        if !self.look_ahead(now) {
+            return None;
+        }
+        let fetching = self.prefetch.outstanding();
+        let (held, waiting) = (self.requests.len() + fetching, self.waiting() + fetching);
+        let credit = self.prefetch.credit(held, waiting, self.fleet.idle() + self.growth());
+        let share = if self.prefetch.may_have_more { credit.div_ceil(2) } else { credit };
+        (share > 0).then(|| share.min((self.prefetch.limit / 2).max(1)))
+    }
+
+    /// Brings the lookahead up to date. False: no child is ready.
+    fn look_ahead(&mut self, now: Now) -> bool {
+        if self.prefetch.is_stale(now.mono_us) {
+            let Some(stuck_us) = self.fleet.stuck_for_us(now.mono_us) else {
+                return false;
+            };
+            self.prefetch.look_ahead(self.fleet.ready(), stuck_us, now.mono_us);
+        }
+        true
     }
 
     /// How many deliveries could start if a child were free.

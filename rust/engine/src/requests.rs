@@ -8,6 +8,8 @@ use crate::limits::Limits;
 pub(crate) enum Place {
     /// On the local timer until its eta.
     Timer,
+    /// `Action::Acquire` for it is out, or about to be.
+    Asking,
     /// In line for a permit of its task type's rate limit.
     Limited,
     /// In the ready queues.
@@ -115,9 +117,13 @@ impl Requests {
         self.slots.iter().flatten().map(|held| {
             let whereabouts = match held.place {
                 Place::Timer => Whereabouts::Timer { until_ms: held.request.eta_ms.unwrap_or_default() },
-                Place::Limited | Place::Ready | Place::EarlyLine | Place::Aside | Place::Recording | Place::Acking => {
-                    Whereabouts::Waiting
-                }
+                Place::Asking
+                | Place::Limited
+                | Place::Ready
+                | Place::EarlyLine
+                | Place::Aside
+                | Place::Recording
+                | Place::Acking => Whereabouts::Waiting,
                 Place::Child(child) => Whereabouts::Child(child),
                 Place::Ending => Whereabouts::Ending,
             };

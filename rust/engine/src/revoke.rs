@@ -46,7 +46,7 @@ impl Engine {
                     continue;
                 }
                 // The broker's answer finds it revoked.
-                Place::Recording | Place::Acking => continue,
+                Place::Recording | Place::Acking | Place::Asking => continue,
                 // It leaves already; if it comes back, whoever gets it knows.
                 Place::Ending => continue,
             }

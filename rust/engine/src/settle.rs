@@ -97,6 +97,8 @@ impl Engine {
             }
             Place::Ending => {}
             Place::Timer => self.timer.remove(handle),
+            // Asked about: as with `Recording`, the answer decides; it is odd then.
+            Place::Asking => {}
             Place::Limited => self.rates.remove(handle),
             Place::Ready => self.ready.remove(priority, queue, handle),
             Place::EarlyLine => self.early.remove(handle),

@@ -45,6 +45,10 @@ pub struct Counters {
     pub returned: u64,
     /// Given back to their queues to be run again.
     pub redelivered: u64,
+    /// Moved to a lane of the broker, to wait there for a permit.
+    pub laned: u64,
+    /// Drawn from lanes.
+    pub drawn: u64,
     /// Put into the broker's care until they are due.
     pub parked: u64,
     /// Dropped because their `expires` was over.
@@ -76,6 +80,8 @@ impl Counters {
         self.recalled += other.recalled;
         self.returned += other.returned;
         self.redelivered += other.redelivered;
+        self.laned += other.laned;
+        self.drawn += other.drawn;
         self.parked += other.parked;
         self.expired += other.expired;
         self.revoked += other.revoked;
@@ -95,6 +101,7 @@ impl Counters {
             Ending::Return => self.returned += 1,
             Ending::Redeliver => self.redelivered += 1,
             Ending::Park { .. } => self.parked += 1,
+            Ending::Lane => self.laned += 1,
             Ending::Expired => self.expired += 1,
             Ending::Revoked { .. } => self.revoked += 1,
             Ending::Unknown => self.unknown += 1,

@@ -1,6 +1,6 @@
 //! Values for unit tests: plain ones, to be changed where a test cares.
 
-use crate::config::{Config, TaskOptions};
+use crate::config::{Config, Scope, TaskOptions};
 use crate::event::{Handle, Now, Request};
 
 /// Two tasks: 0 acknowledges late, 1 early.
@@ -13,6 +13,8 @@ pub(crate) fn config() -> Config {
         soft_limit_s: None,
         hard_limit_s: None,
         rate: None,
+        has_lanes: false,
+        rate_scope: Scope::Worker,
     };
     let early = TaskOptions { acks_late: false, ..late.clone() };
     Config {
@@ -46,6 +48,8 @@ pub(crate) fn request(handle: u32) -> Request {
         expires_ms: None,
         soft_limit_s: None,
         hard_limit_s: None,
+        key: 0,
+        is_drawn: false,
         size: 100,
         is_revoked: false,
     }

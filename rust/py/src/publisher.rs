@@ -60,6 +60,14 @@ impl Publisher {
         self.connection.run(py, |client| client.purge(queue))
     }
 
+    fn unlane(&self, py: Python<'_>, queue: &str) -> PyResult<u64> {
+        self.connection.run(py, |client| client.unlane(queue))
+    }
+
+    fn unpark(&self, py: Python<'_>) -> PyResult<u64> {
+        self.connection.run(py, |client| client.unpark())
+    }
+
     fn dead_letters<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Vec<Bound<'py, PyDict>>> {
         self.connection
             .run(py, |client| client.dead_letters(limit))?

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fastworker_worker::{
     Autoscale, Command, Fate, HeldTask, Level, Pool, Rate, RegisteredTask, Report, Reporter, Reports, Resize,
-    RevokeTerms, Shutdown, Stage, TaskOptions, WorkerConfig, clock_moved, forward_to, run, stop_forwarding,
+    RevokeTerms, Scope, Shutdown, Stage, TaskOptions, WorkerConfig, clock_moved, forward_to, run, stop_forwarding,
     thread_ended,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -36,6 +36,8 @@ struct TaskSettings {
     ignore_result: bool,
     stores_errors: bool,
     rate_limit: Option<f64>,
+    shares_rate_limit: bool,
+    has_lanes: bool,
 }
 
 /// `fastworker.worker.settings.WorkerSettings`, field by field.
@@ -86,6 +88,8 @@ impl From<Settings> for WorkerConfig {
                 soft_limit_s: task.soft_time_limit,
                 hard_limit_s: task.time_limit,
                 rate: task.rate_limit.and_then(Rate::per_second),
+                has_lanes: task.has_lanes,
+                rate_scope: if task.shares_rate_limit { Scope::Shared } else { Scope::Worker },
             },
             ignore_result: task.ignore_result,
             stores_errors: task.stores_errors,

@@ -58,6 +58,8 @@ pub struct Envelope<'a> {
     pub eta: Option<Cow<'a, str>>,
     /// Not after: ISO-8601 text.
     pub expires: Option<Cow<'a, str>>,
+    /// What a rate limit of all workers counts this message by; a header of ours, which Celery passes over.
+    pub rate_limit_key: Option<Cow<'a, str>>,
     /// A name to show in place of `task`.
     pub shadow: Option<Cow<'a, str>>,
     /// The mime type of the body's compression.

@@ -7,10 +7,11 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use fastworker_broker::lane;
 use fastworker_broker::{
     AnyBroker, AnyStore, Broker, Error, Heard, LeaseTerms, Publish, ResultDoc, Settlement, Verdict,
 };
-use fastworker_engine::Handle;
+use fastworker_engine::{Ask, Handle};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{sleep, timeout};
@@ -73,6 +74,23 @@ impl BrokerIo {
         tokio::task::spawn_local(async move {
             let fetched = io.broker.fetch(max).await;
             io.tell(Fact::Fetched(fetched));
+        });
+    }
+
+    /// `questions` are the engine's, in the order of `asks`.
+    pub(crate) fn acquire(&self, asks: Vec<lane::Ask>, questions: Vec<Ask>) {
+        let io = self.clone();
+        tokio::task::spawn_local(async move {
+            let granted = io.persist(|| io.broker.acquire(&asks)).await;
+            io.tell(Fact::Acquired(questions, granted));
+        });
+    }
+
+    pub(crate) fn draw(&self, max: usize, quotas: Vec<lane::Quota>) {
+        let io = self.clone();
+        tokio::task::spawn_local(async move {
+            let drawn = io.broker.draw(max, &quotas).await;
+            io.tell(Fact::Drawn(drawn));
         });
     }
 

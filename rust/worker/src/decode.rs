@@ -2,9 +2,10 @@
 //! a poison verdict with the reason. Reads headers only: the body stays bytes.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
 use fastworker_broker::Delivery;
-use fastworker_engine::{Handle, Request};
+use fastworker_engine::{Handle, Request, Scope};
 use fastworker_wire::child::{TaskFrame, ToChild};
 use fastworker_wire::envelope::{self, Envelope};
 use fastworker_wire::time::parse_iso_ms;
@@ -30,6 +31,8 @@ pub(crate) struct Decoder {
     registered: Vec<RegisteredTask>,
     queues: Vec<String>,
     naive_offset_s: i32,
+    /// Keyed at random, so that nobody can choose keys that collide.
+    hasher: RandomState,
 }
 
 impl Decoder {
@@ -40,6 +43,7 @@ impl Decoder {
             registered: config.tasks.clone(),
             queues: config.queues.clone(),
             naive_offset_s: config.naive_offset_s,
+            hasher: RandomState::new(),
         }
     }
 
@@ -64,6 +68,8 @@ impl Decoder {
         };
         let index = self.tasks.get(&facts.task).copied();
         let registered = index.map(|index| &self.registered[index as usize]);
+        let is_shared = registered.is_some_and(|task| task.options.rate_scope == Scope::Shared);
+        let rate_limit_key = envelope.rate_limit_key.as_deref().filter(|key| is_shared && !key.is_empty());
         let request = Request {
             handle: Handle(0),
             task: index,
@@ -72,6 +78,8 @@ impl Decoder {
             is_redelivered: delivery.is_redelivered || envelope.is_redelivered,
             eta_ms: moment("eta", facts.eta.as_deref())?,
             expires_ms: moment("expires", facts.expires.as_deref())?,
+            key: rate_limit_key.map_or(0, |key| self.hasher.hash_one(key)),
+            is_drawn: false,
             soft_limit_s: facts.timelimit.1,
             hard_limit_s: facts.timelimit.0,
             size: u32::try_from(envelope.body.len() + envelope.headers_json.len() + envelope.properties_json.len())
@@ -85,6 +93,7 @@ impl Decoder {
             ignores_result: ignores && !registered.is_some_and(|task| task.stores_errors),
             id: facts.id,
             task: facts.task,
+            rate_limit_key: rate_limit_key.map(Box::from),
             frame,
             has_attempts: false,
             attempt: 1,

@@ -4,8 +4,9 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fastworker_broker::lane::{Drawn, Granted};
 use fastworker_broker::{Delivery, Error, Mark, Recovered};
-use fastworker_engine::{ChildId, Handle, Rate, Resize, Shutdown};
+use fastworker_engine::{Ask, ChildId, Handle, Rate, Resize, Shutdown};
 
 use crate::pool::{SocketFact, ZygoteFact};
 
@@ -110,6 +111,9 @@ pub(crate) struct Settling {
 /// Something happened.
 pub(crate) enum Fact {
     Fetched(Result<Vec<Delivery>, Error>),
+    /// Permits that were asked for: the questions, and their answers in order.
+    Acquired(Vec<Ask>, Vec<Granted>),
+    Drawn(Result<Drawn, Error>),
     Wake,
     /// A batch was settled: what it was for (in order; `None` where the engine knows nothing of it), and the indices
     /// whose lease was lost.

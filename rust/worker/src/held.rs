@@ -28,6 +28,8 @@ pub(crate) struct Held {
     pub(crate) task: String,
     /// Whether the message or the task's options forbid storing a result, as far as the envelope says.
     pub(crate) ignores_result: bool,
+    /// What a limit that all workers share counts it by; `None` where the task has none, or one bucket for all.
+    pub(crate) rate_limit_key: Option<Box<str>>,
     /// The serialised task frame; number, flags and attempt are patched at dispatch.
     pub(crate) frame: Vec<u8>,
     /// `begin_attempt` was called for it.

@@ -30,6 +30,7 @@ pub(crate) fn settlement(held: &mut Held, ending: &Ending, lifetimes: Lifetimes,
         Ending::Return => (Verdict::Return { is_redelivery: false }, None, Vec::new()),
         Ending::Redeliver => (Verdict::Return { is_redelivery: true }, None, Vec::new()),
         Ending::Park { until_ms } => (Verdict::Park { due_ms: *until_ms }, None, Vec::new()),
+        Ending::Lane => (Verdict::Lane { task: writer.held.task.clone() }, None, Vec::new()),
         Ending::Expired => {
             let verdict = ack(writer.held.is_early_acked);
             (verdict, writer.revoked("expired"), Vec::new())

@@ -16,6 +16,9 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// As good as no limit, where a limit has to be named.
+    pub const UNLIMITED: Rate = Rate { interval_ns: 1 };
+
     /// So many permits a second; fractions are fine (`10/m` is 10.0 / 60.0). `None`, for no limit, when that is 0, less,
     /// or no number.
     pub fn per_second(permits: f64) -> Option<Rate> {
@@ -58,6 +61,14 @@ impl Bucket {
         let due_ns = self.next_ns.max(now_ns.saturating_sub(slack_ns));
         self.next_ns = due_ns.saturating_add(self.rate.interval_ns);
         true
+    }
+
+    /// How many permits there are from now until then.
+    pub(crate) fn permits_until(&self, now_us: u64, until_us: u64) -> u32 {
+        let next_ns = self.next_ns.max(nanoseconds(now_us));
+        let room_ns = nanoseconds(until_us).checked_sub(next_ns);
+        room_ns
+            .map_or(0, |room_ns| u32::try_from(room_ns / self.rate.interval_ns).unwrap_or(u32::MAX).saturating_add(1))
     }
 
     /// When the next permit can be had (`mono_us`); it may be past.

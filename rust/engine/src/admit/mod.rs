@@ -5,6 +5,7 @@
 //! because nobody here could say more about it later; what is expired and revoked is expired, as in Celery. The rate limit
 //! is asked after all of them, and once more than on delivery: when a delivery's eta has come (`rate`).
 
+mod block;
 mod bucket;
 mod eta;
 mod expired;
@@ -16,9 +17,11 @@ use crate::action::Ending;
 use crate::config::Config;
 use crate::event::{Now, Request};
 
+pub(crate) use block::Key;
 pub use bucket::Rate;
 pub(crate) use expired::is_expired;
-pub(crate) use rate::Rates;
+pub use rate::Quota;
+pub(crate) use rate::{Claim, Rates};
 
 /// What is to become of a delivery that just came in.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,7 @@ use super::broker::Lease;
 use super::permits::Permits;
 use super::seats::Seats;
 use crate::action::{Action, Ending};
-use crate::config::Config;
+use crate::config::{Config, Scope};
 use crate::event::{ChildId, Event, Handle, Now, Number, Outcome, Request, Shutdown};
 
 /// A shutdown turns cold at the latest so long after its time is over.
@@ -23,6 +23,7 @@ enum Stage {
     Held,
     Recording,
     Acking,
+    Asking,
     AtChild(ChildId, Number),
     Final,
 }
@@ -52,6 +53,8 @@ struct Entry {
     must_be_terminated: bool,
     /// `Action::Terminate` was given for it.
     was_terminated: bool,
+    /// It has a permit of the limit that its task shares with other workers.
+    is_permitted: bool,
 }
 
 impl Entry {
@@ -93,6 +96,9 @@ pub(super) struct Audit {
     children: HashMap<ChildId, Seat>,
     /// By task.
     permits: Vec<Permits>,
+    /// Shared permits ahead that were given and not used, by task and key.
+    ahead: HashMap<(u32, u64), u32>,
+    is_drawing: bool,
     is_fetching: bool,
     is_broker_up: bool,
     is_lease_safe: bool,
@@ -125,9 +131,11 @@ impl Audit {
     /// Nothing has happened yet.
     pub(super) fn new(config: Config) -> Audit {
         Audit {
-            permits: config.tasks.iter().map(|task| Permits::new(task.rate)).collect(),
+            permits: config.tasks.iter().map(|task| Permits::new(task.rate, task.has_lanes)).collect(),
             entries: HashMap::new(),
             children: HashMap::new(),
+            ahead: HashMap::new(),
+            is_drawing: false,
             is_fetching: false,
             is_broker_up: true,
             is_lease_safe: true,
@@ -161,6 +169,7 @@ impl Audit {
             is_revoked: request.is_revoked,
             must_be_terminated: false,
             was_terminated: false,
+            is_permitted: request.is_drawn,
         };
         if let Some(permits) = self.permits_of(request) {
             permits.arrived(now_us);
@@ -271,13 +280,29 @@ impl Audit {
     }
 
     /// A fact on its way to the engine. Returns handles that are free once the engine has been told.
-    pub(super) fn event(&mut self, event: &Event, now: Now) -> Option<Handle> {
+    pub(super) fn event(&mut self, event: &Event, now: Now) -> Vec<Handle> {
         let now_us = now.mono_us;
         self.highest_wall_ms = self.highest_wall_ms.max(now.wall_ms);
         if self.entries.len() >= self.seats.prefetch(&self.config) {
             self.full_until_us = now_us;
         }
         match *event {
+            Event::Acquired(ref answer) => {
+                for &(task, key, permits) in &answer.ahead {
+                    *self.ahead.entry((task, key)).or_default() += permits;
+                }
+                for &handle in &answer.granted {
+                    let entry = self.entry(handle);
+                    entry.stage = Stage::Held;
+                    entry.held_since_us = now_us;
+                    entry.is_permitted = true;
+                }
+                for handle in &answer.laned {
+                    self.entries.remove(handle);
+                }
+                return answer.laned.clone();
+            }
+            Event::Drawn(_) | Event::DrawFailed => self.is_drawing = false,
             Event::Delivered(_) | Event::FetchFailed => self.is_fetching = false,
             Event::BrokerLost => self.is_broker_up = false,
             Event::BrokerBack => self.is_broker_up = true,
@@ -328,7 +353,7 @@ impl Audit {
                     entry.is_acked = true;
                 } else {
                     self.entries.remove(&handle);
-                    return Some(handle);
+                    return vec![handle];
                 }
             }
             Event::LeaseLost { handle } => {
@@ -341,12 +366,16 @@ impl Audit {
                         permits.left(now_us);
                     }
                     self.entries.remove(&handle);
-                    return Some(handle);
+                    return vec![handle];
                 }
             }
             Event::RateLimit { task, limit } => {
                 let is_free = |entry: &&Entry| entry.request.task == Some(task) && !entry.was_dispatched;
                 let free = self.entries.values().filter(is_free).count();
+                // Who had no limit until now may have been made ready.
+                for entry in self.entries.values_mut().filter(|entry| entry.request.task == Some(task)) {
+                    entry.is_permitted = true;
+                }
                 self.permits[task as usize].set(limit, free, now_us);
             }
             Event::Memory { child, peak_kib } => {
@@ -363,7 +392,7 @@ impl Audit {
             }
             Event::Wake | Event::Tick | Event::LimitsChanged { .. } => {}
         }
-        None
+        Vec::new()
     }
 
     /// An action of the engine, before it is carried out.
@@ -376,6 +405,21 @@ impl Audit {
                 let room = self.seats.prefetch(&self.config).saturating_sub(self.entries.len());
                 require!(fetch_room: (1..=room).contains(&(*max as usize)), "Fetch of {max} with room for {room}");
                 self.is_fetching = true;
+            }
+            Action::Draw { max, .. } => {
+                require!(one_fetch: !self.is_drawing, "a second Draw");
+                require!(fetch_at_work: self.is_at_work(), "Draw while it must not");
+                let room = self.seats.prefetch(&self.config).saturating_sub(self.entries.len());
+                require!(fetch_room: (1..=room).contains(&(*max as usize)), "Draw of {max} with room for {room}");
+                self.is_drawing = true;
+            }
+            Action::Acquire { asks } => {
+                for handle in asks.iter().flat_map(|ask| &ask.handles) {
+                    let entry = self.get(*handle)?;
+                    let is_free = entry.stage == Stage::Held && !entry.was_dispatched;
+                    require!(settle_once: is_free, "Acquire for {entry:?}");
+                    entry.stage = Stage::Asking;
+                }
             }
             Action::Dispatch { child, first, handles, .. } => self.dispatch(now, *child, *first, handles)?,
             Action::Recall { child } => {
@@ -435,7 +479,7 @@ impl Audit {
                 require!(finish_in_shutdown: self.shutdown.is_some(), "Finished without a shutdown");
                 require!(finish_settled: self.entries.is_empty(), "Finished with handles held");
                 require!(finish_childless: self.children.is_empty(), "Finished with children");
-                require!(finish_fetched: !self.is_fetching, "Finished with a fetch out");
+                require!(finish_fetched: !self.is_fetching && !self.is_drawing, "Finished with a fetch or a draw out");
                 self.has_finished = true;
             }
         }
@@ -492,7 +536,7 @@ impl Audit {
             entry.stage = Stage::AtChild(child, number);
             let is_first = !std::mem::replace(&mut entry.was_dispatched, true);
             let request = entry.request.clone();
-            let is_allowed = self.permits_of(&request).is_none_or(|it| !is_first || it.started(now.mono_us));
+            let is_allowed = !is_first || self.may_start(&request, now.mono_us);
             require!(rate_limit: is_allowed, "{handle:?} starts beyond the rate limit of task {:?}", request.task);
             self.seat(child).open.insert(number, handle);
         }
@@ -521,6 +565,7 @@ impl Audit {
         let early = self.entries.values().filter(is_early).count();
         let (max, shutdown) = (self.config.max_deliveries, self.shutdown);
         let (is_broker_up, is_lease_safe) = (self.is_broker_up, self.is_lease_safe);
+        let scopes: Vec<Scope> = self.config.tasks.iter().map(|task| task.rate_scope).collect();
         let entry = self.get(handle)?;
         require!(settle_once: entry.stage == Stage::Held, "{ending:?} of {handle:?} at {:?}", entry.stage);
         let untouched = entry.reported.is_none() && !entry.is_acked;
@@ -550,6 +595,10 @@ impl Audit {
                 Some(outcome) => outcome == Outcome::Reject { requeue: true },
                 None => entry.has_died && max_not_exceeded(max, entry, shutdown),
             },
+            Ending::Lane => {
+                let is_own = |task: u32| scopes[task as usize] == Scope::Worker;
+                untouched && !entry.was_dispatched && entry.request.task.is_some_and(is_own)
+            }
             Ending::Park { until_ms } => untouched && entry.request.eta_ms == Some(until_ms) && until_ms > now.wall_ms,
             Ending::Expired => untouched && entry.request.expires_ms.is_some_and(|ms| now.wall_ms > ms),
             Ending::Unknown => entry.request.task.is_none(),
@@ -645,6 +694,35 @@ impl Audit {
                 entry.recorded = None;
             }
         }
+    }
+
+    /// Whether a delivery that is started for the first time may be, as far as rate limits go.
+    fn may_start(&mut self, request: &Request, now_us: u64) -> bool {
+        let Some(task) = request.task else { return true };
+        if self.config.tasks[task as usize].rate_scope == Scope::Worker {
+            return self.permits[task as usize].started(now_us);
+        }
+        let is_permitted = self.entries[&request.handle].is_permitted || !self.permits[task as usize].is_limited();
+        if is_permitted {
+            return true;
+        }
+        match self.ahead.get_mut(&(task, request.key)) {
+            Some(permits @ 1..) => {
+                *permits -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether this worker looks after the lanes of a task. Others go back to their queues after a minute.
+    pub(super) fn has_lanes(&self, task: u32) -> bool {
+        self.permits[task as usize].is_known()
+    }
+
+    /// Whether a worker with an idle child should have drawn a message that is in a lane since `since_us`.
+    pub(super) fn is_permit_overdue(&self, task: u32, since_us: u64, now_us: u64) -> bool {
+        self.permits[task as usize].is_overdue(since_us, now_us)
     }
 
     /// The account of a delivery's task type, if it has one here.

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::lanes::Lanes;
 use super::plan::{Deed, Letter};
 use crate::action::Ending;
+use crate::config::Scope;
 use crate::event::Outcome;
 
 /// A worker incarnation; 0 is nobody.
@@ -33,6 +35,8 @@ pub enum Place {
     AckedEarly(Owner),
     /// Acknowledged, with or without a result.
     Done,
+    /// In a lane, since then (`mono_us`), for a permit of all workers' or of any one's.
+    Laned(u64, Scope),
     /// In the dead letters.
     Dead,
     /// Acknowledged early, and its worker died.
@@ -48,7 +52,12 @@ impl Place {
     pub(super) fn is_terminal(self) -> bool {
         match self {
             Place::Done | Place::Dead | Place::LostByChoice | Place::Unpublished | Place::Forgotten => true,
-            Place::Nowhere | Place::Queued | Place::Leased(_) | Place::Parked(_) | Place::AckedEarly(_) => false,
+            Place::Nowhere
+            | Place::Queued
+            | Place::Leased(_)
+            | Place::Parked(_)
+            | Place::Laned(..)
+            | Place::AckedEarly(_) => false,
         }
     }
 }
@@ -87,7 +96,7 @@ pub struct Message {
     /// Somebody who is not played here got it once.
     pub was_taken: bool,
     /// Leases so far; unlike `epoch` never set back.
-    leases: u32,
+    pub(super) leases: u32,
 }
 
 /// What the broker had written down at some time.
@@ -96,6 +105,7 @@ struct Snapshot {
     at_us: u64,
     messages: Vec<Message>,
     lines: Vec<Vec<VecDeque<usize>>>,
+    lanes: Lanes,
     beats: BTreeMap<Owner, u64>,
 }
 
@@ -112,6 +122,8 @@ pub(super) struct Broker {
     pub(super) has_forgotten: bool,
     /// Waiting, by priority, then queue.
     lines: Vec<Vec<VecDeque<usize>>>,
+    /// Over their rates, and the permits.
+    pub(super) lanes: Lanes,
     /// Of the last second.
     snapshots: VecDeque<Snapshot>,
 }
@@ -210,6 +222,10 @@ impl Broker {
             }
             Ending::Unknown | Ending::WorkerLost { .. } => Place::Dead,
             Ending::Park { until_ms } => Place::Parked(until_ms),
+            Ending::Lane => {
+                self.enter_worker_lane(lease.message);
+                return true;
+            }
             Ending::Return => {
                 self.messages[lease.message].returns += 1;
                 self.requeue(lease.message, false);
@@ -293,7 +309,8 @@ impl Broker {
         let at_us = self.now_us;
         self.snapshots.retain(|snapshot| snapshot.at_us + 1_000_000 > at_us);
         let (messages, lines) = (self.messages.clone(), self.lines.clone());
-        self.snapshots.push_back(Snapshot { at_us, messages, lines, beats: self.beats.clone() });
+        let lanes = self.lanes.clone();
+        self.snapshots.push_back(Snapshot { at_us, messages, lines, lanes, beats: self.beats.clone() });
     }
 
     /// Comes back with what it had written down up to a second ago. What really happened stays so: who started what,
@@ -305,6 +322,7 @@ impl Broker {
         self.snapshots.clear();
         self.has_forgotten = true;
         self.lines = snapshot.lines;
+        self.lanes = snapshot.lanes;
         self.beats = snapshot.beats;
         for (index, now) in self.messages.iter_mut().enumerate() {
             let then = snapshot.messages.get(index).filter(|then| then.place != Place::Nowhere);
@@ -360,6 +378,7 @@ pub(super) fn is_acked(ending: &Ending) -> bool {
         | Ending::Return
         | Ending::Redeliver
         | Ending::Park { .. }
+        | Ending::Lane
         | Ending::Expired
         | Ending::Unknown => false,
     }

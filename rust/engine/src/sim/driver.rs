@@ -5,12 +5,14 @@
 use super::broker::{self, Lease, Owner, Place};
 use super::child::Child;
 use super::faults::Fault;
+use super::lanes::Haul;
 use super::matrix::Column;
 use super::plan::Deed;
 use super::watch::has_full_house;
 use super::world::{Coming, World};
-use crate::action::{Action, Ending};
-use crate::event::{ChildId, Event, Handle, Outcome, Request};
+use crate::action::{Action, Ask, Ending};
+use crate::admit::Quota;
+use crate::event::{Acquired, ChildId, Drawn, Event, Handle, Outcome, Request};
 
 /// Something on its way to the broker.
 #[derive(Clone, Debug)]
@@ -18,12 +20,15 @@ pub(super) enum Op {
     Fetch(u32),
     Settle(Handle, Lease, Ending, Option<Outcome>),
     Record(Handle, Lease, u32),
+    Acquire(Vec<(Ask, Vec<Lease>)>),
+    Draw(u32, Vec<Quota>),
 }
 
 /// What the broker says.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     Brought(Vec<Lease>),
+    Drawn(Haul),
     Fact(Event),
 }
 
@@ -43,9 +48,8 @@ impl World {
             // It has been so until now.
             worker.full_house_us = Some(now.mono_us);
         }
-        if let Some(free) = worker.audit.event(&event, now) {
-            worker.free_handles.push(free.0);
-        }
+        let free = worker.audit.event(&event, now);
+        worker.free_handles.extend(free.into_iter().map(|handle| handle.0));
         self.events += 1;
         let is_tick = event == Event::Tick;
         let mut actions = Vec::new();
@@ -153,6 +157,16 @@ impl World {
                 let lease = worker.audit.lease_of(handle);
                 self.soon(Coming::AtBroker(owner, Op::Record(handle, lease, floor)));
             }
+            Action::Acquire { asks } => {
+                let lease_of = |handle: &Handle| worker.audit.lease_of(*handle);
+                let asks = asks.into_iter().map(|ask| {
+                    let leases = ask.handles.iter().map(lease_of).collect();
+                    (ask, leases)
+                });
+                let asks = asks.collect();
+                self.soon(Coming::AtBroker(owner, Op::Acquire(asks)));
+            }
+            Action::Draw { max, quotas } => self.soon(Coming::AtBroker(owner, Op::Draw(max, quotas))),
             Action::Spawn { child } => {
                 worker.children.insert(child, Child::new(child));
                 let from_us = worker.zygote_from_us.max(self.mono_us);
@@ -285,6 +299,8 @@ impl World {
         if let Some(fault) = fault {
             let column = match op {
                 Op::Fetch(_) => Some(Column::Queued),
+                Op::Draw(..) => Some(Column::Laned),
+                Op::Acquire(_) => Some(Column::Asking),
                 Op::Settle(handle, ..) | Op::Record(handle, ..) => self.column_of_handle(owner, handle),
             };
             column.into_iter().for_each(|column| self.hits.add(fault, column));
@@ -300,6 +316,11 @@ impl World {
                     let worker = self.workers.get_mut(&owner).expect("looked at above");
                     worker.lost_fetches.extend(second);
                     Answer::Brought(first)
+                }
+                (Answer::Drawn(first), Answer::Drawn(second)) => {
+                    let worker = self.workers.get_mut(&owner).expect("looked at above");
+                    worker.lost_fetches.extend(second.leases);
+                    Answer::Drawn(first)
                 }
                 (_, second) => second,
             };
@@ -347,6 +368,15 @@ impl World {
                     Event::LeaseLost { handle }
                 })
             }
+            Op::Acquire(ref asks) => {
+                let mut answer = Acquired::default();
+                for (ask, leases) in asks {
+                    let leases: Vec<_> = ask.handles.iter().copied().zip(leases.iter().copied()).collect();
+                    self.broker.acquire(owner, ask, &leases, &mut answer);
+                }
+                Answer::Fact(Event::Acquired(answer))
+            }
+            Op::Draw(max, ref quotas) => Answer::Drawn(self.broker.draw(owner, max, quotas)),
             Op::Record(handle, lease, floor) => {
                 let is_blind = self.plan.confirms_blindly;
                 if self.broker.owned(lease, owner).is_none() && !is_blind {
@@ -374,15 +404,19 @@ impl World {
         };
         worker.lost_fetches.extend(leases);
         let is_connected = worker.is_connected;
-        let is_fetch = matches!(op, Op::Fetch(_));
+        let lost = match op {
+            Op::Fetch(_) => Some(Event::FetchFailed),
+            Op::Draw(..) => Some(Event::DrawFailed),
+            _ => None,
+        };
         match op {
-            Op::Fetch(_) => {}
+            Op::Fetch(_) | Op::Draw(..) => {}
             op if is_connected => self.at(now_us + pause_us, Coming::AtBroker(owner, op)),
             op => worker.stalled.push_back(op),
         }
         self.trouble(owner)?;
-        if is_fetch {
-            self.feed(owner, Event::FetchFailed)?;
+        if let Some(lost) = lost {
+            self.feed(owner, lost)?;
         }
         Ok(())
     }
@@ -414,8 +448,16 @@ impl World {
                 if !self.workers.contains_key(&owner) {
                     return Ok(());
                 }
-                let requests = leases.into_iter().map(|lease| self.take_in(owner, lease)).collect();
+                let requests = leases.into_iter().map(|lease| self.take_in(owner, lease, false)).collect();
                 self.feed(owner, Event::Delivered(requests))
+            }
+            Answer::Drawn(haul) => {
+                if !self.workers.contains_key(&owner) {
+                    return Ok(());
+                }
+                let requests = haul.leases.into_iter().map(|lease| self.take_in(owner, lease, true)).collect();
+                let (next_in_us, has_more) = (haul.next_in_us, haul.has_more);
+                self.feed(owner, Event::Drawn(Drawn { requests, next_in_us, has_more }))
             }
         }
     }
@@ -526,7 +568,7 @@ impl World {
         }
     }
 
-    fn take_in(&mut self, owner: Owner, lease: Lease) -> Request {
+    fn take_in(&mut self, owner: Owner, lease: Lease, is_drawn: bool) -> Request {
         let (now_us, broker) = (self.mono_us, &self.broker);
         let message = &broker.messages[lease.message];
         let worker = self.workers.get_mut(&owner).expect("it fetched");
@@ -545,6 +587,8 @@ impl World {
             expires_ms: message.expires_ms,
             soft_limit_s: letter.soft_limit_s,
             hard_limit_s: letter.hard_limit_s,
+            key: letter.key,
+            is_drawn,
             size: letter.size,
             is_revoked: self.revoked.contains(&lease.message),
         };
@@ -555,7 +599,7 @@ impl World {
 
 fn brought(answer: Answer) -> Vec<Lease> {
     match answer {
-        Answer::Brought(leases) => leases,
+        Answer::Brought(leases) | Answer::Drawn(Haul { leases, .. }) => leases,
         Answer::Fact(_) => Vec::new(),
     }
 }

@@ -19,6 +19,10 @@ pub enum Column {
     Leased,
     /// On a worker's timer.
     Timer,
+    /// In a lane of the broker.
+    Laned,
+    /// A shared permit is being asked for.
+    Asking,
     /// In line for a permit of its rate limit.
     Limited,
     /// Ready for a child.
@@ -41,12 +45,14 @@ pub enum Column {
 
 impl Column {
     /// All there are, in the order of a message's way.
-    pub const ALL: [Column; 14] = [
+    pub const ALL: [Column; 16] = [
         Column::Publish,
         Column::Queued,
         Column::Parked,
         Column::Leased,
         Column::Timer,
+        Column::Laned,
+        Column::Asking,
         Column::Limited,
         Column::Ready,
         Column::EarlyLine,
@@ -109,6 +115,7 @@ impl Worker {
     fn column(&self, handle: Handle, place: requests::Place) -> Column {
         match place {
             requests::Place::Timer => Column::Timer,
+            requests::Place::Asking => Column::Asking,
             requests::Place::Limited => Column::Limited,
             requests::Place::Ready => Column::Ready,
             requests::Place::EarlyLine => Column::EarlyLine,
@@ -151,6 +158,7 @@ impl World {
             let column = match message.place {
                 Place::Queued => Column::Queued,
                 Place::Parked(_) => Column::Parked,
+                Place::Laned(..) => Column::Laned,
                 Place::Leased(owner) | Place::AckedEarly(owner) => {
                     self.column_of_lease(owner, lease).unwrap_or(Column::Leased)
                 }

@@ -15,6 +15,7 @@ mod case;
 mod child;
 mod driver;
 mod faults;
+mod lanes;
 mod matrix;
 mod permits;
 mod plan;

@@ -25,17 +25,20 @@ pub(super) struct Permits {
     /// First starts so far.
     starts: usize,
     last_us: u64,
+    /// This worker has, or had, a limit for it: it knows of lanes.
+    is_known: bool,
 }
 
 impl Permits {
     /// Nothing has come in yet.
-    pub(super) fn new(rate: Option<Rate>) -> Permits {
-        Permits { rate, ..Permits::default() }
+    pub(super) fn new(rate: Option<Rate>, has_lanes: bool) -> Permits {
+        Permits { rate, is_known: rate.is_some() || has_lanes, ..Permits::default() }
     }
 
     /// The limit is another one. `free`: deliveries here that had no limit until now.
     pub(super) fn set(&mut self, rate: Option<Rate>, free: usize, now_us: u64) {
         self.last_us = now_us;
+        self.is_known = true;
         let before_us = self.interval_us();
         self.rate = rate;
         let Some(before_us) = before_us else {
@@ -98,6 +101,11 @@ impl Permits {
                 now_us >= due_us
             }
         }
+    }
+
+    /// Whether this worker ever had a limit for it.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// Rounded down: the bound is to err on the side of the engine.

@@ -5,7 +5,7 @@
 use super::faults::Fault;
 use super::rng::Rng;
 use crate::admit::Rate;
-use crate::config::{Autoscale, Config, TaskOptions};
+use crate::config::{Autoscale, Config, Scope, TaskOptions};
 use crate::event::Outcome;
 
 /// How long the tasks of one type run.
@@ -47,6 +47,8 @@ pub struct Letter {
     pub task: Option<u32>,
     /// Its queue.
     pub queue: u16,
+    /// What a shared rate limit counts by.
+    pub key: u64,
     /// Its priority.
     pub priority: u8,
     /// Milliseconds after publishing.
@@ -72,6 +74,7 @@ impl Letter {
             at_us: 0,
             task: Some(0),
             queue: 0,
+            key: 0,
             priority: 0,
             countdown_ms: None,
             expires_ms: None,
@@ -203,6 +206,8 @@ fn options(rng: &mut Rng) -> TaskOptions {
         soft_limit_s: rng.chance(15).then_some(0.05),
         hard_limit_s: rng.chance(15).then_some(0.3),
         rate: if rng.chance(25) { random_rate(rng) } else { None },
+        has_lanes: rng.chance(20),
+        rate_scope: if rng.chance(50) { Scope::Shared } else { Scope::Worker },
     }
 }
 
@@ -236,6 +241,7 @@ fn letter(rng: &mut Rng, paces: &[Pace], queues: u16, spread_us: u64, is_nasty: 
         at_us: rng.range(0, spread_us),
         task: Some(task),
         queue: rng.range(0, u64::from(queues) - 1) as u16,
+        key: rng.pick(&[0, 0, 1, 2]),
         priority: rng.pick(&[0, 0, 0, 3, 9]),
         size: rng.pick(&[100, 100, 5_000]),
         ..Letter::plain(runtime(rng, paces[task as usize]))

@@ -3,6 +3,7 @@
 use super::broker::{Lease, Message, Owner, Place};
 use super::child::Child;
 use super::world::{Worker, World};
+use crate::config::Scope;
 
 /// A child may be idle this long while a message could run.
 const LONGEST_IDLENESS_US: u64 = 500_000;
@@ -10,6 +11,8 @@ const LONGEST_IDLENESS_US: u64 = 500_000;
 const LONGEST_OUTAGE_US: u64 = 15_000_000;
 /// Unstarted tasks may lie behind a running one this long while another child is idle.
 const LONGEST_NEGLECT_US: u64 = 40_000;
+/// A message may wait in a lane this long beyond its permit: a look a second, and an answer.
+const LONGEST_LANE_US: u64 = 3_000_000;
 /// A delivery may wait here this long while all children are at long tasks: promise 6, and two ticks.
 const LONGEST_HOARDING_US: u64 = 2_000_000;
 
@@ -55,6 +58,16 @@ impl World {
         if let Some(held) = worker.audit.runnable_since(since_us, self.now(worker.owner).wall_ms - 1_000) {
             return Err(format!("no_idleness: {held:?} waits while {idle:?} is idle"));
         }
+        let lane_us = self.mono_us.saturating_sub(LONGEST_LANE_US);
+        if let Some(index) = self.neglected_in_lane(worker, lane_us)
+            && worker.children.values().any(|it| it.is_idle_since(lane_us))
+            && !had_full_house(worker, lane_us)
+            && worker.audit.has_credit_since(lane_us)
+        {
+            return Err(format!(
+                "no_idleness: message {index} waits in a lane for a permit that is there, while {idle:?} is idle"
+            ));
+        }
         let waits = |message: &Message| message.place == Place::Queued && message.queued_us <= since_us;
         let has_credit = worker.audit.has_credit_since(since_us);
         match self.broker.messages.iter().position(waits) {
@@ -63,6 +76,23 @@ impl World {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A message in a lane that somebody with a permit should have drawn before `since_us`.
+    fn neglected_in_lane(&self, worker: &Worker, since_us: u64) -> Option<usize> {
+        let is_neglected = |index: usize| {
+            let message = &self.broker.messages[index];
+            let Place::Laned(laned_us, scope) = message.place else { return false };
+            let is_due = match scope {
+                Scope::Shared => self.broker.lane_due_us(index) <= since_us,
+                Scope::Worker => {
+                    message.letter.task.is_some_and(|it| worker.audit.is_permit_overdue(it, laned_us, since_us))
+                }
+            };
+            let is_watched = message.letter.task.is_some_and(|task| worker.audit.has_lanes(task));
+            is_watched && is_due && laned_us <= since_us
+        };
+        (0..self.broker.messages.len()).find(|&index| is_neglected(index))
     }
 
     /// Promise 6, towards other nodes: nothing waits here for long while all children are at long tasks.

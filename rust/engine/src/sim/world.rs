@@ -333,6 +333,7 @@ impl World {
         for owner in self.owners() {
             if self.is_broker_up && self.workers[&owner].is_connected {
                 self.broker.release_due(self.now(owner).wall_ms);
+                self.broker.release_abandoned();
             }
         }
         if self.is_broker_up {

@@ -1,7 +1,7 @@
 //! A desk to try rules at: an engine, a clock that is moved by hand, and short words for facts.
 
 use fastworker_engine::{
-    Action, ChildId, Config, Ending, Engine, Event, Handle, Now, Number, Outcome, Request, TaskOptions,
+    Action, ChildId, Config, Ending, Engine, Event, Handle, Now, Number, Outcome, Request, Scope, TaskOptions,
 };
 
 /// Unix time at the start, in milliseconds.
@@ -17,6 +17,8 @@ pub(crate) fn config() -> Config {
         soft_limit_s: None,
         hard_limit_s: None,
         rate: None,
+        has_lanes: false,
+        rate_scope: Scope::Worker,
     };
     let early = TaskOptions { acks_late: false, ..late.clone() };
     Config {
@@ -50,6 +52,8 @@ pub(crate) fn request(handle: u32) -> Request {
         expires_ms: None,
         soft_limit_s: None,
         hard_limit_s: None,
+        key: 0,
+        is_drawn: false,
         size: 100,
         is_revoked: false,
     }

@@ -5,6 +5,7 @@ mod desk;
 mod dispatching;
 mod early;
 mod fetching;
+mod lanes;
 mod limits;
 mod pool;
 mod rates;

@@ -68,6 +68,7 @@ impl Default for Envelope<'_> {
             group: None,
             eta: None,
             expires: None,
+            rate_limit_key: None,
             shadow: None,
             compression: None,
             correlation_id: None,
@@ -131,6 +132,7 @@ impl<'a> Reading<'a> {
                 b"group" => envelope.group = field_text(scanner, "headers.group")?,
                 b"eta" => envelope.eta = field_time(scanner, "headers.eta")?,
                 b"expires" => envelope.expires = field_time(scanner, "headers.expires")?,
+                b"rate_limit_key" => envelope.rate_limit_key = field_text(scanner, "headers.rate_limit_key")?,
                 b"shadow" => envelope.shadow = field_text(scanner, "headers.shadow")?,
                 b"compression" => {
                     envelope.compression = field_text(scanner, "headers.compression")?;

@@ -25,12 +25,22 @@ impl Worker {
     pub(super) fn fetched(&mut self, deliveries: Vec<Delivery>) {
         self.fine();
         self.draining.answered(deliveries.len());
+        let requests = self.decode(&deliveries, false);
+        // The engine takes an answer that falls short for an empty queue, also when poison made it fall short.
+        self.wants_wake = requests.len() < self.asked as usize;
+        self.feed(Event::Delivered(requests));
+    }
+
+    /// What came, as the engine sees it; poison goes to the dead letters. `is_drawn`: from lanes, with permits.
+    pub(super) fn decode(&mut self, deliveries: &[Delivery], is_drawn: bool) -> Vec<Request> {
         let mut requests = Vec::with_capacity(deliveries.len());
-        for delivery in &deliveries {
+        for delivery in deliveries {
             match self.decoder.decode(delivery) {
                 Ok((held, mut request)) => {
+                    request.is_drawn = is_drawn;
                     let wanted = self.config.reports;
-                    if wanted.received || wanted.calls {
+                    // What comes from a lane was reported when it first came.
+                    if (wanted.received || wanted.calls) && !is_drawn {
                         let (task, id) = (held.task.clone(), held.id.clone());
                         let call = wanted.calls.then(|| held.frame.clone());
                         self.reporter.send(Report::Received { task, id, call });
@@ -62,9 +72,7 @@ impl Worker {
                 }
             }
         }
-        // The engine takes an answer that falls short for an empty queue, also when poison made it fall short.
-        self.wants_wake = requests.len() < self.asked as usize;
-        self.feed(Event::Delivered(requests));
+        requests
     }
 
     /// A thread can be neither interrupted nor killed. Said once.

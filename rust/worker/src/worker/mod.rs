@@ -12,6 +12,7 @@ mod control;
 mod dispatch;
 mod drain;
 mod fetch;
+mod lanes;
 mod outcome;
 mod settling;
 mod stopping;
@@ -261,6 +262,8 @@ impl Worker {
                 self.draining.asked();
                 self.io.fetch(max as usize);
             }
+            Action::Acquire { asks } => self.acquire(asks),
+            Action::Draw { max, quotas } => self.draw(max, &quotas),
             Action::Dispatch { child, first, handles, flush_first } => {
                 self.dispatch(child, first, &handles, flush_first);
             }
@@ -306,6 +309,12 @@ impl Worker {
                 self.draining.answered(1);
                 self.trouble(&error);
                 self.feed(Event::FetchFailed);
+            }
+            Fact::Acquired(asks, granted) => self.acquired(&asks, granted),
+            Fact::Drawn(Ok(drawn)) => self.drawn(drawn),
+            Fact::Drawn(Err(error)) => {
+                self.trouble(&error);
+                self.feed(Event::DrawFailed);
             }
             Fact::Wake => {
                 self.is_waiting = false;

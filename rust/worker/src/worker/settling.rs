@@ -88,6 +88,11 @@ fn fate_of(ending: &Ending) -> Option<Fate> {
         Ending::Unknown => Some(Fate::Unknown),
         Ending::WorkerLost { attempts, .. } => Some(Fate::WorkerLost { attempts }),
         Ending::TimeLimit { limit_ms, .. } => Some(Fate::TimeLimit { limit_ms }),
-        Ending::EarlyAck | Ending::Return | Ending::Redeliver | Ending::Park { .. } | Ending::AsReported { .. } => None,
+        Ending::EarlyAck
+        | Ending::Return
+        | Ending::Redeliver
+        | Ending::Park { .. }
+        | Ending::Lane
+        | Ending::AsReported { .. } => None,
     }
 }

@@ -1,0 +1,188 @@
+//! Rate limits that all workers share, and lanes of the broker.
+
+use fastworker_engine::{
+    Acquired, Action, Ask, Config, Drawn, Ending, Event, Handle, Outcome, Quota, Rate, Request, Scope, Shutdown,
+};
+
+use crate::desk::{Desk, config, dispatches, endings, fetched, request};
+
+/// A worker with two children in which task 0 has this limit; task 1 has none.
+fn limited(per_second: f64, scope: Scope) -> Desk {
+    let mut config = config();
+    config.tasks[0].rate = Rate::per_second(per_second);
+    config.tasks[0].rate_scope = scope;
+    config.tasks[1].acks_late = true;
+    Desk::ready(config)
+}
+
+fn keyed(handle: u32, key: u64) -> Request {
+    Request { key, ..request(handle) }
+}
+
+fn asks(actions: &[Action]) -> Vec<Ask> {
+    let asks = |action: &Action| if let Action::Acquire { asks } = action { Some(asks.clone()) } else { None };
+    actions.iter().filter_map(asks).flatten().collect()
+}
+
+fn asked(actions: &[Action]) -> Vec<(u64, Vec<u32>)> {
+    let handles = |ask: Ask| (ask.key, ask.handles.iter().map(|handle| handle.0).collect());
+    asks(actions).into_iter().map(handles).collect()
+}
+
+fn drawn(actions: &[Action]) -> Option<(u32, Vec<Quota>)> {
+    actions.iter().find_map(|action| match action {
+        Action::Draw { max, quotas } => Some((*max, quotas.clone())),
+        _ => None,
+    })
+}
+
+fn started(actions: &[Action]) -> Vec<u32> {
+    dispatches(actions).into_iter().flat_map(|(_, _, handles)| handles).collect()
+}
+
+fn granted(handles: &[u32]) -> Event {
+    let granted = handles.iter().map(|&handle| Handle(handle)).collect();
+    Event::Acquired(Acquired { granted, ..Acquired::default() })
+}
+
+#[test]
+fn permits_of_a_batch_are_asked_for_together_and_by_key() {
+    let mut desk = limited(2.0, Scope::Shared);
+    let actions = desk.deliver([keyed(1, 7), keyed(2, 8), keyed(3, 7)]);
+    assert_eq!(asked(&actions), [(7, vec![1, 3]), (8, vec![2])]);
+    assert!(started(&actions).is_empty(), "nothing starts without a permit");
+    assert_eq!(started(&desk.tell(granted(&[1, 2, 3]))).len(), 2);
+}
+
+#[test]
+fn what_was_moved_to_its_lane_holds_no_credit() {
+    let mut desk = limited(2.0, Scope::Shared);
+    desk.deliver([keyed(1, 7), keyed(2, 7)]);
+    let answer =
+        Acquired { granted: vec![Handle(1)], laned: vec![Handle(2)], due_in_us: Some(500_000), ..Acquired::default() };
+    assert_eq!(started(&desk.tell(Event::Acquired(answer))), [1]);
+    assert_eq!(desk.engine.stats().held, 1);
+    desk.tell(Event::Drawn(Drawn::default()));
+    assert!(drawn(&desk.pass(400_000)).is_none(), "the permit is not there");
+}
+
+#[test]
+fn draw_comes_when_the_permit_of_a_lane_is_there() {
+    let mut desk = limited(2.0, Scope::Shared);
+    desk.tell(Event::Drawn(Drawn { next_in_us: Some(300_000), ..Drawn::default() }));
+    assert_eq!(desk.engine.deadline(), Some(300_000));
+    let (_, quotas) = drawn(&desk.pass(300_000)).expect("a draw");
+    let rate = Rate::per_second(2.0).expect("a limit");
+    assert_eq!(quotas, [Quota::Shared { task: 0, rate }]);
+    let request = Request { is_drawn: true, ..request(1) };
+    let actions = desk.tell(Event::Drawn(Drawn { requests: vec![request], ..Drawn::default() }));
+    assert_eq!(started(&actions), [1], "it brings its permit along");
+    assert!(asks(&actions).is_empty());
+}
+
+#[test]
+fn permits_ahead_spare_the_question_for_a_while() {
+    let mut desk = limited(1_000.0, Scope::Shared);
+    desk.deliver([keyed(1, 7)]);
+    let ahead = vec![(0, 7, 1)];
+    desk.tell(Event::Acquired(Acquired { granted: vec![Handle(1)], ahead: ahead.clone(), ..Acquired::default() }));
+    let actions = desk.deliver([keyed(2, 7), keyed(3, 7), keyed(4, 8)]);
+    assert_eq!(asked(&actions), [(7, vec![3]), (8, vec![4])], "one permit was at hand, for one key");
+    desk.tell(Event::Acquired(Acquired { granted: vec![Handle(3), Handle(4)], ahead, ..Acquired::default() }));
+    desk.pass(250_000);
+    assert_eq!(asked(&desk.deliver([keyed(5, 7)])), [(7, vec![5])], "the one at hand is too old");
+}
+
+#[test]
+fn what_was_granted_during_a_shutdown_goes_back() {
+    let mut desk = limited(2.0, Scope::Shared);
+    desk.deliver([keyed(1, 7)]);
+    assert!(endings(&desk.tell(Event::Shutdown(Shutdown::Warm))).is_empty(), "its answer is awaited");
+    assert_eq!(endings(&desk.tell(granted(&[1]))), [(1, Ending::Return)]);
+}
+
+#[test]
+fn far_permits_of_this_worker_are_waited_for_in_a_lane() {
+    let mut desk = limited(0.1, Scope::Worker);
+    let actions = desk.deliver([request(1), request(2), request(3)]);
+    assert_eq!(started(&actions), [1]);
+    assert_eq!(endings(&actions), [(2, Ending::Lane), (3, Ending::Lane)]);
+}
+
+#[test]
+fn urgent_delivery_takes_the_place_of_a_patient_one_here() {
+    let mut desk = limited(1.5, Scope::Worker);
+    let patient = |handle| Request { priority: 9, ..request(handle) };
+    let actions = desk.deliver([patient(1), patient(2), patient(3)]);
+    assert_eq!((started(&actions), endings(&actions)), (vec![1], vec![(3, Ending::Lane)]));
+    let actions = desk.deliver([request(4)]);
+    assert_eq!(endings(&actions), [(2, Ending::Lane)]);
+}
+
+#[test]
+fn own_permits_draw_from_the_lane_when_they_come_near() {
+    let mut desk = limited(0.1, Scope::Worker);
+    desk.tell(Event::Drawn(Drawn { has_more: vec![false], ..Drawn::default() }));
+    desk.deliver([request(1), request(2)]);
+    desk.tell(Event::Settled { handle: Handle(2) });
+    for _ in 0..8 {
+        let quotas = drawn(&desk.pass(1_000_000)).map(|(_, quotas)| quotas);
+        assert_eq!(quotas, Some(vec![Quota::Worker { task: 0, permits: 0 }]), "others may have put something there");
+        desk.tell(Event::Drawn(Drawn { has_more: vec![true], ..Drawn::default() }));
+    }
+    let (_, quotas) = drawn(&desk.pass(1_000_000)).expect("a draw");
+    assert_eq!(quotas, [Quota::Worker { task: 0, permits: 1 }]);
+    let request = Request { is_drawn: true, ..request(2) };
+    desk.tell(Event::Drawn(Drawn { requests: vec![request], has_more: vec![false], ..Drawn::default() }));
+    assert_eq!(desk.engine.stats().limited, 1, "a second too early, it waits here");
+    assert_eq!(started(&desk.pass(1_000_000)), [2]);
+}
+
+#[test]
+fn what_comes_goes_behind_what_waits_in_the_lane() {
+    let mut desk = limited(1_000.0, Scope::Worker);
+    desk.tell(Event::Drawn(Drawn { has_more: vec![true], ..Drawn::default() }));
+    assert_eq!(endings(&desk.deliver([request(1)])), [(1, Ending::Lane)]);
+}
+
+#[test]
+fn draw_and_fetch_share_the_credit() {
+    let mut config = Config { prefetch: 8, concurrency: 8, ..config() };
+    config.tasks[0].rate = Rate::per_second(1.0);
+    config.tasks[0].rate_scope = Scope::Shared;
+    let mut desk = Desk::ready(config);
+    desk.tell(Event::Delivered(vec![]));
+    desk.tell(Event::Drawn(Drawn { next_in_us: Some(0), ..Drawn::default() }));
+    let (max, _) = drawn(&desk.pass(10_000)).expect("a draw");
+    let room = fetched(&desk.tell(Event::Wake)).unwrap_or(0);
+    assert!(max + room <= 8, "a draw of {max} and a fetch of {room}");
+}
+
+#[test]
+fn failed_draw_is_tried_again_after_a_second() {
+    let mut desk = limited(2.0, Scope::Shared);
+    desk.tell(Event::DrawFailed);
+    assert_eq!(desk.engine.deadline(), Some(1_000_000));
+    assert!(drawn(&desk.pass(1_000_000)).is_some());
+}
+
+#[test]
+fn worker_without_limits_never_draws() {
+    let mut desk = Desk::ready(config());
+    let mut actions = desk.deliver([request(1)]);
+    actions.extend(desk.ended(0, 0, Outcome::Success));
+    actions.extend(desk.pass(5_000_000));
+    assert!(drawn(&actions).is_none());
+}
+
+#[test]
+fn worker_that_ignores_limits_empties_lanes_all_the_same() {
+    let mut config = config();
+    config.tasks[0].has_lanes = true;
+    config.tasks[0].rate_scope = Scope::Shared;
+    let mut desk = Desk::ready(config);
+    desk.tell(Event::Drawn(Drawn::default()));
+    let (_, quotas) = drawn(&desk.pass(1_000_000)).expect("a draw");
+    assert_eq!(quotas, [Quota::Shared { task: 0, rate: Rate::UNLIMITED }]);
+    assert_eq!(started(&desk.deliver([request(1), request(2)])).len(), 2);
+}
