@@ -62,6 +62,28 @@ class RedisLoad:
         return self._pattern % ids
 
 
+class KeyedLoad(RedisLoad):
+    """Copies of one message with a rate limit's key, which get keys of their own.
+
+    Args:
+        other: The same copies with the key ``KEY``.
+        keys: How many different keys there are; they take turns.
+    """
+
+    KEY = b"key-00000000"
+
+    def __init__(self, other: RedisLoad, keys: int) -> None:
+        vars(self).update(vars(other))
+        self._pattern = self._pattern.replace(self.KEY, b"%(key)b")
+        self._keys = keys
+        self._next = 0
+
+    def _copy(self) -> bytes:
+        self._next = (self._next + 1) % self._keys
+        ids = {old: str(uuid.UUID(bytes=os.urandom(16), version=4)).encode() for old in self._ids}
+        return self._pattern % {**ids, b"key": b"key-%08d" % self._next}
+
+
 class SqliteLoad:
     """Messages that a client publishes, by the bulk call, to a queue of another name in the same
     file.

@@ -11,5 +11,6 @@ NAMES = (
     "sqlite",
     "stations",
     "curves",
+    "rates",
 )
 """Every scenario, in the order in which they run and are reported."""
