@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
@@ -13,6 +14,12 @@ from tests.support import redis_db, servers
 from tests.support.apps import AppSpec
 from tests.support.gate import Gate
 from tests.support.rig import PRODUCT, Rig
+
+# How long an example takes says something about the machine's other load and nothing about the code.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 BROKERS = ["redis"] if PRODUCT == "celery" else ["redis", "sqlite"]
 

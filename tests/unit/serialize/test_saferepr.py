@@ -36,7 +36,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(VALUES, st.none() | st.integers(0, 80), st.integers(0, 4))
 def test_text_is_celerys(value: Any, maxlen: int | None, maxlevels: int) -> None:
     assert saferepr(value, maxlen, maxlevels) == celerys(value, maxlen, maxlevels)
