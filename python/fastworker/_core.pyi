@@ -349,6 +349,13 @@ class ChildLink:
         """Store an intermediate state (STARTED, custom states) of the running task."""
     def publish(self, messages: Sequence[tuple[str, int, bytes]]) -> None:
         """Publish from inside the running task: pipelined; the task's acknowledgement waits for the confirmation."""
+    def publish_with_outcome(self, messages: Sequence[tuple[str, int, bytes]]) -> None:
+        """Keep messages of the running task, whatever its outcome will be: they are published in the same step as its
+        acknowledgement and its state. For a retry, which must not end before this run's state is stored.
+
+        Raises:
+            RuntimeError: No task is running, or this is a process that a task forked.
+        """
     def add_child(self, task_id: str) -> None:
         """Note that the running task published ``task_id``; ``MessagePlan`` does it by itself."""
     def children(self) -> list[str]:
@@ -360,6 +367,9 @@ class ChildLink:
     @property
     def is_running(self) -> bool:
         """A task was taken and its end has not been reported yet."""
+    @property
+    def is_own(self) -> bool:
+        """True while a task of this very process is running: not in a process that the task forked."""
     @property
     def is_usable(self) -> bool:
         """True in the process that owns the link while a late-acknowledged task runs; else publish on a connection."""

@@ -29,7 +29,7 @@ def deliver(app: FastWorker, envelopes: list[links.Envelope], policy: Policy | N
     Raises:
         OperationalError: Not confirmed after the last attempt, or within ``broker_publish_deadline``.
     """
-    through: links.Sender = links.usable_link() or app.publishing.publisher
+    through: links.Sender = links.sender() or app.publishing.publisher
     pauses = _pauses(policy, app.publishing.settings.deadline_s)
     while True:
         try:

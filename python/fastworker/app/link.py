@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import get_ident
+from threading import get_ident, local
 from typing import TYPE_CHECKING, Protocol
 
 from fastworker.results.joining import set_task_join_will_block
@@ -75,15 +75,59 @@ def thread_link(link: ChildLink) -> Iterator[None]:
 
 def usable_link() -> ChildLink | None:
     """The link, when it can be published through now."""
+    link = _own_link()
+    return link if link is not None and link.is_usable else None
+
+
+def _own_link() -> ChildLink | None:
+    """The link of this process, or of this thread."""
     link = state.link
     if link is None and state.threads:
         link = state.threads.get(get_ident())
-    return link if link is not None and link.is_usable else None
+    return link
+
+
+class _WithOutcome:
+    """Sends with the outcome of the running task."""
+
+    def __init__(self, link: ChildLink) -> None:
+        self.publish = link.publish_with_outcome
+
+
+class _Local(local):
+    """Set while what this thread publishes leaves with the running task's outcome."""
+
+    with_outcome: _WithOutcome | None = None
+
+
+_local = _Local()
+
+
+@contextmanager
+def leaving_with_outcome() -> Iterator[None]:
+    """What is published in here leaves in one step with the running task's acknowledgement and
+    state; at once where no task of a worker runs.
+    """
+    link = _own_link()
+    if link is None or not link.is_own:
+        yield
+        return
+    _local.with_outcome = _WithOutcome(link)
+    try:
+        yield
+    finally:
+        _local.with_outcome = None
+
+
+def sender() -> Sender | None:
+    """What the worker offers to publish through now; None: a connection is needed."""
+    return _local.with_outcome or usable_link()
 
 
 def _after_fork() -> None:
     # The origin header names the pid, so every plan is made anew.
     state.epoch += 1
+    _local.with_outcome = None
 
 
 os.register_at_fork(after_in_child=_after_fork)

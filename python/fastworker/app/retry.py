@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastworker.app.context import Context
+from fastworker.app.link import leaving_with_outcome
 from fastworker.errors import Reject, Retry
 
 if TYPE_CHECKING:
@@ -30,8 +32,10 @@ def retry(
 ) -> Retry:
     """See ``Task.retry``, whose arguments these are.
 
-    The message is published before ``Retry`` is raised, so that a crash in between repeats work and
-    loses none.
+    Raised at once, ``Retry`` ends this run: its message leaves in one step with this run's
+    acknowledgement and RETRY state. A message that left before could be run to its end first, and
+    the state of this run would then replace the final one. Without ``throw`` this run goes on for
+    nobody knows how long, so that the message is published here.
     """
     request = task.request
     retries = request.retries + 1
@@ -57,7 +61,8 @@ def retry(
     outcome = Retry(exc=exc, when=eta or countdown, is_eager=request.is_eager, sig=again)
     if not request.is_eager:
         try:
-            again.apply_async()
+            with leaving_with_outcome() if throw else contextlib.nullcontext():
+                again.apply_async()
         except Exception as problem:
             # Not ``Retry``: no second message exists. Not a failure of the task either.
             raise Reject(problem, requeue=False) from problem
@@ -87,7 +92,7 @@ def signature_from_request(
     }
     # A retry of a call without a parent has the first run as its parent, as in Celery.
     delivery = request.delivery_info or {}
-    if delivery.get("priority") is not None:
+    if delivery.get("priority") is not None and extra.get("priority") is None:
         options["priority"] = delivery["priority"]
     if queue:
         options["queue"] = queue

@@ -34,6 +34,8 @@ struct Running {
     children: Vec<String>,
     /// Set once what is published is no longer the task's own but follows from its end: it leaves with the outcome.
     successors: Option<Vec<Publish>>,
+    /// The task's own messages that must not be seen before its state is: its retry. They leave with the outcome too.
+    kept: Vec<Publish>,
 }
 
 struct Inner {
@@ -206,6 +208,7 @@ impl ChildLink {
                         uses_socket: false,
                         children: Vec::new(),
                         successors: None,
+                        kept: Vec::new(),
                     });
                     return Ok(Some(call));
                 }
@@ -293,6 +296,18 @@ impl ChildLink {
         self.publish_all(py, &crate::publisher::batch_of(messages), &[])
     }
 
+    fn publish_with_outcome(&self, messages: Vec<(String, u8, Vec<u8>)>) -> PyResult<()> {
+        self.check_owner()?;
+        self.running_number()?;
+        let batch = crate::publisher::batch_of(messages);
+        self.with(|inner| {
+            if let Some(running) = &mut inner.running {
+                running.kept.extend(batch);
+            }
+        });
+        Ok(())
+    }
+
     fn add_child(&self, task_id: String) {
         self.with(|inner| {
             if let Some(running) = &mut inner.running {
@@ -319,6 +334,11 @@ impl ChildLink {
     }
 
     #[getter]
+    fn is_own(&self) -> bool {
+        self.pid == std::process::id() && self.is_running()
+    }
+
+    #[getter]
     fn is_usable(&self) -> bool {
         let runs_late = |inner: &mut Inner| inner.running.as_ref().is_some_and(|running| !running.is_early_acked);
         self.pid == std::process::id() && self.with(runs_late)
@@ -331,7 +351,12 @@ fn borrow(one: &Publish) -> Successor<'_> {
 
 impl ChildLink {
     fn successors(&self) -> Vec<Publish> {
-        self.with(|inner| inner.running.as_mut().and_then(|running| running.successors.take())).unwrap_or_default()
+        self.with(|inner| {
+            let Some(running) = &mut inner.running else { return Vec::new() };
+            let mut leaving = std::mem::take(&mut running.kept);
+            leaving.extend(running.successors.take().unwrap_or_default());
+            leaving
+        })
     }
 
     fn success_doc(&self, py: Python<'_>, call: &Call, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
