@@ -81,8 +81,7 @@ class Parcel:
     def delivered(self) -> AsyncResult[Any]:
         """The broker has it: tell receivers and the parent task. Returns the result."""
         _announce(self._message, self._destination)
-        # A link keeps the list of what its running task has published itself.
-        if self._parent is not None and links.usable_link() is None:
+        if self._parent is not None:
             self._parent.add_trail(self.result)
         return self.result
 

@@ -82,7 +82,8 @@ def _sink_of(link: ChildLink) -> Sink:
         request = task.request if task is not None else None
         if not isinstance(request, WorkerRequest) or request.id != task_id or not link.is_usable:
             return False
-        link.store(request.call, state, doc)
+        # A state of None, which update_state(meta=…) has, is stored as it is.
+        link.store(request.call, state or "", doc)
         return True
 
     return store

@@ -15,7 +15,6 @@ from fastworker.canvas.signature import maybe_signature
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
-    from fastworker.app.einfo import ExceptionInfo
     from fastworker.child.request import WorkerRequest
 
 logger = logging.getLogger("fastworker.app.trace")
@@ -39,15 +38,15 @@ def publish_successors(
 def call_errbacks(
     app: FastWorker,
     request: WorkerRequest | Context,
-    exc: Exception,
-    einfo: ExceptionInfo,
+    exc: BaseException,
+    traceback: str | None,
     embed: dict[str, Any],
 ) -> None:
     """Call new-style errbacks here, publish old-style ones, and fail the rest of the chain (celery-contract 9.9)."""
     for step in embed.get("chain") or ():
         task_id = (step.get("options") or {}).get("task_id")
         if task_id:
-            app.backend.store_result(task_id, exc, states.FAILURE, einfo.traceback)
+            app.backend.store_result(task_id, exc, states.FAILURE, traceback)
     for entry in embed.get("errbacks") or ():
         errback = maybe_signature(entry, app=app)
         task = app.tasks.get(errback.task)
@@ -56,7 +55,7 @@ def call_errbacks(
                 task.run(
                     request if isinstance(request, Context) else request.full(),
                     exc,
-                    einfo.traceback,
+                    traceback,
                     *(errback.args or ()),
                     **(errback.kwargs or {}),
                 )
@@ -69,7 +68,9 @@ def call_errbacks(
                 )
         else:
             args = () if errback.immutable else (request.id,)
-            errback.apply_async(args, parent_id=request.id, root_id=request.root_id)
+            errback.apply_async(
+                args, parent_id=request.id, root_id=request.root_id, add_to_parent=False
+            )
 
 
 def _is_new_style(task: Any, errback: Any) -> bool:

@@ -62,5 +62,5 @@ def _store(task_id: str, status: str, doc: bytes) -> bool:
         return False
     if not request.link.is_usable:
         return False
-    request.link.store(request.call, status, doc)
+    request.link.store(request.call, status or "", doc)
     return True

@@ -43,6 +43,8 @@ _NO_CHORDS = (
     "it is a member of a chord, and this version of fastworker cannot finish chords: let a Celery worker consume the "
     "queue, and put the message back with `dead retry`"
 )
+#: These end the process. All else that a task raises is its failure, asyncio.CancelledError too.
+LEAVING = (SystemExit, KeyboardInterrupt)
 _HANDLERS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
 
 
@@ -214,7 +216,9 @@ class TaskTracer:
     def _run_plain(self, run: Run) -> None:
         try:
             value = self.fun(*run.args, **run.kwargs)
-        except Exception as exc:
+        except LEAVING:
+            raise
+        except BaseException as exc:
             self._raised(run, exc)
             return
         try:
@@ -243,12 +247,14 @@ class TaskTracer:
             try:
                 task.before_start(call.id, args, kwargs)
                 value = self.fun(*args, **kwargs)
-            except Exception as exc:
+            except LEAVING:
+                raise
+            except BaseException as exc:
                 state, value = self._raised(run, exc)
             else:
                 state, value = self._returned(run, value, time.monotonic() - started)
             if state not in (states.RETRY, states.IGNORED, states.REJECTED):
-                self._guard("after_return", state, value, call.id, args, kwargs, None)
+                self._guard(call, "after_return", state, value, call.id, args, kwargs, None)
         finally:
             if signals.task_postrun.has_receivers:
                 signals.task_postrun.send(
@@ -281,7 +287,7 @@ class TaskTracer:
         except (TypeError, ValueError, EncodeError, OperationalError) as exc:
             self.link.collect_successors(False)
             return self._unstorable(run, value, exc)
-        self._guard("on_success", value, call.id, run.args, run.kwargs)
+        self._guard(call, "on_success", value, call.id, run.args, run.kwargs)
         if signals.task_success.has_receivers:
             signals.task_success.send(sender=self.task, result=value, runtime=runtime)
         if self.logs:
@@ -296,12 +302,13 @@ class TaskTracer:
             )
         return states.SUCCESS, value
 
-    def _guard(self, handler: str, *args: Any) -> None:
+    def _guard(self, call: Call, handler: str, *args: Any) -> None:
         """Call one of the task's handlers after the outcome is reported: an error in it is logged, the outcome kept."""
         try:
             getattr(self.task, handler)(*args)
-        except Exception:
-            logger.exception("Task %s: its %s handler raised", self.name, handler)
+        except Exception as exc:
+            text = "Task %s[%s] %s handler raised: %r"
+            logger.exception(text, self.name, call.id, handler, exc)
 
     # -------------------------------------------------------------------------------------------------- endings
 
@@ -313,7 +320,7 @@ class TaskTracer:
         problem.__cause__ = exc
         return self._raised(run, problem)
 
-    def _raised(self, run: Run, exc: Exception) -> tuple[str, Any]:
+    def _raised(self, run: Run, exc: BaseException) -> tuple[str, Any]:
         call = run.call
         if isinstance(exc, Reject):
             return self._rejected(run, exc)
@@ -328,57 +335,57 @@ class TaskTracer:
     def _rejected(self, run: Run, exc: Reject) -> tuple[str, Any]:
         """Not requeued, it never runs again: that is a FAILURE for whoever waits, as in Celery 5.7."""
         call = run.call
-        logger.warning("Task %s[%s] rejected: %s", self.name, call.id, exc)
+        logger.warning("Task %s[%s] %r", run.request.shadow or self.name, call.id, exc)
         if exc.requeue:
             self.link.report(call, "requeue")
             return states.REJECTED, exc
-        einfo = ExceptionInfo(exc)
         if run.embed:
             self.link.collect_successors(True)
-            call_errbacks(self.app, run.request, exc, einfo, run.embed)
-        facts = self._failed(call, exc, einfo.traceback, run.request)
+            call_errbacks(self.app, run.request, exc, None, run.embed)
+        facts = self._failed(call, exc, None, run.request)
         self.link.report(call, "reject", reason=str(exc.reason or "raised Reject"), **facts)
-        self._signal_failure(run, exc, einfo)
+        self._signal_failure(run, exc, ExceptionInfo(exc))
         return states.REJECTED, exc
 
     def _retried(self, run: Run, exc: Retry) -> tuple[str, Any]:
         call, request = run.call, run.request
         einfo = ExceptionInfo(exc)
         doc = None
-        if self.stores(call):
+        if self.stores(call) or self.stores_errors:
             doc = self.app.backend.document(
                 call.id, exc.exc, states.RETRY, einfo.traceback, request
             )
         self.link.report(call, "retry", status=states.RETRY if doc else None, doc=doc)
-        self._guard("on_retry", exc.exc, call.id, run.args, run.kwargs, einfo)
+        self._guard(call, "on_retry", exc.exc, call.id, run.args, run.kwargs, einfo)
         if signals.task_retry.has_receivers:
             signals.task_retry.send(sender=self.task, request=request, reason=exc, einfo=einfo)
-        logger.info("Task %s[%s] retry: %s", self.name, call.id, exc)
+        logger.info("Task %s[%s] retry: %s", request.shadow or self.name, call.id, exc)
         return states.RETRY, exc
 
-    def _failed_for_good(self, run: Run, exc: Exception) -> tuple[str, Any]:
+    def _failed_for_good(self, run: Run, exc: BaseException) -> tuple[str, Any]:
         call, args, kwargs = run.call, run.args, run.kwargs
         einfo = ExceptionInfo(exc)
         if run.embed:
             self.link.collect_successors(True)
-            call_errbacks(self.app, run.request, exc, einfo, run.embed)
+            call_errbacks(self.app, run.request, exc, einfo.traceback, run.embed)
         failed = self._failed(call, exc, einfo.traceback, run.request)
         self.link.report(call, self.failure, reason=f"it failed: {exc!r}", **failed)
-        self._guard("on_failure", exc, call.id, args, kwargs, einfo)
+        self._guard(call, "on_failure", exc, call.id, args, kwargs, einfo)
         self._signal_failure(run, exc, einfo)
+        shown = run.request.shadow or self.name
         if isinstance(exc, tuple(self.task.throws or ())):
-            logger.info("Task %s[%s] raised expected: %r", self.name, call.id, exc)
+            logger.info("Task %s[%s] raised expected: %r", shown, call.id, exc)
         else:
             logger.error(
                 "Task %s[%s] raised unexpected: %r\n%s",
-                self.name,
+                shown,
                 call.id,
                 exc,
                 einfo.traceback.rstrip(),
             )
         return states.FAILURE, exc
 
-    def _signal_failure(self, run: Run, exc: Exception, einfo: ExceptionInfo) -> None:
+    def _signal_failure(self, run: Run, exc: BaseException, einfo: ExceptionInfo) -> None:
         if signals.task_failure.has_receivers:
             signals.task_failure.send(
                 sender=self.task,
@@ -391,7 +398,7 @@ class TaskTracer:
             )
 
     def _failed(
-        self, call: Call, exc: Exception, traceback: str | None = None, request: Any = None
+        self, call: Call, exc: BaseException, traceback: str | None = None, request: Any = None
     ) -> dict[str, Any]:
         """Status and document of a failure, when it is to be stored."""
         if not (self.stores(call) or self.stores_errors):

@@ -262,7 +262,7 @@ class AsyncResult(ResultBase, Generic[R]):
         """Now: PENDING (waiting, or unknown), STARTED, RETRY, SUCCESS, FAILURE, REVOKED, or the
         task's own.
         """
-        return str(self._get_task_meta()["status"])
+        return self._get_task_meta()["status"]  # type: ignore[no-any-return]
 
     status = state
 

@@ -157,7 +157,7 @@ class Hooks:
         except type(exc):
             einfo = ExceptionInfo(exc)
         if embed:
-            self._guard(call, call_errbacks, self._app, context, exc, einfo, embed)
+            self._guard(call, call_errbacks, self._app, context, exc, einfo.traceback, embed)
         if calls_handlers:
             self._guard(call, task.on_failure, exc, call.id, args, kwargs, einfo)
             self._guard(call, task.after_return, "FAILURE", exc, call.id, args, kwargs, None)
