@@ -286,6 +286,9 @@ class Call:
     @property
     def compression(self) -> str | None: ...
     @property
+    def is_redelivered(self) -> bool:
+        """The broker delivered it before, whether or not the message says so."""
+    @property
     def is_early_acked(self) -> bool:
         """The message was acknowledged before this run."""
     @property

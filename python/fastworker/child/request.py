@@ -84,7 +84,10 @@ def request_fields(
             "routing_key": info.get("routing_key", call.queue),
             "priority": properties.get("priority", 0),
             "redelivered": bool(
-                headers.get("redelivered") or info.get("redelivered") or call.attempt > 1
+                call.is_redelivered
+                or headers.get("redelivered")
+                or info.get("redelivered")
+                or call.attempt > 1
             ),
         },
     }

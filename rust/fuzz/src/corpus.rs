@@ -49,6 +49,7 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
                 number: 7,
                 flush_first: true,
                 is_early_acked: false,
+                is_redelivered: true,
                 attempt: 2,
                 ignore_result: Some(true),
                 queue: "celery",

@@ -17,6 +17,8 @@ pub(crate) struct Call {
     pub(crate) number: u32,
     pub(crate) is_early_acked: bool,
     #[pyo3(get)]
+    is_redelivered: bool,
+    #[pyo3(get)]
     attempt: u32,
     #[pyo3(get)]
     ignore_result: Option<bool>,
@@ -57,6 +59,7 @@ impl Call {
         Call {
             number: task.number,
             is_early_acked: task.is_early_acked,
+            is_redelivered: task.is_redelivered,
             attempt: task.attempt,
             ignore_result: task.ignore_result,
             queue: task.queue.to_owned(),

@@ -35,6 +35,8 @@ pub struct TaskFrame<'a> {
     pub flush_first: bool,
     /// The message was acknowledged before this run.
     pub is_early_acked: bool,
+    /// The broker delivered it before; brokers that cannot write so into the message say it here.
+    pub is_redelivered: bool,
     /// Started attempts, this one included.
     pub attempt: u32,
     /// The message's `ignore_result` header.
@@ -84,7 +86,8 @@ impl ToChild<'_> {
                 w.u8(u8::from(task.flush_first)
                     | u8::from(task.is_early_acked) << 1
                     | u8::from(task.ignore_result.is_some()) << 2
-                    | u8::from(task.ignore_result == Some(true)) << 3);
+                    | u8::from(task.ignore_result == Some(true)) << 3
+                    | u8::from(task.is_redelivered) << 4);
                 w.u32(task.attempt);
                 for text in [
                     task.queue,
@@ -117,6 +120,7 @@ impl ToChild<'_> {
                     number,
                     flush_first: flags & 1 != 0,
                     is_early_acked: flags & 2 != 0,
+                    is_redelivered: flags & 16 != 0,
                     ignore_result: (flags & 4 != 0).then_some(flags & 8 != 0),
                     attempt: r.u32("attempt")?,
                     queue: r.text("queue")?,
@@ -345,6 +349,7 @@ mod tests {
             number: u32::MAX,
             flush_first: true,
             is_early_acked: false,
+            is_redelivered: true,
             attempt: 2,
             ignore_result: Some(true),
             queue: "celery",

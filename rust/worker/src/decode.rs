@@ -86,7 +86,7 @@ impl Decoder {
                 .unwrap_or(u32::MAX),
             is_revoked: false,
         };
-        let frame = self.frame(&envelope, &facts, delivery.queue);
+        let frame = self.frame(&envelope, &facts, delivery.queue, request.is_redelivered);
         let ignores = envelope.ignore_result.unwrap_or(registered.is_some_and(|task| task.ignore_result));
         let held = Held {
             tag: delivery.tag,
@@ -107,7 +107,7 @@ impl Decoder {
         Ok((held, request))
     }
 
-    fn frame(&self, envelope: &Envelope<'_>, facts: &Facts, queue: u16) -> Vec<u8> {
+    fn frame(&self, envelope: &Envelope<'_>, facts: &Facts, queue: u16, is_redelivered: bool) -> Vec<u8> {
         let mut frame = Vec::with_capacity(
             256 + envelope.body.len() + envelope.headers_json.len() + envelope.properties_json.len(),
         );
@@ -115,6 +115,7 @@ impl Decoder {
             number: 0,
             flush_first: false,
             is_early_acked: false,
+            is_redelivered,
             attempt: 1,
             ignore_result: envelope.ignore_result,
             queue: self.queues.get(usize::from(queue)).map_or("", String::as_str),
@@ -199,6 +200,7 @@ mod tests {
             number: 0,
             flush_first: false,
             is_early_acked: false,
+            is_redelivered: false,
             attempt: 1,
             ignore_result: Some(true),
             queue: "q",
