@@ -101,6 +101,8 @@ class Task(TaskOptions, Generic[P, R]):
                 return self.publish(args, kwargs)
         args = () if args is None else args
         kwargs = {} if kwargs is None else kwargs
+        if not isinstance(args, list | tuple):
+            return self.publish(args, kwargs)  # which refuses it
         if self.typing:
             self.check_arguments(args, kwargs)
         return lane.send(args, kwargs)

@@ -10,6 +10,7 @@ from typing import Any
 from fastworker.canvas.publisher import Publisher
 from fastworker.canvas.signature import Signature, as_list, maybe_signature, unsupported
 from fastworker.results.joining import allow_join_result
+from fastworker.states import IGNORED, REJECTED
 
 
 @Signature.register_type("chain")
@@ -158,7 +159,9 @@ class Chain(Signature):
         kwargs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Any:
-        """Run all steps here, one after the other; returns the last one's ``EagerResult``."""
+        """Run the steps here, one after the other, up to one that ends by Ignore or Reject; returns
+        the ``EagerResult`` of the last that ran.
+        """
         merged = {**self.options, **options}
         last = {name: merged.pop(name) for name in ("link", "task_id") if name in merged}
         previous: Any = None
@@ -167,6 +170,8 @@ class Chain(Signature):
             its_own = last if number == len(self.tasks) else {}
             result = step.clone(*given).apply(**merged, **its_own)
             result.parent, previous = previous, result
+            if result.state in (IGNORED, REJECTED):
+                break
             given = (previous.get(),), None
         return previous
 
