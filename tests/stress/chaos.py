@@ -15,7 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.stress.harness import Account, Run
+from tests.stress.account import Account, Fault, recovery_table
+from tests.stress.harness import Run
 from tests.support.apps import AppSpec
 from tests.support.redis_server import RedisServer
 
@@ -26,7 +27,12 @@ PAUSE_S = 0.0008
 
 # Short enough for a test; ten seconds otherwise. Random kills hit a task often enough to need more
 # attempts than three.
-CONF = {"worker_lease_life": 3, "task_max_deliveries": 50, "broker_publish_deadline": 30}
+CONF = {
+    "worker_lease_life": 3,
+    "worker_eta_horizon": 1,
+    "task_max_deliveries": 50,
+    "broker_publish_deadline": 30,
+}
 
 
 def play(
@@ -78,7 +84,8 @@ def main() -> int:
     parser.add_argument("--broker", choices=("redis", "sqlite"))
     options = parser.parse_args()
     deadline = time.monotonic() + options.seconds
-    failed = played = 0
+    failed = played = tasks = 0
+    faults: list[Fault] = []
     for index in range(options.rounds):
         if time.monotonic() >= deadline:
             break
@@ -89,11 +96,14 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="fastworker-chaos-") as folder:
             try:
                 account = play(broker, Path(folder), seed, schedule(broker, seed, options.faults))
+                faults += account.faults
+                tasks += account.total
                 account.check()
             except (AssertionError, TimeoutError) as error:
                 failed += 1
                 print(f"BROKEN with --broker {broker} --seed {seed}: {error}", flush=True)
-    print(f"{failed} of {played} rounds broke a promise")
+    print(recovery_table(faults))
+    print(f"{tasks} tasks, {len(faults)} faults; {failed} of {played} rounds broke a promise")
     return 1 if failed else 0
 
 

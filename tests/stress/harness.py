@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.stress.numbers import count_numbers, is_direct, read_numbers
+from tests.stress.account import Account, Fault
+from tests.stress.numbers import count_effects, read_effects
 from tests.support import processes, queue_state
 from tests.support.apps import AppSpec
 from tests.support.proxy import Proxy
@@ -29,70 +30,6 @@ ENDS_THE_NODE = ("supervisor", "node")
 
 
 @dataclass
-class Fault:
-    """One thing that was broken.
-
-    Attributes:
-        kind: What.
-        in_flight: Messages leased at that moment: what may run a second time because of it.
-        recovery_s: Until effects went on and, where leases were lost, until none of them was left.
-    """
-
-    kind: str
-    in_flight: int
-    recovery_s: float = 0.0
-
-
-@dataclass
-class Account:
-    """What a run came to; ``check`` asserts the promises."""
-
-    total: int
-    missing: list[int]
-    duplicates_direct: int
-    duplicates_spread: int
-    state: queue_state.QueueState
-    faults: list[Fault]
-    repeated: int
-    seconds: float
-
-    def check(self) -> None:
-        """Every effect happened, nothing is left anywhere, and no more ran twice than was in
-        flight.
-        """
-        bound = sum(fault.in_flight + 1 for fault in self.faults) + self.repeated
-        assert not self.missing, f"{len(self.missing)} effects missing, first {self.missing[:10]}"
-        assert (self.state.ready, self.state.leased, self.state.dead) == (0, 0, 0), self.state
-        assert self.duplicates_direct <= bound
-        # Far below that bound in practice: what was running, and outcomes not yet acknowledged.
-        assert self.duplicates_direct <= 10 * len(self.faults) + self.repeated
-        # A task that publishes 20 others repeats up to all of them.
-        assert self.duplicates_spread <= bound * 20
-        slowest = max((fault.recovery_s for fault in self.faults), default=0.0)
-        assert slowest < 30, f"recovery took {slowest:.1f} s"
-
-    def __str__(self) -> str:
-        bound = sum(fault.in_flight + 1 for fault in self.faults) + self.repeated
-        lines = [
-            f"{self.total} tasks in {self.seconds:.0f} s, {len(self.missing)} missing, "
-            f"{self.duplicates_direct} + {self.duplicates_spread} ran twice "
-            f"(bound {bound} + {bound * 20}), "
-            f"{self.repeated} publishes repeated, at the end {self.state.ready} ready, "
-            f"{self.state.leased} leased, {self.state.dead} dead, "
-            f"{self.state.attempts} attempt records"
-        ]
-        for kind in sorted({fault.kind for fault in self.faults}):
-            same = [fault for fault in self.faults if fault.kind == kind]
-            recovery = [fault.recovery_s for fault in same]
-            lines.append(
-                f"  {kind:10} {len(same):3}x  "
-                f"in flight {max(fault.in_flight for fault in same):3} at most  "
-                f"recovery {min(recovery):.2f} to {max(recovery):.2f} s"
-            )
-        return "\n".join(lines)
-
-
-@dataclass
 class Run:
     """A broker, a worker, a publisher, and somebody who breaks them. A context manager.
 
@@ -101,12 +38,14 @@ class Run:
         spec: The application; its broker is the real one, for reading states.
         server: The private Redis, when the broker is one.
         seed: Makes the choice of victims repeatable.
+        has_worker: Start one at once.
     """
 
     folder: Path
     spec: AppSpec
     server: RedisServer | None
     seed: int
+    has_worker: bool = True
     faults: list[Fault] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -125,16 +64,18 @@ class Run:
             path = urlsplit(self.spec.broker).path
             url = f"redis://127.0.0.1:{self.proxy.port}{path}"
             self._fired = AppSpec(self.spec.framework, url, None, self.spec.conf)
-        self.worker = self._start_worker()
+        if self.has_worker:
+            self.start_worker()
 
     # ---------------------------------------------------------------------------------------
     # processes
 
-    def _start_worker(self) -> WorkerProcess:
+    def start_worker(self) -> None:
+        """Start a worker; ``worker`` is the last one started."""
         line = (command(self.spec.framework), "-A", "tests.stress.worker_app", "worker")
         options = ("--loglevel", "WARNING", "--concurrency", "2", "-n", "stress@here")
         worker = WorkerProcess((*line, *options), self._fired.environment())
-        return self._stack.enter_context(worker)
+        self.worker = self._stack.enter_context(worker)
 
     def publish(self, total: int, pause_s: float) -> None:
         """Start the publisher, or start it again after a kill."""
@@ -144,13 +85,19 @@ class Run:
             [*line, str(total), str(pause_s)], env={**os.environ, **self._fired.environment()}
         )
 
+    def wait_published(self) -> int:
+        """Wait for the publisher; its exit status."""
+        total, pause_s = self._publish
+        assert self._publisher is not None
+        return self._publisher.wait(STUCK_S + total * pause_s * 3)
+
     def state(self) -> queue_state.QueueState:
         """Where the messages are now."""
         return queue_state.read(self.spec.broker)
 
     def effects(self) -> int:
         """How many effects there are so far, repetitions included."""
-        return count_numbers(self._effects)
+        return count_effects(self._effects)
 
     def wait_effects(self, count: int) -> None:
         """Wait until there are ``count``; as long as they grow, there is no hurry."""
@@ -166,12 +113,13 @@ class Run:
     def break_something(self, kind: str) -> None:
         """Do it, and wait until the work goes on."""
         lost = self.state()
-        started = time.monotonic()
+        started, at = time.monotonic(), time.time()
         getattr(self, f"_break_{kind}")()
+        done_at = time.time()
         if kind in ENDS_THE_NODE:
             lost = self.state()
-            self.worker = self._start_worker()
-        fault = Fault(kind, lost.leased)
+            self.start_worker()
+        fault = Fault(kind, at, done_at, lost.leased)
         self.faults.append(fault)
         before = self.effects()
         wait_until(lambda: self._goes_on(before), f"work to go on after {kind}", STUCK_S)
@@ -187,7 +135,7 @@ class Run:
         if publisher is None or publisher.poll() is None:
             return False
         state = self.state()
-        return state.ready == 0 and state.leased == 0
+        return state.ready == state.leased == state.parked == 0
 
     def _break_child(self) -> None:
         children = wait_until(lambda: children_of(self.worker.pid), "a child process")
@@ -225,28 +173,26 @@ class Run:
     def finish(self, started: float) -> Account:
         """Wait for the publisher and for the last effect, and draw up the account."""
         total = self._publish[0]
-        publisher = self._publisher
-        assert publisher is not None
-        publisher.wait(STUCK_S + total * self._publish[1] * 3)
-        assert publisher.returncode == 0, f"publisher ended with {publisher.returncode}"
+        status = self.wait_published()
+        assert status == 0, f"publisher ended with {status}"
         try:
             wait_until(self._is_idle, "empty queues", STUCK_S + total * 0.005, 0.2)
         except TimeoutError as error:
             # The account says what is left, which is more to the point than that we waited.
             print(f"{error}; worker's last lines:\n{self.worker.log[-3000:]}")
-        counts = read_numbers(self._effects)
-        twice = {number: count - 1 for number, count in counts.items() if count > 1}
-        repeated = self.folder / "repeated"
         return Account(
             total,
-            sorted(set(range(total)) - set(counts)),
-            sum(count for number, count in twice.items() if is_direct(number)),
-            sum(count for number, count in twice.items() if not is_direct(number)),
+            read_effects(self._effects),
+            frozenset(self._noted("repeated")),
+            tuple(self._noted("overran")),
             self.state(),
             self.faults,
-            len(repeated.read_text().split()) if repeated.exists() else 0,
             time.monotonic() - started,
         )
+
+    def _noted(self, name: str) -> list[int]:
+        path = self.folder / name
+        return list(map(int, path.read_text().split())) if path.exists() else []
 
     def __enter__(self) -> Run:
         return self

@@ -2,15 +2,18 @@
 
 Every number is one task. In each block of 50, the first 30 are published one by one by the
 publisher process, and the last 20 from inside a task of their own, so that both ways of publishing
-are under fire. Lines have a fixed width: counting is a look at the size of a file.
+are under fire. ``kind_of`` says which task a number is. Lines have a fixed width: counting is a look
+at the size of a file.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +23,49 @@ BLOCK = 50
 DIRECT = 30
 SPREAD = BLOCK - DIRECT
 WIDTH = 9  # eight digits and a line feed
+EFFECT_WIDTH = 47  # a number and two times
 
 # One task takes this long, so that two processes need about as long for a number as the publisher.
 WORK_S = 0.002
+# Limits of the tasks that run over them, and how long those would run on.
+LIMIT_S = 0.4
+OVERRUN_S = 30.0
+
+#: Options of a call by kind; the task is ``stress.<kind>`` unless it is one of these.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "near": {"countdown": 0.5},  # within worker_eta_horizon: held by the worker
+    "parked": {"countdown": 4},  # beyond it: parked in the broker
+}
+#: Of each block, by place; the others are plain effects.
+PLACES = {18: "flaky", 19: "flaky", 20: "near", 21: "parked", 22: "limited", 23: "early"}
+#: Once in five blocks: they keep a process busy for LIMIT_S.
+RARE = {25: "soft", 76: "hard"}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One run of a number.
+
+    Attributes:
+        published: When its message was made, Unix time.
+        ran: When it took effect.
+    """
+
+    published: float
+    ran: float
+
+
+def kind_of(number: int) -> str:
+    """Which task a number is; ``early`` ones may be lost with the process that runs them."""
+    if not is_direct(number):
+        return "effect"
+    return RARE.get(number % (5 * BLOCK)) or PLACES.get(number % BLOCK, "effect")
 
 
 def steps(total: int) -> Iterator[tuple[str, int]]:
-    """What the publisher does, in order: ``("effect", number)`` or ``("spread", first number)``."""
+    """What the publisher does, in order: ``(kind, number)`` or ``("spread", first number)``."""
     for first in range(0, total, BLOCK):
-        yield from (("effect", number) for number in range(first, first + DIRECT))
+        yield from ((kind_of(number), number) for number in range(first, first + DIRECT))
         yield "spread", first + DIRECT
 
 
@@ -41,38 +78,96 @@ def write_number(path: Path, number: int) -> None:
     """Append one line in one write; a kill between two instructions of ours leaves it whole or
     absent.
     """
+    _append(path, b"%08d\n" % number)
+
+
+def write_effect(folder: str, number: int, published: float) -> None:
+    """Note that ``number`` took effect."""
+    line = b"%08d %018.6f %018.6f\n" % (number, published, time.time())
+    _append(Path(folder, str(os.getpid())), line)
+
+
+def _append(path: Path, line: bytes) -> None:
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(file, b"%08d\n" % number)
+        os.write(file, line)
     finally:
         os.close(file)
 
 
-def count_numbers(folder: Path) -> int:
+def count_effects(folder: Path) -> int:
     """How many lines the files of a folder have together."""
-    return sum(entry.stat().st_size for entry in os.scandir(folder)) // WIDTH
+    return sum(entry.stat().st_size for entry in os.scandir(folder)) // EFFECT_WIDTH
 
 
-def read_numbers(folder: Path) -> Counter[int]:
-    """How often each number was written."""
-    counts: Counter[int] = Counter()
+def read_effects(folder: Path) -> dict[int, list[Effect]]:
+    """The runs of each number, in order."""
+    runs: dict[int, list[Effect]] = defaultdict(list)
     for path in folder.iterdir():
-        counts.update(map(int, path.read_text().split()))
-    return counts
+        for line in path.read_text().splitlines():
+            number, published, ran = line.split()
+            runs[int(number)].append(Effect(float(published), float(ran)))
+    for effects in runs.values():
+        effects.sort(key=lambda effect: effect.ran)
+    return runs
+
+
+def publish(app: Any, kind: str, number: int, folder: str) -> None:
+    """Publish one step."""
+    task = app.tasks[f"stress.{'effect' if kind in OPTIONS else kind}"]
+    task.apply_async((number, folder, time.time()), **OPTIONS.get(kind, {}))
 
 
 def make_app(spec: AppSpec) -> Any:
     """The application of the stress tests."""
     app = build(spec)
+    lib = importlib.import_module(f"{spec.framework}.exceptions")
+    common = {"ignore_result": True, "shared": False}
 
-    @app.task(name="stress.effect", ignore_result=True, shared=False)
-    def effect(number: int, folder: str) -> None:
+    @app.task(name="stress.effect", **common)
+    def effect(number: int, folder: str, published: float) -> None:
         time.sleep(WORK_S)
-        write_number(Path(folder, str(os.getpid())), number)
+        write_effect(folder, number, published)
 
-    @app.task(name="stress.spread", ignore_result=True, shared=False)
-    def spread(first: int, folder: str) -> None:
+    @app.task(name="stress.spread", **common)
+    def spread(first: int, folder: str, published: float) -> None:
+        now = time.time()
         for number in range(first, first + SPREAD):
-            effect.delay(number, folder)
+            effect.delay(number, folder, now)
+
+    @app.task(name="stress.flaky", bind=True, max_retries=None, **common)
+    def flaky(self: Any, number: int, folder: str, published: float) -> None:
+        """Runs three times: the first retry is due at once, the second in a moment."""
+        if self.request.retries < 2:
+            raise self.retry(countdown=0.1 * self.request.retries)
+        write_effect(folder, number, published)
+
+    @app.task(name="stress.limited", rate_limit="10/s", **common)
+    def limited(number: int, folder: str, published: float) -> None:
+        write_effect(folder, number, published)
+
+    @app.task(name="stress.early", acks_late=False, **common)
+    def early(number: int, folder: str, published: float) -> None:
+        write_effect(folder, number, published)
+
+    @app.task(name="stress.soft", soft_time_limit=LIMIT_S, **common)
+    def soft(number: int, folder: str, published: float) -> None:
+        try:
+            _overrun(folder, number)
+        except lib.SoftTimeLimitExceeded:
+            write_effect(folder, number, published)
+
+    @app.task(name="stress.hard", time_limit=LIMIT_S, **common)
+    def hard(number: int, folder: str, published: float) -> None:
+        write_effect(folder, number, published)
+        _overrun(folder, number)
 
     return app
+
+
+def _overrun(folder: str, number: int) -> None:
+    """Run until a limit ends it; one that does not is noted."""
+    ends = time.monotonic() + OVERRUN_S
+    while time.monotonic() < ends:
+        time.sleep(0.01)
+    write_number(Path(folder).parent / "overran", number)

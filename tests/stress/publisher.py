@@ -4,7 +4,7 @@ was killed.
 usage: ``python -m tests.stress.publisher FOLDER TOTAL PAUSE_S`` with ``TEST_APP`` set. In FOLDER:
 ``effects/`` for the tasks, ``confirmed`` and ``repeated`` of the publisher. A step that failed, or
 that nobody noted because the process died, is published again: at least once, like everything else
-here.
+here; ``repeated`` has every number that may have been published twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.stress.numbers import WIDTH, make_app, steps, write_number
+from tests.stress.numbers import WIDTH, make_app, publish, steps, write_number
 from tests.support.apps import APP_VARIABLE, AppSpec
 
 
@@ -31,11 +31,15 @@ def main(folder: Path, total: int, pause_s: float) -> None:
     confirmed = folder / "confirmed"
     done = confirmed.stat().st_size // WIDTH if confirmed.exists() else 0
     effects = str(folder / "effects")
-    for index, (name, number) in enumerate(itertools.islice(steps(total), done, None), done):
-        task = app.tasks[f"stress.{name}"]
+    is_first = done > 0
+    for index, (kind, number) in enumerate(itertools.islice(steps(total), done, None), done):
+        if is_first:
+            # The one that was killed may have published it.
+            write_number(folder / "repeated", number)
+            is_first = False
         while True:
             try:
-                task.delay(number, effects)
+                publish(app, kind, number, effects)
                 break
             except OperationalError:
                 write_number(folder / "repeated", number)

@@ -26,6 +26,7 @@ class QueueState:
     Attributes:
         ready: Waiting in the default queue.
         leased: Held by workers.
+        parked: Waiting for their time in the broker.
         dead: Dead letters.
         attempts: Records of started attempts that are still kept.
         tags: One name per lease.
@@ -33,6 +34,7 @@ class QueueState:
 
     ready: int
     leased: int
+    parked: int
     dead: int
     attempts: int
     tags: frozenset[str]
@@ -46,9 +48,12 @@ def read(url: str) -> QueueState:
 def _read_redis(url: str) -> QueueState:
     with redis.Redis.from_url(url, decode_responses=True, socket_timeout=5) as client:
         ready = sum(client.llen(QUEUE + step) for step in STEPS)
-        tags = frozenset(client.hkeys("unacked"))
+        # Parked messages are in the same hash, under names of their own.
+        tags = frozenset(tag for tag in client.hkeys("unacked") if not tag.startswith("fwp:"))
+        parked = client.zcard("fastworker:parked")
         attempts = sum(1 for _ in client.scan_iter("fastworker:attempts:*", 1000))
-        return QueueState(ready, len(tags), client.zcard("fastworker:dead:index"), attempts, tags)
+        dead = client.zcard("fastworker:dead:index")
+        return QueueState(ready, len(tags), parked, dead, attempts, tags)
 
 
 def _read_sqlite(url: str) -> QueueState:
@@ -57,10 +62,11 @@ def _read_sqlite(url: str) -> QueueState:
         tags = frozenset(
             f"{owner}:{tag}" for owner, tag in file.execute("SELECT owner, tag FROM leased")
         )
-        [ready], [dead] = (
-            file.execute(f"SELECT count(*) FROM {table}").fetchone() for table in ("ready", "dead")
+        [ready], [parked], [dead] = (
+            file.execute(f"SELECT count(*) FROM {table}").fetchone()
+            for table in ("ready", "parked", "dead")
         )
-        return QueueState(ready, len(tags), dead, 0, tags)
+        return QueueState(ready, len(tags), parked, dead, 0, tags)
 
 
 if __name__ == "__main__":
