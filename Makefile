@@ -28,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name '*.lua' -o -name '*.sql')
 SUITE := $(BIN)/python -m tests.support.suite
 
-.PHONY: help setup build fmt lint typecheck check test test-rust test-py sim mutants loom fuzz chaos demo bench docs clean
+.PHONY: help setup build fmt lint typecheck check test test-rust test-py sim mutants loom fuzz golden chaos demo bench docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -102,6 +102,9 @@ loom:  ## the shared page's protocols in every interleaving
 fuzz:  ## every parser of bytes from outside: FUZZ_ROUNDS (1,000,000) mutations of its corpus, from FUZZ_SEED (1)
 	FASTWORKER_FUZZ_ROUNDS=$(FUZZ_ROUNDS) FASTWORKER_FUZZ_SEED=$(FUZZ_SEED) \
 		cargo test --release --locked -p fastworker-fuzz --test briefly
+
+golden: $(STAMPS)/dev  ## what the real Celery does in the differential scenarios, recorded anew (four minutes)
+	$(BIN)/python -m tests.differential.record
 
 chaos: $(STAMPS)/dev $(STAMPS)/extension  ## nothing lost, long form: kill -9, cuts, restarts for CHAOS_SECONDS (600)
 	$(BIN)/python -m tests.stress.chaos --seconds $(CHAOS_SECONDS)

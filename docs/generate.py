@@ -1,8 +1,9 @@
 """Writes docs/reference/ and docs/compatibility.md from the code: ``make docs``. ``--check`` only says which pages are
 stale.
 
-The settings page is the settings table; the commands page is what ``--help`` prints; the compatibility page is
-``compatibility_items.py``, the settings table, and what the tests say they show. None is edited by hand.
+The differences page is the list of the differential tests; the settings page is the settings table; the commands page
+is what ``--help`` prints; the compatibility page is ``compatibility_items.py``, the settings table, and what the tests
+say they show. None is edited by hand.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import click
 from docs import compatibility
 from fastworker.app.settings_registry import BEHAVIOURS, DIFFERING, REGISTRY, Setting
 from fastworker.cli.main import cli
+from tests.differential.differences import CHOSEN, DIFFERENCES, MISSING
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py (make docs); edit the code instead. -->"
@@ -82,7 +84,34 @@ def _commands(context: click.Context) -> Iterator[tuple[str, click.Context]]:
                 yield from _commands(click.Context(command, parent=context, info_name=name))
 
 
+def differences_page() -> str:
+    """The table of ``tests/differential/differences.py``, which the tests hold against both frameworks."""
+    lines = [
+        "# Differences from Celery",
+        NOTE,
+        "",
+        "What the differential tests found: the same scenarios are played with the real Celery and with fastworker, "
+        "and compared field by field. A difference that is not in these tables fails the tests, and so does one that "
+        "is in them and no longer exists. Defaults that differ stand in [settings.md](settings.md).",
+    ]
+    for kind, title in ((CHOSEN, "Chosen"), (MISSING, "Missing in fastworker")):
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| what | Celery | fastworker | why | seen in |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        for row in DIFFERENCES:
+            if row.kind == kind:
+                seen = ", ".join(f"`{place}`" for place in row.where)
+                cells = (row.what, row.celery, row.ours, row.reason, seen)
+                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
+    "reference/differences.md": differences_page,
     "reference/settings.md": settings_page,
     "reference/commands.md": commands_page,
     "compatibility.md": lambda: compatibility.page(NOTE),
