@@ -53,8 +53,22 @@ def _same_names(value: Any) -> Any:
     if isinstance(value, str):
         return MODULES.sub(r"exceptions.\1", value)
     if isinstance(value, dict):
-        return {key: _same_names(item) for key, item in value.items()}
+        return {
+            key: _received_once(_same_names(item)) if key == "log" else _same_names(item)
+            for key, item in value.items()
+        }
     return list(map(_same_names, value)) if isinstance(value, list) else value
+
+
+def _received_once(log: list[str]) -> list[str]:
+    """Log lines with one "received" a task: what no child can take within a second goes back to its
+    queue and is received again, so their number says how busy the machine was.
+    """
+    return [
+        line
+        for index, line in enumerate(log)
+        if not line.endswith(" received") or line not in log[:index]
+    ]
 
 
 def _walk(left: Any, right: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any, Any]]:
