@@ -16,6 +16,7 @@ __all__ = [
     "ResultStore",
     "Worker",
     "__version__",
+    "adopt_orphans",
     "advance_clock",
     "clear_memory",
     "clock_ahead_us",
@@ -51,6 +52,13 @@ def register_type(
     cls: type, marker: str | None, encoder: Callable[[Any], Any], decoder: Callable[[Any], Any]
 ) -> None:
     """Teach the codec a type, as ``kombu.utils.json.register_type`` does. ``marker=None`` writes no envelope."""
+
+def adopt_orphans() -> None:
+    """Have orphans of what this process's children start become its own children, to be waited for.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
 
 def new_id() -> str:
     """A random UUID (version 4) as 36 characters; safe after a fork."""

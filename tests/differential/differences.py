@@ -287,6 +287,14 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     # ------------------------------------------------------------------------------------ log text
     Difference(
+        "stacks of a task that its hard limit kills",
+        "nothing is known of where it was",
+        "a warning with the Python stacks of its process, just before the kill",
+        "Where a task hangs is what its author needs to know.",
+        ("limits/hard*",),
+        ("log",),
+    ),
+    Difference(
         "shadow in the line that says received",
         "the shadow name",
         "the task's name",

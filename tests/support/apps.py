@@ -143,6 +143,31 @@ def _register(app: Any) -> None:
         bytearray(megabytes << 20)[:: 1 << 12] = b"x" * (megabytes << 8)
         return os.getpid()
 
+    @task(name="proj.put_back", bind=True)
+    def put_back(self: Any, path: str, count: int) -> int:
+        """Puts its message back until it has been started ``count`` times."""
+        append_line(path, self.request.id)
+        with open(path, encoding="utf-8") as lines:
+            starts = len(lines.readlines())
+        if starts < count:
+            raise _control_flow(app).Reject("once more", requeue=True)
+        return starts
+
+    @task(name="proj.reject")
+    def reject(reason: str) -> None:
+        raise _control_flow(app).Reject(reason, requeue=False)
+
+    @task(name="proj.leave_orphan")
+    def leave_orphan(path: str) -> None:
+        """Starts a process whose parent is gone before it ends."""
+        middle = os.fork()
+        if middle == 0:
+            if os.fork() == 0:
+                time.sleep(0.2)
+                append_line(path, str(os.getpid()))
+            os._exit(0)
+        os.waitpid(middle, 0)
+
     @task(name="proj.who", bind=True)
     def who(self: Any) -> dict[str, Any]:
         request = self.request
@@ -223,11 +248,38 @@ def _register(app: Any) -> None:
         return object()
 
 
+def _control_flow(app: Any) -> Any:
+    """The framework's module of exceptions."""
+    if type(app).__module__.startswith("celery"):
+        from celery import exceptions
+    else:
+        from fastworker import exceptions  # type: ignore[no-redef,unused-ignore]
+    return exceptions
+
+
+def _stick_once(path: str) -> None:
+    """Never returns, the first time."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    while True:
+        time.sleep(60)
+
+
 def from_environment() -> Any:
     """The worker's side of ``build``; ``TEST_EXTRA_TASK`` names one more task, which adds;
     ``TEST_REVOKED_SIGNAL`` a file for what receivers of ``task_revoked`` are told.
     """
     app = build(AppSpec(**json.loads(os.environ[APP_VARIABLE])))
+    stuck = os.environ.get("TEST_STUCK_ONCE")
+    if stuck is not None:
+        from fastworker.signals import worker_process_init
+
+        @worker_process_init.connect(weak=False)
+        def stick(**_: Any) -> None:
+            _stick_once(stuck)
+
     extra = os.environ.get("TEST_EXTRA_TASK")
     if extra is not None:
         app.task(name=extra, shared=False)(operator.add)

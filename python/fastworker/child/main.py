@@ -17,7 +17,7 @@ from fastworker.child.loop import run_tasks
 from fastworker.child.request import WorkerRequest
 from fastworker.errors import SoftTimeLimitExceeded
 from fastworker.results.backend import Sink, set_sink
-from fastworker.worker import logs
+from fastworker.worker import logs, stacks
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -30,6 +30,7 @@ def child_main_of(app: FastWorker, node: str, log_plan: LogPlan | None) -> Child
     """What a child of the zygote runs for ``app``; ``node`` is the worker's name."""
 
     def child_main(child_id: int, socket_fd: int, page_fd: int) -> int:
+        stacks.answer_behind(page_fd)
         multiprocessing.current_process().name = f"ForkPoolWorker-{child_id + 1}"
         _let_forked_processes_be_terminated()
         logs.enter_child(log_plan, child_id + 1)

@@ -369,7 +369,9 @@ class TaskTracer:
             self.link.collect_successors(True)
             call_errbacks(self.app, run.request, exc, einfo.traceback, run.embed)
         failed = self._failed(call, exc, einfo.traceback, run.request)
-        self.link.report(call, self.failure, reason=f"it failed: {exc!r}", **failed)
+        # Only what goes to the dead letters needs its reason there.
+        reason = f"it failed: {exc!r}\n{einfo.traceback}" if self.failure == "reject" else ""
+        self.link.report(call, self.failure, reason=reason, **failed)
         self._guard(call, "on_failure", exc, call.id, args, kwargs, einfo)
         self._signal_failure(run, exc, einfo)
         shown = run.request.shadow or self.name

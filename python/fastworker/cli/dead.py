@@ -70,9 +70,13 @@ def show(session: Session, id: str, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(_jsonable(letter), ensure_ascii=False))
         return 0
-    for name in ("id", "task", "queue", "priority", "reason", "detail"):
+    detail, _, traceback = (letter.get("detail") or "").partition("\n")
+    for name in ("id", "task", "queue", "priority", "reason"):
         click.echo(f"{name + ':':<10}{letter.get(name)}")
+    click.echo(f"{'detail:':<10}{detail}")
     click.echo(f"{'died:':<10}{_time(letter['died_ms'])}")
+    if traceback:
+        click.echo(f"\n{traceback.rstrip()}")
     click.echo(f"\n{_text(letter['message'])}")
     return 0
 
@@ -132,7 +136,8 @@ def _chosen(session: Session, ids: tuple[str, ...], is_all: bool) -> list[str]:
 
 
 def _row(letter: dict[str, Any]) -> str:
-    detail = f": {letter['detail']}" if letter.get("detail") else ""
+    # What follows the first line is a traceback.
+    detail = f": {letter['detail'].splitlines()[0]}" if letter.get("detail") else ""
     return (
         f"{letter['id']}  {_time(letter['died_ms'])}  {letter['queue']}  "
         f"{letter['task'] or '(no task)'}  {letter['reason']}{detail}"

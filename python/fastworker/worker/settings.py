@@ -59,10 +59,13 @@ class WorkerSettings:
     autoscale_keepalive_s: float
     prefetch: int
     lease_life_s: float
+    start_timeout_s: float | None
+    stacks_after_s: float | None
     warm_shutdown_s: float | None
     soft_shutdown_s: float
     soft_waits_when_idle: bool
     max_deliveries: int
+    discards_unknown: bool
     eta_horizon_s: float
     result_ttl_s: int | None
     failure_ttl_s: int | None

@@ -140,11 +140,15 @@ def worker_settings(
         autoscale_keepalive_s=autoscale_keepalive_s(),
         prefetch=size.prefetch,
         lease_life_s=seconds(conf.worker_lease_life, "worker_lease_life") or 10.0,
+        start_timeout_s=seconds(conf.worker_proc_alive_timeout, "worker_proc_alive_timeout")
+        or None,
+        stacks_after_s=seconds(conf.worker_stacks_after, "worker_stacks_after") or None,
         warm_shutdown_s=seconds(conf.worker_warm_shutdown_timeout, "worker_warm_shutdown_timeout")
         or None,
         soft_shutdown_s=float(conf.worker_soft_shutdown_timeout or 0.0),
         soft_waits_when_idle=bool(conf.worker_enable_soft_shutdown_on_idle),
         max_deliveries=int(conf.task_max_deliveries),
+        discards_unknown=conf.worker_unknown_tasks == "discard",
         eta_horizon_s=seconds(conf.worker_eta_horizon, "worker_eta_horizon") or 0.0,
         result_ttl_s=expires,
         failure_ttl_s=expires if failure is None else lifetime(failure, "result_failure_expires"),

@@ -22,7 +22,8 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 
-from fastworker import signals
+from fastworker import _core, signals
+from fastworker.worker import stacks
 
 ChildMain = Callable[[int, int, int], int]
 """Runs one child: ``(child_id, socket_fd, page_fd) -> exit status``."""
@@ -46,6 +47,8 @@ class Zygote:
     def serve(self) -> None:
         """Work until the parent is gone; then kill the children."""
         _leave_signals_to_the_parent()
+        stacks.listen()
+        _core.adopt_orphans()
         with _child_bell() as bell, selectors.DefaultSelector() as selector:
             self._bell = bell
             selector.register(self._words, selectors.EVENT_READ)
@@ -62,15 +65,17 @@ class Zygote:
                 os.kill(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
-        while self._children:
+        """Bury every process that has ended: children, and orphans of what tasks started, which become ours."""
+        while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
-            self._children.discard(pid)
-            self._say(f"exited {pid} {os.waitstatus_to_exitcode(status)}")
+            if pid in self._children:
+                self._children.remove(pid)
+                self._say(f"exited {pid} {os.waitstatus_to_exitcode(status)}")
 
     def _say(self, word: str) -> None:
         # The parent may be gone; the next read says so.

@@ -92,6 +92,9 @@ pub enum Verdict {
         /// False: it was never started and looks as if it had never been fetched. True: mark it redelivered.
         is_redelivery: bool,
     },
+    /// The same as `Return { is_redelivery: true }`, because the task asked for it: it ended in good order, so the record
+    /// of its started attempts is removed.
+    Requeue,
     /// Out of the queue until `due_ms` (Unix time, milliseconds); then `release_due` of any worker puts it back.
     Park {
         /// When it is due, Unix time in milliseconds.
@@ -119,7 +122,7 @@ pub struct Settlement {
     /// The message's id (the task id), so that the record of its started attempts can be removed with it, and so
     /// that dead letters can be found by it. `None` when the message could not be decoded.
     pub message_id: Option<String>,
-    /// True when `begin_attempt` was called for it: then Ack and DeadLetter also remove that record.
+    /// True when `begin_attempt` was called for it: then Ack, Requeue and DeadLetter also remove that record.
     pub has_attempts: bool,
     /// What becomes of the message.
     pub verdict: Verdict,

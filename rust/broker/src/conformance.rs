@@ -78,7 +78,8 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             acked_needs_no_lease
             a_stored_success_stays
             a_lost_lease_is_reported_and_guarded
-            started_attempts_are_counted;
+            started_attempts_are_counted
+            requeue_at_the_tasks_wish_forgets_the_started_attempts;
         leases:
             a_vanished_owners_messages_come_back_after_its_life
             a_living_owner_is_left_alone

@@ -194,8 +194,8 @@ MUTANTS = [
     Mutant(
         "acknowledges what asks to be requeued",
         "settle.rs",
-        "Outcome::Reject { requeue: true } if !held.is_acked => Ending::Redeliver",
-        "Outcome::Reject { requeue: true } if held.is_lost => Ending::Redeliver",
+        "Outcome::Reject { requeue: true } if !held.is_acked => Ending::Requeue",
+        "Outcome::Reject { requeue: true } if held.is_lost => Ending::Requeue",
     ),
     Mutant(
         "returns a started task as if it had not been",

@@ -19,6 +19,9 @@ pub enum Ending {
     Return,
     /// Started, and to be run again by anybody: back to the front, marked redelivered.
     Redeliver,
+    /// The task asked for it (`raise Reject(requeue=True)`): as `Redeliver`, and its started attempts are forgotten,
+    /// since nothing died.
+    Requeue,
     /// Not due yet: into the broker's care until then.
     Park {
         /// Unix time in milliseconds.
@@ -141,6 +144,13 @@ pub enum Action {
         number: Number,
         /// As in `kill(2)`.
         signal: i32,
+    },
+    /// Have the child write down where it is, for the log. A `Kill` that follows at once leaves it the time for that.
+    DumpStacks {
+        /// Which child.
+        child: ChildId,
+        /// The task that has been running for long; `None`: it does not get ready.
+        number: Option<Number>,
     },
     /// Kill the child (SIGKILL); answer `ChildExited`.
     Kill {

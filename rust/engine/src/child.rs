@@ -58,6 +58,8 @@ pub(crate) struct Running {
     pub(crate) since_us: u64,
     /// The soft-limit signal was sent for it.
     pub(crate) is_soft_sent: bool,
+    /// Its stacks were asked for.
+    pub(crate) is_dumped: bool,
 }
 
 /// A task that was sent the signal of a revoke.
@@ -80,6 +82,8 @@ pub(crate) struct Child {
     pub(crate) phase: Phase,
     /// `Action::Recall` is out.
     pub(crate) is_recalling: bool,
+    /// Since when it has been starting, with a process, or stopping (`mono_us`).
+    pub(crate) since_us: Option<u64>,
     /// How many more tasks it may be given.
     pub(crate) allowance: u64,
     /// Its peak memory is beyond its bound: it leaves.
@@ -124,6 +128,7 @@ impl Child {
             id,
             phase: Phase::Starting,
             is_recalling: false,
+            since_us: None,
             allowance,
             is_outgrown: false,
             is_growing: false,

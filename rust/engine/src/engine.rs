@@ -18,9 +18,9 @@
 //!
 //! One file for each decision: `admit/` (may it run), `schedule` (who is next), `window` and `dispatch` (how much to
 //! whom), `lanes` (rate limits towards the broker), `attempts` (redeliveries), `early` (early acknowledgement), `recall`
-//! and `limits` (a task that takes long), `death` (a child that died), `pool` (a child that is replaced), `scale` (how
-//! many there are), `revoke` (what nobody wants any more), `settle` (what an outcome means), `prefetch` (how much to
-//! fetch), `give_back` (what
+//! and `limits` (a task that takes long), `stuck` (a child that does not answer), `death` (a child that died), `pool` (a
+//! child that is replaced), `scale` (how many there are), `revoke` (what nobody wants any more), `settle` (what an
+//! outcome means), `prefetch` (how much to fetch), `give_back` (what
 //! others should rather run), `shutdown`.
 
 use std::collections::VecDeque;
@@ -98,7 +98,7 @@ pub struct Engine {
     /// Which child is offered work first; goes round.
     pub(crate) turn: usize,
     /// The clocks at the last event.
-    now: Now,
+    pub(crate) now: Now,
     /// `None` until the first tick.
     last_tick: Option<Now>,
 }
@@ -156,6 +156,7 @@ impl Engine {
             Event::AttemptRecorded { handle, attempt } => {
                 self.attempt_recorded(handle, attempt, actions);
             }
+            Event::ChildForked { child } => self.child_forked(now, child, actions),
             Event::ChildReady { child } => self.child_ready(child, actions),
             Event::Observed { child, next, running_since_us } => {
                 self.observed(now, child, next, running_since_us, actions)
@@ -219,6 +220,7 @@ impl Engine {
             .chain(self.rates.deadline())
             .chain(self.shutdown_due_us())
             .chain(self.draw_due_us(self.now))
+            .chain(self.stuck_due_us())
             .chain(children)
             .chain(waiting)
             .min()
@@ -243,6 +245,7 @@ impl Engine {
             self.prefetch.tick(now.mono_us);
         }
         self.end_the_wait(now, actions);
+        self.kill_the_stuck(now, actions);
         if last_tick.is_some_and(|last| has_jumped(last, now)) {
             self.park_what_is_far_now(now, actions);
         }

@@ -157,6 +157,11 @@ pub enum Event {
         /// Started attempts, this one included.
         attempt: u32,
     },
+    /// The process of a child asked for by `Action::Spawn` exists: from now on it has time to get ready.
+    ChildForked {
+        /// Which child.
+        child: ChildId,
+    },
     /// A child asked for by `Action::Spawn` is connected and waits for tasks.
     ChildReady {
         /// Which child.

@@ -100,19 +100,20 @@ impl Fleet {
         }
     }
 
-    /// How many children live that work or will: all but those that leave. One that is being killed counts until it
-    /// is gone, since its task may still run.
+    /// How many children live that work or will: all but those that leave. One that is being killed counts while it has
+    /// a task, which may still run.
     pub(crate) fn lasting(&self) -> u32 {
         self.count(|child| match child.phase {
             Phase::Ready => !child.is_leaving(),
-            Phase::Starting | Phase::Spare | Phase::Killed => true,
+            Phase::Starting | Phase::Spare => true,
+            Phase::Killed => !child.is_idle(),
             Phase::Stopping => false,
         })
     }
 
     /// How many children have a seat: they run tasks, or may.
     pub(crate) fn seated(&self) -> u32 {
-        self.count(|child| matches!(child.phase, Phase::Ready | Phase::Killed))
+        self.count(|child| child.phase == Phase::Ready || (child.phase == Phase::Killed && !child.is_idle()))
     }
 
     /// Whether starting fails at present.

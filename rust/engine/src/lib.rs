@@ -31,6 +31,7 @@ mod shutdown;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod stats;
+mod stuck;
 #[cfg(test)]
 mod testing;
 mod timer;

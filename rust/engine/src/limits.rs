@@ -64,6 +64,7 @@ impl Engine {
             recall(child, actions);
             child.phase = Phase::Killed;
             child.over_limit = Some((running.number, limit_us / 1_000));
+            actions.push(Action::DumpStacks { child: child.id, number: Some(running.number) });
             actions.push(Action::Kill { child: child.id });
             self.fleet.refresh(index);
             return;

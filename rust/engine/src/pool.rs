@@ -99,8 +99,10 @@ impl Engine {
 
     /// Tells a child without tasks to exit.
     pub(crate) fn stop(&mut self, index: usize, actions: &mut Vec<Action>) {
+        let now_us = self.now.mono_us;
         let child = self.fleet.at(index);
         child.phase = Phase::Stopping;
+        child.since_us = Some(now_us);
         actions.push(Action::Stop { child: child.id });
         self.fleet.refresh(index);
     }

@@ -45,8 +45,10 @@ impl Engine {
         child.running = Some(Running {
             number,
             since_us,
+            is_dumped: before.is_some_and(|it| it.number == number && it.is_dumped),
             is_soft_sent: before.is_some_and(|it| it.number == number && it.is_soft_sent),
         });
+        self.dump_long_runner(now, index, actions);
         self.enforce_limits(now, index, actions);
         self.terminate_what_runs(now, index, actions);
         let child = self.fleet.at(index);

@@ -117,7 +117,7 @@ impl Engine {
 /// where the message goes back to its queue does it matter to us.
 fn ending_for(outcome: Outcome, held: &Held) -> Ending {
     match outcome {
-        Outcome::Reject { requeue: true } if !held.is_acked => Ending::Redeliver,
+        Outcome::Reject { requeue: true } if !held.is_acked => Ending::Requeue,
         Outcome::Success
         | Outcome::Failure
         | Outcome::Retry

@@ -99,7 +99,7 @@ impl Counters {
         match ending {
             Ending::AsReported { .. } | Ending::EarlyAck => {}
             Ending::Return => self.returned += 1,
-            Ending::Redeliver => self.redelivered += 1,
+            Ending::Redeliver | Ending::Requeue => self.redelivered += 1,
             Ending::Park { .. } => self.parked += 1,
             Ending::Lane => self.laned += 1,
             Ending::Expired => self.expired += 1,

@@ -3,6 +3,7 @@
 //! SQLite's locks belong to the process that took them, and a child that closes an inherited file drops its parent's.
 //! So idle connections are closed before a fork and opened again at their next use, on both sides.
 
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -14,6 +15,13 @@ fn before_fork() {
 #[pyfunction]
 fn after_fork() {
     fastworker_broker::after_fork();
+}
+
+/// Orphans of what the children of this process start become children of this process, which has to bury them.
+#[pyfunction]
+pub(crate) fn adopt_orphans() -> PyResult<()> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(|error| PyOSError::new_err(format!("cannot become the reaper of orphaned processes: {error}")))
 }
 
 /// Has Python call both for every fork that it knows of.

@@ -22,6 +22,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     json::register(module)?;
     fork::register(module)?;
+    module.add_function(wrap_pyfunction!(fork::adopt_orphans, module)?)?;
     module.add_function(wrap_pyfunction!(ids::new_id, module)?)?;
     module.add_class::<publisher::Publisher>()?;
     module.add_class::<control::ControlClient>()?;

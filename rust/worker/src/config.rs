@@ -49,6 +49,10 @@ pub struct WorkerConfig {
     pub prefetch: u32,
     /// How long the lease of a silent worker lives.
     pub lease_life: Duration,
+    /// A child that is not ready so long after it was forked is killed; `None`: it has all the time.
+    pub start_timeout: Option<Duration>,
+    /// The stacks of a child that runs one task so long are logged; `None`: never.
+    pub stacks_after: Option<Duration>,
     /// How long a warm shutdown lets tasks run; `None` for as long as they take.
     pub warm_timeout: Option<Duration>,
     /// How long a soft shutdown lets tasks run.
@@ -57,6 +61,8 @@ pub struct WorkerConfig {
     pub soft_waits_when_idle: bool,
     /// Started attempts before a message whose process died goes to the dead letters; 0 for no bound.
     pub max_deliveries: u32,
+    /// Throw away messages of unknown tasks.
+    pub discards_unknown: bool,
     /// Messages due later than this are parked in the broker.
     pub eta_horizon_ms: i64,
     /// Seconds a result is kept; `None` for ever.

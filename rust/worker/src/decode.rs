@@ -88,13 +88,17 @@ impl Decoder {
         };
         let frame = self.frame(&envelope, &facts, delivery.queue, request.is_redelivered);
         let ignores = envelope.ignore_result.unwrap_or(registered.is_some_and(|task| task.ignore_result));
+        let options = registered.map(|task| &task.options);
         let held = Held {
             tag: delivery.tag,
             ignores_result: ignores && !registered.is_some_and(|task| task.stores_errors),
             id: facts.id,
             task: facts.task,
             rate_limit_key: rate_limit_key.map(Box::from),
+            acks_on_timeout: options.is_none_or(|options| options.acks_on_timeout),
+            gives_up_when_lost: options.is_some_and(|options| !options.runs_again_when_lost),
             frame,
+            death: None,
             has_attempts: false,
             attempt: 1,
             is_early_acked: false,

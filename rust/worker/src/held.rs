@@ -30,8 +30,14 @@ pub(crate) struct Held {
     pub(crate) ignores_result: bool,
     /// What a limit that all workers share counts it by; `None` where the task has none, or one bucket for all.
     pub(crate) rate_limit_key: Option<Box<str>>,
+    /// With late acks: a hard time limit is acknowledged, instead of put into the dead letters after the last try.
+    pub(crate) acks_on_timeout: bool,
+    /// With late acks: the same for a process that died.
+    pub(crate) gives_up_when_lost: bool,
     /// The serialised task frame; number, flags and attempt are patched at dispatch.
     pub(crate) frame: Vec<u8>,
+    /// How the process ended that ran it last.
+    pub(crate) death: Option<String>,
     /// `begin_attempt` was called for it.
     pub(crate) has_attempts: bool,
     pub(crate) attempt: u32,

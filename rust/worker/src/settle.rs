@@ -22,13 +22,23 @@ impl Lifetimes {
     }
 }
 
+/// What the worker's settings say of endings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    pub(crate) lifetimes: Lifetimes,
+    /// Messages of unknown tasks are thrown away, as Celery does, instead of put into the dead letters.
+    pub(crate) discards_unknown: bool,
+}
+
 /// The settlement that `ending` means for `held`. `wall_us`: Unix time in microseconds, for `date_done`.
-pub(crate) fn settlement(held: &mut Held, ending: &Ending, lifetimes: Lifetimes, wall_us: i64) -> Settlement {
+pub(crate) fn settlement(held: &mut Held, ending: &Ending, policy: Policy, wall_us: i64) -> Settlement {
+    let lifetimes = policy.lifetimes;
     let mut writer = Writer { held, lifetimes, wall_us };
     let (verdict, result, successors) = match ending {
         Ending::EarlyAck => (Verdict::Ack, None, Vec::new()),
         Ending::Return => (Verdict::Return { is_redelivery: false }, None, Vec::new()),
         Ending::Redeliver => (Verdict::Return { is_redelivery: true }, None, Vec::new()),
+        Ending::Requeue => (Verdict::Requeue, None, Vec::new()),
         Ending::Park { until_ms } => (Verdict::Park { due_ms: *until_ms }, None, Vec::new()),
         Ending::Lane => (Verdict::Lane { task: writer.held.task.clone() }, None, Vec::new()),
         Ending::Expired => {
@@ -39,7 +49,7 @@ pub(crate) fn settlement(held: &mut Held, ending: &Ending, lifetimes: Lifetimes,
             let reason = if terminated.is_some() { "terminated" } else { "revoked" };
             (ack(*acked_early), writer.revoked(reason), Vec::new())
         }
-        Ending::Unknown => writer.unknown(),
+        Ending::Unknown => writer.unknown(policy.discards_unknown),
         Ending::WorkerLost { attempts, acked_early } => writer.worker_lost(*attempts, *acked_early),
         Ending::TimeLimit { limit_ms, acked_early } => writer.time_limit(*limit_ms, *acked_early),
         Ending::AsReported { acked_early } => writer.as_reported(*acked_early),
@@ -109,22 +119,27 @@ impl Writer<'_> {
         self.doc("REVOKED", |context, out| result_doc::revoked(reason, context, out))
     }
 
-    fn unknown(&self) -> Parts {
+    fn unknown(&self, discards: bool) -> Parts {
         let task = &self.held.task;
         let detail = format!(
             "task {task:?} is not registered in this worker: import the module that defines it (include=, imports, \
              autodiscover_tasks), then `dead retry`"
         );
         let result = self.failure("NotRegistered", "celery.exceptions", &[ExceptionArg::Text(task)]);
-        (Verdict::DeadLetter { reason: "unknown task".into(), detail }, result, Vec::new())
+        let verdict =
+            if discards { Verdict::Ack } else { Verdict::DeadLetter { reason: "unknown task".into(), detail } };
+        (verdict, result, Vec::new())
     }
 
     fn worker_lost(&self, attempts: u32, is_early_acked: bool) -> Parts {
-        let times = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
-        let text = format!("the process that ran it died {times}, each time while running it");
+        let death = self.held.death.as_deref().unwrap_or("unknown exit status");
+        let times = if attempts > 1 { format!(" It died {attempts} times of it.") } else { String::new() };
+        let text = format!("Worker exited prematurely: {death} Job: {}.{times}", self.held.id);
         let result = self.failure("WorkerLostError", "billiard.exceptions", &[ExceptionArg::Text(&text)]);
         let verdict = if is_early_acked {
             Verdict::Acked
+        } else if self.held.gives_up_when_lost {
+            Verdict::Ack
         } else {
             let detail = format!("{text}; task_max_deliveries allows no further delivery");
             Verdict::DeadLetter { reason: "worker lost".into(), detail }
@@ -134,7 +149,17 @@ impl Writer<'_> {
 
     fn time_limit(&self, limit_ms: u64, is_early_acked: bool) -> Parts {
         let seconds = ExceptionArg::Number(limit_ms as f64 / 1000.0);
-        (ack(is_early_acked), self.failure("TimeLimitExceeded", "billiard.exceptions", &[seconds]), Vec::new())
+        let result = self.failure("TimeLimitExceeded", "billiard.exceptions", &[seconds]);
+        let verdict = if is_early_acked || self.held.acks_on_timeout {
+            ack(is_early_acked)
+        } else {
+            let detail = format!(
+                "killed by its time limit of {} s each time; task_max_deliveries allows no further delivery",
+                limit_ms as f64 / 1000.0
+            );
+            Verdict::DeadLetter { reason: "time limit".into(), detail }
+        };
+        (verdict, result, Vec::new())
     }
 
     fn as_reported(&mut self, is_early_acked: bool) -> Parts {
@@ -159,7 +184,7 @@ impl Writer<'_> {
                 ack(is_early_acked)
             }
             OutcomeKind::Requeue if is_early_acked => Verdict::Acked,
-            OutcomeKind::Requeue => Verdict::Return { is_redelivery: true },
+            OutcomeKind::Requeue => Verdict::Requeue,
             OutcomeKind::Reject => dead("rejected"),
             OutcomeKind::Poison => dead("cannot be run"),
         };

@@ -48,6 +48,20 @@ BEHAVIOURS: dict[str, Behaviour] = {
         "what it held. This one has given it back.",
         restore=0,
     ),
+    "task_reject_on_worker_lost": Behaviour(
+        celery="unset: a late-acknowledged task whose process died fails at once",
+        ours="unset: it runs again, started at most task_max_deliveries times",
+        reason="A process dies of many things that are no fault of the task that it ran: the memory killer, a "
+        "deployment, a neighbour in the container.",
+        restore=False,
+    ),
+    "worker_unknown_tasks": Behaviour(
+        celery="a message of an unknown task is thrown away, with a FAILURE",
+        ours="it is kept in the dead letters, with the same FAILURE",
+        reason="It is seldom the message that is wrong: a worker of an older version got it during a deployment. "
+        "`fastworker dead retry` sends it again.",
+        restore="discard",
+    ),
     "worker_concurrency": Behaviour(
         celery="one process for each processor of the machine",
         ours="one for each that the CPU affinity and the cgroup's quota allow",

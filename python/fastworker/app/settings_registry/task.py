@@ -227,7 +227,7 @@ _SETTLING = [
         "acks_on_failure_or_timeout",
         True,
         "bool",
-        "With late acks: acknowledge tasks that failed or timed out.",
+        "With late acks: acknowledge tasks that failed or timed out; False: keep them in the dead letters.",
         status="active",
     ),
     Setting(

@@ -44,7 +44,15 @@ _PROCESSES = [
         status="active",
         low=1,
     ),
-    Setting("proc_alive_timeout", 4.0, "float", "Seconds a new child has to report itself.", low=0),
+    Setting(
+        "proc_alive_timeout",
+        4.0,
+        "float",
+        "Seconds a new child has to get ready, worker_process_init included, before it is killed and replaced; 0: no "
+        "bound.",
+        status="active",
+        low=0,
+    ),
     Setting(
         "lost_wait",
         10.0,
@@ -221,6 +229,24 @@ _LOGGING = [
 ]
 
 _OURS = [
+    Setting(
+        "stacks_after",
+        3600.0,
+        "seconds",
+        "Log the Python stacks of a process that has been running one task for so long; 0: never.",
+        status="active",
+        low=0,
+        is_ours=True,
+    ),
+    Setting(
+        "unknown_tasks",
+        "keep",
+        "str",
+        "Messages of tasks that are not registered: keep them in the dead letters, or discard them as Celery does.",
+        status="active",
+        choices=("keep", "discard"),
+        is_ours=True,
+    ),
     Setting(
         "warm_shutdown_timeout",
         25.0,

@@ -187,3 +187,16 @@ pub(super) async fn started_attempts_are_counted<S: Server>(bench: &Bench<'_, S>
     assert_eq!(number, 1, "an acknowledgement ends the count");
     settle(&broker, &[Settlement { has_attempts: true, ..ending(&held[0], Verdict::Ack) }]).await;
 }
+
+pub(super) async fn requeue_at_the_tasks_wish_forgets_the_started_attempts<S: Server>(bench: &Bench<'_, S>) {
+    let queue = bench.name("queue");
+    let broker = bench.broker(&[&queue], LONG).await;
+    let id = bench.publish(&queue, 0, 1).remove(0);
+    for verdict in [REDELIVERY, Verdict::Requeue, Verdict::Ack] {
+        let held = fetch_all(&broker, 1).await;
+        let number = broker.begin_attempt(held[0].tag, &id, 0).await.expect("an attempt");
+        assert_eq!(number, if verdict == Verdict::Requeue { 2 } else { 1 }, "before {verdict:?}");
+        assert_eq!(is_redelivered(&held[0]), verdict != REDELIVERY);
+        settle(&broker, &[Settlement { has_attempts: true, ..ending(&held[0], verdict) }]).await;
+    }
+}

@@ -162,6 +162,11 @@ impl State {
                 self.put(message);
             }
             Verdict::Lane { task } => self.lanes.enter_worker_lane(message, task),
+            Verdict::Requeue => {
+                message.is_redelivered = true;
+                message.attempts = 0;
+                self.put(message);
+            }
             Verdict::Park { due_ms } => {
                 self.parked.insert((*due_ms, message.age), message);
             }

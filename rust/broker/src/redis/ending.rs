@@ -43,7 +43,7 @@ impl<'a> Ending<'a> {
     }
 
     pub(super) fn is_redelivery(&self) -> bool {
-        matches!(self.settlement.verdict, Verdict::Return { is_redelivery: true })
+        matches!(self.settlement.verdict, Verdict::Return { is_redelivery: true } | Verdict::Requeue)
     }
 
     /// It has a result that may be stored only while the lease is ours.
@@ -63,6 +63,7 @@ impl<'a> Ending<'a> {
             Verdict::Keep => "keep",
             Verdict::Acked => "acked",
             Verdict::Return { .. } => "return",
+            Verdict::Requeue => "requeue",
             Verdict::Park { .. } => "park",
             Verdict::Lane { .. } => "lane",
             Verdict::DeadLetter { .. } => "dead",
@@ -101,7 +102,7 @@ impl RedisBroker {
         let list = self.keys.list(&queue.name, lease.step);
         match &ending.settlement.verdict {
             Verdict::Ack | Verdict::Keep | Verdict::Acked => {}
-            Verdict::Return { .. } => {
+            Verdict::Return { .. } | Verdict::Requeue => {
                 command.arg(list).arg(queue.tail.len()).arg(ending.marked.as_deref().unwrap_or_default());
             }
             Verdict::Park { due_ms } => {

@@ -26,7 +26,7 @@ impl RedisBroker {
         let (plain, mut guarded): (Vec<_>, Vec<_>) = endings.partition(Ending::is_plain);
         // What goes back is pushed in the opposite order, so that the first fetched is the first fetched again.
         guarded.sort_by_key(|ending| match ending.settlement.verdict {
-            Verdict::Return { .. } => Reverse(ending.settlement.tag.0),
+            Verdict::Return { .. } | Verdict::Requeue => Reverse(ending.settlement.tag.0),
             _ => Reverse(u64::MAX),
         });
         self.mark_redeliveries(&mut guarded).await?;

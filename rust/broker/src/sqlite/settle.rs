@@ -51,6 +51,7 @@ fn end(session: &Session, owner: i64, settlement: &Settlement, verdict: &Verdict
             put_back(session, &Held { is_redelivered, ..held })?;
         }
         Verdict::Lane { task } => lane::enter_worker_lane(session, &held, task)?,
+        Verdict::Requeue => put_back(session, &Held { is_redelivered: true, attempts: 0, ..held })?,
         Verdict::Park { due_ms } => park::park(session, &held, *due_ms)?,
         Verdict::DeadLetter { reason, detail } => {
             let burial = Burial::new(settlement.message_id.as_deref(), reason, detail);

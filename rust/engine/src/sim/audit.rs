@@ -81,6 +81,9 @@ struct Seat {
     ran: u32,
     /// Its memory was reported to be beyond its bound.
     is_outgrown: bool,
+    /// Its process has existed since then, and it is not ready; or it was told to exit then (`mono_us`).
+    since_us: Option<u64>,
+    dumped: Vec<Number>,
     open: BTreeMap<Number, Handle>,
     soft_sent: Vec<Number>,
     /// What was terminated here, and when (`mono_us`).
@@ -315,7 +318,11 @@ impl Audit {
                 entry.recorded = Some(attempt);
                 entry.last_recorded = attempt;
             }
-            Event::ChildReady { child } => self.seat(child).is_ready = true,
+            Event::ChildForked { child } => self.seat(child).since_us = Some(now_us),
+            Event::ChildReady { child } => {
+                let seat = self.seat(child);
+                (seat.is_ready, seat.since_us) = (true, None);
+            }
             Event::Observed { child, next, running_since_us } => {
                 let seat = self.seat(child);
                 let last = seat.open.range(..next).next_back();
@@ -447,6 +454,7 @@ impl Audit {
                 self.owes_termination = None;
                 self.kill(now, *child)?;
             }
+            Action::DumpStacks { child, number } => self.dump(now, *child, *number)?,
             Action::Spawn { child } => {
                 let has_acked = self.entries.values().any(|entry| entry.is_acked && entry.stage == Stage::Held);
                 require!(
@@ -463,7 +471,7 @@ impl Audit {
             Action::Stop { child } => {
                 let seat = self.living(*child)?;
                 require!(stop_idle: seat.open.is_empty(), "Stop of the busy {child:?}");
-                seat.is_condemned = true;
+                (seat.is_condemned, seat.since_us) = (true, Some(now.mono_us));
                 self.may_stop(*child)?;
             }
             Action::TimeIsUp => {
@@ -591,10 +599,8 @@ impl Audit {
             },
             Ending::Return => untouched && (!entry.has_died || entry.is_lost),
             Ending::Redeliver if acked => false,
-            Ending::Redeliver => match entry.reported {
-                Some(outcome) => outcome == Outcome::Reject { requeue: true },
-                None => entry.has_died && max_not_exceeded(max, entry, shutdown),
-            },
+            Ending::Requeue => !acked && entry.reported == Some(Outcome::Reject { requeue: true }),
+            Ending::Redeliver => entry.reported.is_none() && entry.has_died && max_not_exceeded(max, entry, shutdown),
             Ending::Lane => {
                 let is_own = |task: u32| scopes[task as usize] == Scope::Worker;
                 untouched && !entry.was_dispatched && entry.request.task.is_some_and(is_own)
@@ -648,12 +654,36 @@ impl Audit {
         Ok(())
     }
 
+    /// Stacks are asked for once for each long task, before a kill for its limit, and of those that do not answer.
+    fn dump(&mut self, now: Now, child: ChildId, number: Option<Number>) -> Verdict {
+        let after_us = self.config.stacks_after_us;
+        let seat = self.children.get_mut(&child).ok_or_else(|| format!("DumpStacks of {child:?}, which is gone"))?;
+        let Some(number) = number else {
+            require!(dump_stuck: seat.since_us.is_some(), "{child:?} answers, and has to say where it is");
+            return Ok(());
+        };
+        let (running, since_us) = seat.running.ok_or("dump_running: DumpStacks of a child that runs nothing")?;
+        require!(dump_running: running == number, "DumpStacks for {number}, and {running} runs");
+        let is_long = after_us.is_some_and(|after_us| now.mono_us - since_us >= after_us);
+        let is_second = seat.dumped.iter().filter(|&&it| it == number).count() >= 2;
+        require!(dump_once: is_long || !is_second, "DumpStacks for {number} again");
+        seat.dumped.push(number);
+        require!(dump_twice: seat.dumped.iter().filter(|&&it| it == number).count() <= 2, "DumpStacks for {number} three times");
+        Ok(())
+    }
+
     fn kill(&mut self, now: Now, child: ChildId) -> Verdict {
         let is_cold = self.shutdown == Some(Shutdown::Cold);
+        let start_timeout_us = self.config.start_timeout_us;
         let seat =
             self.children.get_mut(&child).ok_or_else(|| format!("kill_living: Kill of {child:?}, which is gone"))?;
         let is_stopping = std::mem::replace(&mut seat.is_condemned, true);
         if is_cold {
+            return Ok(());
+        }
+        let least_us = if seat.is_ready { Some(10_000_000) } else { start_timeout_us };
+        if let (Some(since_us), Some(least_us)) = (seat.since_us.take(), least_us) {
+            require!(patience: now.mono_us - since_us >= least_us, "{child:?} had too little time");
             return Ok(());
         }
         require!(kill_once: !is_stopping, "a second Kill of {child:?}");

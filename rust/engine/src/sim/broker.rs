@@ -91,6 +91,8 @@ pub struct Message {
     pub returns: u32,
     /// Leases that ended without a settlement or with a redelivery: each may hide one start from the record.
     pub excused: u32,
+    /// How often the task itself had it put back.
+    pub requeued: u32,
     /// How often the broker forgot what had become of it.
     pub forgotten: u32,
     /// Somebody who is not played here got it once.
@@ -144,6 +146,7 @@ impl Message {
             starts: 0,
             returns: 0,
             excused: 0,
+            requeued: 0,
             forgotten: 0,
             was_taken: false,
             leases: 0,
@@ -229,6 +232,12 @@ impl Broker {
             Ending::Return => {
                 self.messages[lease.message].returns += 1;
                 self.requeue(lease.message, false);
+                return true;
+            }
+            Ending::Requeue => {
+                let message = &mut self.messages[lease.message];
+                (message.recorded, message.requeued) = (0, message.requeued + 1);
+                self.requeue(lease.message, true);
                 return true;
             }
             Ending::Redeliver => {
@@ -377,6 +386,7 @@ pub(super) fn is_acked(ending: &Ending) -> bool {
         Ending::EarlyAck
         | Ending::Return
         | Ending::Redeliver
+        | Ending::Requeue
         | Ending::Park { .. }
         | Ending::Lane
         | Ending::Expired

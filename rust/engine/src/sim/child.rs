@@ -23,6 +23,8 @@ pub(super) struct Run {
 pub(super) struct Child {
     /// Its name.
     pub(super) id: ChildId,
+    /// Can be signalled.
+    pub(super) is_forked: bool,
     /// Connected.
     pub(super) is_ready: bool,
     /// Process exists.
@@ -50,6 +52,7 @@ impl Child {
     pub(super) fn new(id: ChildId) -> Child {
         Child {
             id,
+            is_forked: false,
             is_ready: false,
             is_alive: true,
             is_stopping: false,

@@ -194,7 +194,7 @@ impl World {
             Action::Kill { child } => {
                 // A process that is not forked yet cannot be signalled; the order may be lost on it.
                 let is_heard = self.rng.chance(50);
-                if let Some(process) = self.child(owner, child).filter(|it| it.is_ready || is_heard) {
+                if let Some(process) = self.child(owner, child).filter(|it| it.is_forked || is_heard) {
                     process.die();
                 }
                 self.news_from(owner, child);
@@ -205,7 +205,7 @@ impl World {
                 }
                 self.soon(Coming::ChildStep(owner, child));
             }
-            Action::TimeIsUp => {}
+            Action::TimeIsUp | Action::DumpStacks { .. } => {}
             Action::Finished => return self.finished(owner),
         }
         Ok(())
@@ -356,7 +356,9 @@ impl World {
                 if message.place == Place::AckedEarly(owner) && !self.workers.contains_key(&owner) {
                     message.place = Place::LostByChoice;
                 }
-                if is_done && (outcome == Some(Outcome::Retry) || matches!(ending, Ending::Return | Ending::Redeliver))
+                if is_done
+                    && (outcome == Some(Outcome::Retry)
+                        || matches!(ending, Ending::Return | Ending::Redeliver | Ending::Requeue))
                 {
                     self.wake();
                 }

@@ -407,12 +407,17 @@ impl World {
 
     fn born(&mut self, owner: Owner, id: ChildId) {
         let now_us = self.mono_us;
+        let is_stuck = self.mono_us < self.plan.calm_from_us && self.rng.chance(3);
         let Some(child) = self.child(owner, id).filter(|child| child.is_alive) else {
             return;
         };
-        child.is_ready = true;
-        child.idle_since_us = now_us;
-        child.outbox.push_back(Event::ChildReady { child: id });
+        child.is_forked = true;
+        child.outbox.push_back(Event::ChildForked { child: id });
+        if !is_stuck {
+            child.is_ready = true;
+            child.idle_since_us = now_us;
+            child.outbox.push_back(Event::ChildReady { child: id });
+        }
         self.news_from(owner, id);
     }
 

@@ -1,6 +1,6 @@
 //! Redeliveries and deaths.
 
-use fastworker_engine::{Action, ChildId, Ending, Event, Handle, Outcome};
+use fastworker_engine::{Action, ChildId, Config, Ending, Event, Handle, Outcome, Request};
 
 use crate::desk::{Desk, config, dispatches, endings, redelivered, request};
 
@@ -135,4 +135,29 @@ fn task_that_is_not_to_run_again_fails_with_its_process() {
     let mut desk = Desk::ready(config);
     desk.deliver([request(1)]);
     assert_eq!(endings(&desk.died(0, 1)), [(1, Ending::WorkerLost { attempts: 1, acked_early: false })]);
+}
+
+#[test]
+fn task_that_asks_to_be_put_back_is_put_back_and_its_starts_are_forgotten() {
+    let mut desk = Desk::alone();
+    desk.deliver([redelivered(1)]);
+    desk.tell(Event::AttemptRecorded { handle: Handle(1), attempt: 3 });
+    let actions = desk.ended(0, 0, Outcome::Reject { requeue: true });
+    assert_eq!(endings(&actions), [(1, Ending::Requeue)]);
+}
+
+#[test]
+fn time_out_that_is_not_acknowledged_runs_again_up_to_the_bound() {
+    let mut config = config();
+    config.tasks[0].acks_on_timeout = false;
+    let mut desk = Desk::ready(Config { concurrency: 1, max_deliveries: 2, ..config });
+    desk.deliver([Request { hard_limit_s: Some(0.5), ..request(1) }]);
+    desk.pass(500_000);
+    desk.observed(0, 1, 0);
+    assert!(endings(&desk.died(0, 1)).is_empty());
+    desk.tell(Event::ChildReady { child: ChildId(1) });
+    desk.tell(Event::AttemptRecorded { handle: Handle(1), attempt: 2 });
+    desk.pass(600_000);
+    desk.observed(1, 1, 500_000);
+    assert_eq!(endings(&desk.died(1, 1)), [(1, Ending::TimeLimit { limit_ms: 500, acked_early: false })]);
 }

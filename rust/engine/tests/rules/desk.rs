@@ -31,6 +31,8 @@ pub(crate) fn config() -> Config {
         prefetch: 100,
         window_bytes: 1 << 20,
         window_max: 256,
+        start_timeout_us: None,
+        stacks_after_us: None,
         warm_timeout_us: None,
         soft_timeout_us: 0,
         soft_waits_when_idle: false,

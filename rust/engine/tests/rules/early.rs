@@ -77,11 +77,11 @@ fn requeue_of_an_early_task_is_only_reported() {
 }
 
 #[test]
-fn requeue_of_a_late_task_is_a_redelivery() {
+fn requeue_of_a_late_task_puts_it_back_as_the_task_said() {
     let mut desk = Desk::alone();
     desk.deliver([request(1)]);
     let actions = desk.ended(0, 0, Outcome::Reject { requeue: true });
-    assert_eq!(endings(&actions), [(1, Ending::Redeliver)]);
+    assert_eq!(endings(&actions), [(1, Ending::Requeue)]);
 }
 
 #[test]

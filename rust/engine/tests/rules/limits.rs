@@ -59,7 +59,8 @@ fn neighbours_of_a_killed_task_run_untouched() {
     desk.deliver([Request { hard_limit_s: Some(0.001), ..request(1) }, request(2), request(3)]);
     desk.pass(1_000);
     let actions = desk.observed(0, 201, 0);
-    let recall_then_kill = [Action::Recall { child: ChildId(0) }, Action::Kill { child: ChildId(0) }];
+    let stacks = Action::DumpStacks { child: ChildId(0), number: Some(200) };
+    let recall_then_kill = [Action::Recall { child: ChildId(0) }, stacks, Action::Kill { child: ChildId(0) }];
     assert_eq!(actions, recall_then_kill);
     desk.tell(fastworker_engine::Event::Recalled { child: ChildId(0), from: 201 });
     let actions = desk.died(0, 203);

@@ -12,3 +12,4 @@ mod rates;
 mod recall;
 mod revoke;
 mod shutdown;
+mod stuck;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
 
 use fastworker_engine::{ChildId, Handle, Number};
 use fastworker_link::Page;
@@ -13,11 +14,18 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
+use tokio::time::sleep;
 
 use super::readable::readable;
+use super::stacks::{self, Stacks};
 
 /// Bytes of the ring by which a child reports. Larger reports go over the socket.
 const RING_BYTES: usize = 256 * 1024;
+
+/// A child that is about to be killed has this long to write its stacks.
+const WRITING_STACKS: Duration = Duration::from_millis(30);
+/// Stacks are looked for so long after they were asked for.
+const LOOKING_FOR_STACKS: Duration = Duration::from_millis(100);
 
 /// What arrives from a child's socket or pidfd.
 pub(crate) enum SocketFact {
@@ -27,6 +35,10 @@ pub(crate) enum SocketFact {
     Writable,
     /// The process is gone.
     Exited,
+    /// The zygote has had time to say how it ended.
+    Overdue,
+    /// Stacks that were asked for may be there.
+    Stacks,
 }
 
 /// A child, from the request to fork it until its death has been handled.
@@ -41,6 +53,15 @@ pub(crate) struct Child {
     is_waiting_to_write: bool,
     given: VecDeque<(Number, Handle)>,
     tasks: Vec<AbortHandle>,
+    pub(crate) stacks: Stacks,
+    /// It has said READY.
+    pub(crate) is_ready: bool,
+    /// We sent SIGKILL.
+    pub(crate) is_killed: bool,
+    /// Its process is gone, and how it ended is not known yet.
+    pub(crate) is_gone: bool,
+    /// How it ended: negative for a signal.
+    pub(crate) status: Option<i32>,
 }
 
 impl Child {
@@ -66,6 +87,11 @@ impl Child {
             is_waiting_to_write: false,
             given: VecDeque::new(),
             tasks: vec![reader],
+            stacks: Stacks::new(page_fd.try_clone()?)?,
+            is_ready: false,
+            is_killed: false,
+            is_gone: false,
+            status: None,
         };
         Ok((child, theirs, page_fd))
     }
@@ -114,6 +140,12 @@ impl Child {
     /// The delivery that it runs, as far as its page says.
     pub(crate) fn running(&self) -> Option<Handle> {
         self.page.running().and_then(|(number, _)| self.handle_of(number))
+    }
+
+    /// The first delivery below `next` that has not ended: it was claimed, and the page does not say so any more.
+    pub(crate) fn oldest_before(&self, next: Number) -> Option<Handle> {
+        let (number, handle) = self.given.front()?;
+        ((next.wrapping_sub(*number) as i32) > 0).then_some(*handle)
     }
 
     /// True while it has tasks that have not ended.
@@ -180,11 +212,43 @@ impl Child {
         self.pidfd.as_ref().is_some_and(|pidfd| pidfd_send_signal(pidfd.as_fd(), signal).is_ok())
     }
 
+    /// Kills it; with time to write its stacks down, if it was asked for them.
+    pub(crate) fn kill(&mut self) {
+        self.is_killed = true;
+        let Some(pidfd) = self.pidfd.clone() else { return };
+        if self.stacks.wanted_for.is_none() {
+            // Gone already is what we want.
+            let _gone = pidfd_send_signal(pidfd.as_fd(), Signal::KILL);
+            return;
+        }
+        // Not among `tasks`, which end with this value: the kill must happen.
+        tokio::task::spawn_local(async move {
+            sleep(WRITING_STACKS).await;
+            let _gone = pidfd_send_signal(pidfd.as_fd(), Signal::KILL);
+        });
+    }
+
+    /// Asks for its stacks; `tell` says when to look. `of_what`: for the log.
+    pub(crate) fn ask_for_stacks(&mut self, of_what: String, tell: impl Fn(SocketFact) + 'static) {
+        // SAFETY: a signal number below the kernel's largest, and not one that the C library keeps for itself.
+        let signal = unsafe { Signal::from_raw_unchecked(stacks::SIGNAL) };
+        if !self.signal(signal) {
+            return;
+        }
+        self.stacks.wanted_for = Some(of_what);
+        tokio::task::spawn_local(async move {
+            sleep(LOOKING_FOR_STACKS).await;
+            tell(SocketFact::Stacks);
+        });
+    }
+
     /// Takes the exit status if the process is ours to reap: it is once its zygote has died.
-    pub(crate) fn reap(&self) {
-        if let Some(pidfd) = &self.pidfd {
-            // ECHILD: the zygote reaps it.
-            let _zygotes_own = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    pub(crate) fn reap(&mut self) {
+        let Some(pidfd) = &self.pidfd else { return };
+        // ECHILD: the zygote reaps it.
+        if let Ok(Some(ended)) = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+            let signal = ended.terminating_signal().map(|signal| -signal);
+            self.status = self.status.or(signal).or(ended.exit_status());
         }
     }
 

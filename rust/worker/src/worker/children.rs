@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 
 use fastworker_engine::{ChildId, Event};
-use rustix::process::Signal;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::fact::Fact;
@@ -94,25 +93,28 @@ impl Worker {
                 self.spawning.retain(|spawning| *spawning != child);
                 if known.watch(pid, tell).is_err() {
                     self.exited(child);
+                } else {
+                    self.feed(Event::ChildForked { child });
                 }
             }
             ZygoteFact::Exited { pid, status } => {
-                let running = self.children.values().find(|child| child.pid == Some(pid)).is_some_and(Child::is_busy);
-                let was_terminated = self.terminated_pids.remove(&pid);
-                if status < 0 && was_terminated {
-                    self.reporter.log(Level::Info, format!("child process {pid} ended with its revoked task"));
-                } else if status < 0 {
-                    let doing = if running { " while running a task" } else { "" };
-                    self.reporter
-                        .log(Level::Error, format!("child process {pid} was killed by signal {}{doing}", -status));
-                } else if status > 0 {
-                    self.reporter.log(Level::Error, format!("child process {pid} exited with status {status}"));
+                let Some(known) = self.children.values_mut().find(|child| child.pid == Some(pid)) else { return };
+                known.status = Some(status);
+                if known.is_gone {
+                    let child = known.id;
+                    self.exited(child);
                 }
             }
             ZygoteFact::Failed { text } => self.reporter.log(Level::Error, text),
             ZygoteFact::Gone => {
                 self.zygote = None;
                 for child in std::mem::take(&mut self.spawning) {
+                    self.exited(child);
+                }
+                // Nobody is going to say how they ended: they are ours to ask now.
+                let gone: Vec<ChildId> =
+                    self.children.values().filter(|child| child.is_gone).map(|child| child.id).collect();
+                for child in gone {
                     self.exited(child);
                 }
                 if !self.is_stopping {
@@ -136,7 +138,9 @@ impl Worker {
                     self.touched.push(child);
                 }
             }
-            SocketFact::Exited => self.exited(child),
+            SocketFact::Exited => self.process_gone(child),
+            SocketFact::Overdue => self.exited(child),
+            SocketFact::Stacks => self.log_stacks(child),
         }
     }
 
@@ -161,6 +165,7 @@ impl Worker {
         let Some(mut known) = self.children.remove(&child) else { return };
         known.reap();
         self.spawning.retain(|spawning| *spawning != child);
+        self.note_death(&mut known);
         let next = known.recall();
         self.feed(Event::ChildExited { child, next });
     }
@@ -168,9 +173,9 @@ impl Worker {
     /// Ends a child at once: a process by a signal. A thread cannot be ended, and is abandoned: it finds its link
     /// closed when its task is over, and what it still reports nobody hears.
     pub(super) fn kill(&mut self, child: ChildId) {
-        let Some(known) = self.children.get(&child) else { return };
+        let Some(known) = self.children.get_mut(&child) else { return };
         if !self.has_threads {
-            known.signal(Signal::KILL);
+            known.kill();
             return;
         }
         if known.is_busy() {

@@ -9,6 +9,7 @@
 mod children;
 mod connect;
 mod control;
+mod deaths;
 mod dispatch;
 mod drain;
 mod fetch;
@@ -18,6 +19,7 @@ mod settling;
 mod stopping;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::Path;
 use std::time::Duration;
 
 use fastworker_broker::{Broker, Publish, Settlement};
@@ -31,10 +33,10 @@ use crate::config::WorkerConfig;
 use crate::decode::Decoder;
 use crate::fact::{Command, Fact, Settling};
 use crate::held::HeldTable;
-use crate::pool::{Child, Pool, Zygote};
+use crate::pool::{Child, OomWatch, Pool, Zygote};
 use crate::report::{Level, Reporter};
 use crate::revoked::Revoked;
-use crate::settle::Lifetimes;
+use crate::settle::{Lifetimes, Policy};
 
 use self::connect::{Connected, connect, lease_terms};
 use self::drain::Draining;
@@ -133,8 +135,9 @@ struct Worker {
     io: BrokerIo,
     reporter: Reporter,
     config: WorkerConfig,
-    lifetimes: Lifetimes,
+    policy: Policy,
     children: HashMap<ChildId, Child>,
+    oom: OomWatch,
     spawning: Vec<ChildId>,
     /// Children are threads of this process; else processes, which the zygote forks.
     has_threads: bool,
@@ -186,6 +189,8 @@ impl Worker {
             prefetch: config.prefetch,
             window_bytes: WINDOW_BYTES,
             window_max: WINDOW_MAX,
+            start_timeout_us: config.start_timeout.map(micros),
+            stacks_after_us: config.stacks_after.map(micros),
             warm_timeout_us: config.warm_timeout.map(micros),
             soft_timeout_us: micros(config.soft_timeout),
             soft_waits_when_idle: config.soft_waits_when_idle,
@@ -200,9 +205,13 @@ impl Worker {
             decoder: Decoder::new(&config),
             io,
             reporter,
-            lifetimes: Lifetimes { result_s: config.result_ttl_s, failure_s: config.failure_ttl_s },
+            policy: Policy {
+                lifetimes: Lifetimes { result_s: config.result_ttl_s, failure_s: config.failure_ttl_s },
+                discards_unknown: config.discards_unknown,
+            },
             config,
             children: HashMap::new(),
+            oom: OomWatch::new(Path::new("/")),
             spawning: Vec::new(),
             has_threads,
             zygote: None,
@@ -282,6 +291,7 @@ impl Worker {
             Action::Settle { handle, ending } => self.settle(handle, ending),
             Action::SoftLimit { child, number } => self.soft_limit(child, number),
             Action::Terminate { child, number, signal } => self.terminate(child, number, signal),
+            Action::DumpStacks { child, number } => self.dump_stacks(child, number),
             Action::Kill { child } => self.kill(child),
             // No other zygote is going to come.
             Action::Spawn { child } if self.is_stopping && self.zygote.is_none() && !self.has_threads => {

@@ -37,6 +37,9 @@ impl Worker {
         match FromChild::read(bytes) {
             Ok(FromChild::Poke) => {}
             Ok(FromChild::Ready { version, .. }) if version == VERSION => {
+                if let Some(known) = self.children.get_mut(&child) {
+                    known.is_ready = true;
+                }
                 self.feed(Event::ChildReady { child });
                 if !std::mem::replace(&mut self.is_ready, true) {
                     self.reporter.send(Report::Ready);
@@ -51,7 +54,7 @@ impl Worker {
             Ok(FromChild::Store { number, status, doc }) => {
                 let handle = self.children.get(&child).and_then(|known| known.handle_of(number));
                 if let Some(held) = handle.and_then(|handle| self.held.get_mut(handle)) {
-                    self.settling.push((settle::intermediate(held, status, doc, self.lifetimes), None));
+                    self.settling.push((settle::intermediate(held, status, doc, self.policy.lifetimes), None));
                 }
             }
             Ok(FromChild::Publish { number, message }) => {

@@ -22,11 +22,13 @@ impl Worker {
         }
         let Some(ending) = held.ending.take() else { return };
         if let Ending::Unknown = ending {
-            let text = format!("message {} moved to the dead letters: unknown task {:?}", held.id, held.task);
+            let fate = if self.policy.discards_unknown { "thrown away" } else { "moved to the dead letters" };
+            let text = format!("message {} {fate}: unknown task {:?}", held.id, held.task);
             self.reporter.log(Level::Error, text);
         }
         if let Ending::WorkerLost { attempts, .. } = ending {
-            let text = format!("task {}[{}] failed: its process died {attempts} time(s)", held.task, held.id);
+            let death = held.death.as_deref().unwrap_or("unknown exit status");
+            let text = format!("task {}[{}] failed: its process died {attempts} time(s): {death}", held.task, held.id);
             self.reporter.log(Level::Error, text);
         }
         let is_final = ending != Ending::EarlyAck;
@@ -36,7 +38,7 @@ impl Worker {
             Fate::Revoked { .. } | Fate::WorkerLost { .. } | Fate::TimeLimit { .. } => true,
         });
         held.is_early_acked |= !is_final;
-        let settlement = settle::settlement(held, &ending, self.lifetimes, clock::wall_us());
+        let settlement = settle::settlement(held, &ending, self.policy, clock::wall_us());
         self.settling.push((settlement, Some(Settling { handle, is_final })));
     }
 
@@ -91,6 +93,7 @@ fn fate_of(ending: &Ending) -> Option<Fate> {
         Ending::EarlyAck
         | Ending::Return
         | Ending::Redeliver
+        | Ending::Requeue
         | Ending::Park { .. }
         | Ending::Lane
         | Ending::AsReported { .. } => None,

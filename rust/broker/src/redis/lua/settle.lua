@@ -3,7 +3,7 @@
 -- KEYS  1 unacked  2 unacked_index  3 parked  4 dead  5 dead index  6 attempts record or ''  7 result key or ''
 -- ARGV  1 verb  2 tag  3 broker db  4 result db  5 document  6 ttl  7 '1' for SUCCESS  8 number of successors
 --       then their pairs (list, message), and the verb's own arguments:
---         return  list, length of the entry's tail, marked message or ''
+--         return, requeue  list, length of the entry's tail, marked message or ''
 --         park    parked tag, score, due ms
 --         lane    list, length of the entry's tail, index of workers' lanes, task, counts of laned messages, queue
 --         dead    id, queue, reason, detail, died ms, length of the entry's tail, step
@@ -41,7 +41,7 @@ local function field(text)
   return #text .. ':' .. text
 end
 
-if verb == 'return' then
+if verb == 'return' or verb == 'requeue' then
   local message = ARGV[args + 3]
   if message == '' then message = string.sub(entry, 2, -1 - tonumber(ARGV[args + 2])) end
   redis.call('RPUSH', ARGV[args + 1], message)
