@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support import option_tasks
+from tests.support import option_tasks, process_tasks
 from tests.support.gate import append_line, hold
 
 APP_VARIABLE = "TEST_APP"
@@ -78,6 +78,7 @@ def build(spec: AppSpec) -> Any:
     app.conf.update(spec.conf)
     _register(app)
     option_tasks.register(app, f"{spec.framework}.exceptions")
+    process_tasks.register(app)
     return app
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PROCESSES = ("prefork", "processes")
-_OTHER_POOLS = ("solo", "threads", "gevent", "eventlet")
+_POOLS = (*_PROCESSES, "solo")
+_OTHER_POOLS = ("threads", "gevent", "eventlet")
 
 
 def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
@@ -49,7 +50,11 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
     type=CONCURRENCY,
     help="Processes; auto: one per core that this process may use.",
 )
-@_option("-P", "--pool", help="What runs tasks: prefork (processes).")
+@_option(
+    "-P",
+    "--pool",
+    help="What runs tasks: prefork (processes) or solo (one at a time in this process).",
+)
 @_option(
     "-Q",
     "--queues",
@@ -151,6 +156,9 @@ def worker(
     fastworker -A proj -l INFO -Q mail,images -c 4
     """
     _check_pool(pool, pool_start_method, "--pool")
+    pool = pool or session.app.conf.worker_pool
+    if pool == "solo":
+        _check_solo(concurrency, options)
     _set_umask(umask)
     app = session.app
 
@@ -162,6 +170,7 @@ def worker(
         hostname=node,
         app_spec=session.spec or "",
         concurrency=concurrency if isinstance(concurrency, int) else None,
+        pool=pool,
         pidfile=None if pidfile is None else file_name(pidfile, node),
         statedb=None if statedb is None else file_name(statedb, node),
         quiet=session.quiet,
@@ -199,16 +208,36 @@ def _check_pool(pool: Any, start_method: str | None, who: str) -> None:
         raise click.UsageError(
             "--pool-start-method=spawn comes in a later version of fastworker; leave it out (fork)"
         )
-    if pool is None or pool in _PROCESSES:
+    if pool is None or pool in _POOLS:
         return
     if pool in _OTHER_POOLS:
         raise click.UsageError(
-            f"{who} {pool!r} comes in a later version of fastworker; this one has prefork"
+            f"{who} {pool!r} comes in a later version of fastworker; this one has prefork and solo"
         )
     from fastworker.app.nearest import did_you_mean
 
-    known = (*_PROCESSES, *_OTHER_POOLS)
-    raise click.UsageError(f"{who} {pool!r}: expected prefork{did_you_mean(str(pool), known)}")
+    known = (*_POOLS, *_OTHER_POOLS)
+    raise click.UsageError(
+        f"{who} {pool!r}: expected prefork or solo{did_you_mean(str(pool), known)}"
+    )
+
+
+def _check_solo(concurrency: int | str | None, options: dict[str, Any]) -> None:
+    """Refuse what cannot be had with one thread; say what is without effect."""
+    if options["autoscale"] is not None:
+        raise click.UsageError(
+            "--autoscale: the pool solo cannot grow; leave it out, or take --pool prefork"
+        )
+    without_effect = {
+        "--concurrency": isinstance(concurrency, int) and concurrency > 1,
+        "--max-tasks-per-child": options["max_tasks_per_child"] is not None,
+        "--max-memory-per-child": options["max_memory_per_child"] is not None,
+    }
+    for name, is_given in without_effect.items():
+        if is_given:
+            complain(
+                f"fastworker: {name} has no effect with the pool solo: it runs one task at a time, in this process"
+            )
 
 
 def _set_umask(text: str | None) -> None:

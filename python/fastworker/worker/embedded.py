@@ -50,6 +50,20 @@ def living() -> list[EmbeddedWorker]:
     return list(_living)
 
 
+def warn_of_time_limits(settings: WorkerSettings) -> None:
+    """Nothing can interrupt or end a thread: say whose time limits will not be kept."""
+    limited = [
+        task.name
+        for task in settings.tasks
+        if task.time_limit is not None or task.soft_time_limit is not None
+    ]
+    if limited:
+        logger.warning(
+            "time limits are not enforced on tasks that run in threads of the worker's process: %s",
+            ", ".join(limited),
+        )
+
+
 class EmbeddedWorker:
     """A worker in this process.
 
@@ -148,15 +162,7 @@ class EmbeddedWorker:
 
     def start(self) -> _core.Worker:
         """Start the worker's threads, and return the Rust worker at once."""
-        limited = [
-            task.name
-            for task in self.settings.tasks
-            if task.time_limit is not None or task.soft_time_limit is not None
-        ]
-        if limited:
-            logger.warning(
-                "time limits are not enforced on tasks that run in threads: %s", ", ".join(limited)
-            )
+        warn_of_time_limits(self.settings)
         core = self._core = self.make_core()
         core.start()
         self._server.start()

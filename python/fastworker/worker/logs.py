@@ -62,6 +62,7 @@ def set_up(
     logfile: str | None = None,
     style: str | None = None,
     no_color: bool = False,
+    redirects: bool = True,
 ) -> LogPlan | None:
     """Set up logging in this process.
 
@@ -72,6 +73,7 @@ def set_up(
         logfile: See ``LogPlan.file``.
         style: ``text`` or ``json``; None: the setting ``worker_log_style``.
         no_color: Never colour.
+        redirects: Obey the setting ``worker_redirect_stdouts``.
 
     Returns:
         What was set up, to be given to ``enter_child``; None when a receiver of ``setup_logging``
@@ -96,7 +98,7 @@ def set_up(
             _drop_handlers(logging.getLogger(name))
     _set_up_root(plan, conf)
     _set_up_tasks(plan, conf)
-    if conf.worker_redirect_stdouts:
+    if redirects and conf.worker_redirect_stdouts:
         redirect_stdouts(
             logging.getLogger(REDIRECTED_LOGGER), level_of(conf.worker_redirect_stdouts_level)
         )

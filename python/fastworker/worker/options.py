@@ -22,7 +22,7 @@ class WorkerOptions:
             machine.
         queues: The only queues to consume; empty: the configured ones.
         exclude_queues: Configured queues that are not consumed.
-        pool: ``prefork``.
+        pool: ``prefork`` or ``solo``.
         include: More modules to import.
         prefetch_multiplier: Messages to hold per child; None: the setting, else automatic.
         time_limit: Seconds; None: the setting.

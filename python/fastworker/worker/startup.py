@@ -79,6 +79,8 @@ class Size:
 
 def size_of(app: FastWorker, options: WorkerOptions) -> Size:
     """Children and prefetch, from the options, the settings or the machine."""
+    if options.pool == "solo":
+        return Size(1, "pool solo", *prefetch_of(app, 1, options.prefetch_multiplier))
     if options.autoscale is not None:
         most, fewest = options.autoscale
         prefetch = prefetch_of(app, most, options.prefetch_multiplier)

@@ -27,6 +27,7 @@ from fastworker.worker.panel import State
 from fastworker.worker.pidbox import Pidbox
 from fastworker.worker.pidfile import pidfile
 from fastworker.worker.startup import (
+    Size,
     banner_of,
     load_tasks,
     queues_of,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from fastworker.app.app import FastWorker
     from fastworker.worker.options import WorkerOptions
+    from fastworker.worker.settings import WorkerSettings
 
 logger = logging.getLogger("fastworker.worker")
 received_logger = logging.getLogger("fastworker.worker.strategy")
@@ -59,6 +61,11 @@ _MOST_EARLY_DEATHS = 5
 
 class WorkerProcess:
     """One worker node's main thread."""
+
+    #: What tasks print becomes log lines, if the settings say so.
+    redirects_stdouts = True
+    #: A task that runs can be ended: it has a process of its own.
+    can_terminate = True
 
     def __init__(self, app: FastWorker, options: WorkerOptions) -> None:
         self.app = app
@@ -103,7 +110,9 @@ class WorkerProcess:
         load_tasks(app, options.include)
         self.queues = queues_of(app, options)
         _send(signals.worker_init, self)
-        self._log_plan = logs.set_up(app, options.hostname, **options.logging())
+        self._log_plan = logs.set_up(
+            app, options.hostname, **options.logging(), redirects=self.redirects_stdouts
+        )
         check(app.conf)
         refuse_memory(app)
         size = size_of(app, options)
@@ -111,13 +120,25 @@ class WorkerProcess:
         _send(signals.celeryd_after_setup, options.hostname, instance=self, conf=app.conf)
         is_info = received_logger.isEnabledFor(logging.INFO)
         revoked = self._load_state()
-        self.settings = worker_settings(app, options, size, self.queues, is_info, revoked)
+        self.settings = self._settings(app, options, size, self.queues, is_info, revoked)
         self._autoscale = self.settings.autoscale
         self._soft_s = self.settings.soft_shutdown_s
         if not options.quiet:
             print(banner_of(app, options, size, self.settings), file=sys.__stdout__, flush=True)
         for line in unacted(app.conf):
             logger.warning("%s", line)
+
+    def _settings(
+        self,
+        app: FastWorker,
+        options: WorkerOptions,
+        size: Size,
+        queues: list[str],
+        reports_received: bool,
+        revoked: Sequence[str],
+    ) -> WorkerSettings:
+        """What the Rust half is told."""
+        return worker_settings(app, options, size, queues, reports_received, revoked)
 
     def _load_state(self) -> Sequence[str]:
         """The ids in the state file, if there is one."""
@@ -144,8 +165,14 @@ class WorkerProcess:
         self._worker = _core.Worker(self.settings, words.detach(), self._zygote_pid)
         self._install_signal_handlers()
         self._worker.start()
+        self._serve()
+        self._reap(self._zygote_pid)
+        return self._end()
+
+    def _serve(self) -> None:
+        """Act on what the worker reports, until it has ended."""
         while not self._is_finished:
-            for name, facts in self._worker.wait(self._pause_s()):
+            for name, facts in self.core.wait(self._pause_s()):
                 self._on_event(name, facts)
             if self._replace_at is not None and time.monotonic() >= self._replace_at:
                 self._replace_zygote()
@@ -153,7 +180,9 @@ class WorkerProcess:
                 self._save_state()
         if self._save_at is not None:
             self._save_state()
-        self._reap(self._zygote_pid)
+
+    def _end(self) -> int:
+        """The last hook and word; returns the exit status."""
         if signals.worker_shutdown.has_receivers:
             signals.worker_shutdown.send(sender=self)
         if self._error is not None:
@@ -210,11 +239,6 @@ class WorkerProcess:
         """Other bounds."""
         self._autoscale = (most, fewest)
         self.core.resize(max=most, min=fewest)
-
-    @property
-    def can_terminate(self) -> bool:
-        """A task that runs can be ended: it has a process of its own."""
-        return True
 
     @property
     def uptime_s(self) -> float:
@@ -339,9 +363,17 @@ def run(app: FastWorker, options: WorkerOptions) -> int:
         ImproperlyConfigured: A setting or an option cannot be used; nothing was started.
     """
     with pidfile(options.pidfile):
-        process = WorkerProcess(app, options)
+        process = _kind_of(options.pool)(app, options)
         process.prepare()
         return process.run()
+
+
+def _kind_of(pool: str) -> type[WorkerProcess]:
+    if pool == "solo":
+        from fastworker.worker.solo import SoloProcess
+
+        return SoloProcess
+    return WorkerProcess
 
 
 def _send(signal: Signal, sender: Any, **facts: Any) -> None:

@@ -17,7 +17,13 @@ _PROCESSES = [
         "Tasks that run at once; unset or 'auto': one per available core.",
         status="active",
     ),
-    Setting("pool", "prefork", "any", "What runs tasks: prefork (processes).", status="active"),
+    Setting(
+        "pool",
+        "prefork",
+        "any",
+        "What runs tasks: prefork (processes) or solo (one at a time in the worker's process).",
+        status="active",
+    ),
     Setting(
         "pool_start_method",
         "fork",

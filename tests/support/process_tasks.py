@@ -1,0 +1,42 @@
+"""Tasks that show where they run, and whether they let themselves be interrupted there."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from typing import Any
+
+from tests.support.gate import append_line, hold
+
+
+def register(app: Any) -> None:
+    """Add them to an application of either framework."""
+    task = functools.partial(app.task, shared=False)
+
+    @task(name="proj.where")
+    def where() -> tuple[int, bool]:
+        """The process, and whether this is its main thread."""
+        return os.getpid(), threading.current_thread() is threading.main_thread()
+
+    @task(name="proj.debug")
+    def debug(value: int) -> int:
+        """Stops in the debugger."""
+        breakpoint()
+        return value
+
+    @task(name="proj.leave")
+    def leave() -> None:
+        """Asks its process to exit."""
+        raise SystemExit(3)
+
+    @task(name="proj.stubborn")
+    def stubborn(path: str) -> None:
+        """As ``hold``, and goes on waiting whatever is raised in it; notes each such try."""
+        while True:
+            try:
+                hold(path)
+            except BaseException as exc:
+                append_line(path + ".ignored", type(exc).__name__)
+                continue
+            return
