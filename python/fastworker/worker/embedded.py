@@ -59,8 +59,7 @@ def warn_of_time_limits(settings: WorkerSettings) -> None:
     ]
     if limited:
         logger.warning(
-            "time limits are not enforced on tasks that run in threads of the worker's process: %s",
-            ", ".join(limited),
+            "time limits are not enforced on tasks that run in threads: %s", ", ".join(limited)
         )
 
 
