@@ -22,12 +22,14 @@ class Session:
         no_color: No colour in what is printed.
         quiet: Print results only.
         given: The application, when it runs the command line itself (``app.start()``).
+        workdir: Where the command was given, before ``--workdir``.
     """
 
     spec: str | None = None
     no_color: bool = False
     quiet: bool = False
     given: FastWorker | None = None
+    workdir: str = field(default_factory=os.getcwd)
     _found: FastWorker | None = field(default=None, repr=False)
 
     @property

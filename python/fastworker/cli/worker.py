@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from fastworker.cli.group import Command, Option
+from fastworker.cli.reload import is_watched_already, run_reloading
 from fastworker.cli.session import Session, complain, pass_session
 from fastworker.cli.values import AUTOSCALE, COMMA_SEPARATED, CONCURRENCY, LOG_LEVEL
 from fastworker.cli.worker_later import later_options
@@ -129,6 +130,18 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
 @_option(
     "-S", "--statedb", metavar="FILE", help="Remember revoked tasks there; %n %h are expanded."
 )
+@_option(
+    "--reload",
+    "--autoreload",
+    is_flag=True,
+    help="Start again when the code changes; for development.",
+)
+@_option(
+    "--reload-dir",
+    multiple=True,
+    metavar="DIR",
+    help="Watch this directory; again for more. Without it: the current one.",
+)
 @_option("--umask", metavar="OCTAL", help="Permissions that new files do not get.")
 @_option(
     "-O", "--optimization", type=click.Choice(["default", "fair"]), hidden=True, expose_value=False
@@ -147,6 +160,8 @@ def worker(
     statedb: str | None,
     umask: str | None,
     pool_start_method: str | None,
+    reload: bool,
+    reload_dir: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Run a worker: fetch tasks from the broker and run them in processes.
@@ -156,6 +171,8 @@ def worker(
     fastworker -A proj -l INFO -Q mail,images -c 4
     """
     _check_pool(pool, pool_start_method, "--pool")
+    if reload and not is_watched_already():
+        return run_reloading(reload_dir or (".",), session.workdir)
     pool = pool or session.app.conf.worker_pool
     if pool == "solo":
         _check_solo(concurrency, options)
