@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +85,40 @@ def test_killed_supervisor_leaves_no_process_behind(rig: Rig) -> None:
     worker.wait_no_members(10)
 
 
+@pytest.mark.parametrize("to_zygote", [signal.SIGKILL, signal.SIGSTOP])
+def test_nothing_outlives_a_supervisor_whose_zygote_cannot_help(
+    rig: Rig, gate: Gate, to_zygote: signal.Signals
+) -> None:
+    """What runs is C code that never looks, and a process that the task forked: the kernel has to end them. The task
+    is delivered again once.
+    """
+    rig.configure(worker_lease_life=3)
+    worker = rig.worker(concurrency=1)
+    rig.task("hold_in_c").delay(gate.path, forks=True)
+    gate.wait_started(2)
+    zygote = zygote_of(worker.pid)
+    assert zygote is not None
+    processes.kill(zygote.pid, to_zygote)
+    if to_zygote == signal.SIGKILL:
+        wait_until(lambda: zygote_of(worker.pid) not in (None, zygote), "another zygote")
+    worker.kill()
+    worker.wait_no_members(1)
+    successor = rig.worker(concurrency=2)
+    gate.wait_started(4, timeout_s=TIMEOUT_S)
+    assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2
+    assert len(gate.starts) == 4
+    successor.kill_node()
+
+
+def test_process_of_a_task_that_lets_go_of_its_files_lives_on(rig: Rig, gate: Gate) -> None:
+    worker = rig.worker(concurrency=1)
+    rig.task("start_daemon").delay(gate.path).get(timeout=TIMEOUT_S)
+    [daemon] = gate.wait_started()
+    assert worker.stop() == 0
+    gate.release()
+    wait_until(lambda: read_lines(gate.path + ".ends") == [str(daemon)], "the daemon's end")
+
+
 @pytest.mark.shows("setting worker_lease_life")
 def test_successor_of_a_killed_supervisor_runs_its_tasks(rig: Rig, gate: Gate) -> None:
     rig.configure(worker_lease_life=3)
@@ -118,6 +154,21 @@ def test_frozen_worker_is_taken_over_and_does_not_settle_late(rig: Rig, gate: Ga
     gate.release(2)
     assert held.get(timeout=TIMEOUT_S)
     assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2
+
+
+def test_child_whose_zygote_dies_before_naming_it_is_given_nothing(
+    rig: Rig, gate: Gate, tmp_path: Path
+) -> None:
+    """Nobody knows which process it is: it could not be watched, and would run its task beside the redelivery."""
+    once = tmp_path / "once"
+    once.touch()
+    result = rig.task("hold").delay(gate.path)
+    dies = json.dumps([str(once), gate.path + ".starts"])
+    worker = rig.worker(concurrency=1, TEST_ZYGOTE_DIES=dies)
+    worker.wait_for_line("zygote process died")
+    gate.release(2)
+    assert result.get(timeout=TIMEOUT_S) == gate.starts[0]
+    assert len(gate.starts) == 1
 
 
 def test_shutdown_ends_while_the_zygote_is_replaced(rig: Rig) -> None:

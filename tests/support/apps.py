@@ -8,6 +8,7 @@ drifting apart.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import json
 import multiprocessing
@@ -124,6 +125,16 @@ def _register(app: Any) -> None:
         hold(path)
         return os.getpid()
 
+    @task(name="proj.hold_in_c")
+    def hold_in_c(path: str, forks: bool = False) -> None:
+        """Never comes back from C code, and keeps the interpreter's lock there; with ``forks``, so does a process that
+        it forks.
+        """
+        if forks:
+            os.fork()
+        append_line(path + ".starts", str(os.getpid()))
+        ctypes.PyDLL(None).sleep(3600)
+
     @task(name="proj.record")
     def record(path: str, line: str) -> None:
         append_line(path, line)
@@ -235,6 +246,20 @@ def _register(app: Any) -> None:
         process.join()
         return process.exitcode or 0
 
+    @task(name="proj.start_daemon")
+    def start_daemon(path: str) -> None:
+        """Starts a process as daemons start: of no parent, and with nothing open that it inherited."""
+        middle = os.fork()
+        if middle:
+            os.waitpid(middle, 0)
+            return
+        if os.fork() == 0:
+            os.setsid()
+            os.closerange(0, os.sysconf("SC_OPEN_MAX"))
+            hold(path)
+            append_line(path + ".ends", str(os.getpid()))
+        os._exit(0)
+
     @task(name="proj.publish_from_process")
     def publish_from_process(path: str) -> int:
         """A process that the task started publishes; the line says who ran what it published."""
@@ -268,11 +293,38 @@ def _stick_once(path: str) -> None:
         time.sleep(60)
 
 
+def _die_after_fork(once: str, starts: str) -> None:
+    """Kills the zygote between its first fork and its word about it; before that, the child has time to be given a
+    task, which says so in the file ``starts``.
+    """
+    from fastworker.signals import worker_before_create_process
+
+    forking = []
+    worker_before_create_process.connect(lambda **_: forking.append(True), weak=False)
+
+    def die() -> None:
+        if not forking:
+            return
+        try:
+            os.unlink(once)
+        except FileNotFoundError:
+            return
+        ends = time.monotonic() + 1
+        while not os.path.exists(starts) and time.monotonic() < ends:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    os.register_at_fork(after_in_parent=die)
+
+
 def from_environment() -> Any:
     """The worker's side of ``build``; ``TEST_EXTRA_TASK`` names one more task, which adds;
     ``TEST_REVOKED_SIGNAL`` a file for what receivers of ``task_revoked`` are told.
     """
     app = build(AppSpec(**json.loads(os.environ[APP_VARIABLE])))
+    dies = os.environ.get("TEST_ZYGOTE_DIES")
+    if dies is not None:
+        _die_after_fork(*json.loads(dies))
     stuck = os.environ.get("TEST_STUCK_ONCE")
     if stuck is not None:
         from fastworker.signals import worker_process_init

@@ -22,6 +22,7 @@ from fastworker.child.main import child_main_of
 from fastworker.observer import Signal
 from fastworker.worker import logs
 from fastworker.worker.hooks import Hooks
+from fastworker.worker.lifeline import Lifeline
 from fastworker.worker.node_names import file_name
 from fastworker.worker.panel import State
 from fastworker.worker.pidbox import Pidbox
@@ -82,6 +83,7 @@ class WorkerProcess:
         self._started = time.monotonic()
         self._autoscale: tuple[int, int] | None = None
         self._worker: _core.Worker | None = None
+        self._lifeline = Lifeline()
         self._zygote_pid = 0
         self._zygote_started = time.monotonic()
         self._early_deaths = 0
@@ -160,7 +162,7 @@ class WorkerProcess:
                 ", ".join(threads),
             )
         words, self._zygote_pid = fork_zygote(
-            child_main_of(self.app, self.options.hostname, self._log_plan)
+            child_main_of(self.app, self.options.hostname, self._log_plan), self._lifeline
         )
         self._worker = _core.Worker(self.settings, words.detach(), self._zygote_pid)
         self._install_signal_handlers()
@@ -287,7 +289,7 @@ class WorkerProcess:
         self._replace_at = None
         if self._stops or self._worker is None:
             return
-        words, self._zygote_pid = spawn_zygote(self._recipe())
+        words, self._zygote_pid = spawn_zygote(self._recipe(), self._lifeline)
         self._zygote_started = time.monotonic()
         self._worker.adopt_zygote(words.detach(), self._zygote_pid)
 

@@ -7,7 +7,8 @@ children go on meanwhile.
 
 The parent's words are datagrams: ``spawn <id>`` with two descriptors, the child's socket and its shared page. The
 answers are ``forked <id> <pid>`` and, when a child ends, ``exited <pid> <status>`` (negative: killed by that signal).
-End of file means that the parent is gone: the children are killed, as nobody could take their results.
+End of file means that the parent is gone; the kernel kills zygote and children then (``lifeline``), as nobody could
+take their results.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import sys
 from collections.abc import Callable, Iterator
 
 from fastworker import _core, signals
-from fastworker.worker import stacks
+from fastworker.worker import lifeline, stacks
+from fastworker.worker.lifeline import Lifeline
 
 ChildMain = Callable[[int, int, int], int]
 """Runs one child: ``(child_id, socket_fd, page_fd) -> exit status``."""
@@ -37,16 +39,19 @@ class Zygote:
     Args:
         words: The socket to the parent, datagrams in order (``SOCK_SEQPACKET``).
         child_main: What a child runs.
+        lifeline_fd: The read end of the parent's lifeline.
     """
 
-    def __init__(self, words: socket.socket, child_main: ChildMain) -> None:
+    def __init__(self, words: socket.socket, child_main: ChildMain, lifeline_fd: int) -> None:
         self._words = words
         self._child_main = child_main
+        self._lifeline_fd = lifeline_fd
         self._children: set[int] = set()
 
     def serve(self) -> None:
-        """Work until the parent is gone; then kill the children."""
+        """Work until the parent is gone."""
         _leave_signals_to_the_parent()
+        lifeline.tie(self._lifeline_fd)
         stacks.listen()
         _core.adopt_orphans()
         with _child_bell() as bell, selectors.DefaultSelector() as selector:
@@ -60,9 +65,6 @@ class Zygote:
                     self._reap()
                 if self._words in ready and not self._obey():
                     break
-        for pid in self._children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
         """Bury every process that has ended: children, and orphans of what tasks started, which become ours."""
@@ -117,6 +119,8 @@ class Zygote:
     def _become_child(self, child_id: int, socket_fd: int, page_fd: int) -> None:
         status = 1
         try:
+            lifeline.tie_again()
+            lifeline.tie_forks()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._words.close()
@@ -162,7 +166,7 @@ def freeze_memory() -> None:
     gc.freeze()
 
 
-def fork_zygote(child_main: ChildMain) -> tuple[socket.socket, int]:
+def fork_zygote(child_main: ChildMain, line: Lifeline) -> tuple[socket.socket, int]:
     """Fork the first zygote from this process, which must not have started its runtime; returns socket and pid."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     freeze_memory()
@@ -173,7 +177,7 @@ def fork_zygote(child_main: ChildMain) -> tuple[socket.socket, int]:
     status = 1
     try:
         ours.close()
-        Zygote(theirs, child_main).serve()
+        Zygote(theirs, child_main, line.read_fd).serve()
         status = 0
     except BaseException:
         import traceback
@@ -183,31 +187,38 @@ def fork_zygote(child_main: ChildMain) -> tuple[socket.socket, int]:
         os._exit(status)
 
 
-def spawn_zygote(recipe: dict[str, object]) -> tuple[socket.socket, int]:
+def spawn_zygote(recipe: dict[str, object], line: Lifeline) -> tuple[socket.socket, int]:
     """Start another zygote as a new program; ``recipe`` says how it finds the application (``child.main.prepare``)."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
+    lifeline_fd = os.dup(line.read_fd)
+    try:
         argv = [
             sys.executable,
             "-m",
             "fastworker.worker.zygote",
             str(theirs.fileno()),
+            str(lifeline_fd),
             json.dumps(recipe),
         ]
         os.set_inheritable(theirs.fileno(), True)
+        os.set_inheritable(lifeline_fd, True)
         pid = os.posix_spawn(sys.executable, argv, os.environ)
+    finally:
+        theirs.close()
+        os.close(lifeline_fd)
     return ours, pid
 
 
 def main(argv: list[str]) -> int:
-    """``python -m fastworker.worker.zygote FD RECIPE``: what ``spawn_zygote`` starts."""
-    words = socket.socket(fileno=int(argv[0]))
+    """``python -m fastworker.worker.zygote WORDS LIFELINE RECIPE``: what ``spawn_zygote`` starts."""
+    words, lifeline_fd = socket.socket(fileno=int(argv[0])), int(argv[1])
     os.set_inheritable(words.fileno(), False)
+    os.set_inheritable(lifeline_fd, False)
     from fastworker.child.main import prepare
 
-    child_main = prepare(json.loads(argv[1]))
+    child_main = prepare(json.loads(argv[2]))
     freeze_memory()
-    Zygote(words, child_main).serve()
+    Zygote(words, child_main, lifeline_fd).serve()
     return 0
 
 

@@ -93,8 +93,12 @@ impl Worker {
                 self.spawning.retain(|spawning| *spawning != child);
                 if known.watch(pid, tell).is_err() {
                     self.exited(child);
-                } else {
-                    self.feed(Event::ChildForked { child });
+                    return;
+                }
+                let is_ready = known.is_ready;
+                self.feed(Event::ChildForked { child });
+                if is_ready {
+                    self.child_ready(child);
                 }
             }
             ZygoteFact::Exited { pid, status } => {
@@ -122,6 +126,20 @@ impl Worker {
                 }
                 self.reporter.send(Report::ZygoteGone);
             }
+        }
+    }
+
+    /// A child is ready to be given tasks. One that says so before the zygote has said which process it is waits: it
+    /// could be neither watched nor killed, and would be taken for gone with a zygote that dies first.
+    pub(super) fn child_ready(&mut self, child: ChildId) {
+        let Some(known) = self.children.get_mut(&child) else { return };
+        known.is_ready = true;
+        if known.pid.is_none() && !self.has_threads {
+            return;
+        }
+        self.feed(Event::ChildReady { child });
+        if !std::mem::replace(&mut self.is_ready, true) {
+            self.reporter.send(Report::Ready);
         }
     }
 

@@ -5,7 +5,7 @@ use fastworker_engine::{ChildId, Event, Outcome};
 use fastworker_wire::child::{FromChild, OutcomeFrame, OutcomeKind, Successor, VERSION};
 
 use crate::held::Reported;
-use crate::report::{Level, Report};
+use crate::report::Level;
 use crate::settle;
 
 use super::Worker;
@@ -36,15 +36,7 @@ impl Worker {
     pub(super) fn frame(&mut self, child: ChildId, bytes: &[u8]) {
         match FromChild::read(bytes) {
             Ok(FromChild::Poke) => {}
-            Ok(FromChild::Ready { version, .. }) if version == VERSION => {
-                if let Some(known) = self.children.get_mut(&child) {
-                    known.is_ready = true;
-                }
-                self.feed(Event::ChildReady { child });
-                if !std::mem::replace(&mut self.is_ready, true) {
-                    self.reporter.send(Report::Ready);
-                }
-            }
+            Ok(FromChild::Ready { version, .. }) if version == VERSION => self.child_ready(child),
             Ok(FromChild::Ready { version, .. }) => {
                 let text = format!("a child speaks version {version}, this worker {VERSION}: restart the worker");
                 self.reporter.log(Level::Critical, text);
