@@ -71,7 +71,7 @@ impl Broker for AnyBroker {
         either!(self, broker => broker.settle(batch).await)
     }
 
-    async fn begin_attempt(&self, tag: Tag, message_id: &str, floor: u32) -> Result<u32, Error> {
+    async fn begin_attempt(&self, tag: Tag, message_id: &str, floor: u32) -> Result<Option<u32>, Error> {
         either!(self, broker => broker.begin_attempt(tag, message_id, floor).await)
     }
 

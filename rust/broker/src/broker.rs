@@ -172,7 +172,9 @@ pub trait Broker {
     fn settle(&self, batch: &[Settlement]) -> impl Future<Output = Result<Vec<usize>, Error>>;
 
     /// Counts one started attempt of a redelivered message, durably, and returns its number: `max(stored, floor) + 1`.
-    fn begin_attempt(&self, tag: Tag, message_id: &str, floor: u32) -> impl Future<Output = Result<u32, Error>>;
+    /// `None`: the lease was no longer ours, and nothing was counted.
+    fn begin_attempt(&self, tag: Tag, message_id: &str, floor: u32)
+    -> impl Future<Output = Result<Option<u32>, Error>>;
 
     /// Refreshes our heartbeat and the life of all our leases.
     fn heartbeat(&self) -> impl Future<Output = Result<(), Error>>;
@@ -186,8 +188,9 @@ pub trait Broker {
     fn release_due(&self, now_ms: i64) -> impl Future<Output = Result<Option<i64>, Error>>;
 
     /// Asks for permits of limits that all workers share. In one step for each `Ask`, its messages are granted a permit
-    /// or moved to the lane of their key. Answers in the order of `asks`. Repeating it after a lost answer costs
-    /// permits, and never grants too many.
+    /// or moved to the lane of their key; what is no longer ours gets none, so that nobody runs what others have or
+    /// wait for. Answers in the order of `asks`. Repeating it after a lost answer costs permits, and never grants too
+    /// many.
     fn acquire(&self, asks: &[Ask]) -> impl Future<Output = Result<Vec<Granted>, Error>>;
 
     /// Moves up to `max` messages whose permit is there from the lanes of the watched queues to our lease, as `fetch`

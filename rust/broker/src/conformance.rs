@@ -79,6 +79,7 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             a_stored_success_stays
             a_lost_lease_is_reported_and_guarded
             started_attempts_are_counted
+            an_attempt_of_a_lost_lease_is_not_counted
             requeue_at_the_tasks_wish_forgets_the_started_attempts;
         leases:
             a_vanished_owners_messages_come_back_after_its_life
@@ -96,6 +97,7 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             a_workers_own_permits_draw_from_its_lane
             a_dropped_draw_loses_nothing
             asking_for_a_lost_lease_moves_nothing
+            a_permit_goes_to_what_is_ours_alone
             lanes_are_emptied_into_their_queue_in_order
             depth_and_purge_count_lanes;
         dead:

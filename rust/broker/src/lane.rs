@@ -42,11 +42,11 @@ pub struct Ask {
 /// The answer to one `Ask`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Granted {
-    /// So many of the first `tags` have a permit; the others were moved to their lane.
+    /// So many of the first `tags` that are still ours have a permit; the others of them were moved to their lane.
     pub permits: usize,
     /// Permits for messages to come, to be used within [`BLOCK`].
     pub ahead: u32,
-    /// Of the moved ones: indices into `tags` whose lease was not ours any more, so that nothing was done.
+    /// Indices into `tags`, in order, whose lease was not ours any more: they have no permit, and were not moved.
     pub lost: Vec<usize>,
     /// When something was moved: microseconds until its lane's next permit.
     pub due_in_us: Option<u64>,

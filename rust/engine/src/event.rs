@@ -103,13 +103,15 @@ pub enum Resize {
     },
 }
 
-/// The answer to `Action::Acquire`. Every handle that was asked for is in one of the two lists.
+/// The answer to `Action::Acquire`. Every handle that was asked for is in one of the first three lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acquired {
     /// These have a permit.
     pub granted: Vec<Handle>,
-    /// These are no longer ours: moved to their lanes, or lost before; their handles are free.
+    /// These were moved to their lanes, and their handles are free.
     pub laned: Vec<Handle>,
+    /// The leases of these had been lost before, and their handles are free.
+    pub lost: Vec<Handle>,
     /// Permits for later deliveries: task, key, how many.
     pub ahead: Vec<(u32, u64, u32)>,
     /// Microseconds until the first permit of those that were moved.

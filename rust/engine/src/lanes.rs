@@ -90,6 +90,12 @@ impl Engine {
                 self.requests.remove(handle);
             }
         }
+        for handle in answer.lost {
+            if self.leave_asking(handle) {
+                self.counters.lost += 1;
+                self.requests.remove(handle);
+            }
+        }
         if let Some(due_in_us) = answer.due_in_us {
             self.draws.next_us = self.draws.next_us.min(now.mono_us.saturating_add(due_in_us));
         }

@@ -49,3 +49,15 @@ fn schedule_reads_back_from_its_text() {
 fn schedule_that_does_not_fail_is_not_shrunk() {
     assert_eq!(shrink(&Case::new(7)), Case::new(7));
 }
+
+/// Seeds that once broke a promise. When `plan.rs` changes they mean other schedules; what broke then has a test of its
+/// own in `rules/`, named here.
+#[test]
+fn promises_hold_in_schedules_that_broke_one() {
+    // lanes::lost_lease_gets_no_permit
+    for seed in [412_594] {
+        if let (Err(violation), _) = Case::new(seed).run(false) {
+            panic!("seed {seed}: {violation}");
+        }
+    }
+}

@@ -126,9 +126,10 @@ pub(crate) enum Fact {
         handles: Vec<Handle>,
         refusal: Option<String>,
     },
+    /// `None`: the lease was lost.
     AttemptRecorded {
         handle: Handle,
-        attempt: u32,
+        attempt: Option<u32>,
     },
     /// An operation failed and is being repeated.
     Trouble(Error),

@@ -111,6 +111,16 @@ pub(super) async fn fetch_all(broker: &impl Broker, count: usize) -> Vec<Deliver
     all
 }
 
+/// Recovers `count` messages of somebody with a short life who never beats, as if it had been stopped.
+pub(super) async fn take_over(heir: &impl Broker, count: u64) {
+    let mut taken = 0;
+    while taken < count {
+        heir.heartbeat().await.expect("heartbeat");
+        taken += heir.recover().await.expect("recover").messages;
+        tokio::time::sleep(SHORT.refresh).await;
+    }
+}
+
 /// Settles, and expects that every lease was still held.
 pub(super) async fn settle(broker: &impl Broker, batch: &[Settlement]) {
     let lost = broker.settle(batch).await.expect("a settle");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Server;
 use super::bench::{
-    Bench, LONG, SHORT, ack, ending, fetch_all, id_of, ids_of, is_redelivered, message, result, settle,
+    Bench, LONG, SHORT, ack, ending, fetch_all, id_of, ids_of, is_redelivered, message, result, settle, take_over,
 };
 use crate::{Broker, Settlement, Verdict};
 
@@ -137,13 +137,7 @@ pub(super) async fn a_lost_lease_is_reported_and_guarded<S: Server>(bench: &Benc
     let other = bench.broker(&[&queue], SHORT).await;
     bench.publish(&queue, 0, 3);
     let held = fetch_all(&slow, 3).await;
-    // `slow` never beats, as if it had been stopped.
-    let mut taken = 0;
-    while taken < 3 {
-        other.heartbeat().await.expect("heartbeat");
-        taken += other.recover().await.expect("recover").messages;
-        tokio::time::sleep(SHORT.refresh).await;
-    }
+    take_over(&other, 3).await;
     let (first, second) = (id_of(&held[0]), id_of(&held[1]));
     let batch = [
         Settlement {
@@ -174,7 +168,7 @@ pub(super) async fn started_attempts_are_counted<S: Server>(bench: &Bench<'_, S>
     let mut numbers = Vec::new();
     for floor in [0, 0, 5, 0] {
         let held = fetch_all(&broker, 1).await;
-        numbers.push(broker.begin_attempt(held[0].tag, &id, floor).await.expect("an attempt"));
+        numbers.push(broker.begin_attempt(held[0].tag, &id, floor).await.expect("an attempt").expect("ours"));
         settle(&broker, &[Settlement { has_attempts: true, ..ending(&held[0], REDELIVERY) }]).await;
     }
     assert_eq!(numbers, [1, 2, 6, 7]);
@@ -183,9 +177,23 @@ pub(super) async fn started_attempts_are_counted<S: Server>(bench: &Bench<'_, S>
     settle(&broker, &[Settlement { has_attempts: true, ..ending(&held[0], Verdict::Ack) }]).await;
     bench.client().publish(&[message(&queue, 0, &id)]).expect("publish");
     let held = fetch_all(&broker, 1).await;
-    let number = broker.begin_attempt(held[0].tag, &id, 0).await.expect("an attempt");
+    let number = broker.begin_attempt(held[0].tag, &id, 0).await.expect("an attempt").expect("ours");
     assert_eq!(number, 1, "an acknowledgement ends the count");
     settle(&broker, &[Settlement { has_attempts: true, ..ending(&held[0], Verdict::Ack) }]).await;
+}
+
+pub(super) async fn an_attempt_of_a_lost_lease_is_not_counted<S: Server>(bench: &Bench<'_, S>) {
+    let queue = bench.name("queue");
+    let (slow, other) = (bench.broker(&[&queue], SHORT).await, bench.broker(&[&queue], SHORT).await);
+    let id = bench.publish(&queue, 0, 1).remove(0);
+    let held = fetch_all(&slow, 1).await;
+    take_over(&other, 1).await;
+    assert_eq!(slow.begin_attempt(held[0].tag, &id, 1).await.expect("an answer"), None);
+    let again = fetch_all(&other, 1).await;
+    assert_eq!(other.begin_attempt(again[0].tag, &id, 0).await.expect("an answer"), Some(1), "it counted after all");
+    assert_eq!(slow.begin_attempt(held[0].tag, &id, 1).await.expect("an answer"), None);
+    settle(&other, &[Settlement { has_attempts: true, ..ending(&again[0], Verdict::Ack) }]).await;
+    assert_eq!(slow.begin_attempt(held[0].tag, &id, 1).await.expect("an answer"), None, "it has ended");
 }
 
 pub(super) async fn requeue_at_the_tasks_wish_forgets_the_started_attempts<S: Server>(bench: &Bench<'_, S>) {
@@ -194,7 +202,7 @@ pub(super) async fn requeue_at_the_tasks_wish_forgets_the_started_attempts<S: Se
     let id = bench.publish(&queue, 0, 1).remove(0);
     for verdict in [REDELIVERY, Verdict::Requeue, Verdict::Ack] {
         let held = fetch_all(&broker, 1).await;
-        let number = broker.begin_attempt(held[0].tag, &id, 0).await.expect("an attempt");
+        let number = broker.begin_attempt(held[0].tag, &id, 0).await.expect("an attempt").expect("ours");
         assert_eq!(number, if verdict == Verdict::Requeue { 2 } else { 1 }, "before {verdict:?}");
         assert_eq!(is_redelivered(&held[0]), verdict != REDELIVERY);
         settle(&broker, &[Settlement { has_attempts: true, ..ending(&held[0], verdict) }]).await;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Server;
-use super::bench::{Bench, LONG, ack, ending, fetch_all, ids_of, is_redelivered, settle};
+use super::bench::{Bench, LONG, SHORT, ack, ending, fetch_all, ids_of, is_redelivered, settle, take_over};
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::{Broker, Delivery, Verdict};
 
@@ -203,6 +203,27 @@ pub(super) async fn asking_for_a_lost_lease_moves_nothing<S: Server>(bench: &Ben
     assert_eq!((again.permits, again.lost), (0, vec![1, 2]));
     assert_eq!(bench.client().depth(&queue).expect("depth"), 3, "all three wait in the lane, each once");
     assert_eq!(bench.client().purge(&queue).expect("purge"), 3);
+}
+
+pub(super) async fn a_permit_goes_to_what_is_ours_alone<S: Server>(bench: &Bench<'_, S>) {
+    let (queue, task) = (bench.name("queue"), bench.name("limited"));
+    let (slow, other) = (bench.broker(&[&queue], SHORT).await, bench.broker(&[&queue], SHORT).await);
+    bench.publish(&queue, 0, 3);
+    let mut held = fetch_all(&slow, 2).await;
+    take_over(&other, 2).await;
+    // `slow` lives after all, and fetches one more.
+    held.extend(fetch_all(&slow, 1).await);
+    // Fifty a second: there are permits for all, and for more.
+    let granted = acquire(&slow, Ask { ahead: 1, ..ask(&task, "", 20_000_000, &held) }).await;
+    assert_eq!((granted.permits, granted.ahead, granted.lost, granted.due_in_us), (1, 1, vec![0, 1], None));
+    // One in an hour, so that there is none for any of them.
+    acquire(&slow, ask(&task, "slow", HOUR_NS, &held[2..])).await;
+    let granted = acquire(&slow, ask(&task, "slow", HOUR_NS, &held)).await;
+    assert_eq!((granted.permits, granted.lost), (0, vec![0, 1]));
+    assert!(granted.due_in_us.is_some(), "the third was moved");
+    let granted = acquire(&slow, ask(&task, "slow", HOUR_NS, &held)).await;
+    assert_eq!((granted.permits, granted.lost, granted.due_in_us), (0, vec![0, 1, 2], None));
+    assert_eq!(bench.client().purge(&queue).expect("purge"), 3, "two in the queue, one in its lane");
 }
 
 pub(super) async fn lanes_are_emptied_into_their_queue_in_order<S: Server>(bench: &Bench<'_, S>) {

@@ -90,7 +90,7 @@ impl Broker for MemoryBroker {
         Ok(lost)
     }
 
-    async fn begin_attempt(&self, tag: Tag, _message_id: &str, floor: u32) -> Result<u32, Error> {
+    async fn begin_attempt(&self, tag: Tag, _message_id: &str, floor: u32) -> Result<Option<u32>, Error> {
         Ok(self.room.lock("begin attempt")?.begin_attempt(self.owner, tag.0, floor))
     }
 

@@ -58,14 +58,16 @@ pub(super) fn acquire(state: &mut State, owner: i64, asks: &[Ask]) -> Vec<Grante
 
 fn acquire_one(state: &mut State, owner: i64, ask: &Ask, now: u64) -> Granted {
     let key = bounded(&ask.key).into_owned();
-    let queue = ask.tags.iter().find_map(|tag| state.leased.get(&(owner, tag.0))).map(|held| Arc::clone(&held.queue));
-    let Some(queue) = queue else {
-        return Granted { lost: (0..ask.tags.len()).collect(), ..Granted::default() };
+    let is_ours = |at: &usize| state.leased.contains_key(&(owner, ask.tags[*at].0));
+    let (held, lost): (Vec<usize>, Vec<usize>) = (0..ask.tags.len()).partition(is_ours);
+    let Some(first) = held.first() else {
+        return Granted { lost, ..Granted::default() };
     };
+    let queue = Arc::clone(&state.leased[&(owner, ask.tags[*first].0)].queue);
     let permit = (ask.task.clone(), key.clone());
     let name = (queue, true, ask.task.clone(), key);
     let (pace, next) = (Pace::of(ask.interval_ns), state.lanes.permits.get(&permit).copied());
-    let count = ask.tags.len() as u64;
+    let count = held.len() as u64;
     let (granted, next) = match state.lanes.lanes.get(&name) {
         Some(_) => (0, next.unwrap_or(now)),
         None => pace.grant(next, now, count + u64::from(ask.ahead), false),
@@ -74,12 +76,9 @@ fn acquire_one(state: &mut State, owner: i64, ask: &Ask, now: u64) -> Granted {
         state.lanes.permits.insert(permit, next);
     }
     let permits = granted.min(count) as usize;
-    let mut answer = Granted { permits, ahead: (granted - permits as u64) as u32, ..Granted::default() };
-    for (at, tag) in ask.tags.iter().enumerate().skip(permits) {
-        let Some(message) = state.leased.remove(&(owner, tag.0)) else {
-            answer.lost.push(at);
-            continue;
-        };
+    let mut answer = Granted { permits, ahead: (granted - permits as u64) as u32, lost, due_in_us: None };
+    for at in &held[permits..] {
+        let message = state.leased.remove(&(owner, ask.tags[*at].0)).expect("seen above");
         let made = || Lane { due_us: pace.due_us(next), ..Lane::default() };
         let lane = state.lanes.lanes.entry(name.clone()).or_insert_with(made);
         lane.messages.insert((message.priority, message.age), message);

@@ -177,11 +177,11 @@ impl State {
         true
     }
 
-    /// Counts a started attempt and returns its number. A lease that is lost has no count of ours any more.
-    pub(super) fn begin_attempt(&mut self, owner: i64, tag: u64, floor: u32) -> u32 {
-        let Some(message) = self.leased.get_mut(&(owner, tag)) else { return floor.saturating_add(1) };
+    /// Counts a started attempt and returns its number. `None`: the lease is lost, and its new owner keeps the count.
+    pub(super) fn begin_attempt(&mut self, owner: i64, tag: u64, floor: u32) -> Option<u32> {
+        let message = self.leased.get_mut(&(owner, tag))?;
         message.attempts = message.attempts.max(floor).saturating_add(1);
-        message.attempts
+        Some(message.attempts)
     }
 
     /// One more sign of life. Others recover only what belongs to a known owner, so it is made known by this.

@@ -151,8 +151,8 @@ impl Broker for RedisBroker {
         self.settle_batch(batch).await
     }
 
-    async fn begin_attempt(&self, _tag: Tag, message_id: &str, floor: u32) -> Result<u32, Error> {
-        self.count_attempt(message_id, floor).await
+    async fn begin_attempt(&self, tag: Tag, message_id: &str, floor: u32) -> Result<Option<u32>, Error> {
+        self.count_attempt(tag, message_id, floor).await
     }
 
     async fn heartbeat(&self) -> Result<(), Error> {

@@ -63,7 +63,7 @@ impl RedisBroker {
         }
     }
 
-    /// Translates places among what we hold into places among what was asked for, and forgets what was moved.
+    /// Translates places among what we held into places among what was asked for, and forgets what was moved or lost.
     fn granted(
         &self,
         ask: &Ask,
@@ -72,16 +72,18 @@ impl RedisBroker {
         lost: &[i64],
     ) -> Granted {
         let permits = permits as usize;
-        for (_, tag, _) in &held[permits..] {
-            self.held.remove(*tag);
+        let mut ours = Vec::with_capacity(held.len());
+        for (place, (at, tag, _)) in held.iter().enumerate() {
+            let is_ours = lost.binary_search(&(place as i64)).is_err();
+            if !is_ours || ours.len() >= permits {
+                self.held.remove(*tag);
+            }
+            if is_ours {
+                ours.push(*at);
+            }
         }
-        let is_held = |at: &usize| held.iter().any(|(held, _, _)| held == at);
-        let mut lost: Vec<usize> = lost.iter().map(|place| held[*place as usize].0).collect();
-        let end = held.get(permits).map_or(ask.tags.len(), |(at, _, _)| *at);
-        // Those with a permit are the first `end`; among them may be strays, which are lost whenever they settle.
-        lost.extend((end..ask.tags.len()).filter(|at| !is_held(at)));
-        lost.sort_unstable();
-        Granted { permits: end, ahead: ahead as u32, lost, due_in_us: u64::try_from(due_in).ok() }
+        let lost = (0..ask.tags.len()).filter(|at| ours.binary_search(at).is_err()).collect();
+        Granted { permits, ahead: ahead as u32, lost, due_in_us: u64::try_from(due_in).ok() }
     }
 
     pub(super) async fn draw_from_lanes(&self, max: usize, quotas: &[Quota]) -> Result<Drawn, Error> {

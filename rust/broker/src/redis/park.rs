@@ -9,7 +9,7 @@ use redis::Value;
 use super::broker::RedisBroker;
 use super::failure::int;
 use super::script::{BEGIN_ATTEMPT, RELEASE};
-use crate::Error;
+use crate::{Error, Tag};
 
 /// How many are released by one call of the script.
 const RELEASED_AT_ONCE: usize = 500;
@@ -33,13 +33,16 @@ impl RedisBroker {
         Ok(next.map(|due_ms| due_ms as i64))
     }
 
-    pub(super) async fn count_attempt(&self, message_id: &str, floor: u32) -> Result<u32, Error> {
+    pub(super) async fn count_attempt(&self, tag: Tag, message_id: &str, floor: u32) -> Result<Option<u32>, Error> {
+        let Some(lease) = self.held.get(tag) else { return Ok(None) };
         let key = self.keys.attempts(message_id);
         let fill = |command: &mut redis::Cmd| {
-            command.arg(1).arg(&key).arg(floor).arg(ATTEMPTS_KEPT_S);
+            command.arg(2).arg(&key).arg(&self.keys.unacked);
+            command.arg(floor).arg(ATTEMPTS_KEPT_S).arg(self.held.name(tag, lease.step));
         };
         let reply = self.work.script("begin attempt", &BEGIN_ATTEMPT, fill).await?;
         let attempt = int(&reply).and_then(|attempt| u32::try_from(attempt).ok());
-        attempt.ok_or_else(|| self.work.call("begin attempt").unexpected(&reply))
+        let attempt = attempt.ok_or_else(|| self.work.call("begin attempt").unexpected(&reply))?;
+        Ok((attempt > 0).then_some(attempt))
     }
 }

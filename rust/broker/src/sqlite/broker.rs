@@ -135,7 +135,7 @@ impl Broker for SqliteBroker {
         self.writer.run("settle", move |session| settle::settle(session, owner, &batch)).await
     }
 
-    async fn begin_attempt(&self, tag: Tag, _message_id: &str, floor: u32) -> Result<u32, Error> {
+    async fn begin_attempt(&self, tag: Tag, _message_id: &str, floor: u32) -> Result<Option<u32>, Error> {
         let owner = self.owner.id;
         self.writer.run("begin_attempt", move |session| lease::begin_attempt(session, owner, tag.0, floor)).await
     }

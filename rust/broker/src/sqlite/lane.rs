@@ -34,16 +34,19 @@ pub(super) fn acquire(session: &Session, owner: i64, asks: &[Ask]) -> rusqlite::
 
 fn acquire_one(session: &Session, owner: i64, ask: &Ask, now: u64) -> rusqlite::Result<Granted> {
     let key = bounded(&ask.key);
-    let mut held = Vec::with_capacity(ask.tags.len());
-    for tag in &ask.tags {
-        held.push(lease::find(session, owner, tag.0)?);
+    let (mut held, mut lost) = (Vec::with_capacity(ask.tags.len()), Vec::new());
+    for (at, tag) in ask.tags.iter().enumerate() {
+        match lease::find(session, owner, tag.0)? {
+            Some(one) => held.push((tag.0, one)),
+            None => lost.push(at),
+        }
     }
-    let Some(queue) = held.iter().flatten().map(|held| held.queue).next() else {
-        return Ok(Granted { lost: (0..ask.tags.len()).collect(), ..Granted::default() });
+    let Some(queue) = held.first().map(|(_, held)| held.queue) else {
+        return Ok(Granted { lost, ..Granted::default() });
     };
     let lane = Lane::find(session, queue, true, &ask.task, &key)?;
     let (pace, next) = (Pace::of(ask.interval_ns), next_permit(session, &ask.task, &key)?);
-    let count = ask.tags.len() as u64;
+    let count = held.len() as u64;
     let (granted, next) = match lane {
         Some(_) => (0, next.unwrap_or(now)),
         None => pace.grant(next, now, count + u64::from(ask.ahead), false),
@@ -52,8 +55,8 @@ fn acquire_one(session: &Session, owner: i64, ask: &Ask, now: u64) -> rusqlite::
         keep_permit(session, &ask.task, &key, next)?;
     }
     let permits = granted.min(count) as usize;
-    let mut answer = Granted { permits, ahead: (granted - permits as u64) as u32, ..Granted::default() };
-    if permits == ask.tags.len() {
+    let mut answer = Granted { permits, ahead: (granted - permits as u64) as u32, lost, due_in_us: None };
+    if permits == held.len() {
         return Ok(answer);
     }
     let due = lane.map_or(pace.due_us(next), |lane| lane.due_us);
@@ -61,16 +64,11 @@ fn acquire_one(session: &Session, owner: i64, ask: &Ask, now: u64) -> rusqlite::
         Some(lane) => lane.id,
         None => Lane::make(session, queue, true, (&ask.task, &key), due)?,
     };
-    for (at, held) in held.into_iter().enumerate().skip(permits) {
-        match held {
-            Some(held) => {
-                lease::end(session, owner, ask.tags[at].0)?;
-                enter(session, lane, &held)?;
-                answer.due_in_us = Some(due.saturating_sub(now));
-            }
-            None => answer.lost.push(at),
-        }
+    for (tag, held) in &held[permits..] {
+        lease::end(session, owner, *tag)?;
+        enter(session, lane, held)?;
     }
+    answer.due_in_us = Some(due.saturating_sub(now));
     Ok(answer)
 }
 

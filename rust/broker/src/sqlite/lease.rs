@@ -100,16 +100,15 @@ pub(super) fn end(session: &Session, owner: i64, tag: u64) -> rusqlite::Result<(
 }
 
 /// Counts a started attempt and returns its number: `max(counted, floor) + 1`. The count goes wherever the message
-/// goes, and ends with it. A lease that is lost has no count of ours any more: its new owner keeps it.
-pub(super) fn begin_attempt(session: &Session, owner: i64, tag: u64, floor: u32) -> rusqlite::Result<u32> {
-    let counted = session
+/// goes, and ends with it. `None`: the lease is lost, and its new owner keeps the count.
+pub(super) fn begin_attempt(session: &Session, owner: i64, tag: u64, floor: u32) -> rusqlite::Result<Option<u32>> {
+    session
         .sql
         .prepare_cached(
             "UPDATE leased SET attempts = max(attempts, ?3) + 1 WHERE owner = ?1 AND tag = ?2 RETURNING attempts",
         )?
         .query_row((owner, tag as i64, floor), |row| row.get(0))
-        .optional()?;
-    Ok(counted.unwrap_or(floor.saturating_add(1)))
+        .optional()
 }
 
 /// Gives back everything that the owner holds, and forgets the owner. Returns how many messages that were.

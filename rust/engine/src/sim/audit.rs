@@ -300,10 +300,11 @@ impl Audit {
                     entry.held_since_us = now_us;
                     entry.is_permitted = true;
                 }
-                for handle in &answer.laned {
+                let gone: Vec<_> = answer.laned.iter().chain(&answer.lost).copied().collect();
+                for handle in &gone {
                     self.entries.remove(handle);
                 }
-                return answer.laned.clone();
+                return gone;
             }
             Event::Drawn(_) | Event::DrawFailed => self.is_drawing = false,
             Event::Delivered(_) | Event::FetchFailed => self.is_fetching = false,

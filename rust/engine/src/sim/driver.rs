@@ -380,8 +380,7 @@ impl World {
             }
             Op::Draw(max, ref quotas) => Answer::Drawn(self.broker.draw(owner, max, quotas)),
             Op::Record(handle, lease, floor) => {
-                let is_blind = self.plan.confirms_blindly;
-                if self.broker.owned(lease, owner).is_none() && !is_blind {
+                if self.broker.owned(lease, owner).is_none() {
                     return Answer::Fact(Event::LeaseLost { handle });
                 }
                 let message = &mut self.broker.messages[lease.message];

@@ -64,24 +64,28 @@ impl Broker {
         let now_us = self.now_us;
         let name = (ask.queue, ask.task, ask.key, true);
         let kept_us = self.lanes.next_us.get(&(ask.task, ask.key)).copied().unwrap_or(0).max(now_us);
-        let wanted = leases.len() as u64 + u64::from(ask.ahead);
+        let (held, lost): (Vec<_>, Vec<_>) =
+            leases.iter().copied().partition(|&(_, lease)| self.owned(lease, owner).is_some());
+        answer.lost.extend(lost.into_iter().map(|(handle, _)| handle));
+        if held.is_empty() {
+            return;
+        }
+        let wanted = held.len() as u64 + u64::from(ask.ahead);
         let (granted, next_us) = match self.lanes.lanes.get(&name) {
             Some(_) => (0, kept_us),
             None => grant(ask.rate, kept_us, now_us, wanted),
         };
         self.lanes.next_us.insert((ask.task, ask.key), next_us);
-        let permits = (granted as usize).min(leases.len());
+        let permits = (granted as usize).min(held.len());
         answer.ahead.push((ask.task, ask.key, granted as u32 - permits as u32));
-        answer.granted.extend(leases[..permits].iter().map(|(handle, _)| *handle));
-        for &(handle, lease) in &leases[permits..] {
+        answer.granted.extend(held[..permits].iter().map(|(handle, _)| *handle));
+        for &(handle, lease) in &held[permits..] {
             answer.laned.push(handle);
-            if self.owned(lease, owner).is_some() {
-                let due_us = due_us(ask.rate, next_us);
-                let lane = self.lanes.lanes.entry(name).or_insert(Lane { due_us, ..Lane::default() });
-                let wait_us = lane.due_us.saturating_sub(now_us);
-                answer.due_in_us = Some(answer.due_in_us.map_or(wait_us, |known_us| known_us.min(wait_us)));
-                self.enter(name, lease.message);
-            }
+            let due_us = due_us(ask.rate, next_us);
+            let lane = self.lanes.lanes.entry(name).or_insert(Lane { due_us, ..Lane::default() });
+            let wait_us = lane.due_us.saturating_sub(now_us);
+            answer.due_in_us = Some(answer.due_in_us.map_or(wait_us, |known_us| known_us.min(wait_us)));
+            self.enter(name, lease.message);
         }
     }
 

@@ -33,16 +33,27 @@ impl World {
     }
 
     /// Promise 3: what a recoverer took away is not started by its former holder, which could not refresh its leases
-    /// since. Once it is connected again, it finds out when it settles; and what it acknowledged early is no lease, even if
-    /// the acknowledgement came after the recovery (docs/testing.md).
+    /// since. Once it is connected again, it finds out when it asks the broker about it; and what it acknowledged early is
+    /// no lease, even if the acknowledgement came after the recovery (docs/testing.md). Nothing else starts without a
+    /// lease, unless somebody who takes no part here took it, or the broker forgot it.
     pub(super) fn check_start(&self, worker: &Worker, lease: Lease) -> Result<(), String> {
-        match self.broker.messages[lease.message].recovered {
-            Some((epoch, at_us)) if epoch == lease.epoch && worker.refreshed_us < at_us => Err(format!(
+        let message = &self.broker.messages[lease.message];
+        let recovered = message.recovered.filter(|&(epoch, _)| epoch == lease.epoch);
+        if recovered.is_some_and(|(_, at_us)| worker.refreshed_us < at_us) {
+            return Err(format!(
                 "start_recovered: worker {} starts message {}, which was recovered from it",
                 worker.owner, lease.message
-            )),
-            _ => Ok(()),
+            ));
         }
+        let is_owned = message.epoch == lease.epoch && message.place == Place::Leased(worker.owner);
+        let is_forgotten = message.forgotten > 0 || message.place == Place::Forgotten;
+        if !is_owned && recovered.is_none() && !message.was_taken && !is_forgotten {
+            return Err(format!(
+                "start_unowned: worker {} starts message {}, which is at {:?}",
+                worker.owner, lease.message, message.place
+            ));
+        }
+        Ok(())
     }
 
     /// No child is idle for long while a message could run.

@@ -1,5 +1,6 @@
 //! Rate limits that all workers share, and lanes of the broker.
 
+use fastworker_engine::sim::{Accident, Fault, Letter, Plan, Rng, play};
 use fastworker_engine::{
     Acquired, Action, Ask, Config, Drawn, Ending, Event, Handle, Outcome, Quota, Rate, Request, Scope, Shutdown,
 };
@@ -8,11 +9,15 @@ use crate::desk::{Desk, config, dispatches, endings, fetched, request};
 
 /// A worker with two children in which task 0 has this limit; task 1 has none.
 fn limited(per_second: f64, scope: Scope) -> Desk {
+    Desk::ready(limits(per_second, scope))
+}
+
+fn limits(per_second: f64, scope: Scope) -> Config {
     let mut config = config();
     config.tasks[0].rate = Rate::per_second(per_second);
     config.tasks[0].rate_scope = scope;
     config.tasks[1].acks_late = true;
-    Desk::ready(config)
+    config
 }
 
 fn keyed(handle: u32, key: u64) -> Request {
@@ -64,6 +69,30 @@ fn what_was_moved_to_its_lane_holds_no_credit() {
     assert_eq!(desk.engine.stats().held, 1);
     desk.tell(Event::Drawn(Drawn::default()));
     assert!(drawn(&desk.pass(400_000)).is_none(), "the permit is not there");
+}
+
+#[test]
+fn what_was_lost_before_the_question_is_forgotten() {
+    let mut desk = limited(2.0, Scope::Shared);
+    desk.deliver([keyed(1, 7), keyed(2, 7)]);
+    let answer = Acquired { granted: vec![Handle(2)], lost: vec![Handle(1)], ..Acquired::default() };
+    assert_eq!(started(&desk.tell(Event::Acquired(answer))), [2]);
+    assert_eq!((desk.engine.stats().held, desk.engine.stats().counters.lost), (1, 1));
+}
+
+/// Permits are asked for, and before the answer comes the connection breaks; others draw what was moved to its lane,
+/// and then the question is repeated.
+#[test]
+fn lost_lease_gets_no_permit() {
+    let config = limits(5.0, Scope::Shared);
+    let letters: Vec<_> = (0..10).map(|nth| Letter { at_us: 500 * nth, key: nth % 3, ..Letter::plain(20) }).collect();
+    for seed in 0..200 {
+        let accidents = vec![Accident { at_us: 1_000 + 100 * seed, fault: Fault::Cut }];
+        let plan = Plan { nodes: 2, slowness_us: 5_000, accidents, ..Plan::quiet(config.clone(), letters.clone()) };
+        if let Err(violation) = play(plan, Rng::new(seed)) {
+            panic!("seed {seed}: {violation}");
+        }
+    }
 }
 
 #[test]

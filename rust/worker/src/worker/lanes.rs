@@ -24,19 +24,27 @@ impl Worker {
     pub(super) fn acquired(&mut self, questions: &[Ask], answers: Vec<lane::Granted>) {
         let mut acquired = Acquired::default();
         for (ask, answer) in questions.iter().zip(answers) {
-            let (granted, laned) = ask.handles.split_at(answer.permits);
-            acquired.granted.extend_from_slice(granted);
-            acquired.laned.extend_from_slice(laned);
+            let is_lost = |at: usize| answer.lost.binary_search(&at).is_ok();
+            let (mut lost, mut ours) = (Vec::new(), Vec::new());
+            for (at, &handle) in ask.handles.iter().enumerate() {
+                if is_lost(at) { lost.push(handle) } else { ours.push(handle) }
+            }
+            acquired.lost.append(&mut lost);
+            acquired.laned.extend(ours.drain(answer.permits..));
+            acquired.granted.append(&mut ours);
             if answer.ahead > 0 {
                 acquired.ahead.push((ask.task, ask.key, answer.ahead));
             }
             acquired.due_in_us = acquired.due_in_us.into_iter().chain(answer.due_in_us).min();
         }
-        let laned = acquired.laned.clone();
+        let (laned, lost) = (acquired.laned.clone(), acquired.lost.clone());
         self.feed(Event::Acquired(acquired));
         // Not before the engine has forgotten them.
         for handle in laned {
             self.held.remove(handle);
+        }
+        for handle in lost {
+            self.forget_lost(handle);
         }
     }
 

@@ -334,7 +334,8 @@ impl Worker {
             }
             Fact::Settled { batch, lost } => self.settled(batch, &lost),
             Fact::Published { handles, refusal } => self.published(handles, refusal),
-            Fact::AttemptRecorded { handle, attempt } => {
+            Fact::AttemptRecorded { handle, attempt: None } => self.lease_lost(handle),
+            Fact::AttemptRecorded { handle, attempt: Some(attempt) } => {
                 if let Some(held) = self.held.get_mut(handle) {
                     held.attempt = attempt;
                 }

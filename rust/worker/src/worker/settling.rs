@@ -48,10 +48,7 @@ impl Worker {
         for (index, settling) in batch.into_iter().enumerate() {
             let Some(Settling { handle, is_final }) = settling else { continue };
             if lost.contains(&index) {
-                let (task, id) = self.held.remove(handle).map(|held| (held.task, held.id)).unwrap_or_default();
-                let text = format!("the lease of task {task}[{id}] was lost: another worker has it");
-                self.reporter.log(Level::Warning, text);
-                self.feed(Event::LeaseLost { handle });
+                self.lease_lost(handle);
                 continue;
             }
             if is_final
@@ -62,6 +59,19 @@ impl Worker {
             }
             self.feed(Event::Settled { handle });
         }
+    }
+
+    /// The broker did not know a lease of ours any more.
+    pub(super) fn lease_lost(&mut self, handle: Handle) {
+        self.forget_lost(handle);
+        self.feed(Event::LeaseLost { handle });
+    }
+
+    /// The engine is told otherwise.
+    pub(super) fn forget_lost(&mut self, handle: Handle) {
+        let (task, id) = self.held.remove(handle).map(|held| (held.task, held.id)).unwrap_or_default();
+        let text = format!("the lease of task {task}[{id}] was lost: another worker has it");
+        self.reporter.log(Level::Warning, text);
     }
 
     pub(super) fn published(&mut self, handles: Vec<Handle>, refusal: Option<String>) {

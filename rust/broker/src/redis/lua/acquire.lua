@@ -6,8 +6,9 @@
 --         number of messages, then for each of them: lease tag, length of the entry's tail, list suffix
 --
 -- `permits` keeps, for each member, the time in us from which its next permit is there; the past is as good as nothing,
--- and is swept a little with each call. Returns for each ask: permits for its messages, permits ahead, us until the next
--- permit (-1: nothing was moved), then the places of messages whose lease was not ours any more.
+-- and is swept a little with each call. A message whose lease is not ours any more gets no permit and is not moved.
+-- Returns for each ask: permits for its messages, permits ahead, us until the next permit (-1: nothing was moved),
+-- then the places of messages that were not ours.
 local unacked, index, permits, laned = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -26,26 +27,35 @@ for ask = 1, asks do
   -- A time further away than it can be is not believed: the clock was set back, or the limit was raised.
   local kept = math.min(tonumber(redis.call('ZSCORE', permits, member) or 0), now + interval + early)
   local next_us = math.max(kept, now)
-  local granted = 0
+  local room, granted, moved = 0, 0, 0
   local waits = redis.call('ZSCORE', lanes, member)
-  if not waits and next_us <= now + early then
-    granted = math.min(math.floor((now + early - next_us) / interval) + 1, count + ahead)
-    next_us = next_us + granted * interval
-    redis.call('ZADD', permits, string.format('%.0f', next_us), member)
-  end
-  local answer = { math.min(granted, count), math.max(granted - count, 0), -1 }
-  local moved = 0
-  for place = granted + 1, count do
+  if not waits and next_us <= now + early then room = math.floor((now + early - next_us) / interval) + 1 end
+  local answer = { 0, 0, -1 }
+  for place = 1, count do
     local m = at + 3 * (place - 1)
-    local entry = redis.call('HGET', unacked, ARGV[m])
-    if entry then
-      redis.call('LPUSH', lane .. ARGV[m + 2], string.sub(entry, 2, -1 - tonumber(ARGV[m + 1])))
-      redis.call('HDEL', unacked, ARGV[m])
-      moved = moved + 1
+    local tag = ARGV[m]
+    if granted < room then
+      if redis.call('HEXISTS', unacked, tag) == 1 then
+        granted = granted + 1
+      else
+        answer[#answer + 1] = place - 1
+      end
     else
-      answer[#answer + 1] = place - 1
+      local entry = redis.call('HGET', unacked, tag)
+      if entry then
+        redis.call('LPUSH', lane .. ARGV[m + 2], string.sub(entry, 2, -1 - tonumber(ARGV[m + 1])))
+        redis.call('HDEL', unacked, tag)
+        moved = moved + 1
+      else
+        answer[#answer + 1] = place - 1
+      end
+      redis.call('ZREM', index, tag)
     end
-    redis.call('ZREM', index, ARGV[m])
+  end
+  answer[1], answer[2] = granted, math.min(room - granted, ahead)
+  if answer[1] + answer[2] > 0 then
+    next_us = next_us + (answer[1] + answer[2]) * interval
+    redis.call('ZADD', permits, string.format('%.0f', next_us), member)
   end
   if moved > 0 then
     redis.call('HINCRBY', laned, queue, moved)
