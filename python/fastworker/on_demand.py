@@ -7,12 +7,14 @@ program that forks later has no thread of ours to lose.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 #: How long an idle thread waits for more work, in seconds: longer than the pauses of a program in use.
 _IDLE_S = 10.0
@@ -80,6 +82,9 @@ class Waiter:
     __slots__ = ("_loop", "future")
 
     def __init__(self) -> None:
+        # Not at the top: most programs that import this have no coroutines, and it is large.
+        import asyncio
+
         self._loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self._loop.create_future()
 

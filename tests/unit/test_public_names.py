@@ -106,6 +106,16 @@ def test_import_starts_no_thread_and_no_child() -> None:
     assert run(code) == "1 ''"
 
 
+def test_worker_imports_nothing_large_that_it_does_not_use() -> None:
+    # Each of these is megabytes in every process of a worker.
+    large = ["asyncio", "email", "importlib.metadata", "ssl", "zipfile"]
+    code = (
+        "import sys, fastworker, fastworker.cli.main, fastworker.worker.worker\n"
+        f"print([name for name in {large} if name in sys.modules])"
+    )
+    assert run(code) == "[]"
+
+
 def test_import_needs_no_celery_and_no_server_library() -> None:
     code = (
         "import sys, fastworker, fastworker.cli.main\n"

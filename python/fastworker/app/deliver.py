@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -47,6 +46,9 @@ async def adeliver(app: FastWorker, envelopes: list[links.Envelope], policy: Pol
 
     Inside a task the link to the worker is used as ever: it takes messages without a round trip.
     """
+    # A program with coroutines has it already; for one without it is a tenth of the whole import.
+    import asyncio
+
     link = links.usable_link()
     pauses = _pauses(policy, app.publishing.settings.deadline_s)
     while True:

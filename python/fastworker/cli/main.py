@@ -34,9 +34,9 @@ def _change_directory(
 
 def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
-        from fastworker.version import installed_version
+        from fastworker._core import __version__
 
-        click.echo(f"fastworker {installed_version()}")
+        click.echo(f"fastworker {__version__}")
         ctx.exit()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
 _GROUP = "kombu.serializers"
@@ -33,6 +32,9 @@ def find(*, name: str | None = None, content_type: str | None = None) -> Foreign
 
 
 def _of_packages() -> list[Foreign]:
+    # Here, as it imports a third of what a program needs else, and hardly any program comes this way.
+    from importlib.metadata import entry_points
+
     return [_of_arguments(entry.name, *entry.load()) for entry in entry_points(group=_GROUP)]
 
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fastworker import _core
+
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
 
@@ -41,9 +43,7 @@ def report_lines(app: FastWorker, with_defaults: bool) -> Iterator[str]:
 
 
 def _software() -> Iterator[str]:
-    from fastworker.version import installed_version
-
-    yield f"fastworker  {installed_version()}"
+    yield f"fastworker  {_core.__version__}"
     python = f"{platform.python_implementation()} {platform.python_version()}"
     yield f"python      {python} at {sys.executable}"
     yield f"platform    {platform.platform()}, {os.cpu_count()} cores"

@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fastworker import _core
 from fastworker.app.revokes import RevokeTerms
 from fastworker.errors import ImproperlyConfigured
-from fastworker.version import installed_version
 from fastworker.worker.banner import Facts, banner
 from fastworker.worker.cores import choose_concurrency
 from fastworker.worker.hooks import Hooks
@@ -186,7 +186,7 @@ def banner_of(app: FastWorker, options: WorkerOptions, size: Size, settings: Wor
     return banner(
         Facts(
             node=options.hostname,
-            version=installed_version(),
+            version=_core.__version__,
             app=app.main or "default",
             broker=settings.broker_url,
             broker_reason=app.broker.reason,

@@ -16,7 +16,7 @@ from fastworker.errors import (
     SerializerNotInstalled,
 )
 from fastworker.serialization import dumps, loads, register, unregister
-from fastworker.serialize import compression, foreign, registry
+from fastworker.serialize import compression, registry
 from fastworker.utils.json import register_type
 
 VALUE = [[1, "ü"], {"k": None}]
@@ -133,7 +133,7 @@ def test_what_is_registered_with_kombu_is_found(monkeypatch: pytest.MonkeyPatch)
 def test_packages_bring_serializers_along(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = (lambda v: b"<" + v, lambda b: b[1:], "application/x-package", "binary")
     entry = SimpleNamespace(name="packaged", load=lambda: arguments)
-    monkeypatch.setattr(foreign, "entry_points", lambda group: [entry])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [entry])
     try:
         assert dumps(b"x", "packaged") == ("application/x-package", "binary", b"<x")
         assert registry.content_types(["packaged"]) == {"application/x-package"}
