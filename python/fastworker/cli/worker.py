@@ -146,7 +146,16 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
 @_option(
     "-O", "--optimization", type=click.Choice(["default", "fair"]), hidden=True, expose_value=False
 )
-@_option("--pool-start-method", type=click.Choice(["fork", "spawn"]), hidden=True)
+@_option(
+    "--pool-start-method",
+    type=click.Choice(["fork", "spawn"]),
+    help="Whether processes are forks, or import the application each by itself.",
+)
+@_option(
+    "--cpu-affinity",
+    metavar="CORES",
+    help="Keep each process to one of these cores, such as 0,2-5; auto: all that may be used.",
+)
 @later_options
 @pass_session
 def worker(
@@ -159,7 +168,6 @@ def worker(
     pidfile: str | None,
     statedb: str | None,
     umask: str | None,
-    pool_start_method: str | None,
     reload: bool,
     reload_dir: tuple[str, ...],
     **options: Any,
@@ -170,7 +178,7 @@ def worker(
     fastworker -A proj worker -l INFO
     fastworker -A proj -l INFO -Q mail,images -c 4
     """
-    _check_pool(pool, pool_start_method, "--pool")
+    _check_pool(pool, "--pool")
     if reload and not is_watched_already():
         return run_reloading(reload_dir or (".",), session.workdir)
     pool = pool or session.app.conf.worker_pool
@@ -205,7 +213,7 @@ def _run(app: FastWorker, options: WorkerOptions) -> int:
     from fastworker.worker.worker import run
 
     check(app.conf)
-    _check_pool(app.conf.worker_pool, app.conf.worker_pool_start_method, "setting worker_pool")
+    _check_pool(app.conf.worker_pool, "setting worker_pool")
     if options.purge:
         _purge(app, options)
     return run(app, options)
@@ -220,11 +228,7 @@ def _purge(app: FastWorker, options: WorkerOptions) -> None:
     complain(f"fastworker: purged {removed} messages from {', '.join(names)}")
 
 
-def _check_pool(pool: Any, start_method: str | None, who: str) -> None:
-    if start_method == "spawn":
-        raise click.UsageError(
-            "--pool-start-method=spawn comes in a later version of fastworker; leave it out (fork)"
-        )
+def _check_pool(pool: Any, who: str) -> None:
     if pool is None or pool in _POOLS:
         return
     if pool in _OTHER_POOLS:

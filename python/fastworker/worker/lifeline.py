@@ -8,9 +8,11 @@ the parent ends, however it does. Decision 0007 says why not otherwise.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
+from collections.abc import Iterator
 
 #: The read end that this process has opened for itself, and which pipe it is; None where there is none.
 _held: tuple[int, tuple[int, int]] | None = None
@@ -77,6 +79,17 @@ def tie_again() -> None:
         is_there = False
     if is_there:
         tie(fd)
+
+
+@contextlib.contextmanager
+def handed_on() -> Iterator[int]:
+    """A descriptor of the lifeline that this process is tied to, for a program to ``tie`` itself by."""
+    assert _held is not None, "the process is tied by then"
+    fd = os.dup(_held[0])
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _identity(fd: int) -> tuple[int, int]:

@@ -33,6 +33,8 @@ class WorkerOptions:
         statedb: File that remembers revoked tasks; None: the setting ``worker_state_db``.
         task_events: Publish events about tasks; None: the setting.
         autoscale: Most and fewest child processes; None: their number is fixed.
+        pool_start_method: ``fork`` or ``spawn``; None: the setting.
+        cpu_affinity: As the setting ``worker_cpu_affinity``, which it overrides.
         max_tasks_per_child: Tasks after which a child is replaced; None: the setting.
         max_memory_per_child: KiB of peak memory beyond which a child is replaced; None: the
             setting.
@@ -59,6 +61,8 @@ class WorkerOptions:
     statedb: str | None = None
     task_events: bool | None = None
     autoscale: tuple[int, int] | None = None
+    pool_start_method: str | None = None
+    cpu_affinity: str | None = None
     max_tasks_per_child: int | None = None
     max_memory_per_child: int | None = None
     quiet: bool = False
@@ -77,6 +81,8 @@ class WorkerOptions:
             "worker_send_task_events": self.task_events,
             "worker_log_style": self.log_format,
             "task_time_limit": self.time_limit,
+            "worker_pool_start_method": self.pool_start_method,
+            "worker_cpu_affinity": self.cpu_affinity,
             "worker_max_tasks_per_child": self.max_tasks_per_child,
             "worker_max_memory_per_child": self.max_memory_per_child,
             "task_soft_time_limit": self.soft_time_limit,

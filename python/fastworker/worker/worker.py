@@ -10,6 +10,7 @@ import faulthandler
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from types import FrameType
@@ -19,8 +20,10 @@ from fastworker import _core, signals
 from fastworker.app.settings_check import check
 from fastworker.app.unacted import unacted
 from fastworker.child.main import child_main_of
+from fastworker.errors import ImproperlyConfigured
 from fastworker.observer import Signal
 from fastworker.worker import logs
+from fastworker.worker.affinity import cores_of
 from fastworker.worker.hooks import Hooks
 from fastworker.worker.lifeline import Lifeline
 from fastworker.worker.node_names import file_name
@@ -124,6 +127,13 @@ class WorkerProcess:
         revoked = self._load_state()
         self.settings = self._settings(app, options, size, self.queues, is_info, revoked)
         self._autoscale = self.settings.autoscale
+        self._cores = cores_of(app.conf.worker_cpu_affinity, "worker_cpu_affinity (--cpu-affinity)")
+        self._start_method = app.conf.worker_pool_start_method
+        if self._start_method == "spawn" and not options.app_spec:
+            raise ImproperlyConfigured(
+                "worker_pool_start_method is spawn: each process imports the application by itself, and nothing says "
+                "from where; start the worker with -A"
+            )
         self._soft_s = self.settings.soft_shutdown_s
         if not options.quiet:
             print(banner_of(app, options, size, self.settings), file=sys.__stdout__, flush=True)
@@ -153,23 +163,28 @@ class WorkerProcess:
 
     def run(self) -> int:
         """Work until told to stop; returns the process's exit status."""
-        threads = threads_of_imports()
-        if threads:
-            logger.warning(
-                "importing the application started %d thread(s) (%s): a fork does not copy them, and locks they hold "
-                "stay locked in the children. Start them in worker_process_init instead.",
-                len(threads),
-                ", ".join(threads),
-            )
-        words, self._zygote_pid = fork_zygote(
-            child_main_of(self.app, self.options.hostname, self._log_plan), self._lifeline
-        )
+        words, self._zygote_pid = self._first_zygote()
         self._worker = _core.Worker(self.settings, words.detach(), self._zygote_pid)
         self._install_signal_handlers()
         self._worker.start()
         self._serve()
         self._reap(self._zygote_pid)
         return self._end()
+
+    def _first_zygote(self) -> tuple[socket.socket, int]:
+        if self._start_method == "spawn":
+            return spawn_zygote(self._recipe(), self._lifeline)
+        threads = threads_of_imports()
+        if threads:
+            logger.warning(
+                "importing the application started %d thread(s) (%s): a fork does not copy them, and locks they hold "
+                "stay locked in the children. Start them in worker_process_init instead, or run with "
+                "--pool-start-method spawn.",
+                len(threads),
+                ", ".join(threads),
+            )
+        child_main = child_main_of(self.app, self.options.hostname, self._log_plan)
+        return fork_zygote(child_main, self._lifeline, self._cores)
 
     def _serve(self) -> None:
         """Act on what the worker reports, until it has ended."""
@@ -302,6 +317,8 @@ class WorkerProcess:
             "node": self.options.hostname,
             "overrides": self.options.overrides(),
             "logging": self.options.logging(),
+            "start_method": self._start_method,
+            "cores": self._cores,
         }
 
     @staticmethod

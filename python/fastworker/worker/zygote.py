@@ -21,14 +21,19 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 
-from fastworker import _core, signals
+from fastworker import _core
 from fastworker.worker import lifeline, stacks
+from fastworker.worker.affinity import Pins
+from fastworker.worker.birth import (
+    Birth,
+    ChildMain,
+    forking,
+    leave_signals_to_the_parent,
+    spawning,
+)
 from fastworker.worker.lifeline import Lifeline
-
-ChildMain = Callable[[int, int, int], int]
-"""Runs one child: ``(child_id, socket_fd, page_fd) -> exit status``."""
 
 _LONGEST_WORD = 4096
 
@@ -38,19 +43,20 @@ class Zygote:
 
     Args:
         words: The socket to the parent, datagrams in order (``SOCK_SEQPACKET``).
-        child_main: What a child runs.
         lifeline_fd: The read end of the parent's lifeline.
+        cores: Those that children are pinned to; none: they are not.
     """
 
-    def __init__(self, words: socket.socket, child_main: ChildMain, lifeline_fd: int) -> None:
+    def __init__(self, words: socket.socket, lifeline_fd: int, cores: Sequence[int]) -> None:
         self._words = words
-        self._child_main = child_main
         self._lifeline_fd = lifeline_fd
+        self._pins = Pins(cores)
         self._children: set[int] = set()
 
-    def serve(self) -> None:
-        """Work until the parent is gone."""
-        _leave_signals_to_the_parent()
+    def serve(self, birth: Birth) -> None:
+        """Work until the parent is gone. ``birth``: makes the children."""
+        self._birth = birth
+        leave_signals_to_the_parent()
         lifeline.tie(self._lifeline_fd)
         stacks.listen()
         _core.adopt_orphans()
@@ -77,6 +83,7 @@ class Zygote:
                 return
             if pid in self._children:
                 self._children.remove(pid)
+                self._pins.free(pid)
                 self._say(f"exited {pid} {os.waitstatus_to_exitcode(status)}")
 
     def _say(self, word: str) -> None:
@@ -96,53 +103,28 @@ class Zygote:
         if verb != "spawn" or len(descriptors) != 2:
             self._say(f"failed the zygote was told {word!r}, which means nothing here")
             return True
-        self._fork(int(argument), *descriptors)
+        self._make(int(argument), *descriptors)
         return True
 
-    def _fork(self, child_id: int, socket_fd: int, page_fd: int) -> None:
+    def _make(self, child_id: int, socket_fd: int, page_fd: int) -> None:
         try:
-            if signals.worker_before_create_process.has_receivers:
-                signals.worker_before_create_process.send(sender=self)
-            pid = os.fork()
+            pid = self._birth(child_id, socket_fd, page_fd)
         except OSError as error:
-            self._say(f"failed cannot fork a child process: {error}")
+            self._say(f"failed cannot make a child process: {error}")
+            return
+        finally:
             os.close(socket_fd)
             os.close(page_fd)
-            return
-        if pid == 0:
-            self._become_child(child_id, socket_fd, page_fd)
-        os.close(socket_fd)
-        os.close(page_fd)
         self._children.add(pid)
+        self._pins.pin(pid)
         self._say(f"forked {child_id} {pid}")
 
-    def _become_child(self, child_id: int, socket_fd: int, page_fd: int) -> None:
-        status = 1
-        try:
-            lifeline.tie_again()
-            lifeline.tie_forks()
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._words.close()
-            self._bell.close()
-            status = self._child_main(child_id, socket_fd, page_fd)
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError):
-                    stream.flush()
-            os._exit(status)
-
-
-def _leave_signals_to_the_parent() -> None:
-    """Signals meant for the worker often reach the whole process group (a terminal's Ctrl-C, an init system's
-    SIGTERM); the parent alone decides what they mean. A handler that does nothing is not inherited by programs that
-    tasks start, as ``SIG_IGN`` would be."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)
+    def leave(self) -> None:
+        """In a child: none of this is its own."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._words.close()
+        self._bell.close()
 
 
 @contextlib.contextmanager
@@ -166,7 +148,9 @@ def freeze_memory() -> None:
     gc.freeze()
 
 
-def fork_zygote(child_main: ChildMain, line: Lifeline) -> tuple[socket.socket, int]:
+def fork_zygote(
+    child_main: ChildMain, line: Lifeline, cores: Sequence[int]
+) -> tuple[socket.socket, int]:
     """Fork the first zygote from this process, which must not have started its runtime; returns socket and pid."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     freeze_memory()
@@ -177,7 +161,8 @@ def fork_zygote(child_main: ChildMain, line: Lifeline) -> tuple[socket.socket, i
     status = 1
     try:
         ours.close()
-        Zygote(theirs, child_main, line.read_fd).serve()
+        zygote = Zygote(theirs, line.read_fd, cores)
+        zygote.serve(forking(child_main, zygote.leave))
         status = 0
     except BaseException:
         import traceback
@@ -188,7 +173,13 @@ def fork_zygote(child_main: ChildMain, line: Lifeline) -> tuple[socket.socket, i
 
 
 def spawn_zygote(recipe: dict[str, object], line: Lifeline) -> tuple[socket.socket, int]:
-    """Start another zygote as a new program; ``recipe`` says how it finds the application (``child.main.prepare``)."""
+    """Start a zygote as a new program.
+
+    Args:
+        recipe: How the application is found (``child.main.prepare``); ``start_method`` (``fork`` or ``spawn``) and
+            ``cores``.
+        line: The parent's.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     lifeline_fd = os.dup(line.read_fd)
     try:
@@ -214,11 +205,16 @@ def main(argv: list[str]) -> int:
     words, lifeline_fd = socket.socket(fileno=int(argv[0])), int(argv[1])
     os.set_inheritable(words.fileno(), False)
     os.set_inheritable(lifeline_fd, False)
+    recipe = json.loads(argv[2])
+    zygote = Zygote(words, lifeline_fd, recipe["cores"])
+    if recipe["start_method"] == "spawn":
+        zygote.serve(spawning(recipe))
+        return 0
     from fastworker.child.main import prepare
 
-    child_main = prepare(json.loads(argv[2]))
+    child_main = prepare(recipe)
     freeze_memory()
-    Zygote(words, child_main, lifeline_fd).serve()
+    zygote.serve(forking(child_main, zygote.leave))
     return 0
 
 

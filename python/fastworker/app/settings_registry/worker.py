@@ -28,7 +28,7 @@ _PROCESSES = [
         "pool_start_method",
         "fork",
         "str",
-        "How children are made.",
+        "How processes are made: forks, or programs that import the application each by itself.",
         choices=("fork", "spawn"),
         status="active",
     ),
@@ -235,6 +235,14 @@ _LOGGING = [
 ]
 
 _OURS = [
+    Setting(
+        "cpu_affinity",
+        None,
+        "any",
+        "Cores such as '0,2-5' or 'auto': each process keeps to one of them.",
+        status="active",
+        is_ours=True,
+    ),
     Setting(
         "stacks_after",
         3600.0,
