@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from tests.stress.numbers import Effect, is_direct, kind_of
+from tests.stress.rates import bound, excesses
 from tests.support.queue_state import QueueState
 
-#: Faults that end a process which may be running tasks.
-KILLS = frozenset({"child", "zygote", "supervisor", "node"})
+#: Faults that end processes which may be running tasks. Not the zygote's: its children go on.
+KILLS = frozenset({"child", "supervisor", "node"})
 #: Faults after which nobody knows whether the broker has carried something out.
 DOUBTS = frozenset({"connection", "server"})
-#: How long a fault that is over in an instant still counts: clocks and the kernel's delivery.
-SLACK_S = 0.5
+#: How long after a kill what it hit may go on: until the kernel has closed the files of the dead.
+KILL_SLACK_S = 0.1
+#: How long around its end a fault of the broker may leave things in doubt.
+DOUBT_SLACK_S = 0.5
+#: How long after a revoke was confirmed the word may take to the workers; they hear it at once.
+WORD_S = 0.5
 #: Tasks of early acknowledgement that one dead process can take with it: those that are
 #: acknowledged and not finished, at most 2 x concurrency of a node.
 EARLY_AT_RISK = 4
@@ -40,9 +45,13 @@ class Fault:
     recovery_s: float = 0.0
 
     def touches(self, begin: float, end: float) -> bool:
-        """Whether it can have been between two moments."""
-        over_at = max(self.done_at, self.at + self.recovery_s if self.kind in DOUBTS else 0.0)
-        return self.at - SLACK_S <= end and begin <= over_at + SLACK_S
+        """Whether it can have been between two moments: all clocks are one. A kill took place between
+        ``at`` and ``done_at``; only the process that was to be killed can know when.
+        """
+        over_at = self.done_at + KILL_SLACK_S
+        if self.kind in DOUBTS:
+            over_at = max(self.done_at, self.at + self.recovery_s) + DOUBT_SLACK_S
+        return self.at <= end and begin <= over_at
 
 
 @dataclass
@@ -54,6 +63,8 @@ class Account:
         effects: The runs of each number.
         repeated: Numbers that the publisher may have published twice.
         overran: Numbers whose time limit did not end them.
+        revoked: When the revoke of each number was confirmed, Unix time.
+        outlasted: When numbers ended that a revoke was to terminate and did not.
         state: Where messages are at the end.
         faults: In order.
         seconds: How long the run took.
@@ -63,18 +74,22 @@ class Account:
     effects: Mapping[int, Sequence[Effect]]
     repeated: frozenset[int]
     overran: tuple[int, ...]
+    revoked: Mapping[int, float]
+    outlasted: Mapping[int, float]
     state: QueueState
     faults: list[Fault] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def lost(self) -> list[int]:
-        """Numbers without effect, those of early acknowledgement not counted."""
-        return [n for n in self._absent() if kind_of(n) != "early"]
+        """Numbers without effect that should have one. Those of early acknowledgement may be lost,
+        and those that were revoked never run.
+        """
+        return [n for n in self._absent() if kind_of(n) != "early" and n not in self.revoked]
 
     @property
     def lost_early(self) -> list[int]:
-        """The others: their authors chose at most once."""
+        """Of early acknowledgement: their authors chose at most once."""
         return [n for n in self._absent() if kind_of(n) == "early"]
 
     def _absent(self) -> Iterable[int]:
@@ -111,18 +126,42 @@ class Account:
                 return fault.kind
         return "unexplained"
 
+    @property
+    def unheeded(self) -> dict[int, str]:
+        """Revokes without effect, and how that showed. Who was cut off from the broker is told later,
+        and never what is to be terminated.
+        """
+        found = {}
+        for number, at in self.revoked.items():
+            ended = self.outlasted.get(number, at)
+            late = [run.ran for run in self.effects.get(number, ()) if run.ran > at + WORD_S]
+            if late and self._fault_between(at, late[-1], DOUBTS) == "unexplained":
+                found[number] = f"started {late[-1] - at:.2f} s after its revoke"
+            elif ended > at + WORD_S and self._fault_between(at, ended, DOUBTS) == "unexplained":
+                found[number] = f"ran on for {ended - at:.2f} s after its revoke"
+        return found
+
+    @property
+    def exceeded(self) -> dict[str, float]:
+        """Limits of all workers that were exceeded, by how many starts."""
+        found = excesses(self.effects).items()
+        return {limit: excess for limit, excess in found if excess > bound(limit)}
+
     def check(self) -> None:
         """Assert the promises: nothing lost, nothing left, nothing twice without a reason, recovery
-        within seconds, limits that hold.
+        within seconds, limits that hold, revokes that are heeded.
         """
         assert not self.lost, f"{len(self.lost)} effects missing, first {self.lost[:10]}"
         state = self.state
-        assert (state.ready, state.leased, state.parked, state.dead) == (0, 0, 0, 0), state
+        left = (state.ready, state.leased, state.parked, state.laned, state.dead)
+        assert left == (0, 0, 0, 0, 0), state
         unexplained = {n: why for n, why in self.duplicates.items() if "unexplained" in why}
         assert not unexplained, f"ran twice, and no fault says why: {self._show(unexplained)}"
         at_risk = EARLY_AT_RISK * sum(fault.kind in KILLS for fault in self.faults)
         assert len(self.lost_early) <= at_risk, f"{self.lost_early}: more than {at_risk} early ones"
         assert not self.overran, f"{self.overran} ran over their time limits"
+        assert not self.unheeded, f"revoked, and ran: {self.unheeded}"
+        assert not self.exceeded, f"started more often than allowed, by: {self.exceeded}"
         slowest = max((fault.recovery_s for fault in self.faults), default=0.0)
         assert slowest < 30, f"recovery took {slowest:.1f} s"
 
@@ -141,8 +180,11 @@ class Account:
         return (
             f"{self.total} tasks in {self.seconds:.0f} s, {len(self.faults)} faults: "
             f"{len(self.lost)} lost, {len(self.lost_early)} of early acknowledgement lost; "
-            f"{sum(reasons.values())} ran again ({explained or 'none'}); at the end {state.ready} "
-            f"ready, {state.leased} leased, {state.parked} parked, {state.dead} dead"
+            f"{sum(reasons.values())} ran again ({explained or 'none'}); {len(self.revoked)} revoked, "
+            f"{sum(bool(self.effects.get(n)) for n in self.revoked)} of them after their start; "
+            f"limits exceeded by {max(excesses(self.effects).values(), default=0.0):.1f} starts at most; "
+            f"at the end {state.ready} ready, {state.leased} leased, {state.parked} parked, "
+            f"{state.laned} in lanes, {state.dead} dead"
         )
 
 
@@ -152,7 +194,8 @@ def recovery_table(faults: Iterable[Fault]) -> str:
     for fault in faults:
         by_kind[fault.kind].append(fault)
     lines = [f"{'fault':12}{'count':>6}{'in flight':>11}{'p50 s':>8}{'p99 s':>8}{'max s':>8}"]
-    for kind, same in sorted(by_kind.items()):
+    kinds = [*sorted(by_kind.items()), ("all", list(chain.from_iterable(by_kind.values())))]
+    for kind, same in kinds if by_kind else ():
         times = sorted(fault.recovery_s for fault in same)
         most = max(fault.in_flight for fault in same)
         row = [

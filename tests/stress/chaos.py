@@ -1,8 +1,9 @@
 """Nothing is lost, long form: ``python -m tests.stress.chaos --seconds 600`` (``make chaos``).
 
 Rounds of numbered tasks on Redis and on SQLite in turn, each with its own seed, until the time is
-over. A seed that failed is printed; ``--seed N --rounds 1`` plays the same faults again (the
-moments differ, as processes do).
+over; two rounds on one worker, then two on a worker beside another that is left alone. A seed that
+failed is printed; ``--seed N --rounds 1`` plays the same faults again (the moments differ, as
+processes do).
 """
 
 from __future__ import annotations
@@ -42,9 +43,10 @@ def play(
     faults: list[str],
     tasks: int = TASKS,
     framework: str = "fastworker",
+    has_bystander: bool = False,
 ) -> Account:
     """Run ``tasks`` numbered tasks on ``broker`` while ``faults`` happen, evenly over the run;
-    the account.
+    the account. ``has_bystander``: beside a worker that is left alone.
     """
     with contextlib.ExitStack() as stack:
         server = None
@@ -52,7 +54,9 @@ def play(
         if broker == "redis":
             server = stack.enter_context(RedisServer(folder, is_durable=True))
             url = f"{server.url}/0"
-        run = stack.enter_context(Run(folder, AppSpec(framework, url, None, CONF), server, seed))
+        spec = AppSpec(framework, url, None, CONF)
+        run = Run(folder, spec, server, seed, has_bystander=has_bystander)
+        stack.enter_context(run)
         started = time.monotonic()
         run.publish(tasks, PAUSE_S)
         for index, kind in enumerate(faults, 1):
@@ -95,7 +99,9 @@ def main() -> int:
         print(f"round {index + 1}: {broker}, seed {seed}", flush=True)
         with tempfile.TemporaryDirectory(prefix="fastworker-chaos-") as folder:
             try:
-                account = play(broker, Path(folder), seed, schedule(broker, seed, options.faults))
+                planned = schedule(broker, seed, options.faults)
+                is_fleet = seed // 2 % 2 == 1
+                account = play(broker, Path(folder), seed, planned, has_bystander=is_fleet)
                 faults += account.faults
                 tasks += account.total
                 account.check()

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.stress.account import Account, Fault
-from tests.stress.numbers import count_effects, read_effects
+from tests.stress.numbers import count_effects, read_effects, read_moments
 from tests.support import processes, queue_state
 from tests.support.apps import AppSpec
 from tests.support.proxy import Proxy
@@ -39,6 +39,7 @@ class Run:
         server: The private Redis, when the broker is one.
         seed: Makes the choice of victims repeatable.
         has_worker: Start one at once.
+        has_bystander: Start another that is never killed, so that there is a fleet.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Run:
     server: RedisServer | None
     seed: int
     has_worker: bool = True
+    has_bystander: bool = False
     faults: list[Fault] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -64,6 +66,8 @@ class Run:
             path = urlsplit(self.spec.broker).path
             url = f"redis://127.0.0.1:{self.proxy.port}{path}"
             self._fired = AppSpec(self.spec.framework, url, None, self.spec.conf)
+        if self.has_bystander:
+            self._start("bystander@here")
         if self.has_worker:
             self.start_worker()
 
@@ -72,10 +76,13 @@ class Run:
 
     def start_worker(self) -> None:
         """Start a worker; ``worker`` is the last one started."""
+        self.worker = self._start("stress@here")
+
+    def _start(self, name: str) -> WorkerProcess:
         line = (command(self.spec.framework), "-A", "tests.stress.worker_app", "worker")
-        options = ("--loglevel", "WARNING", "--concurrency", "2", "-n", "stress@here")
+        options = ("--loglevel", "WARNING", "--concurrency", "2", "-n", name)
         worker = WorkerProcess((*line, *options), self._fired.environment())
-        self.worker = self._stack.enter_context(worker)
+        return self._stack.enter_context(worker)
 
     def publish(self, total: int, pause_s: float) -> None:
         """Start the publisher, or start it again after a kill."""
@@ -135,7 +142,7 @@ class Run:
         if publisher is None or publisher.poll() is None:
             return False
         state = self.state()
-        return state.ready == state.leased == state.parked == 0
+        return state.ready == state.leased == state.parked == state.laned == 0
 
     def _break_child(self) -> None:
         children = wait_until(lambda: children_of(self.worker.pid), "a child process")
@@ -185,6 +192,8 @@ class Run:
             read_effects(self._effects),
             frozenset(self._noted("repeated")),
             tuple(self._noted("overran")),
+            read_moments(self.folder / "revoked"),
+            read_moments(self.folder / "outlasted"),
             self.state(),
             self.faults,
             time.monotonic() - started,

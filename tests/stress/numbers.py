@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import os
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,16 +31,39 @@ WORK_S = 0.002
 # Limits of the tasks that run over them, and how long those would run on.
 LIMIT_S = 0.4
 OVERRUN_S = 30.0
+# How long a task runs that is to be terminated.
+ENDLESS_S = 5.0
+#: Starts a second, of all workers together: of one task, and of each key of another.
+CLUSTER_RATE = KEYED_RATE = 4
+#: The key of most keyed tasks; one in four has a key to itself.
+HOT = "hot"
 
 #: Options of a call by kind; the task is ``stress.<kind>`` unless it is one of these.
 OPTIONS: dict[str, dict[str, Any]] = {
     "near": {"countdown": 0.5},  # within worker_eta_horizon: held by the worker
     "parked": {"countdown": 4},  # beyond it: parked in the broker
+    "revoked_near": {"countdown": 0.9},
+    "revoked_parked": {"countdown": 2},
 }
 #: Of each block, by place; the others are plain effects.
-PLACES = {18: "flaky", 19: "flaky", 20: "near", 21: "parked", 22: "limited", 23: "early"}
-#: Once in five blocks: they keep a process busy for LIMIT_S.
-RARE = {25: "soft", 76: "hard"}
+PLACES = {
+    17: "keyed",
+    18: "flaky",
+    19: "flaky",
+    20: "near",
+    21: "parked",
+    22: "limited",
+    23: "early",
+    24: "cluster",
+    27: "revoked_near",
+    28: "revoked_parked",
+}
+#: Once in five blocks: they keep a process busy.
+RARE = {25: "soft", 76: "hard", 126: "endless"}
+#: What is to be terminated is revoked so many blocks after it was published: most have started.
+DELAY = 3
+#: What is revoked; the others at once.
+REVOKED = frozenset({"revoked_near", "revoked_parked", "endless"})
 
 
 @dataclass(frozen=True)
@@ -63,10 +87,24 @@ def kind_of(number: int) -> str:
 
 
 def steps(total: int) -> Iterator[tuple[str, int]]:
-    """What the publisher does, in order: ``(kind, number)`` or ``("spread", first number)``."""
+    """What the publisher does, in order: ``(kind, number)``, ``("spread", first number)`` or
+    ``("revoke", number)``.
+    """
     for first in range(0, total, BLOCK):
-        yield from ((kind_of(number), number) for number in range(first, first + DIRECT))
+        direct = range(first, first + DIRECT)
+        for number in direct:
+            yield kind_of(number), number
+            if kind_of(number) in OPTIONS and kind_of(number) in REVOKED:
+                yield "revoke", number
         yield "spread", first + DIRECT
+        before = range(first - DELAY * BLOCK, first - (DELAY - 1) * BLOCK)
+        yield from (("revoke", n) for n in before if n >= 0 and kind_of(n) == "endless")
+
+
+def key_of(number: int) -> str:
+    """The key of a keyed number."""
+    block = number // BLOCK
+    return HOT if block % 4 else f"own-{block}"
 
 
 def is_direct(number: int) -> bool:
@@ -85,6 +123,20 @@ def write_effect(folder: str, number: int, published: float) -> None:
     """Note that ``number`` took effect."""
     line = b"%08d %018.6f %018.6f\n" % (number, published, time.time())
     _append(Path(folder, str(os.getpid())), line)
+
+
+def write_moment(path: Path, number: int) -> None:
+    """Note that something happened to ``number`` now."""
+    _append(path, b"%08d %018.6f\n" % (number, time.time()))
+
+
+def read_moments(path: Path) -> dict[int, float]:
+    """What ``write_moment`` noted; the first time of each number. Empty without a file."""
+    moments: dict[int, float] = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        number, at = line.split()
+        moments.setdefault(int(number), float(at))
+    return moments
 
 
 def _append(path: Path, line: bytes) -> None:
@@ -113,9 +165,26 @@ def read_effects(folder: Path) -> dict[int, list[Effect]]:
 
 
 def publish(app: Any, kind: str, number: int, folder: str) -> None:
-    """Publish one step."""
+    """Do one step."""
+    if kind == "revoke":
+        app.control.revoke(id_of(number), terminate=kind_of(number) == "endless", signal="KILL")
+        write_moment(Path(folder).parent / "revoked", number)
+        return
+    options = dict(OPTIONS.get(kind, {}))
+    arguments: tuple[Any, ...] = (number, folder, time.time())
+    if kind in REVOKED:
+        options["task_id"] = id_of(number)
+    elif kind == "keyed":
+        arguments = (*arguments, key_of(number))
     task = app.tasks[f"stress.{'effect' if kind in OPTIONS else kind}"]
-    task.apply_async((number, folder, time.time()), **OPTIONS.get(kind, {}))
+    task.apply_async(arguments, **options)
+
+
+def id_of(number: int) -> str:
+    """The task id of a number that is revoked: known before it is published, and the same if it is
+    published again.
+    """
+    return str(uuid.UUID(int=number))
 
 
 def make_app(spec: AppSpec) -> Any:
@@ -149,6 +218,26 @@ def make_app(spec: AppSpec) -> Any:
     @app.task(name="stress.early", acks_late=False, **common)
     def early(number: int, folder: str, published: float) -> None:
         write_effect(folder, number, published)
+
+    @app.task(
+        name="stress.cluster",
+        rate_limit=f"{CLUSTER_RATE}/s",
+        rate_limit_scope="cluster",
+        **common,
+    )
+    def cluster(number: int, folder: str, published: float) -> None:
+        write_effect(folder, number, published)
+
+    @app.task(name="stress.keyed", rate_limit=f"{KEYED_RATE}/s", rate_limit_key="key", **common)
+    def keyed(number: int, folder: str, published: float, key: str) -> None:
+        write_effect(folder, number, published)
+
+    @app.task(name="stress.endless", **common)
+    def endless(number: int, folder: str, published: float) -> None:
+        """Is terminated, or never runs."""
+        write_effect(folder, number, published)
+        time.sleep(ENDLESS_S)
+        write_moment(Path(folder).parent / "outlasted", number)
 
     @app.task(name="stress.soft", soft_time_limit=LIMIT_S, **common)
     def soft(number: int, folder: str, published: float) -> None:

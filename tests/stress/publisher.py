@@ -35,14 +35,16 @@ def main(folder: Path, total: int, pause_s: float) -> None:
     for index, (kind, number) in enumerate(itertools.islice(steps(total), done, None), done):
         if is_first:
             # The one that was killed may have published it.
-            write_number(folder / "repeated", number)
+            if kind != "revoke":
+                write_number(folder / "repeated", number)
             is_first = False
         while True:
             try:
                 publish(app, kind, number, effects)
                 break
             except OperationalError:
-                write_number(folder / "repeated", number)
+                if kind != "revoke":
+                    write_number(folder / "repeated", number)
         write_number(confirmed, index)
         time.sleep(pause_s)
 

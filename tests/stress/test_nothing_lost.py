@@ -15,7 +15,7 @@ import redis
 from tests.stress.account import Account, Fault
 from tests.stress.chaos import CONF, play, schedule
 from tests.stress.harness import Run
-from tests.stress.numbers import Effect
+from tests.stress.numbers import Effect, kind_of
 from tests.support import servers
 from tests.support.apps import AppSpec
 from tests.support.queue_state import QueueState
@@ -29,7 +29,7 @@ pytestmark = [
 
 BROKERS = ["redis", "sqlite"]
 TASKS = 2500
-EMPTY = QueueState(0, 0, 0, 0, 0, frozenset())
+EMPTY = QueueState(0, 0, 0, 0, 0, 0, frozenset())
 
 
 def need_server_to_kill(broker: str) -> None:
@@ -80,7 +80,7 @@ def take_one(url: str) -> None:
 
 def account_of(effects: dict[int, list[Effect]], *faults: Fault) -> Account:
     """An account of as many numbers as there are effects."""
-    return Account(len(effects), effects, frozenset(), (), EMPTY, list(faults))
+    return Account(len(effects), effects, frozenset(), (), {}, {}, EMPTY, list(faults))
 
 
 def test_second_run_without_a_fault_is_reported() -> None:
@@ -108,3 +108,32 @@ def test_lost_early_acknowledged_tasks_are_counted_and_bounded() -> None:
     account_of(effects, Fault("node", 5, 5, 1)).check()
     with pytest.raises(AssertionError, match="early ones"):
         account_of(effects).check()
+
+
+def test_second_run_before_the_fault_is_reported() -> None:
+    with pytest.raises(AssertionError, match="no fault says why"):
+        account_of({0: [Effect(1, 2), Effect(1, 9)]}, Fault("child", 9.1, 9.2, 1)).check()
+
+
+@pytest.mark.parametrize("fault", ["child", "connection"])
+def test_start_after_a_revoke_is_reported_unless_the_word_was_cut_off(fault: str) -> None:
+    effects = {n: [Effect(1, 2)] for n in range(28)}
+    account = account_of(effects, Fault(fault, 1.5, 1.5, 1))
+    account.revoked = {27: 1.2}
+    assert (27 in account.unheeded) is (fault == "child")
+    account.revoked = {27: 1.9}
+    account.check()
+
+
+def test_terminated_task_that_runs_on_is_reported() -> None:
+    account = account_of({0: [Effect(1, 2)]})
+    account.revoked, account.outlasted = {0: 3.0}, {0: 7.0}
+    with pytest.raises(AssertionError, match=r"ran on for 4\.00 s"):
+        account.check()
+
+
+@pytest.mark.parametrize(("each_s", "holds"), [(1 / 4, True), (1 / 8, False)])
+def test_limit_of_all_workers_that_is_exceeded_is_reported(each_s: float, holds: bool) -> None:
+    numbers = [n for n in range(50 * 40) if kind_of(n) == "cluster"]
+    effects = {n: [Effect(1, 2 + at * each_s)] for at, n in enumerate(numbers)}
+    assert account_of(effects).exceeded == ({} if holds else {"cluster": pytest.approx(39 / 2)})

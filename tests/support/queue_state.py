@@ -27,6 +27,7 @@ class QueueState:
         ready: Waiting in the default queue.
         leased: Held by workers.
         parked: Waiting for their time in the broker.
+        laned: Waiting in lanes for permits.
         dead: Dead letters.
         attempts: Records of started attempts that are still kept.
         tags: One name per lease.
@@ -35,6 +36,7 @@ class QueueState:
     ready: int
     leased: int
     parked: int
+    laned: int
     dead: int
     attempts: int
     tags: frozenset[str]
@@ -51,9 +53,11 @@ def _read_redis(url: str) -> QueueState:
         # Parked messages are in the same hash, under names of their own.
         tags = frozenset(tag for tag in client.hkeys("unacked") if not tag.startswith("fwp:"))
         parked = client.zcard("fastworker:parked")
+        lanes = client.scan_iter("fastworker:lane:*", 1000)
+        laned = sum(client.llen(lane) for lane in lanes)
         attempts = sum(1 for _ in client.scan_iter("fastworker:attempts:*", 1000))
         dead = client.zcard("fastworker:dead:index")
-        return QueueState(ready, len(tags), parked, dead, attempts, tags)
+        return QueueState(ready, len(tags), parked, laned, dead, attempts, tags)
 
 
 def _read_sqlite(url: str) -> QueueState:
@@ -62,11 +66,11 @@ def _read_sqlite(url: str) -> QueueState:
         tags = frozenset(
             f"{owner}:{tag}" for owner, tag in file.execute("SELECT owner, tag FROM leased")
         )
-        [ready], [parked], [dead] = (
+        [ready], [parked], [laned], [dead] = (
             file.execute(f"SELECT count(*) FROM {table}").fetchone()
-            for table in ("ready", "parked", "dead")
+            for table in ("ready", "parked", "laned", "dead")
         )
-        return QueueState(ready, len(tags), parked, dead, 0, tags)
+        return QueueState(ready, len(tags), parked, laned, dead, 0, tags)
 
 
 if __name__ == "__main__":
