@@ -10,6 +10,7 @@ import pytest
 from tests.support import processes
 from tests.support.gate import Gate, read_lines
 from tests.support.rig import PRODUCT, Rig
+from tests.support.roles import children_of, zygote_of
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(PRODUCT == "celery", reason="Celery has other processes and words")
@@ -65,6 +66,19 @@ def test_child_that_does_not_get_ready_is_killed_and_replaced(rig: Rig, tmp_path
     worker.wait_for_line(r"is not ready 2\.0 s after its start.*killing it")
     worker.wait_for_line(r"in _stick_once", TIMEOUT_S)
     assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2
+
+
+def test_zygote_that_does_not_fork_is_killed_and_replaced(sqlite_rig: Rig) -> None:
+    worker = sqlite_rig.worker(concurrency=1)
+    [child], zygote = children_of(worker.pid), zygote_of(worker.pid)
+    assert zygote is not None
+    processes.kill(zygote.pid, signal.SIGSTOP)
+    processes.kill(child.pid)
+    result = sqlite_rig.task("add").delay(1, 1)
+    worker.wait_for_line(r"the zygote process has not forked a child for 10 s: killing it")
+    assert result.get(timeout=TIMEOUT_S) == 2
+    assert zygote_of(worker.pid) not in (None, zygote)
+    assert [state_of(pid) for pid in (child.pid, zygote.pid)] == [None, None], "buried"
 
 
 def test_orphans_of_what_a_task_started_are_buried(rig: Rig, gate: Gate) -> None:

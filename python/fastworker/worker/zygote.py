@@ -5,10 +5,10 @@ parent before the parent starts its runtime, so that parent, zygote and children
 memory. If it dies, the parent runs this module as a program: a new zygote that imports the application again. Its
 children go on meanwhile.
 
-The parent's words are datagrams: ``spawn <id>`` with two descriptors, the child's socket and its shared page. The
-answers are ``forked <id> <pid>`` and, when a child ends, ``exited <pid> <status>`` (negative: killed by that signal).
-End of file means that the parent is gone; the kernel kills zygote and children then (``lifeline``), as nobody could
-take their results.
+The parent's words are datagrams: ``spawn <id>`` with two descriptors, the child's socket and its shared page. The first
+answer is ``serving``, once children can be made; then ``forked <id> <pid>`` and, when a child ends, ``exited <pid>
+<status>`` (negative: killed by that signal). End of file means that the parent is gone; the kernel kills zygote and
+children then (``lifeline``), as nobody could take their results.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Zygote:
             self._bell = bell
             selector.register(self._words, selectors.EVENT_READ)
             selector.register(bell, selectors.EVENT_READ)
+            self._say("serving")
             while True:
                 ready = {key.fileobj for key, _ in selector.select()}
                 if bell in ready:

@@ -242,14 +242,15 @@ impl Child {
         });
     }
 
-    /// Takes the exit status if the process is ours to reap: it is once its zygote has died.
-    pub(crate) fn reap(&mut self) {
-        let Some(pidfd) = &self.pidfd else { return };
-        // ECHILD: the zygote reaps it.
-        if let Ok(Some(ended)) = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
-            let signal = ended.terminating_signal().map(|signal| -signal);
-            self.status = self.status.or(signal).or(ended.exit_status());
+    /// Takes the exit status if the process is ours to reap: it is once its zygote has died. Gives back what is to be
+    /// buried then, if the zygote has neither died nor reaped it.
+    pub(crate) fn reap(&mut self) -> Option<Unburied> {
+        let unburied = Unburied { pid: self.pid?, pidfd: self.pidfd.clone()? };
+        if self.status.is_some() {
+            return None;
         }
+        self.status = unburied.bury();
+        self.status.is_none().then_some(unburied)
     }
 
     /// Whole frames that a dead child left in its socket.
@@ -265,6 +266,21 @@ impl Child {
         let mut frames = Vec::new();
         split_frames(&mut bytes, |frame| frames.push(frame));
         frames
+    }
+}
+
+/// A process that is gone, and not reaped as far as we know.
+pub(crate) struct Unburied {
+    pub(crate) pid: i32,
+    pidfd: Rc<AsyncFd<OwnedFd>>,
+}
+
+impl Unburied {
+    /// Reaps it; how it ended, negative for a signal. `None`: it is the zygote's to reap.
+    pub(crate) fn bury(&self) -> Option<i32> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let ended = waitid(WaitId::PidFd(self.pidfd.as_fd()), options).ok()??;
+        ended.terminating_signal().map(|signal| -signal).or(ended.exit_status())
     }
 }
 

@@ -9,7 +9,7 @@ mod readable;
 mod stacks;
 mod zygote;
 
-pub(crate) use child::{Child, SocketFact};
+pub(crate) use child::{Child, SocketFact, Unburied};
 pub(crate) use death::Death;
 pub use kind::Pool;
 pub(crate) use memory::peak_kib;

@@ -2,7 +2,7 @@
 //!
 //! The zygote is a Python process that has imported the user's application, runs one thread and forks children on
 //! request. Messages are text, one a datagram: `spawn <id>` with two descriptors (the child's socket and page) goes
-//! there; `forked <id> <pid>`, `exited <pid> <status>` and `failed <text>` come back.
+//! there; `serving` (once), `forked <id> <pid>`, `exited <pid> <status>` and `failed <text>` come back.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -20,17 +20,33 @@ use super::readable::readable;
 /// What the zygote says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ZygoteFact {
-    Forked { child: ChildId, pid: i32 },
-    Exited { pid: i32, status: i32 },
-    Failed { text: String },
+    /// It has imported the application, and answers from now on.
+    Serving,
+    Forked {
+        child: ChildId,
+        pid: i32,
+    },
+    Exited {
+        pid: i32,
+        status: i32,
+    },
+    Failed {
+        text: String,
+    },
+    /// It has had its time to fork this child.
+    Overdue {
+        child: ChildId,
+    },
     Gone,
 }
 
 /// A living zygote. Dropping it kills the process: its children go on.
 pub(crate) struct Zygote {
     socket: Rc<AsyncFd<OwnedFd>>,
-    pidfd: OwnedFd,
+    pidfd: Rc<AsyncFd<OwnedFd>>,
     listener: AbortHandle,
+    /// It has said so.
+    pub(crate) is_serving: bool,
 }
 
 impl Zygote {
@@ -40,8 +56,9 @@ impl Zygote {
         let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
         rustix::io::ioctl_fionbio(&socket, true)?;
         let socket = Rc::new(readable(socket)?);
-        let listener = tokio::task::spawn_local(listen(socket.clone(), tell)).abort_handle();
-        Ok(Zygote { socket, pidfd, listener })
+        let pidfd = Rc::new(readable(pidfd)?);
+        let listener = tokio::task::spawn_local(listen(socket.clone(), pidfd.clone(), tell)).abort_handle();
+        Ok(Zygote { socket, pidfd, listener, is_serving: false })
     }
 
     /// Asks for a child that talks over `child_socket` and shares `page`.
@@ -56,17 +73,22 @@ impl Zygote {
         sendmsg(self.socket.as_fd(), &[IoSlice::new(text.as_bytes())], &mut ancillary, SendFlags::NOSIGNAL)?;
         Ok(())
     }
+
+    /// Ends the process, whatever it is doing; `ZygoteFact::Gone` follows.
+    pub(crate) fn kill(&self) {
+        // Gone already is what we want.
+        let _gone = pidfd_send_signal(self.pidfd.as_fd(), Signal::KILL);
+    }
 }
 
 impl Drop for Zygote {
     fn drop(&mut self) {
         self.listener.abort();
-        // Gone already is what we want.
-        let _gone = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        self.kill();
     }
 }
 
-async fn listen(socket: Rc<AsyncFd<OwnedFd>>, tell: impl Fn(ZygoteFact)) {
+async fn listen(socket: Rc<AsyncFd<OwnedFd>>, pidfd: Rc<AsyncFd<OwnedFd>>, tell: impl Fn(ZygoteFact)) {
     let mut buffer = vec![0u8; 64 * 1024];
     loop {
         let Ok(mut ready) = socket.readable().await else { break };
@@ -82,7 +104,11 @@ async fn listen(socket: Rc<AsyncFd<OwnedFd>>, tell: impl Fn(ZygoteFact)) {
             Ok(_) => break,
         }
     }
-    tell(ZygoteFact::Gone);
+    // Its files are closed before its children become ours; those that are dead are ours to bury from then on.
+    let _gone = pidfd_send_signal(pidfd.as_fd(), Signal::KILL);
+    if pidfd.readable().await.is_ok() {
+        tell(ZygoteFact::Gone);
+    }
 }
 
 fn parse(message: &[u8]) -> Option<ZygoteFact> {
@@ -90,6 +116,7 @@ fn parse(message: &[u8]) -> Option<ZygoteFact> {
     let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
     let mut numbers = rest.split(' ').map(str::parse::<i32>);
     match verb {
+        "serving" => Some(ZygoteFact::Serving),
         "forked" => {
             let child = ChildId(u32::try_from(numbers.next()?.ok()?).ok()?);
             Some(ZygoteFact::Forked { child, pid: numbers.next()?.ok()? })
@@ -107,6 +134,7 @@ mod tests {
     #[test]
     fn the_zygotes_words_are_understood() {
         assert_eq!(parse(b"forked 3 4711"), Some(ZygoteFact::Forked { child: ChildId(3), pid: 4711 }));
+        assert_eq!(parse(b"serving"), Some(ZygoteFact::Serving));
         assert_eq!(parse(b"exited 4711 -9"), Some(ZygoteFact::Exited { pid: 4711, status: -9 }));
         assert_eq!(parse(b"failed no room"), Some(ZygoteFact::Failed { text: "no room".into() }));
         assert_eq!(parse(b"forked three"), None);

@@ -3,15 +3,23 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::time::Duration;
 
 use fastworker_engine::{ChildId, Event};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::sleep;
 
 use crate::fact::Fact;
 use crate::pool::{Child, SocketFact, Zygote, ZygoteFact, peak_kib};
 use crate::report::{Level, Report};
 
 use super::Worker;
+
+/// A zygote that does not fork within this time when it is asked to is killed, and replaced. A fork copies page tables
+/// and no memory: some 10 ms for each GiB of the application.
+const FORKING: Duration = Duration::from_secs(10);
+/// The same for one that still imports the application.
+const IMPORTING: Duration = Duration::from_secs(300);
 
 impl Worker {
     pub(super) fn tell_child(&self, child: ChildId) -> impl Fn(SocketFact) + 'static {
@@ -67,6 +75,7 @@ impl Worker {
             }
         }
         while let (Some(zygote), Some(child)) = (&self.zygote, self.wanted.front().copied()) {
+            let patience = if zygote.is_serving { FORKING } else { IMPORTING };
             let spawned = Child::prepare(child, self.tell_child(child)).and_then(|(known, socket, page)| {
                 zygote.spawn(child, socket.as_fd(), page.as_fd())?;
                 Ok(known)
@@ -76,6 +85,7 @@ impl Worker {
                 Ok(known) => {
                     self.children.insert(child, known);
                     self.spawning.push(child);
+                    self.expect_fork(child, patience);
                 }
                 Err(error) => {
                     self.reporter.log(Level::Error, format!("cannot start a child process: {error}"));
@@ -85,8 +95,32 @@ impl Worker {
         }
     }
 
+    /// Has the zygote looked after when a child that it was asked for should be there.
+    fn expect_fork(&self, child: ChildId, patience: Duration) {
+        let facts = self.io.facts.clone();
+        tokio::task::spawn_local(async move {
+            sleep(patience).await;
+            // Torn down meanwhile: nobody waits for it.
+            let _torn_down = facts.send(Fact::Zygote(ZygoteFact::Overdue { child }));
+        });
+    }
+
     pub(super) fn zygote_fact(&mut self, fact: ZygoteFact) {
         match fact {
+            ZygoteFact::Serving => {
+                if let Some(zygote) = &mut self.zygote {
+                    zygote.is_serving = true;
+                }
+                self.spawning.iter().for_each(|&child| self.expect_fork(child, FORKING));
+            }
+            ZygoteFact::Overdue { child } => {
+                let Some(zygote) = self.zygote.as_ref().filter(|_| self.spawning.contains(&child)) else { return };
+                let patience = if zygote.is_serving { FORKING } else { IMPORTING };
+                let text =
+                    format!("the zygote process has not forked a child for {} s: killing it", patience.as_secs());
+                zygote.kill();
+                self.reporter.log(Level::Error, text);
+            }
             ZygoteFact::Forked { child, pid } => {
                 let tell = self.tell_child(child);
                 let Some(known) = self.children.get_mut(&child) else { return };
@@ -102,6 +136,7 @@ impl Worker {
                 }
             }
             ZygoteFact::Exited { pid, status } => {
+                self.unburied.retain(|unburied| unburied.pid != pid);
                 let Some(known) = self.children.values_mut().find(|child| child.pid == Some(pid)) else { return };
                 known.status = Some(status);
                 if known.is_gone {
@@ -121,6 +156,9 @@ impl Worker {
                 for child in gone {
                     self.exited(child);
                 }
+                self.unburied.drain(..).for_each(|unburied| {
+                    unburied.bury();
+                });
                 if !self.is_stopping {
                     self.reporter.log(Level::Error, "the zygote process died; starting another");
                 }
@@ -181,7 +219,7 @@ impl Worker {
             self.frame(child, &frame);
         }
         let Some(mut known) = self.children.remove(&child) else { return };
-        known.reap();
+        self.unburied.extend(known.reap());
         self.spawning.retain(|spawning| *spawning != child);
         self.note_death(&mut known);
         let next = known.recall();

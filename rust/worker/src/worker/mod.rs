@@ -33,7 +33,7 @@ use crate::config::WorkerConfig;
 use crate::decode::Decoder;
 use crate::fact::{Command, Fact, Settling};
 use crate::held::HeldTable;
-use crate::pool::{Child, OomWatch, Pool, Zygote};
+use crate::pool::{Child, OomWatch, Pool, Unburied, Zygote};
 use crate::report::{Level, Reporter};
 use crate::revoked::Revoked;
 use crate::settle::{Lifetimes, Policy};
@@ -139,6 +139,8 @@ struct Worker {
     children: HashMap<ChildId, Child>,
     oom: OomWatch,
     spawning: Vec<ChildId>,
+    /// Dead children that a zygote which does not answer has not reaped: ours when it is gone.
+    unburied: Vec<Unburied>,
     /// Children are threads of this process; else processes, which the zygote forks.
     has_threads: bool,
     zygote: Option<Zygote>,
@@ -213,6 +215,7 @@ impl Worker {
             children: HashMap::new(),
             oom: OomWatch::new(Path::new("/")),
             spawning: Vec::new(),
+            unburied: Vec::new(),
             has_threads,
             zygote: None,
             wanted: VecDeque::new(),
