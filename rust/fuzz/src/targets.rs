@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use fastworker_broker::{RedisOptions, RedisResults, SqliteOptions};
 use fastworker_link::Page;
 use fastworker_wire::child::{FromChild, ToChild};
-use fastworker_wire::envelope::{mark_redelivered, parse, parse_v1, task_and_id};
+use fastworker_wire::envelope::{mark_redelivered, parse, parse_v1, task_and_id, without_eta};
 use fastworker_wire::json::Scanner;
 use fastworker_wire::time::{iso_utc, parse_iso_ms};
 use fastworker_wire::{Error, result_doc};
@@ -33,7 +33,7 @@ pub const TARGETS: &[Target] = &[
 ];
 
 /// Any bytes are an envelope or a named error; one that is read can be marked as redelivered, and then reads the same
-/// but for that; what cannot be read still gives its task and id, or nothing.
+/// but for that, and can be made due, whatever its eta; what cannot be read still gives its task and id, or nothing.
 fn envelope(bytes: &[u8]) {
     let (task, id) = task_and_id(bytes);
     let Ok(read) = parse(bytes) else { return };
@@ -46,6 +46,11 @@ fn envelope(bytes: &[u8]) {
     assert_eq!(again.body, read.body);
     let twice = mark_redelivered(&marked).expect("what was marked can be marked");
     assert!(parse(&twice).is_ok_and(|twice| twice.is_redelivered));
+    if read.task.is_some() {
+        let due = without_eta(bytes).expect("what was read can be made due");
+        let again = parse(&due).expect("what was made due can be read");
+        assert_eq!((&again.eta, &again.task, &again.id, &again.body), (&None, &read.task, &read.id, &read.body));
+    }
 }
 
 /// A protocol-1 body that is read has a task, and is JSON throughout.

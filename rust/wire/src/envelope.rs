@@ -8,19 +8,22 @@
 //! ```
 //!
 //! [`parse`] reads the headers and leaves the body opaque; [`write`] makes one; [`mark_redelivered`] changes the two
-//! places that say "handed out before", and no other byte; [`parse_v1`] reads the old protocol, whose facts are in the
-//! body; [`task_and_id`] saves what can be saved of a broken one. Source: celery-contract 1, 2 and 4.2; kombu's
-//! `transport/virtual/base.py` and `transport/redis.py`.
+//! places that say "handed out before", [`without_eta`] the one that says "not before", and no other byte;
+//! [`parse_v1`] reads the old protocol, whose facts are in the body; [`task_and_id`] saves what can be saved of a broken
+//! one. Source: celery-contract 1, 2 and 4.2; kombu's `transport/virtual/base.py` and `transport/redis.py`.
 
+mod eta;
 mod field;
 mod protocol_v1;
 mod read;
 mod redelivered;
 mod salvage;
+mod splice;
 mod write;
 
 use std::borrow::Cow;
 
+pub use eta::without_eta;
 pub use protocol_v1::{TaskV1, parse_v1};
 pub use read::parse;
 pub use redelivered::mark_redelivered;

@@ -6,7 +6,7 @@ mod support;
 use std::collections::HashMap;
 
 use fastworker_wire::Error;
-use fastworker_wire::envelope::{EnvelopeParts, mark_redelivered, parse, parse_v1, task_and_id, write};
+use fastworker_wire::envelope::{EnvelopeParts, mark_redelivered, parse, parse_v1, task_and_id, without_eta, write};
 use support::{show, table, unhex};
 
 fn golden(name: &str) -> Vec<u8> {
@@ -118,6 +118,36 @@ fn redelivery_mark_creates_what_is_missing() {
     }
     assert!(matches!(mark_redelivered(b"[]"), Err(Error::Json { offset: 0, .. })));
     assert!(matches!(mark_redelivered(br#"{"headers": 1}"#), Err(Error::Field { offset: 12, .. })));
+}
+
+#[test]
+fn a_message_is_made_due_and_nothing_else_is_changed() {
+    let timed = golden("eta_expires");
+    let envelope = parse(&timed).unwrap();
+    let eta = format!("\"eta\": \"{}\"", envelope.eta.as_deref().unwrap());
+    assert_eq!(show(&without_eta(&timed).unwrap()), show(&timed).replace(&eta, "\"eta\": null"));
+    let plain = golden("plain");
+    assert_eq!(without_eta(&plain).unwrap(), plain);
+}
+
+#[test]
+fn a_message_of_the_old_protocol_is_made_due_in_its_body() {
+    let body = r#"{"task": "t", "id": "1", "eta": "2030-01-01T00:00:00", "args": ["\u00e9", 1e400], "kwargs": {}}"#;
+    let due = body.replace("\"2030-01-01T00:00:00\"", "null");
+    let as_text = body.replace('\\', "\\\\").replace('"', "\\\"");
+    let plain = format!(r#"{{"body": "{as_text}", "properties": {{"x": 1}}, "y": [2]}}"#).into_bytes();
+    for message in [without_eta(&plain).unwrap(), golden("protocol_1"), plain] {
+        let made = without_eta(&message).unwrap();
+        let envelope = parse(&made).unwrap();
+        let read = parse_v1(&envelope.body).unwrap();
+        assert_eq!((read.eta, read.task.is_empty()), (None, false));
+        assert_eq!(without_eta(&made).unwrap(), made);
+        if read.id.as_deref() == Some("1") {
+            assert_eq!(show(&envelope.body), due);
+            assert!(show(&made).ends_with(r#""y": [2]}"#) && show(&made).contains(r#""x": 1"#), "{}", show(&made));
+        }
+    }
+    assert!(without_eta(br#"{"body": "W10=", "properties": {"body_encoding": "base64"}}"#).is_err());
 }
 
 #[test]
