@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Control, Error, Publish, ResultDoc};
+use crate::{Control, Error, ParkedClient, Publish, ResultDoc};
 
 /// A message that could not be run, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct DeadLetter {
 }
 
 /// A blocking connection to a broker.
-pub trait Client: Control {
+pub trait Client: Control + ParkedClient {
     /// Publishes all; returns when the server has confirmed every one.
     fn publish(&mut self, batch: &[Publish]) -> Result<(), Error>;
     /// Messages waiting in `queue`, over all priorities, those in its lanes included. Parked and leased ones are not
@@ -76,6 +76,9 @@ pub trait ResultClient: Send {
     fn news(&mut self, timeout: Duration) -> Result<Vec<(String, Bytes)>, Error>;
     /// Stores documents (eager results, states set by a client). A stored SUCCESS is never overwritten.
     fn store(&mut self, batch: &[ResultDoc]) -> Result<(), Error>;
+    /// Stores one in the place of `seen`, the stored document when it was looked at (`None`: there was none). False:
+    /// another one is there now, and nothing was done.
+    fn replace(&mut self, seen: Option<&[u8]>, doc: &ResultDoc) -> Result<bool, Error>;
     /// Removes documents.
     fn forget(&mut self, task_ids: &[&str]) -> Result<(), Error>;
 }

@@ -12,6 +12,7 @@ mod delivery;
 mod endings;
 mod lanes;
 mod leases;
+mod parked;
 mod results;
 
 use std::future::Future;
@@ -40,6 +41,9 @@ pub trait Server {
 
     /// A new client of the results.
     fn results(&self) -> Result<Box<dyn ResultClient>, Error>;
+
+    /// URL and options of the results.
+    fn results_at(&self) -> (String, Vec<(String, String)>);
 }
 
 /// Runs every case; panics at the first that fails, after having named it. Returns how many there are.
@@ -100,6 +104,16 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             a_permit_goes_to_what_is_ours_alone
             lanes_are_emptied_into_their_queue_in_order
             depth_and_purge_count_lanes;
+        parked:
+            what_is_parked_is_listed_page_by_page
+            pages_go_on_where_they_ended_whatever_leaves
+            a_parked_message_is_found_by_its_id
+            a_released_message_is_due_and_first
+            a_message_released_by_time_is_nobodys_to_cancel
+            cancelling_stores_its_result_in_the_same_step
+            a_result_elsewhere_is_stored_before
+            what_was_revoked_is_not_parked_for_long
+            a_result_is_replaced_only_if_it_is_the_one_seen;
         dead:
             what_is_not_json_becomes_a_dead_letter
             dead_letters_are_listed_newest_first

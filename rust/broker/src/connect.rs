@@ -103,7 +103,7 @@ async fn elsewhere(
 }
 
 /// Both names lead to one file. The first one exists.
-fn is_same_file(one: &Path, other: &Path) -> bool {
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,
@@ -136,7 +136,7 @@ fn warn_unused(url: &str, unused: &[String]) {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Redis,
     Sqlite,
     Memory,
@@ -157,7 +157,7 @@ const SCHEMES: [(&str, Kind); 9] = [
 
 impl Kind {
     /// By the URL's scheme. The rest of the URL may hold a password, and is not repeated.
-    fn of(url: &str) -> Result<Kind, Error> {
+    pub(crate) fn of(url: &str) -> Result<Kind, Error> {
         let Some((scheme, _)) = url.split_once("://") else {
             return Err(Error::Url(format!(
                 "a broker or result URL without a scheme: expected scheme://..., such as redis://localhost:6379/0 or \

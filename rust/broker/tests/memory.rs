@@ -30,6 +30,10 @@ impl Server for Named {
     fn results(&self) -> Result<Box<dyn ResultClient>, Error> {
         Ok(Box::new(MemoryResultClient::new(self.0)))
     }
+
+    fn results_at(&self) -> (String, Vec<(String, String)>) {
+        (format!("memory://{}", self.0), Vec::new())
+    }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

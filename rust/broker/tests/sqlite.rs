@@ -46,6 +46,10 @@ impl Server for File {
     fn results(&self) -> Result<Box<dyn ResultClient>, Error> {
         Ok(Box::new(SqliteResultClient::new(self.options())))
     }
+
+    fn results_at(&self) -> (String, Vec<(String, String)>) {
+        (format!("sqlite:///{}", self.path.display()), Vec::new())
+    }
 }
 
 #[test]

@@ -45,6 +45,10 @@ impl<'a, S: Server> Bench<'a, S> {
         self.server.results().expect("a result client")
     }
 
+    pub(super) fn results_at(&self) -> (String, Vec<(String, String)>) {
+        self.server.results_at()
+    }
+
     /// Publishes `count` messages with ids of their own, in order; returns the ids.
     pub(super) fn publish(&self, queue: &str, priority: u8, count: usize) -> Vec<String> {
         let ids: Vec<String> = (0..count).map(|_| self.name("task")).collect();

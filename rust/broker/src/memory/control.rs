@@ -76,6 +76,11 @@ impl Desk {
         self.revoked.iter().map(|(mark, since)| (mark.clone(), since.elapsed())).collect()
     }
 
+    /// Whether this is remembered as revoked.
+    pub(super) fn is_revoked(&self, mark: &Mark) -> bool {
+        self.revoked.iter().any(|(revoked, _)| revoked == mark)
+    }
+
     fn mark_revoked(&mut self, marks: &[Mark], terms: RevokeTerms) {
         let now = Instant::now();
         self.revoked.retain(|(mark, since)| !marks.contains(mark) && now.duration_since(*since) <= terms.keep);

@@ -12,6 +12,7 @@
 //! | `state` | what is in a room, and every move from one place to another: under one lock, so atomic |
 //! | `fetch` | from queues to a lease |
 //! | `lane` | shared rate limits; what waits for a permit |
+//! | `parked` | what is not due yet |
 //! | `dead`, `results` | dead letters; result documents |
 //! | `broker`, `client`, `result_client` | the faces of a room |
 
@@ -21,6 +22,7 @@ mod control;
 mod dead;
 mod fetch;
 mod lane;
+mod parked;
 mod result_client;
 mod results;
 mod room;

@@ -79,6 +79,12 @@ impl ResultClient for MemoryResultClient {
         broker::store(&self.room, batch)
     }
 
+    fn replace(&mut self, seen: Option<&[u8]>, doc: &ResultDoc) -> Result<bool, Error> {
+        let is_unchanged = self.room.lock("store of a result")?.results.replace(seen, doc, now_ms());
+        self.room.stored.notify_all();
+        Ok(is_unchanged)
+    }
+
     fn forget(&mut self, task_ids: &[&str]) -> Result<(), Error> {
         let mut state = self.room.lock("forget of results")?;
         task_ids.iter().for_each(|task_id| state.results.remove(task_id));

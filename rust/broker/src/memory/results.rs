@@ -41,6 +41,15 @@ impl Results {
         self.docs.insert(result.task_id.clone(), stored);
     }
 
+    /// Stores one document if what is there is `seen`. False: it is not.
+    pub(super) fn replace(&mut self, seen: Option<&[u8]>, doc: &ResultDoc, now_ms: i64) -> bool {
+        let is_unchanged = self.get(&doc.task_id, now_ms).as_deref() == seen;
+        if is_unchanged {
+            self.put(doc, now_ms);
+        }
+        is_unchanged
+    }
+
     /// The document, if there is one that has not expired.
     pub(super) fn get(&self, task_id: &str, now_ms: i64) -> Option<Bytes> {
         let stored = self.docs.get(task_id)?;

@@ -108,6 +108,11 @@ impl Room {
         self.state.lock().expect("nothing panics while it holds a room")
     }
 
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn url(&self) -> String {
         format!("memory://{}", self.name)
     }

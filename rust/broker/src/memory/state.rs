@@ -52,7 +52,7 @@ pub(super) struct State {
     /// By incarnation and tag.
     pub(super) leased: BTreeMap<(i64, u64), Message>,
     /// By when it is due, and age.
-    parked: BTreeMap<(i64, u64), Message>,
+    pub(super) parked: BTreeMap<(i64, u64), Message>,
     pub(super) lanes: Lanes,
     pub(super) dead: Letters,
     pub(super) results: Results,
@@ -167,9 +167,7 @@ impl State {
                 message.attempts = 0;
                 self.put(message);
             }
-            Verdict::Park { due_ms } => {
-                self.parked.insert((*due_ms, message.age), message);
-            }
+            Verdict::Park { due_ms } => self.park(message, *due_ms, settlement.message_id.as_deref()),
             Verdict::DeadLetter { reason, detail } => {
                 self.dead.bury(message, Burial::new(settlement.message_id.as_deref(), reason, detail));
             }
@@ -215,22 +213,5 @@ impl State {
             self.put(message);
         }
         tags.len() as u64
-    }
-
-    /// Puts back all that is parked; returns how many.
-    pub(super) fn unpark(&mut self) -> u64 {
-        let parked = std::mem::take(&mut self.parked);
-        let count = parked.len() as u64;
-        parked.into_values().for_each(|message| self.put(message));
-        count
-    }
-
-    /// Puts back what is due, and says when the next one is.
-    pub(super) fn release_due(&mut self, now_ms: i64) -> Option<i64> {
-        let later = self.parked.split_off(&(now_ms.saturating_add(1), 0));
-        for message in std::mem::replace(&mut self.parked, later).into_values() {
-            self.put(message);
-        }
-        self.parked.keys().next().map(|(due_ms, _)| *due_ms)
     }
 }

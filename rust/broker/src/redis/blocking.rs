@@ -35,6 +35,11 @@ impl Blocking {
         Self { server, open: None, out: Vec::new(), opened: 0 }
     }
 
+    /// The server that it leads to.
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
     pub(super) fn call(&self, what: &'static str) -> Call<'_> {
         Call { what, whom: &self.server.masked }
     }

@@ -9,15 +9,14 @@ use super::failure::{int, texts};
 use super::keys::Keys;
 use super::lane::{unlane_words, unlaned};
 use super::options::RedisOptions;
+use super::parked::UNPARKED_AT_ONCE;
 use super::publish::pushes;
 use super::resp;
-use super::script::{RELEASE, RETRY_DEAD, UNLANE};
-use crate::{Client, DeadLetter, Error, Publish};
+use super::script::{RETRY_DEAD, UNLANE};
+use crate::{Client, DeadLetter, Error, ParkedClient, Publish};
 
 /// So much is written before the replies are read: a server that answers while we only write would block us both.
 const WRITTEN_AT_ONCE: usize = 4 << 20;
-/// Parked messages put back by one call of the script.
-const UNPARKED_AT_ONCE: u64 = 500;
 /// Dead letters read at once: each may be as big as a message.
 const RECORDS_AT_ONCE: usize = 100;
 /// Dead letters looked through by one step of a scan.
@@ -181,14 +180,10 @@ impl Client for RedisClient {
     }
 
     fn unpark(&mut self) -> Result<u64, Error> {
-        let keys = self.keys.clone();
-        let names = [keys.unacked.as_bytes(), keys.unacked_index.as_bytes(), keys.parked.as_bytes()];
-        let count = self.command("unpark", &[b"ZCARD", keys.parked.as_bytes()])?;
-        let count = int(&count).unwrap_or(0) as u64;
+        let count = self.parked_count()?;
         // What is parked meanwhile stays, or this would never end beside a worker.
         for _ in 0..count.div_ceil(UNPARKED_AT_ONCE) {
-            let limit = UNPARKED_AT_ONCE.to_string();
-            self.blocking.script("unpark", &RELEASE, &names, &[b"+inf", limit.as_bytes()])?;
+            self.release_some()?;
         }
         Ok(count)
     }

@@ -6,7 +6,7 @@ use super::broker::RedisBroker;
 use super::lease::{Held, Lease};
 use super::script::SETTLE;
 use super::store::fill_result;
-use crate::{Settlement, Verdict};
+use crate::{Mark, Settlement, Verdict};
 
 pub(super) struct Ending<'a> {
     /// Its place in the batch.
@@ -81,9 +81,10 @@ impl RedisBroker {
         let result_key = side.zip(doc).map(|(side, doc)| side.results.key(&doc.task_id));
 
         let mut command = redis::cmd("EVALSHA");
-        command.arg(&SETTLE.sha).arg(7);
+        command.arg(&SETTLE.sha).arg(9);
         command.arg(&keys.unacked).arg(&keys.unacked_index).arg(&keys.parked).arg(&keys.dead).arg(&keys.dead_index);
         command.arg(attempts.map(|id| keys.attempts(id)).unwrap_or_default()).arg(result_key.unwrap_or_default());
+        command.arg(&keys.parked_ids).arg(&keys.revoked);
         command.arg(ending.verb()).arg(ending.name());
         command.arg(self.db).arg(side.map_or(self.db, |side| side.results.db()));
         fill_result(&mut command, doc);
@@ -106,9 +107,10 @@ impl RedisBroker {
                 command.arg(list).arg(queue.tail.len()).arg(ending.marked.as_deref().unwrap_or_default());
             }
             Verdict::Park { due_ms } => {
-                let score = *due_ms as f64 / 1000.0 - self.visibility_timeout.as_secs_f64();
-                let parked = self.held.parked_name(ending.settlement.tag, *due_ms, queue.tail.len(), &list);
-                command.arg(parked).arg(score).arg(*due_ms);
+                let id = ending.settlement.message_id.as_deref().unwrap_or_default();
+                let parked = self.held.parked_name(ending.settlement.tag, id, queue.tail.len(), &list);
+                let visible_ms = self.visibility_timeout.as_millis() as u64;
+                command.arg(parked).arg(*due_ms).arg(visible_ms).arg(Mark::Id(id.to_owned()).to_text());
             }
             Verdict::Lane { task } => {
                 let lane = format!("{}{task}{}", self.keys.lane_prefix(&queue.name), self.keys.suffix(lease.step));

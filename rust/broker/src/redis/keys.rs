@@ -23,6 +23,8 @@ pub(super) struct Keys {
     /// An owner's heartbeat is at this followed by its incarnation.
     pub(super) owner_prefix: String,
     pub(super) parked: String,
+    /// The names of parked messages, in the order of bytes: those of one task id stand together.
+    pub(super) parked_ids: String,
     /// Shared limits: task and key, scored by the time of the next permit.
     pub(super) permits: String,
     /// How many messages of each queue are in lanes.
@@ -52,6 +54,7 @@ impl Keys {
             owners: format!("{prefix}fastworker:owners"),
             owner_prefix: format!("{prefix}fastworker:owner:"),
             parked: format!("{prefix}fastworker:parked"),
+            parked_ids: format!("{prefix}fastworker:parked:ids"),
             permits: format!("{prefix}fastworker:permits"),
             laned: format!("{prefix}fastworker:laned"),
             dead: format!("{prefix}fastworker:dead"),

@@ -66,10 +66,11 @@ impl Held {
         name
     }
 
-    /// The name of a message put aside until it is due; the release script reads list and tail length from it.
-    pub(super) fn parked_name(&self, tag: Tag, due_ms: i64, tail_len: usize, list: &str) -> String {
+    /// The name of a message put aside until it is due; scripts read list and tail length from it. Names of one id
+    /// stand together in the order of bytes.
+    pub(super) fn parked_name(&self, tag: Tag, id: &str, tail_len: usize, list: &str) -> String {
         let (fetch, place) = (tag.0 >> PLACE_BITS, tag.0 & ((1 << PLACE_BITS) - 1));
-        format!("fwp:{due_ms}:{}:{fetch}:{place}:{tail_len}:{list}", self.incarnation)
+        format!("{}{}:{fetch}:{place}:{tail_len}:{list}", parked_prefix(id), self.incarnation)
     }
 }
 
@@ -85,6 +86,18 @@ pub(super) struct Name<'a> {
     /// Fetch and place: the order in which its holder got its messages.
     pub(super) order: (u64, u64),
     pub(super) step: u8,
+}
+
+/// What all names of parked messages with this id begin with, and those of no other id.
+pub(super) fn parked_prefix(id: &str) -> String {
+    format!("fwp:{}:{id}:", id.len())
+}
+
+/// The list that a parked message goes back to; `None` for a name that is not one of a parked message.
+pub(super) fn parked_list(name: &str) -> Option<&str> {
+    let (id_len, rest) = name.strip_prefix("fwp:")?.split_once(':')?;
+    let rest = rest.get(id_len.parse().ok()?..)?.strip_prefix(':')?;
+    rest.splitn(5, ':').nth(4)
 }
 
 /// Reads a name of ours; `None` for kombu's UUIDs and for parked messages.
@@ -107,6 +120,20 @@ mod tests {
         assert_eq!(name, "fw:00ff00ff00ff00ff:7:1000:3");
         let read = parse_name(&name).unwrap();
         assert_eq!((read.incarnation, read.order, read.step), ("00ff00ff00ff00ff", (7, 1000), 3));
+    }
+
+    #[test]
+    fn a_parked_name_tells_its_list_whatever_the_id() {
+        let held = Held::new("00ff00ff00ff00ff".into());
+        for id in ["7", "", "a:b:3", "größe", "12:"] {
+            let name = held.parked_name(tag(7, 3), id, 12, "app:q:\u{6}\u{16}3");
+            assert_eq!(parked_list(&name), Some("app:q:\u{6}\u{16}3"), "{name}");
+            assert!(name.starts_with(&parked_prefix(id)));
+        }
+        assert!(!held.parked_name(tag(7, 3), "a:b", 12, "q").starts_with(&parked_prefix("a")));
+        for name in ["fw:a:1:1:3", "fwp:", "fwp:9:short:a:1:1:12:q", "fwp:1:a:i:1:1:12"] {
+            assert_eq!(parked_list(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | `fastworker:owner:<incarnation>` | string | a worker's heartbeat, and the fence below which its fetches are void |
 //! | `fastworker:owners` | sorted set | incarnations that may hold leases |
 //! | `fastworker:parked` | sorted set | parked tag, scored by its due time in ms; the message stays in `unacked` |
+//! | `fastworker:parked:ids` | sorted set | parked tag, all scored 0: found by the task id with which each begins |
 //! | `fastworker:permits` | sorted set | task, NUL, key of a shared rate limit, scored by the time of its next permit in µs |
 //! | `fastworker:lanes:shared:<queue>` | sorted set | lanes (task, NUL, key), scored by when they may be drawn from in µs |
 //! | `fastworker:lanes:worker:<queue>` | sorted set | lanes (task) of limits per worker, scored by the last look at them in µs |
@@ -50,6 +51,7 @@ mod listen;
 mod login;
 mod options;
 mod park;
+mod parked;
 mod publish;
 mod recover;
 mod resp;

@@ -21,7 +21,7 @@ impl RedisBroker {
     pub(super) async fn release_parked(&self, now_ms: i64) -> Result<Option<i64>, Error> {
         let keys = &self.keys;
         let fill = |command: &mut redis::Cmd| {
-            command.arg(3).arg(&keys.unacked).arg(&keys.unacked_index).arg(&keys.parked);
+            command.arg(4).arg(&keys.unacked).arg(&keys.unacked_index).arg(&keys.parked).arg(&keys.parked_ids);
             command.arg(now_ms).arg(RELEASED_AT_ONCE);
         };
         let call = self.work.call("release");

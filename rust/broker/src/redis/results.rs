@@ -12,7 +12,7 @@ use redis::{Msg, RedisResult, Value};
 use super::blocking::Blocking;
 use super::options::RedisResults;
 use super::resp;
-use super::script::STORE;
+use super::script::{REPLACE, STORE};
 use super::watch::{Settled, Watch};
 use crate::{Error, ResultClient, ResultDoc};
 
@@ -171,6 +171,16 @@ impl ResultClient for RedisResultClient {
 
     fn store(&mut self, batch: &[ResultDoc]) -> Result<(), Error> {
         batch.iter().try_for_each(|doc| self.store_one(doc))
+    }
+
+    fn replace(&mut self, seen: Option<&[u8]>, doc: &ResultDoc) -> Result<bool, Error> {
+        const WHAT: &str = "store result";
+        let (key, ttl) = (self.results.key(&doc.task_id), super::store::ttl_text(doc));
+        let is_success: &[u8] = if doc.is_success { b"1" } else { b"" };
+        let has_seen: &[u8] = if seen.is_some() { b"1" } else { b"" };
+        let args = [&doc.doc[..], ttl.as_bytes(), is_success, has_seen, seen.unwrap_or_default()];
+        let reply = self.asking.script(WHAT, &REPLACE, &[key.as_bytes()], &args)?;
+        Ok(super::failure::int(&reply) == Some(1))
     }
 
     fn forget(&mut self, task_ids: &[&str]) -> Result<(), Error> {

@@ -31,7 +31,11 @@ scripts! {
     ABSENT = "absent.lua";
     RETIRE = "retire.lua";
     RESTORE = "restore.lua";
-    RELEASE = "release.lua";
+    RELEASE = "parked_function.lua" "release.lua";
+    PARKED_PAGE = "parked_page.lua";
+    RELEASE_PARKED = "release_parked.lua";
+    CANCEL_PARKED = "store_function.lua" "replace_function.lua" "cancel_parked.lua";
+    REPLACE = "store_function.lua" "replace_function.lua" "replace.lua";
     EXPIRED = "expired.lua";
     UNLOCK = "unlock.lua";
     ACQUIRE = "acquire.lua";

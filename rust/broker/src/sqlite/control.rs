@@ -48,6 +48,14 @@ pub(super) fn revoked(session: &Session) -> rusqlite::Result<Vec<(Mark, Duration
     Ok(marks)
 }
 
+/// Whether this is remembered as revoked.
+pub(super) fn is_revoked(session: &Session, mark: &Mark) -> rusqlite::Result<bool> {
+    session
+        .sql
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM revoked WHERE mark = ?1)")?
+        .query_row([mark.to_text()], |row| row.get(0))
+}
+
 fn broadcast(session: &Session, exchange: &str, message: &[u8]) -> rusqlite::Result<()> {
     let now = now_ms();
     session.sql.prepare_cached("DELETE FROM control WHERE sent_ms < ?1")?.execute([now - KEPT_MS])?;

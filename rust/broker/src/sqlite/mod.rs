@@ -30,6 +30,7 @@ mod lease;
 mod log;
 mod options;
 mod park;
+mod parked;
 mod patience;
 mod process;
 mod publish;

@@ -1,16 +1,28 @@
 //! Messages that are due later: out of the queue, and back in time.
 
-use rusqlite::OptionalExtension;
+use fastworker_wire::envelope;
+use rusqlite::{Connection, OptionalExtension};
 
+use super::control;
 use super::lease::Held;
 use super::session::Session;
 use super::settle::put_back;
+use crate::Mark;
+use crate::clock::now_ms;
 
 /// At most this many go back in one transaction; others wait for the write lock meanwhile.
 const BATCH: i64 = 1_000;
 
-/// Keeps a message, whose lease the caller has ended, until `due_ms`.
-pub(super) fn park(session: &Session, held: &Held, due_ms: i64) -> rusqlite::Result<()> {
+/// A message that was revoked on its way here comes back so soon, for a worker to end it: revokes are forgotten some day.
+const REVOKED_MS: i64 = 1_000;
+
+/// Keeps a message, whose lease the caller has ended, until `due_ms`; `letter` is its task id.
+pub(super) fn park(session: &Session, held: &Held, due_ms: i64, letter: Option<&str>) -> rusqlite::Result<()> {
+    let is_revoked = match letter {
+        Some(letter) => control::is_revoked(session, &Mark::Id(letter.to_owned()))?,
+        None => false,
+    };
+    let due_ms = if is_revoked { due_ms.min(now_ms() + REVOKED_MS) } else { due_ms };
     session.sql.prepare_cached("INSERT INTO parked VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute((
         due_ms,
         held.id,
@@ -19,6 +31,27 @@ pub(super) fn park(session: &Session, held: &Held, due_ms: i64) -> rusqlite::Res
         held.is_redelivered,
         held.attempts,
     ))?;
+    match letter {
+        Some(letter) => note_id(&session.sql, held.id, letter, due_ms),
+        None => Ok(()),
+    }
+}
+
+fn note_id(sql: &Connection, id: i64, letter: &str, due_ms: i64) -> rusqlite::Result<()> {
+    let insert = "INSERT OR REPLACE INTO parked_ids(id, letter, due_ms) VALUES (?1, ?2, ?3)";
+    sql.prepare_cached(insert)?.execute((id, letter, due_ms))?;
+    Ok(())
+}
+
+/// Notes the ids of all that programs of an older format have parked.
+pub(super) fn note_ids(sql: &Connection) -> rusqlite::Result<()> {
+    let mut parked = sql.prepare("SELECT p.id, p.due_ms, b.message FROM parked p JOIN bodies b ON b.id = p.id")?;
+    let mut rows = parked.query([])?;
+    while let Some(row) = rows.next()? {
+        if let (_, Some(letter)) = envelope::task_and_id(row.get_ref(2)?.as_blob()?) {
+            note_id(sql, row.get(0)?, &letter, row.get(1)?)?;
+        }
+    }
     Ok(())
 }
 

@@ -109,6 +109,10 @@ impl ResultClient for SqliteResultClient {
         self.slot.write("store of results", |session| results::store(session, batch, now_ms()))
     }
 
+    fn replace(&mut self, seen: Option<&[u8]>, doc: &ResultDoc) -> Result<bool, Error> {
+        self.slot.write("store of a result", |session| results::replace(session, seen, doc, now_ms()))
+    }
+
     fn forget(&mut self, task_ids: &[&str]) -> Result<(), Error> {
         self.slot.write("forget of results", |session| results::forget(session, task_ids))
     }

@@ -67,6 +67,15 @@ pub(super) fn get(session: &Session, task_id: &str, now_ms: i64) -> rusqlite::Re
         .optional()
 }
 
+/// Stores one document if what is there is `seen`. False: it is not.
+pub(super) fn replace(session: &Session, seen: Option<&[u8]>, doc: &ResultDoc, now_ms: i64) -> rusqlite::Result<bool> {
+    let is_unchanged = get(session, &doc.task_id, now_ms)?.as_deref() == seen;
+    if is_unchanged {
+        put(session, doc, now_ms)?;
+    }
+    Ok(is_unchanged)
+}
+
 /// Removes documents.
 pub(super) fn forget(session: &Session, task_ids: &[&str]) -> rusqlite::Result<()> {
     let mut statement = session.sql.prepare_cached("DELETE FROM results WHERE task_id = ?1")?;

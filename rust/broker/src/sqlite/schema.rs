@@ -5,6 +5,7 @@
 //! ready     place: waiting in a queue. Its key is the order of fetching: queue, priority (0 first), then age.
 //! leased    place: held by one incarnation of a worker, under the tag that this incarnation chose.
 //! parked    place: out of the queue until `due_ms`.
+//! parked_ids  the task ids of what is parked; a row goes with the one in `parked`, whoever takes that out (format 4).
 //! laned     place: waiting in a lane for a permit. The key is the order within the lane.
 //! lanes     the lanes: queue, task and key; when they may be drawn from.
 //! permits   shared rate limits: when a task's key has its next permit.
@@ -28,10 +29,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::park;
 use crate::Error;
 
 /// The format that this version writes.
-pub(super) const FORMAT: i64 = 3;
+pub(super) const FORMAT: i64 = 4;
 
 /// `PRAGMA application_id`: "FWQ1", so that `file(1)` and we know our files from other people's.
 const APPLICATION: i64 = 0x4657_5131;
@@ -96,6 +98,16 @@ CREATE TABLE IF NOT EXISTS permits(
 CREATE INDEX IF NOT EXISTS permits_next ON permits(next_us);
 ";
 
+/// Format 4: parked messages by task id. It only adds a table, which follows `parked` by itself when a program of an older
+/// format releases a message; what such a program parks is listed, and not found by its id.
+const PARKED_IDS: &str = "
+CREATE TABLE IF NOT EXISTS parked_ids(id INTEGER PRIMARY KEY, letter TEXT NOT NULL, due_ms INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS parked_letter ON parked_ids(letter);
+CREATE TRIGGER IF NOT EXISTS parked_gone AFTER DELETE ON parked BEGIN
+    DELETE FROM parked_ids WHERE id = OLD.id;
+END;
+";
+
 /// Why a file could not be opened: SQLite says so, or we do.
 pub(super) enum Trouble {
     /// SQLite's error, to be worded by `fault.rs`.
@@ -121,6 +133,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             transaction.execute_batch(TABLES)?;
             transaction.execute_batch(CONTROL_TABLES)?;
             transaction.execute_batch(LANES)?;
+            transaction.execute_batch(PARKED_IDS)?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
@@ -133,11 +146,13 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             ),
         ))),
         found if found > FORMAT => judge_newer(&transaction, path, found),
-        before @ (1 | 2) => {
+        before @ (1..=3) => {
             if before == 1 {
                 transaction.execute_batch(CONTROL_TABLES)?;
             }
             transaction.execute_batch(LANES)?;
+            transaction.execute_batch(PARKED_IDS)?;
+            park::note_ids(&transaction)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
         }
@@ -206,23 +221,33 @@ mod tests {
     #[test]
     fn a_too_new_format_names_both_versions_and_the_way_out() {
         let text = said(ensure(&file_of_format(7, 6), Path::new("q.db")));
-        assert!(text.contains("format 7") && text.contains("format 3") && text.contains("upgrade"), "{text}");
+        assert!(text.contains("format 7") && text.contains("format 4") && text.contains("upgrade"), "{text}");
     }
 
     #[test]
     fn a_file_of_a_format_before_gets_what_is_missing() {
-        for before in [1, 2] {
+        for before in [1, 2, 3] {
             let connection = Connection::open_in_memory().expect("open");
             connection.execute_batch(TABLES).expect("create");
-            if before == 2 {
+            if before >= 2 {
                 connection.execute_batch(CONTROL_TABLES).expect("create");
             }
+            let body = r#"{"headers": {"task": "t", "id": "seven"}}"#;
+            connection.execute("INSERT INTO bodies VALUES (7, ?1)", [body.as_bytes()]).expect("insert");
+            connection.execute("INSERT INTO parked VALUES (99, 7, 1, 0, 0, 0)", []).expect("insert");
             connection.pragma_update(None, "application_id", APPLICATION).expect("set");
             connection.pragma_update(None, "user_version", before).expect("set");
             assert!(ensure(&connection, Path::new("q.db")).is_ok());
             assert_eq!(version(&connection).expect("read"), FORMAT);
             connection.execute("INSERT INTO revoked VALUES ('id:1', 1)", []).expect("format 2's table");
             connection.execute("INSERT INTO permits VALUES ('t', 'k', 1)", []).expect("format 3's table");
+            let parked = || {
+                let all = "SELECT group_concat(letter || due_ms) FROM parked_ids";
+                connection.query_row(all, [], |row| row.get::<_, Option<String>>(0)).expect("format 4's table")
+            };
+            assert_eq!(parked().as_deref(), Some("seven99"));
+            connection.execute("DELETE FROM parked", []).expect("an old program releases it");
+            assert_eq!(parked(), None);
         }
     }
 

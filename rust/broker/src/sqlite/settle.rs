@@ -52,7 +52,7 @@ fn end(session: &Session, owner: i64, settlement: &Settlement, verdict: &Verdict
         }
         Verdict::Lane { task } => lane::enter_worker_lane(session, &held, task)?,
         Verdict::Requeue => put_back(session, &Held { is_redelivered: true, attempts: 0, ..held })?,
-        Verdict::Park { due_ms } => park::park(session, &held, *due_ms)?,
+        Verdict::Park { due_ms } => park::park(session, &held, *due_ms, settlement.message_id.as_deref())?,
         Verdict::DeadLetter { reason, detail } => {
             let burial = Burial::new(settlement.message_id.as_deref(), reason, detail);
             dead::bury(session, &held, &burial)?;
@@ -75,7 +75,7 @@ pub(super) fn put_back(session: &Session, held: &Held) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn remove_body(session: &Session, id: i64) -> rusqlite::Result<()> {
+pub(super) fn remove_body(session: &Session, id: i64) -> rusqlite::Result<()> {
     session.sql.prepare_cached("DELETE FROM bodies WHERE id = ?1")?.execute([id])?;
     Ok(())
 }

@@ -23,6 +23,10 @@ impl Server for Site {
     fn results(&self) -> Result<Box<dyn ResultClient>, Error> {
         Ok(Box::new(self.result_client()))
     }
+
+    fn results_at(&self) -> (String, Vec<(String, String)>) {
+        (self.results_url(), vec![("global_keyprefix".to_owned(), self.prefix.clone())])
+    }
 }
 
 #[test]

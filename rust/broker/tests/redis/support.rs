@@ -50,7 +50,11 @@ impl Site {
     pub(crate) fn results(&self) -> RedisResults {
         let options =
             [("global_keyprefix".to_owned(), self.prefix.clone()), ("client_name".to_owned(), self.client_name())];
-        RedisResults::parse(&format!("{}/{RESULT_DB}", self.address), &options).unwrap()
+        RedisResults::parse(&self.results_url(), &options).unwrap()
+    }
+
+    pub(crate) fn results_url(&self) -> String {
+        format!("{}/{RESULT_DB}", self.address)
     }
 
     /// What the server calls the connections of this test.

@@ -1,10 +1,11 @@
 -- Ends one lease, if it is still ours: successors, result and removal in one step.
 --
 -- KEYS  1 unacked  2 unacked_index  3 parked  4 dead  5 dead index  6 attempts record or ''  7 result key or ''
+--       8 parked by id  9 revoked
 -- ARGV  1 verb  2 tag  3 broker db  4 result db  5 document  6 ttl  7 '1' for SUCCESS  8 number of successors
 --       then their pairs (list, message), and the verb's own arguments:
 --         return, requeue  list, length of the entry's tail, marked message or ''
---         park    parked tag, score, due ms
+--         park    parked tag, due ms, visibility timeout in ms, mark by which it would be revoked
 --         lane    list, length of the entry's tail, index of workers' lanes, task, counts of laned messages, queue
 --         dead    id, queue, reason, detail, died ms, length of the entry's tail, step
 --
@@ -46,9 +47,16 @@ if verb == 'return' or verb == 'requeue' then
   if message == '' then message = string.sub(entry, 2, -1 - tonumber(ARGV[args + 2])) end
   redis.call('RPUSH', ARGV[args + 1], message)
 elseif verb == 'park' then
-  redis.call('HSET', unacked, ARGV[args + 1], entry)
-  redis.call('ZADD', index, ARGV[args + 2], ARGV[args + 1])
-  redis.call('ZADD', KEYS[3], ARGV[args + 3], ARGV[args + 1])
+  local parked, due = ARGV[args + 1], ARGV[args + 2]
+  if redis.call('ZSCORE', KEYS[9], ARGV[args + 4]) then
+    -- Revoked on its way here. Revokes are forgotten some day: let a worker end it while this one is known.
+    local time = redis.call('TIME')
+    due = string.format('%.0f', math.min(due, time[1] * 1000 + math.floor(time[2] / 1000) + 1000))
+  end
+  redis.call('HSET', unacked, parked, entry)
+  redis.call('ZADD', index, string.format('%.3f', (due - ARGV[args + 3]) / 1000), parked)
+  redis.call('ZADD', KEYS[3], due, parked)
+  redis.call('ZADD', KEYS[8], 0, parked)
 elseif verb == 'lane' then
   local time = redis.call('TIME')
   redis.call('LPUSH', ARGV[args + 1], string.sub(entry, 2, -1 - tonumber(ARGV[args + 2])))
