@@ -92,6 +92,40 @@ class Publisher:
         """Put everything in the lanes of ``queue`` back to the front of the queue; returns how many messages."""
     def unpark(self) -> int:
         """Put all parked messages (far ETA), of every queue, back to the front of their queues; returns how many."""
+    def parked_count(self) -> int:
+        """How many messages are parked (far ETA), for all queues."""
+    def parked_page(self, after: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+        """The next parked messages in the order in which they are due, and where the page after them begins.
+
+        Each is a dict of ``handle`` (names it in other calls) and ``id task queue due_ms priority ignores_result``; the
+        last is what the message says, None if it does not. Fewer than ``limit`` do not mean that these are the last.
+
+        Args:
+            after: What an earlier page returned, or a handle; None begins with the first.
+            limit: At most 1000.
+        """
+    def parked_of(self, task_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The parked messages with these task ids, as in ``parked_page``; at most 1000 ids."""
+    def release_parked(self, handles: Sequence[str]) -> list[bool]:
+        """Put parked messages to the front of their queues, without their eta. False: it is not parked any more."""
+    def cancel_parked(
+        self,
+        cancels: Sequence[tuple[str, bytes | None, tuple[str, bytes, int | None] | None]],
+        result_url: str | None,
+        result_options: Mapping[str, str],
+    ) -> list[str]:
+        """Take parked messages out; on one server in one step with storing a result.
+
+        Args:
+            cancels: A handle, the result document that was seen, and ``(task id, document, ttl in seconds)`` to store
+                in its place; None for no document.
+            result_url: Where results are.
+            result_options: Its options, as text.
+
+        Returns:
+            ``"removed"``, ``"not parked"``, or ``"result changed"`` (another document is stored than the one seen;
+            nothing was done) for each.
+        """
     def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         """The newest dead letters: ``id queue task reason detail died_ms priority message`` (bytes) each."""
     def dead_letter(self, id: str) -> dict[str, Any] | None:
@@ -237,6 +271,10 @@ class ResultStore:
         """
     def store(self, task_id: str, doc: bytes, is_success: bool, ttl_s: int | None) -> None:
         """Store a document; a stored SUCCESS is never overwritten by something else."""
+    def replace(
+        self, task_id: str, seen: bytes | None, doc: bytes, is_success: bool, ttl_s: int | None
+    ) -> bool:
+        """Store a document if the stored one is still ``seen`` (None: there is none). False: it is not."""
     def forget(self, task_ids: Sequence[str]) -> None:
         """Remove documents."""
     def close(self) -> None:

@@ -27,6 +27,8 @@ UNREADY_STATES = frozenset({PENDING, RECEIVED, STARTED, REJECTED, RETRY})
 EXCEPTION_STATES = frozenset({RETRY, FAILURE, REVOKED})
 #: ``get()`` raises the stored exception.
 PROPAGATE_STATES = frozenset({FAILURE, REVOKED})
+#: Nobody has started the task: a revoke may replace these. Ours; Celery has no name for them.
+WAITING_STATES = frozenset({PENDING, RECEIVED, RETRY, REJECTED})
 ALL_STATES = frozenset({PENDING, RECEIVED, STARTED, SUCCESS, FAILURE, RETRY, REVOKED})
 
 #: Most final first. ``None`` stands for every state that a task made up itself.

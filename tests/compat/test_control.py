@@ -173,6 +173,18 @@ def test_celerys_command_line_controls_our_worker(both: dict[str, Rig], gate: Ga
     wait_until(lambda: running.state == "REVOKED", "state REVOKED")
 
 
+def test_celerys_client_revokes_what_is_parked(redis_url: str, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        spec = AppSpec(PRODUCT, redis_url, redis_url)
+        ours = Rig(spec, tmp_path, stack)
+        client = Rig(spec.of("celery"), tmp_path, stack).app
+        ours.worker("-n", NODE)
+        result = client.tasks["proj.add"].apply_async((1, 2), countdown=3600)
+        wait_until(lambda: ours.app.parked.count() == 1, "it to be parked")
+        client.control.revoke(result.id, reply=True, timeout=PATIENCE_S, destination=[NODE])
+        assert (ours.app.parked.count(), result.state) == (0, "REVOKED")
+
+
 def test_our_control_reaches_celerys_worker(
     both: dict[str, Rig], gate: Gate, tmp_path: Path
 ) -> None:

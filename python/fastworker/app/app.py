@@ -36,6 +36,7 @@ from fastworker.signals import import_modules
 if TYPE_CHECKING:
     from fastworker.app.clock import LamportClock
     from fastworker.app.control import Control
+    from fastworker.app.parked import ParkedTasks
     from fastworker.app.publishing import Publishing
     from fastworker.canvas.signature import Signature
     from fastworker.results.async_result import AsyncResult
@@ -325,6 +326,13 @@ class FastWorker:
         from fastworker.app.control import Control
 
         return Control(self)
+
+    @cached_property
+    def parked(self) -> ParkedTasks:
+        """Tasks that the broker keeps until they are due."""
+        from fastworker.app.parked import ParkedTasks
+
+        return ParkedTasks(self)
 
     @cached_property
     def clock(self) -> LamportClock:

@@ -224,8 +224,9 @@ class Control:
         """Have tasks not run: wherever they wait, on every worker that runs now or later.
 
         The broker remembers the ids, for ``CELERY_WORKER_REVOKE_EXPIRES`` seconds (3 hours) and up
-        to ``CELERY_WORKER_REVOKES_MAX`` (50,000) of them. With ``destination`` only the named nodes
-        are told.
+        to ``CELERY_WORKER_REVOKES_MAX`` (50,000) of them. Tasks that are parked there because their
+        eta is far are taken out at once, whenever they are due. With ``destination`` only the named
+        nodes are told.
 
         Args:
             task_id: One id, or several.
@@ -234,8 +235,11 @@ class Control:
             signal: By this signal.
         """
         ids = [task_id] if isinstance(task_id, str) else [str(one) for one in task_id]
-        if destination is None and not kwargs.get("pattern"):
+        is_for_all = destination is None and not kwargs.get("pattern")
+        if is_for_all:
             self._remember(ids, [])
+            # In this order: what is parked from now on meets the remembered id.
+            self.app.parked.cancel(*ids)
         arguments = {"task_id": ids if not isinstance(task_id, str) else task_id}
         arguments |= {"terminate": terminate, "signal": signal}  # type: ignore[dict-item]
         return self.broadcast("revoke", destination=destination, arguments=arguments, **kwargs)

@@ -9,29 +9,13 @@ from typing import Any
 
 import click
 
-from fastworker.cli.group import Command, Option
+from fastworker.cli.group import CommandGroup, Option
 from fastworker.cli.session import Session, pass_session
 
 _ALL = 1_000_000
 
 
-class _Commands(click.Group):
-    command_class = Command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is meant; a misspelt one names the nearest."""
-        if args[0] not in self.commands:
-            from fastworker.app.nearest import did_you_mean
-
-            known = ", ".join(self.commands)
-            hint = did_you_mean(args[0], self.commands) or f"; commands: {known}"
-            ctx.fail(f"no such command {args[0]!r}{hint}")
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=_Commands)
+@click.group(cls=CommandGroup)
 def dead() -> None:
     """Look at dead letters, run them again, or throw them away.
 

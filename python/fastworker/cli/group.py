@@ -18,8 +18,8 @@ from fastworker.app.nearest import nearest
 
 DEFAULT_COMMAND = "worker"
 COMMANDS = (
-    "worker", "status", "inspect", "control", "report", "dead", "purge", "unpark", "call",
-    "result",
+    "worker", "status", "inspect", "control", "report", "dead", "purge", "parked", "unpark",
+    "call", "result",
 )  # fmt: skip
 # Commands of Celery that come later: saying so is better than "no such command".
 LATER = (
@@ -63,6 +63,24 @@ def _with_hint(error: click.NoSuchOption, ctx: click.Context) -> click.UsageErro
             ctx,
         )
     return error
+
+
+class CommandGroup(click.Group):
+    """A subcommand that has commands of its own."""
+
+    command_class = Command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant; a misspelt one names the nearest."""
+        if args[0] not in self.commands:
+            from fastworker.app.nearest import did_you_mean
+
+            known = ", ".join(self.commands)
+            hint = did_you_mean(args[0], self.commands) or f"; commands: {known}"
+            ctx.fail(f"no such command {args[0]!r}{hint}")
+        return super().resolve_command(ctx, args)
 
 
 class Group(click.Group):

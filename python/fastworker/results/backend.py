@@ -262,6 +262,28 @@ class Backend:
         if store_result:
             self.store_result(task_id, TaskRevokedError(reason), states.REVOKED, request=request)
 
+    def revoked_document(self, task_id: str, seen: bytes | None) -> bytes | None:
+        """What is to be stored in the place of ``seen``, the stored document, when a task is revoked that nobody has
+        started; None when it says that somebody has.
+        """
+        if self.decode(task_id, seen)["status"] not in states.WAITING_STATES:
+            return None
+        return self.document(task_id, TaskRevokedError("revoked"), states.REVOKED)
+
+    def mark_waiting_as_revoked(self, task_id: str) -> bool:
+        """Store REVOKED for a task that nobody has started, in one step with making sure of that.
+
+        Returns:
+            Whether it was stored.
+        """
+        while True:
+            seen = self.store.get(task_id)
+            doc = self.revoked_document(task_id, seen)
+            if doc is None:
+                return False
+            if self.store.replace(task_id, seen, doc, False, self.ttl_s(states.REVOKED)):
+                return True
+
     def forget(self, task_id: str) -> None:
         """Remove a document."""
         self.store.forget([task_id])

@@ -29,6 +29,10 @@ class DisabledBackend(Backend):
     def store_result(self, *args: Any, **kwargs: Any) -> None:
         """Nothing is stored."""
 
+    def mark_waiting_as_revoked(self, task_id: str) -> bool:
+        """Nothing is stored."""
+        return False
+
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise NotImplementedError(_REFUSAL)
 

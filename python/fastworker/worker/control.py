@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from fastworker import states
 from fastworker.app.control import TERM_SIGNAME, stamp_pairs
 from fastworker.app.rate_limits import per_second
 from fastworker.app.revokes import RevokeTerms
@@ -33,8 +32,6 @@ __all__ = ["CommandInfo", "Panel", "State", "control_command", "inspect_command"
 logger = logging.getLogger("fastworker.worker.control")
 
 _DEFAULT_TASK_INFO_ITEMS = ("exchange", "routing_key", "rate_limit")
-#: Stored states that a revoke may replace: nobody has started the task.
-_NOT_STARTED = (states.PENDING, states.RECEIVED, states.RETRY, states.REJECTED)
 
 
 def ok(value: Any) -> dict[str, Any]:
@@ -116,7 +113,9 @@ def _revoke(
     terms = RevokeTerms.from_environment()
     try:
         state.app.control.mailbox.client.mark_revoked(ids, stamps, terms.expires_s, terms.most)
-    except KombuError as exc:
+        # What is parked may be due after the revoke is forgotten.
+        state.app.parked.cancel(*ids)
+    except (BackendError, KombuError) as exc:
         logger.warning("the broker does not remember that tasks are revoked: %s", exc)
     state.node.note_revoked(ids)
     return [HeldRequest(state.app, state.hostname, task) for task in held]
@@ -127,8 +126,7 @@ def _store_revoked(state: State, task_ids: Iterable[str]) -> None:
     backend = state.app.backend
     for task_id in task_ids:
         try:
-            if backend.get_state(task_id) in _NOT_STARTED:
-                backend.mark_as_revoked(task_id, reason="revoked", store_result=True)
+            backend.mark_waiting_as_revoked(task_id)
         except (BackendError, KombuError) as exc:
             logger.warning("Failed to mark task %s as revoked in backend: %s", task_id, exc)
 

@@ -16,7 +16,7 @@ pub const PARKED_AT_ONCE: usize = 1000;
 /// One parked message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
-    /// Names it in other calls; text without a meaning to others.
+    /// Names it in other calls, also as the place behind which a page begins; text without a meaning to others.
     pub handle: String,
     /// The task id; empty for a message that has none.
     pub id: String,
@@ -99,8 +99,8 @@ pub trait ParkedClient: Send {
     /// How many messages are parked.
     fn parked_count(&mut self) -> Result<u64, Error>;
 
-    /// The next `limit` of them behind `after`, the `next` of an earlier page; `None` begins with the one that is due
-    /// first.
+    /// The next `limit` of them behind `after`, a handle or the `next` of an earlier page; `None` begins with the one
+    /// that is due first.
     fn parked_page(&mut self, after: Option<&str>, limit: usize) -> Result<ParkedPage, Error>;
 
     /// Those with these task ids. A task that was published twice may be parked twice.

@@ -10,6 +10,7 @@ mod fork;
 mod ids;
 mod json;
 mod memory;
+mod parked;
 mod plan;
 mod publisher;
 mod results;

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use fastworker_broker::{Client, DeadLetter, Publish};
+use fastworker_broker::{Client, DeadLetter, Publish, ResultsAt};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::connection::Connection;
+use crate::parked::{CancelTuple, cancel_of, dicts, word_of};
 
 #[pyclass(frozen, module = "fastworker._core")]
 pub(crate) struct Publisher {
@@ -66,6 +67,45 @@ impl Publisher {
 
     fn unpark(&self, py: Python<'_>) -> PyResult<u64> {
         self.connection.run(py, |client| client.unpark())
+    }
+
+    fn parked_count(&self, py: Python<'_>) -> PyResult<u64> {
+        self.connection.run(py, |client| client.parked_count())
+    }
+
+    fn parked_page<'py>(
+        &self,
+        py: Python<'py>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> PyResult<(Vec<Bound<'py, PyDict>>, Option<String>)> {
+        let page = self.connection.run(py, |client| client.parked_page(after, limit))?;
+        Ok((dicts(py, &page.messages)?, page.next))
+    }
+
+    fn parked_of<'py>(&self, py: Python<'py>, task_ids: Vec<String>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let ids: Vec<&str> = task_ids.iter().map(String::as_str).collect();
+        dicts(py, &self.connection.run(py, |client| client.parked_of(&ids))?)
+    }
+
+    fn release_parked(&self, py: Python<'_>, handles: Vec<String>) -> PyResult<Vec<bool>> {
+        let handles: Vec<&str> = handles.iter().map(String::as_str).collect();
+        self.connection.run(py, |client| client.release_parked(&handles))
+    }
+
+    #[pyo3(signature = (cancels, result_url, result_options))]
+    fn cancel_parked(
+        &self,
+        py: Python<'_>,
+        cancels: Vec<CancelTuple>,
+        result_url: Option<&str>,
+        result_options: HashMap<String, String>,
+    ) -> PyResult<Vec<&'static str>> {
+        let cancels: Vec<_> = cancels.into_iter().map(cancel_of).collect();
+        let options: Vec<(String, String)> = result_options.into_iter().collect();
+        let results = result_url.map(|url| ResultsAt { url, options: &options });
+        let answers = self.connection.run(py, |client| client.cancel_parked(&cancels, results))?;
+        Ok(answers.into_iter().map(word_of).collect())
     }
 
     fn dead_letters<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Vec<Bound<'py, PyDict>>> {

@@ -94,6 +94,20 @@ impl ResultStore {
         self.connection.run(py, |client| client.store(&batch))
     }
 
+    #[pyo3(signature = (task_id, seen, doc, is_success, ttl_s))]
+    fn replace(
+        &self,
+        py: Python<'_>,
+        task_id: String,
+        seen: Option<&[u8]>,
+        doc: Vec<u8>,
+        is_success: bool,
+        ttl_s: Option<u64>,
+    ) -> PyResult<bool> {
+        let doc = ResultDoc { task_id, doc: Bytes::from(doc), is_success, ttl_s };
+        self.connection.run(py, |client| client.replace(seen, &doc))
+    }
+
     fn forget(&self, py: Python<'_>, task_ids: Vec<String>) -> PyResult<()> {
         let ids: Vec<&str> = task_ids.iter().map(String::as_str).collect();
         self.connection.run(py, |client| client.forget(&ids))

@@ -63,7 +63,7 @@ impl RedisClient {
         let read = |((tag, due_ms), entry): ((String, i64), Option<Vec<u8>>)| {
             let entry = entry?;
             let split = entry::split(&entry)?;
-            Some(Parked::read(tag, split.routing_key, due_ms, split.message))
+            Some(Parked::read(format!("{due_ms}:{tag}"), split.routing_key, due_ms, split.message))
         };
         Ok(found.into_iter().zip(entries).filter_map(read).collect())
     }
@@ -85,7 +85,11 @@ impl RedisClient {
         for (cancel, ttl) in cancels.iter().zip(&ttls) {
             let result = side.zip(cancel.result.as_ref());
             keys.push(result.map(|(side, doc)| side.key(&doc.task_id)).unwrap_or_default());
-            args.extend([cancel.handle.as_bytes(), result.map_or(&b""[..], |(_, doc)| &doc.doc), ttl.as_bytes()]);
+            args.extend([
+                tag_of(&cancel.handle).as_bytes(),
+                result.map_or(&b""[..], |(_, doc)| &doc.doc),
+                ttl.as_bytes(),
+            ]);
             args.extend([if cancel.seen.is_some() { &b"1"[..] } else { b"" }, cancel.seen.as_deref().unwrap_or(b"")]);
         }
         let keys: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
@@ -161,16 +165,17 @@ impl ParkedClient for RedisClient {
         let keys = self.parked_keys();
         let keys: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
         let mut released = Vec::with_capacity(handles.len());
-        for handles in handles.chunks(ENTRIES_AT_ONCE) {
-            let mut messages = Vec::with_capacity(handles.len());
-            for entry in self.entries(WHAT, handles)? {
+        let tags: Vec<&str> = handles.iter().map(|handle| tag_of(handle)).collect();
+        for tags in tags.chunks(ENTRIES_AT_ONCE) {
+            let mut messages = Vec::with_capacity(tags.len());
+            for entry in self.entries(WHAT, tags)? {
                 let message = entry.as_deref().and_then(entry::split).map(|split| due_now(split.message));
                 messages.push(message.unwrap_or_default());
             }
-            let mut args: Vec<&[u8]> = Vec::with_capacity(3 * handles.len());
-            for (handle, message) in handles.iter().zip(&messages) {
+            let mut args: Vec<&[u8]> = Vec::with_capacity(3 * tags.len());
+            for (tag, message) in tags.iter().zip(&messages) {
                 // A name that is none of ours, or has no entry, is not found by the script either.
-                args.extend([handle.as_bytes(), parked_list(handle).unwrap_or_default().as_bytes(), message]);
+                args.extend([tag.as_bytes(), parked_list(tag).unwrap_or_default().as_bytes(), message]);
             }
             match self.blocking.script(WHAT, &RELEASE_PARKED, &keys, &args)? {
                 Value::Array(answers) => released.extend(answers.iter().map(|answer| int(answer) == Some(1))),
@@ -188,8 +193,8 @@ impl ParkedClient for RedisClient {
                 done.extend(self.cancel_some(cancels, side.as_ref())?);
                 continue;
             };
-            let handles: Vec<&str> = cancels.iter().map(|cancel| cancel.handle.as_str()).collect();
-            let entries = self.entries("cancel parked messages", &handles)?;
+            let tags: Vec<&str> = cancels.iter().map(|cancel| tag_of(&cancel.handle)).collect();
+            let entries = self.entries("cancel parked messages", &tags)?;
             let stands: Vec<bool> = entries.iter().map(Option::is_some).collect();
             let (mut answers, places) = store_first(cancels, &stands, at)?;
             let rest: Vec<Cancel> = places.iter().map(|place| cancels[*place].clone()).collect();
@@ -200,6 +205,11 @@ impl ParkedClient for RedisClient {
         }
         Ok(done)
     }
+}
+
+/// A handle is the due time, for the next page, and the tag.
+fn tag_of(handle: &str) -> &str {
+    handle.split_once(':').map_or("", |(_, tag)| tag)
 }
 
 /// What cannot be read cannot run either: it goes back as it is, and the next worker buries it.

@@ -3,7 +3,7 @@
 
 use std::process::{Command, Output};
 
-use fastworker_broker::{Broker, Client, Settlement, Verdict};
+use fastworker_broker::{Broker, Cancel, Cancelled, Client, ParkedClient, Settlement, Verdict};
 
 use crate::support::{BROKER_DB, RESULT_DB, Site, doc, id_of, ids, is_marked, publish, run, settlement};
 
@@ -72,16 +72,32 @@ fn kombu_releases_a_parked_message_when_it_is_due() {
         let broker = site.broker(&["q"]).await;
         broker.publish(&[publish("late", "q", 0), publish("due", "q", 0)]).await.unwrap();
         let fetched = broker.fetch(10).await.unwrap();
-        let park = |at: usize, due_ms: i64| settlement(fetched[at].tag, Verdict::Park { due_ms });
+        let park = |at: usize, due_ms: i64| {
+            let message_id = Some(id_of(&fetched[at].message));
+            Settlement { message_id, ..settlement(fetched[at].tag, Verdict::Park { due_ms }) }
+        };
         broker.settle(&[park(0, now_ms() + 60_000), park(1, now_ms() - 10)]).await.unwrap();
+        let handle_of_due = site.client().parked_page(None, 1).unwrap().messages.remove(0).handle;
         if python(&site, RESTORE).is_none() {
             return;
         }
         assert_eq!(ids(&broker.fetch(10).await.unwrap()), ["due"]);
+        // A client sees only what is parked still, and can do nothing to the other.
+        let mut client = site.client();
+        let page = client.parked_page(None, 10).unwrap();
+        assert_eq!(page.messages.iter().map(|parked| parked.id.as_str()).collect::<Vec<_>>(), ["late"]);
+        assert_eq!(client.parked_of(&["due", "late"]).unwrap(), page.messages);
+        assert_eq!(client.release_parked(&[&handle_of_due]).unwrap(), [false]);
+        let cancel = Cancel { handle: handle_of_due, seen: None, result: None };
+        assert_eq!(client.cancel_parked(&[cancel], None).unwrap(), [Cancelled::NotParked]);
         // Ours finds the one that kombu has released gone, and keeps the other.
         let next = broker.release_due(now_ms()).await.unwrap();
         assert!(next.is_some_and(|next| next > now_ms() + 30_000), "{next:?}");
         assert!(broker.fetch(10).await.unwrap().is_empty());
+        let cancel = Cancel { handle: page.messages[0].handle.clone(), seen: None, result: None };
+        assert_eq!(client.cancel_parked(&[cancel], None).unwrap(), [Cancelled::Removed]);
+        let left = site.keys_left();
+        assert!(left.iter().all(|key| !key.contains("parked")), "{left:?}");
     });
 }
 
