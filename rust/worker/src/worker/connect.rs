@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use fastworker_broker::{Broker, LeaseTerms, Mark};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use crate::broker_io::{Backoff, BrokerIo};
@@ -45,6 +45,7 @@ pub(super) async fn connect(
 ) -> Result<Option<Connected>, String> {
     let mut backoff = Backoff::new();
     let mut is_reported = false;
+    let mut early = Early::default();
     let (facts, receiver) = unbounded_channel();
     loop {
         let connecting = fastworker_broker::connect(
@@ -57,7 +58,7 @@ pub(super) async fn connect(
         );
         let connected = tokio::select! {
             connected = connecting => connected,
-            () = told_to_stop(commands) => return Ok(None),
+            () = told_to_stop(commands, &mut early, reporter) => return Ok(None),
         };
         match connected {
             Ok((broker, store)) => {
@@ -82,6 +83,7 @@ pub(super) async fn connect(
                 let now_us = clock::mono_us();
                 let given = config.revoked.iter().map(|id| (Mark::Id(id.clone()), Duration::ZERO));
                 given.chain(marks).for_each(|(mark, age)| revoked.add(mark, age, now_us));
+                early.hand_over(&facts);
                 let (broker, store, clock_moved) = (Rc::new(broker), store.map(Rc::new), Rc::default());
                 let io = BrokerIo { broker, store, facts, clock_moved };
                 return Ok(Some(Connected { io, facts: receiver, revoked }));
@@ -95,12 +97,71 @@ pub(super) async fn connect(
         }
         tokio::select! {
             () = backoff.pause() => {}
-            () = told_to_stop(commands) => return Ok(None),
+            () = told_to_stop(commands, &mut early, reporter) => return Ok(None),
         }
     }
 }
 
-/// Waits for the order to stop; other orders mean nothing before there is a connection.
-async fn told_to_stop(commands: &mut UnboundedReceiver<Command>) {
-    while !matches!(commands.recv().await, None | Some(Command::Shutdown(_))) {}
+/// Orders that came before there was a worker to carry them out.
+#[derive(Default)]
+struct Early(Vec<Command>);
+
+/// More than this nobody gives in an outage; who asks for an answer is told that there is none.
+const MOST_EARLY: usize = 1_000;
+
+impl Early {
+    fn keep(&mut self, command: Command, reporter: &Reporter) {
+        if self.0.len() < MOST_EARLY {
+            self.0.push(command);
+        } else {
+            reporter.log(Level::Error, format!("an order is dropped: {MOST_EARLY} wait for the connection already"));
+        }
+    }
+
+    /// To the one who carries them out, in the order in which they came.
+    fn hand_over(self, facts: &UnboundedSender<Fact>) {
+        for command in self.0 {
+            facts.send(Fact::Command(command)).expect("the caller holds the other end");
+        }
+    }
+}
+
+/// Waits for the order to stop, and keeps all others.
+async fn told_to_stop(commands: &mut UnboundedReceiver<Command>, early: &mut Early, reporter: &Reporter) {
+    loop {
+        match commands.recv().await {
+            None | Some(Command::Shutdown(_)) => return,
+            Some(command) => early.keep(command, reporter),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fastworker_engine::{Resize, Shutdown};
+    use tokio::sync::mpsc::error::TryRecvError;
+
+    use super::*;
+    use crate::report::Report;
+
+    #[tokio::test]
+    async fn orders_are_kept_in_order_until_the_one_to_stop() {
+        let (sender, mut commands) = unbounded_channel();
+        let reporter = Reporter::new().expect("an eventfd");
+        let mut early = Early::default();
+        for count in 1..=MOST_EARLY as u32 + 1 {
+            sender.send(Command::Resize(Resize::Grow(count))).expect("open");
+        }
+        sender.send(Command::Shutdown(Shutdown::Warm)).expect("open");
+        told_to_stop(&mut commands, &mut early, &reporter).await;
+        let (facts, mut told) = unbounded_channel();
+        early.hand_over(&facts);
+        for count in 1..=MOST_EARLY as u32 {
+            let fact = told.try_recv().expect("an order");
+            assert!(matches!(fact, Fact::Command(Command::Resize(Resize::Grow(kept))) if kept == count), "{count}");
+        }
+        assert!(matches!(told.try_recv(), Err(TryRecvError::Empty)), "more than are kept");
+        let said = reporter.take();
+        assert!(matches!(&said[..], [Report::Log { level: Level::Error, .. }]), "{} reports", said.len());
+    }
 }
