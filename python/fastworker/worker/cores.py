@@ -3,13 +3,15 @@
 A container's quota is not in ``os.cpu_count()``: a worker that starts 64 children on a quota of two
 cores thrashes. Three things bound us, the smallest wins: the machine, the affinity mask
 (``taskset``, cpusets) and the CFS quota of the cgroup or any of its ancestors (v2 ``cpu.max``, v1
-``cpu.cfs_quota_us``).
+``cpu.cfs_quota_us``). Where cgroups are mounted, and which of them is seen there, the kernel says in
+``/proc/self/mountinfo``. Source: cgroups(7), proc(5).
 """
 
 from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -61,31 +63,82 @@ def cgroup_quota(root: Path = Path("/")) -> float | None:
 _Reader = Callable[[Path], "tuple[str, str]"]
 
 
+@dataclass(frozen=True)
+class _Mount:
+    """A place where a hierarchy of cgroups is seen.
+
+    Attributes:
+        directory: Where.
+        top: The cgroup that is seen there: not the first one in a container without a namespace of its own.
+        controllers: Of version 1; None for version 2.
+    """
+
+    directory: Path
+    top: PurePosixPath
+    controllers: frozenset[str] | None
+
+
 def _cgroups(root: Path) -> Iterator[tuple[tuple[Path, PurePosixPath], _Reader]]:
     """``(mount, our path below it)`` of each hierarchy that can limit CPU, and how to read its
     quota.
     """
-    mounts = root / "sys/fs/cgroup"
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         lines = ["0::/", "1:cpu:/"]
+    mounts = list(_mounts(root))
     for line in lines:
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            yield (mounts, PurePosixPath(path)), _read_v2
-        elif "cpu" in controllers.split(","):
-            for mount in dict.fromkeys((controllers, "cpu")):
-                yield (mounts / mount, PurePosixPath(path)), _read_v1
+        _, _, rest = line.partition(":")
+        names, _, path = rest.partition(":")
+        controllers = frozenset(names.split(",")) if names else None
+        for mount in mounts:
+            if controllers is None and mount.controllers is None:
+                yield (mount.directory, _below(mount.top, path)), _read_v2
+            elif controllers and mount.controllers and "cpu" in controllers & mount.controllers:
+                yield (mount.directory, _below(mount.top, path)), _read_v1
+
+
+def _mounts(root: Path) -> Iterator[_Mount]:
+    """Those that the kernel names; without its word, the usual places."""
+    try:
+        lines = (root / "proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        usual, cpu = root / "sys/fs/cgroup", frozenset({"cpu"})
+        yield _Mount(usual, PurePosixPath("/"), None)
+        for name in ("cpu,cpuacct", "cpuacct,cpu", "cpu"):
+            yield _Mount(usual / name, PurePosixPath("/"), cpu)
+        return
+    for line in lines:
+        place, _, kind = line.partition(" - ")
+        fields, kinds = place.split(" "), kind.split(" ")
+        if len(fields) < 5 or len(kinds) < 3 or kinds[0] not in ("cgroup", "cgroup2"):
+            continue
+        is_v2 = kinds[0] == "cgroup2"
+        yield _Mount(
+            root / _unescaped(fields[4]).lstrip("/"),
+            PurePosixPath(_unescaped(fields[3])),
+            None if is_v2 else frozenset(kinds[2].split(",")),
+        )
+
+
+def _unescaped(path: str) -> str:
+    """As the kernel writes blanks, tabs, line ends and backslashes: in octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
+
+
+def _below(top: PurePosixPath, path: str) -> PurePosixPath:
+    """Our cgroup as seen from the mount. One that is not below what is mounted there ("/../.." from a
+    private namespace) says nothing about it: then the mount's top is ours.
+    """
+    ours = PurePosixPath(path)
+    if ".." in ours.parts or not ours.is_relative_to(top):
+        return PurePosixPath(".")
+    return ours.relative_to(top)
 
 
 def _read_all(place: tuple[Path, PurePosixPath], read: _Reader) -> Iterator[float]:
     """Quotas of a cgroup and of every ancestor that the mount shows."""
-    mount, path = place
-    # A path that leaves a private cgroup namespace ("/../..") says nothing about the mount; its
-    # root is ours then.
-    relative = PurePosixPath("." if ".." in path.parts else str(path).lstrip("/"))
+    mount, relative = place
     for directory in (relative, *relative.parents):
         try:
             quota, period = read(mount / directory)

@@ -49,6 +49,76 @@ def write(root: Path, files: dict[str, str]) -> Path:
             },
             None,
         ),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b/c\n",
+                "sys/fs/cgroup/a/cpu.max": "400000 100000\n",
+                "sys/fs/cgroup/a/b/cpu.max": "25000 100000\n",
+                "sys/fs/cgroup/a/b/c/cpu.max": "150000 50000\n",
+            },
+            0.25,
+        ),
+        (
+            {
+                "proc/self/cgroup": "3:cpu,cpuacct:/a/b\n",
+                "sys/fs/cgroup/cpu/a/b/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/a/b/cpu.cfs_period_us": "100000\n",
+                "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "250000\n",
+                "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
+            },
+            2.5,
+        ),
+        # A file that nobody can make sense of is no limit, and hides none.
+        (
+            {
+                "proc/self/cgroup": "0::/a\n",
+                "sys/fs/cgroup/cpu.max": "100000 100000\n",
+                "sys/fs/cgroup/a/cpu.max": "what\n",
+            },
+            1.0,
+        ),
+        # Version 1 in a container without a namespace: the mount shows the container's cgroup, and the worker is in
+        # one below that.
+        (
+            {
+                "proc/self/cgroup": "4:cpu,cpuacct:/docker/x/sub\n",
+                "proc/self/mountinfo": (
+                    "30 24 0:26 /docker/x /sys/fs/cgroup/cpu,cpuacct ro,nosuid - cgroup cgroup rw,cpu,cpuacct\n"
+                ),
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "400000\n",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+                "sys/fs/cgroup/cpu,cpuacct/sub/cpu.cfs_quota_us": "150000\n",
+                "sys/fs/cgroup/cpu,cpuacct/sub/cpu.cfs_period_us": "100000\n",
+            },
+            1.5,
+        ),
+        # Both versions at once, each in a place of its own, one with a blank in its name.
+        (
+            {
+                "proc/self/cgroup": "2:memory:/m\n3:cpu:/c\n0::/u\n",
+                "proc/self/mountinfo": (
+                    "1 0 8:1 / / rw - ext4 /dev/root rw\n"
+                    "30 24 0:26 / /cg\\040v1/cpu rw shared:9 - cgroup none rw,cpu\n"
+                    "31 24 0:27 / /cg\\040v1/memory rw - cgroup none rw,memory\n"
+                    "32 24 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+                ),
+                "cg v1/cpu/c/cpu.cfs_quota_us": "350000\n",
+                "cg v1/cpu/c/cpu.cfs_period_us": "100000\n",
+                "cg v1/memory/m/cpu.cfs_quota_us": "100000\n",
+                "cg v1/memory/m/cpu.cfs_period_us": "100000\n",
+                "sys/fs/cgroup/unified/u/cpu.max": "300000 100000\n",
+            },
+            3.0,
+        ),
+        # Seen from a private namespace that mounts what is above it.
+        (
+            {
+                "proc/self/cgroup": "0::/../other\n",
+                "proc/self/mountinfo": "32 24 0:28 /.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+                "sys/fs/cgroup/cpu.max": "200000 100000\n",
+            },
+            2.0,
+        ),
     ],
 )
 def test_the_quota_is_the_smallest_of_all_cgroups(
