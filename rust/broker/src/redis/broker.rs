@@ -111,6 +111,9 @@ impl RedisBroker {
         };
         broker.fetching.ensure("connect").await?;
         broker.refresh_leases().await?;
+        if !broker.queues.is_empty() {
+            broker.warn_of_eviction().await?;
+        }
         Ok(broker)
     }
 

@@ -42,6 +42,7 @@ mod control;
 mod dead;
 mod ending;
 mod entry;
+mod eviction;
 mod failure;
 mod fetch;
 mod keys;
