@@ -5,6 +5,7 @@ underscore are used by the Python half only; users import from ``fastworker``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, final
 
 __all__ = [
@@ -362,12 +363,39 @@ class ChildLink:
 
     Args:
         socket: File descriptor of the socket to the worker.
-        page: File descriptor of the shared page.
+        page: File descriptor of the shared page; it says how many tasks may run at once.
+        current: Holds the call for which code runs, in a child that runs several at once; those methods that name no
+            call are about it, and where it is not set no task runs. None: a child that runs one task after the other,
+            whatever code runs.
+
+    Raises:
+        OSError: The page is of another version.
+        ValueError: Several tasks at once, and ``current`` is None.
     """
 
-    def __new__(cls, socket: int, page: int) -> ChildLink: ...
+    def __new__(
+        cls, socket: int, page: int, current: ContextVar[Call | None] | None = None
+    ) -> ChildLink: ...
     def next(self) -> Call | None:
         """Wait for the next task and claim it; None when the worker says to finish or is gone."""
+    def poll(self, *, blocks: bool) -> list[Call | tuple[int, str]] | None:
+        """What has come, in order: tasks, which are claimed and have started; and ``(number, why)`` of running tasks
+        that are to be interrupted, where ``why`` is ``soft``, ``hard`` or ``terminate``.
+
+        Args:
+            blocks: Wait until there is something; else the list may be empty.
+
+        Returns:
+            None when the worker says to finish or is gone.
+        """
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when ``poll`` has something."""
+    def flush(self) -> None:
+        """Have the worker look at what was reported; otherwise it may take until the next report after a millisecond,
+        or the next ``next`` or ``poll``."""
+    @property
+    def slots(self) -> int:
+        """How many tasks may run at once."""
     def succeed(self, call: Call, value: Any, store: bool) -> None:
         """Report success. With ``store`` the JSON result document is written from ``value``.
 
@@ -386,7 +414,8 @@ class ChildLink:
         """Report how a call ended.
 
         Args:
-            kind: ``success failure retry ignore reject requeue poison``.
+            kind: ``success failure retry ignore reject requeue poison``; or ``time_limit`` and ``terminated``, when it
+                was ended because ``poll`` said so: the worker writes the result then.
             status: Celery's state, when there is a document to store.
             doc: The result document.
             reason: For ``reject`` and ``poison``: one line for the dead letter.

@@ -75,6 +75,8 @@ class WorkerSettings:
     revokes_max: int
     revoke_expires_s: float
     revoked: list[str]
+    #: Tasks that one child runs at once.
+    slots: int = 1
     #: What of it the user's hooks want to be told of; see ``hooks.py``.
     reports_calls: bool = False
     reports_expired: bool = False

@@ -99,6 +99,7 @@ fn config(concurrency: u32, prefetch: u32) -> Config {
         tasks: vec![task],
         queues: 1,
         concurrency,
+        slots: 1,
         max_tasks_per_child: None,
         max_memory_per_child_kib: None,
         autoscale: None,

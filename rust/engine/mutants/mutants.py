@@ -102,8 +102,8 @@ MUTANTS = [
     Mutant(
         "runs a redelivery beside others",
         "dispatch.rs",
-        "let is_exclusive = held.runs_alone || window.is_slow();",
-        "let is_exclusive = window.is_slow();",
+        "child.slots == 1 && (held.runs_alone || window.is_slow());",
+        "child.slots == 1 && window.is_slow();",
     ),
     Mutant(
         "does not release a reserved child",
@@ -194,8 +194,8 @@ MUTANTS = [
     Mutant(
         "acknowledges what asks to be requeued",
         "settle.rs",
-        "Outcome::Reject { requeue: true } if !held.is_acked => Ending::Requeue",
-        "Outcome::Reject { requeue: true } if held.is_lost => Ending::Requeue",
+        "Outcome::Reject { requeue: true } if !held.is_acked => Some(Ending::Requeue)",
+        "Outcome::Reject { requeue: true } if held.is_lost => Some(Ending::Requeue)",
     ),
     Mutant(
         "returns a started task as if it had not been",
@@ -336,5 +336,41 @@ MUTANTS = [
         "admit/rate.rs",
         "                if bucket.take(now_us, false) {",
         "                if bucket.take(now_us, false) || request.priority == 0 {",
+    ),
+    Mutant(
+        "runs suspects among others",
+        "suspects.rs",
+        "        held.runs_alone && self.config",
+        "        held.runs_alone && held.attempts > 1 && self.config",
+    ),
+    Mutant(
+        "lets one on its last attempt have company",
+        "suspects.rs",
+        "            if is_last && !is_idle {",
+        "            if is_last && !is_idle && most > 3 {",
+    ),
+    Mutant(
+        "blames the neighbours of a task that would not end",
+        "death.rs",
+        "        if cause != Cause::Neighbour {",
+        "        if cause != Cause::Neighbour || most > 0 {",
+    ),
+    Mutant(
+        "kills the neighbours too soon",
+        "interrupts.rs",
+        "now.mono_us + GRACE_US));",
+        "now.mono_us + GRACE_US / 2));",
+    ),
+    Mutant(
+        "fills more slots than there are",
+        "child.rs",
+        "self.slots.isqrt() } else { self.slots };",
+        "self.slots.isqrt() } else { self.slots + 1 };",
+    ),
+    Mutant(
+        "leaves what a blocked child was given",
+        "interrupts.rs",
+        "&& child.unstarted() > 0 {",
+        "&& child.unstarted() > 99 {",
     ),
 ]

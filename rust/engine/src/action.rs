@@ -49,7 +49,7 @@ pub enum Ending {
         /// The message was acknowledged before it ran.
         acked_early: bool,
     },
-    /// Killed by its hard time limit: FAILURE TimeLimitExceeded.
+    /// Ended by its hard time limit: FAILURE TimeLimitExceeded.
     TimeLimit {
         /// The limit, in milliseconds.
         limit_ms: u64,
@@ -73,6 +73,17 @@ pub struct Ask {
     pub handles: Vec<Handle>,
     /// Permits for later deliveries, if there are any to be had soon.
     pub ahead: u32,
+}
+
+/// Why a task that runs beside others is interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// Its soft time limit is over: it is told, and goes on.
+    SoftLimit,
+    /// Its hard time limit is over: the child ends it, and reports `Outcome::TimeLimit`.
+    HardLimit,
+    /// It was revoked: the child ends it, and reports `Outcome::Terminated`.
+    Terminate,
 }
 
 /// Something to do.
@@ -144,6 +155,15 @@ pub enum Action {
         number: Number,
         /// As in `kill(2)`.
         signal: i32,
+    },
+    /// Tell the child to interrupt a task, if it still runs. Only to children with several slots.
+    Interrupt {
+        /// Which child.
+        child: ChildId,
+        /// Which of its tasks.
+        number: Number,
+        /// Why.
+        kind: Interrupt,
     },
     /// Have the child write down where it is, for the log. A `Kill` that follows at once leaves it the time for that.
     DumpStacks {

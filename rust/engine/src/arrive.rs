@@ -49,6 +49,7 @@ impl Engine {
             return;
         }
         match verdict {
+            Verdict::Run if claim == Claim::Permit && self.is_suspect(handle) => self.wait_for_cell(handle, false),
             Verdict::Run if claim == Claim::Permit => self.ready.push_back(priority, queue, handle),
             Verdict::Run => self.go_on_without_permit(handle, claim, actions),
             Verdict::Hold { until_ms } => self.timer.push(until_ms, handle),
@@ -115,14 +116,20 @@ impl Engine {
 
     /// Puts a delivery that waited for a time or a permit at the end of its ready queue.
     pub(crate) fn make_ready_last(&mut self, now: Now, handle: Handle) {
+        self.requests.of(handle).ready_since_us = now.mono_us;
+        if self.is_suspect(handle) {
+            return self.wait_for_cell(handle, false);
+        }
         let held = self.requests.of(handle);
         held.place = Place::Ready;
-        held.ready_since_us = now.mono_us;
         self.ready.push_back(held.request.priority, held.request.queue, handle);
     }
 
     /// Puts a delivery that is in no list at the head of its ready queue.
     pub(crate) fn make_ready_first(&mut self, handle: Handle) {
+        if self.is_suspect(handle) {
+            return self.wait_for_cell(handle, true);
+        }
         let held = self.requests.of(handle);
         held.place = Place::Ready;
         let (priority, queue) = (held.request.priority, held.request.queue);

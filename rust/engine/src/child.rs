@@ -3,15 +3,17 @@
 //! ```text
 //!        first                    claimed                 next_number
 //!   ──────┼─────────────────────────┼───────────────────────┼──────▶ numbers
-//!  closed │ ended, or running       │ handed over, may be   │ not given out yet
-//!         │ (the last one claimed)  │ recalled              │
+//!  closed │ ended, or running: with │ handed over, may be   │ not given out yet
+//!         │ one slot the last one   │ recalled              │
+//!         │ claimed, with several   │                       │
+//!         │ any of them             │                       │
 //! ```
 //!
-//! Numbers wrap at 2^32 and are only ever compared by distance.
-
-use std::collections::VecDeque;
+//! A child with one slot may be given work ahead, behind the task that runs; one with several as many as it has slots.
 
 use crate::event::{ChildId, Handle, Number};
+use crate::interrupts::{Checks, Interrupted};
+use crate::numbers::{Numbers, distance};
 
 /// What kind of life the process leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +47,9 @@ struct Entry {
     handle: Handle,
     cost_us: u32,
     bytes: u32,
-    /// False once it ended or was recalled.
-    is_open: bool,
 }
 
-/// The task that runs, as the control page said last.
+/// The task that runs in a child with one slot, as the control page said last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Running {
     /// Its number.
@@ -78,6 +78,10 @@ pub(crate) struct Terminating {
 pub(crate) struct Child {
     /// Its name for ever.
     pub(crate) id: ChildId,
+    /// How many tasks it runs at once.
+    pub(crate) slots: u32,
+    /// It runs nothing but what may have killed a process before, and few of that at once; see `suspects.rs`.
+    pub(crate) is_cell: bool,
     /// Where it is in its life.
     pub(crate) phase: Phase,
     /// `Action::Recall` is out.
@@ -104,7 +108,18 @@ pub(crate) struct Child {
     pub(crate) has_revoked: bool,
     /// Its running task was sent the signal of a revoke: the child gets nothing more, and does not outlive the task.
     pub(crate) terminating: Option<Terminating>,
-    /// Since when its foremost task has been the foremost (`mono_us`): a bound on how long it has been running.
+    /// With several slots: it has been blocked, and gets nothing before it gives a sign of life.
+    pub(crate) is_stalled: bool,
+    /// With several slots: since when it has not claimed what it was given (`mono_us`), if there is anything of that.
+    pub(crate) unclaimed_since_us: u64,
+    /// With several slots: tasks that were told to end, or of their soft limit.
+    pub(crate) interrupted: Vec<Interrupted>,
+    /// With several slots: when to look whether a task is over its limit.
+    pub(crate) checks: Checks,
+    /// It was killed because a task did not end when it was told to: its neighbours are not to blame.
+    pub(crate) is_killed_for_one: bool,
+    /// Since when its foremost task has been the foremost (`mono_us`): a bound on how long it has been running. With
+    /// several slots: when a task ended there last, or the first one came.
     pub(crate) busy_since_us: u64,
     /// When the next time limit of the running task is over (`mono_us`), once it was seen running.
     pub(crate) limit_due_us: Option<u64>,
@@ -112,10 +127,11 @@ pub(crate) struct Child {
     pub(crate) shortest_limit_us: Option<u64>,
     /// What the fleet has it counted for.
     pub(crate) want: Want,
-    first: Number,
+    /// The free slots that the fleet has counted.
+    pub(crate) counted_free: u32,
+    next: Number,
     claimed: Number,
-    entries: VecDeque<Entry>,
-    open: u32,
+    entries: Numbers<Entry>,
     backlog_us: u64,
     backlog_bytes: u64,
     refill_below_us: u64,
@@ -123,9 +139,11 @@ pub(crate) struct Child {
 
 impl Child {
     /// A child that was just asked for.
-    pub(crate) fn new(id: ChildId, allowance: u64) -> Child {
+    pub(crate) fn new(id: ChildId, slots: u32, allowance: u64) -> Child {
         Child {
             id,
+            slots,
+            is_cell: false,
             phase: Phase::Starting,
             is_recalling: false,
             since_us: None,
@@ -139,14 +157,19 @@ impl Child {
             over_limit: None,
             has_revoked: false,
             terminating: None,
+            is_stalled: false,
+            unclaimed_since_us: 0,
+            interrupted: Vec::new(),
+            checks: Checks::default(),
+            is_killed_for_one: false,
             busy_since_us: 0,
             limit_due_us: None,
             shortest_limit_us: None,
             want: Want::Nothing,
-            first: 0,
+            counted_free: 0,
+            next: 0,
             claimed: 0,
-            entries: VecDeque::new(),
-            open: 0,
+            entries: Numbers::default(),
             backlog_us: 0,
             backlog_bytes: 0,
             refill_below_us: 0,
@@ -155,17 +178,23 @@ impl Child {
 
     /// The number that the next task gets.
     pub(crate) fn next_number(&self) -> Number {
-        self.first.wrapping_add(self.entries.len() as u32)
+        self.next
     }
 
     /// Tasks that have not ended here.
     pub(crate) fn open(&self) -> u32 {
-        self.open
+        self.entries.len() as u32
     }
 
     /// Whether it has nothing to do.
     pub(crate) fn is_idle(&self) -> bool {
-        self.open == 0
+        self.entries.is_empty()
+    }
+
+    /// How many more tasks it could start this instant, as far as slots go.
+    pub(crate) fn free_slots(&self) -> u32 {
+        let most = if self.is_cell { self.slots.isqrt() } else { self.slots };
+        most.saturating_sub(self.open())
     }
 
     /// Whether it gets nothing more, and is told to exit once it is idle.
@@ -178,13 +207,29 @@ impl Child {
         self.phase == Phase::Ready && !self.is_leaving()
     }
 
-    /// Whether more may be dispatched now. Half of the last window must be used up first, so that refills are batches.
+    /// Whether more may be dispatched now. With one slot half of the last window must be used up first, so that refills
+    /// are batches.
     pub(crate) fn has_room(&self) -> bool {
+        let has_place = || match self.slots {
+            1 => self.is_idle() || (!self.is_exclusive && self.waiting_us() < self.refill_below_us),
+            _ => !self.is_exclusive && !self.is_stalled && self.free_slots() > 0,
+        };
         self.is_staying()
             && !self.is_recalling
             && self.reserved_for.is_none()
             && self.terminating.is_none()
-            && (self.is_idle() || (!self.is_exclusive && self.waiting_us() < self.refill_below_us))
+            && has_place()
+    }
+
+    /// How long nothing that waits has been able to start here; zero when something can.
+    pub(crate) fn stuck_for_us(&self, now_us: u64) -> u64 {
+        if self.is_stalled {
+            now_us.saturating_sub(self.unclaimed_since_us)
+        } else if self.free_slots() > 0 {
+            0
+        } else {
+            now_us.saturating_sub(self.busy_since_us)
+        }
     }
 
     /// Expected microseconds of all its work, the foremost task included.
@@ -202,9 +247,12 @@ impl Child {
         if self.is_idle() {
             self.busy_since_us = now_us;
         }
-        self.entries.push_back(Entry { handle, cost_us, bytes, is_open: true });
+        if distance(self.claimed, self.next) >= 0 {
+            self.unclaimed_since_us = now_us;
+        }
+        self.entries.push(self.next, Entry { handle, cost_us, bytes });
+        self.next = self.next.wrapping_add(1);
         self.allowance -= 1;
-        self.open += 1;
         self.backlog_us += u64::from(cost_us);
         self.backlog_bytes += u64::from(bytes);
     }
@@ -216,74 +264,79 @@ impl Child {
 
     /// The open task of that number.
     pub(crate) fn open_handle(&self, number: Number) -> Option<Handle> {
-        let entry = self.entries.get(self.index(number)?)?;
-        entry.is_open.then_some(entry.handle)
+        self.entries.get(number).map(|entry| entry.handle)
     }
 
     /// The open task that the child claimed last, when its page says `next`: usually `next - 1`; after a recall, which
-    /// moved the page on, the foremost. `None`: an older page, whose task has been reported as ended since.
+    /// moved the page on, the foremost. `None`: an older page, whose task has been reported as ended since. For a child
+    /// with one slot.
     pub(crate) fn claimed_last(&self, next: Number) -> Option<Number> {
         let last = next.wrapping_sub(1);
         if self.open_handle(last).is_some() {
             return Some(last);
         }
-        (!self.is_idle() && distance(next, self.first) > 0).then_some(self.first)
+        self.entries.first().filter(|&first| distance(next, first) > 0)
     }
 
     /// What the running task was expected to take, in microseconds.
     pub(crate) fn cost_us(&self, number: Number) -> u32 {
-        self.index(number).and_then(|index| self.entries.get(index)).map_or(0, |entry| entry.cost_us)
+        self.entries.get(number).map_or(0, |entry| entry.cost_us)
     }
 
-    /// Takes note that all numbers below `next` have been claimed.
-    pub(crate) fn claim(&mut self, next: Number) {
-        if distance(next, self.claimed) > 0 {
+    /// Takes note that all numbers below `next` have been claimed. Whether that is news.
+    pub(crate) fn claim(&mut self, next: Number) -> bool {
+        let is_news = distance(next, self.claimed) > 0;
+        if is_news {
             self.claimed = next;
         }
+        is_news
     }
 
-    /// Open tasks that the child has not claimed, as far as is known. The foremost open one counts as claimed.
+    /// Open tasks that the child has not claimed, as far as is known. With one slot the foremost open one counts as
+    /// claimed.
     pub(crate) fn unstarted(&self) -> usize {
-        let claimed = distance(self.claimed, self.first).max(1) as usize;
-        let open = |entry: &&Entry| entry.is_open;
-        self.entries.iter().skip(claimed).filter(open).count()
+        let claimed = match (self.slots, self.entries.first()) {
+            (1, Some(first)) if distance(self.claimed, first) < 1 => first.wrapping_add(1),
+            _ => self.claimed,
+        };
+        self.entries.from(claimed).count()
     }
 
     /// Closes a number that ended. `None`: it was not open, so the report comes late.
     pub(crate) fn close(&mut self, number: Number, now_us: u64) -> Option<Handle> {
-        let index = self.index(number)?;
-        let handle = self.close_entry(index)?;
+        let entry = self.entries.remove(number)?;
+        self.closed(&entry);
         self.claim(number.wrapping_add(1));
         self.busy_since_us = now_us;
         self.running = None;
         self.limit_due_us = None;
-        self.drop_closed();
-        Some(handle)
+        self.is_stalled = false;
+        if !self.interrupted.is_empty() {
+            self.interrupted.retain(|it| it.number != number);
+        }
+        Some(entry.handle)
     }
 
     /// Closes everything from `from` on, and appends what was open to `recalled`, in order.
     pub(crate) fn recall(&mut self, from: Number, recalled: &mut Vec<Handle>) {
-        let start = distance(from, self.first).max(0) as usize;
-        for index in start..self.entries.len() {
-            let handle = self.close_entry(index);
-            self.allowance += u64::from(handle.is_some());
-            recalled.extend(handle);
+        let start = recalled.len();
+        while let Some((_, entry)) = self.entries.pop_from(from) {
+            self.closed(&entry);
+            self.allowance += 1;
+            recalled.push(entry.handle);
         }
-        self.drop_closed();
+        recalled[start..].reverse();
+        self.claim(self.next);
     }
 
-    /// Every task that is still open.
-    pub(crate) fn open_handles(&self) -> impl Iterator<Item = Handle> {
-        self.entries.iter().filter(|entry| entry.is_open).map(|entry| entry.handle)
+    /// Every task that is still open, with its number.
+    pub(crate) fn open_tasks(&self) -> impl Iterator<Item = (Number, Handle)> {
+        self.entries.iter().map(|(number, entry)| (number, entry.handle))
     }
 
     /// Everything that is still open, in order, and whether it had been claimed according to `next`.
     pub(crate) fn remains(&self, next: Number) -> impl Iterator<Item = (Number, Handle, bool)> {
-        let first = self.first;
-        self.entries.iter().enumerate().filter(|(_, entry)| entry.is_open).map(move |(index, entry)| {
-            let number = first.wrapping_add(index as u32);
-            (number, entry.handle, distance(next, number) > 0)
-        })
+        self.open_tasks().map(move |(number, handle)| (number, handle, distance(next, number) > 0))
     }
 
     /// Expected microseconds of what waits behind the foremost task.
@@ -292,39 +345,14 @@ impl Child {
         self.backlog_us.saturating_sub(u64::from(foremost))
     }
 
-    fn index(&self, number: Number) -> Option<usize> {
-        usize::try_from(distance(number, self.first)).ok()
-    }
-
-    fn close_entry(&mut self, index: usize) -> Option<Handle> {
-        let entry = self.entries.get_mut(index)?;
-        if !entry.is_open {
-            return None;
-        }
-        entry.is_open = false;
-        self.open -= 1;
+    fn closed(&mut self, entry: &Entry) {
         self.backlog_us -= u64::from(entry.cost_us);
         self.backlog_bytes -= u64::from(entry.bytes);
-        if self.open == 0 {
+        if self.entries.is_empty() {
             self.is_exclusive = false;
             self.shortest_limit_us = None;
         }
-        Some(entry.handle)
     }
-
-    /// Lets the ledger begin at an open number again.
-    fn drop_closed(&mut self) {
-        while self.entries.front().is_some_and(|entry| !entry.is_open) {
-            self.entries.pop_front();
-            self.first = self.first.wrapping_add(1);
-        }
-        self.claim(self.first);
-    }
-}
-
-/// How far `a` is ahead of `b`, on the ring of numbers.
-fn distance(a: Number, b: Number) -> i32 {
-    a.wrapping_sub(b) as i32
 }
 
 #[cfg(test)]
@@ -332,7 +360,7 @@ mod tests {
     use super::*;
 
     fn child_with(tasks: u32) -> Child {
-        let mut child = Child::new(ChildId(0), u64::MAX);
+        let mut child = Child::new(ChildId(0), 1, u64::MAX);
         child.phase = Phase::Ready;
         (0..tasks).for_each(|n| child.assign(Handle(n), 10, 100, 0));
         child
@@ -362,8 +390,8 @@ mod tests {
 
     #[test]
     fn numbers_wrap_around() {
-        let mut child = Child::new(ChildId(0), u64::MAX);
-        child.first = u32::MAX;
+        let mut child = Child::new(ChildId(0), 1, u64::MAX);
+        child.next = u32::MAX;
         child.claimed = u32::MAX;
         (0..3).for_each(|n| child.assign(Handle(n), 1, 1, 0));
         assert_eq!(child.next_number(), 2);
@@ -388,6 +416,15 @@ mod tests {
     }
 
     #[test]
+    fn nothing_counts_as_unclaimed_after_a_recall() {
+        let mut child = Child::new(ChildId(0), 4, u64::MAX);
+        (0..3).for_each(|n| child.assign(Handle(n), 10, 100, 5));
+        child.recall(1, &mut Vec::new());
+        child.assign(Handle(9), 10, 100, 70);
+        assert_eq!((child.unstarted(), child.unclaimed_since_us), (1, 70));
+    }
+
+    #[test]
     fn stale_page_does_not_unclaim() {
         let mut child = child_with(3);
         child.claim(2);
@@ -405,6 +442,20 @@ mod tests {
         });
         child.close(4, 0);
         assert!(child.has_room());
+    }
+
+    #[test]
+    fn child_with_several_slots_has_room_for_as_many_and_ends_them_in_any_order() {
+        let mut child = Child::new(ChildId(0), 3, u64::MAX);
+        child.phase = Phase::Ready;
+        (0..3).for_each(|n| child.assign(Handle(n), 10_000, 100, 0));
+        assert!(!child.has_room());
+        assert_eq!(child.unstarted(), 3);
+        assert!(child.claim(3));
+        assert_eq!(child.close(1, 7), Some(Handle(1)));
+        assert!(child.has_room());
+        assert_eq!((child.free_slots(), child.unstarted(), child.stuck_for_us(9)), (1, 0, 0));
+        assert_eq!(child.remains(3).collect::<Vec<_>>(), [(0, Handle(0), true), (2, Handle(2), true)]);
     }
 
     #[test]

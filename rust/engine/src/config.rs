@@ -57,13 +57,17 @@ pub struct Config {
     pub queues: u16,
     /// Children to keep alive, until a `Resize` or the autoscaler says otherwise.
     pub concurrency: u32,
+    /// How many tasks one child runs at once; at least 1. With one, tasks are handed over ahead of need, and limits and
+    /// revokes are signals; with several, each is told by `Action::Interrupt`.
+    pub slots: u32,
     /// Most tasks that one child runs; then it is replaced. `None`: no bound.
     pub max_tasks_per_child: Option<u32>,
     /// A child whose peak memory is larger (KiB) is replaced once its task has ended. `None`: no bound.
     pub max_memory_per_child_kib: Option<u64>,
-    /// Grow and shrink with the load; `concurrency` is where it starts.
+    /// Grow and shrink with the load; `concurrency` is where it starts. Only with one slot: with several there is no
+    /// child that is either busy or not.
     pub autoscale: Option<Autoscale>,
-    /// Most deliveries held at once. At least `concurrency`, or the autoscaler's maximum.
+    /// Most deliveries held at once. At least `concurrency`, or the autoscaler's maximum, times `slots`.
     pub prefetch: u32,
     /// Most bytes of messages handed to one child ahead of its work.
     pub window_bytes: u32,

@@ -1,10 +1,25 @@
-//! A child that died: what it ran is run again, alone and a bounded number of times; what it had not started goes on
-//! as if nothing had happened; and the child is replaced.
+//! A child that died: what it ran is run again, apart from others and a bounded number of times; what it had not started
+//! goes on as if nothing had happened; and the child is replaced.
 
 use crate::action::{Action, Ending};
 use crate::child::Child;
 use crate::engine::{Engine, Phase};
-use crate::event::{ChildId, Handle, Now, Number};
+use crate::event::{ChildId, Handle, Now, Number, Outcome};
+use crate::interrupts::Told;
+use crate::requests::Revoke;
+
+/// Why a task stopped running without an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// Its process died, perhaps of it.
+    Unknown,
+    /// Its hard limit was over, and it was ended for that.
+    TimeLimit { limit_ms: u64 },
+    /// It was revoked, and ended for that.
+    Terminated { signal: i32 },
+    /// Its process was killed for another task: the attempt does not count, and casts no suspicion on it.
+    Neighbour,
+}
 
 impl Engine {
     /// The process is gone; all its outcomes have been reported before.
@@ -30,6 +45,41 @@ impl Engine {
 
     /// A delivery whose process died while it ran.
     fn died_running(&mut self, child: &Child, number: Number, handle: Handle, actions: &mut Vec<Action>) {
+        let told = child.told(number);
+        let cause = if let Some(it) = child.terminating.filter(|it| it.number == number) {
+            Cause::Terminated { signal: it.signal }
+        } else if let Some((_, limit_ms)) = child.over_limit.filter(|&(killed, _)| killed == number) {
+            Cause::TimeLimit { limit_ms }
+        } else if let Some(Told::HardLimit(limit_ms)) = told {
+            Cause::TimeLimit { limit_ms }
+        } else if let Some(Told::Terminate(signal)) = told {
+            Cause::Terminated { signal }
+        } else if child.is_killed_for_one {
+            Cause::Neighbour
+        } else {
+            Cause::Unknown
+        };
+        self.stopped_running(handle, cause, actions);
+    }
+
+    /// A task that reported that it was ended because it was told to.
+    pub(crate) fn ended_as_told(&mut self, handle: Handle, outcome: Outcome, actions: &mut Vec<Action>) {
+        let held = self.requests.of(handle);
+        let limit_ms = held.limits.hard_us.map(|limit_us| limit_us / 1_000);
+        let cause = match (outcome, limit_ms, held.revoke) {
+            (Outcome::TimeLimit, Some(limit_ms), _) => Cause::TimeLimit { limit_ms },
+            (Outcome::Terminated, _, Some(Revoke::Terminate(signal))) => Cause::Terminated { signal },
+            _ => {
+                // Nobody told it to.
+                self.counters.odd += 1;
+                Cause::Unknown
+            }
+        };
+        self.stopped_running(handle, cause, actions);
+    }
+
+    /// A delivery that was started, and stopped without an outcome of its own.
+    fn stopped_running(&mut self, handle: Handle, cause: Cause, actions: &mut Vec<Action>) {
         let most = self.config.max_deliveries;
         let phase = self.phase;
         let held = self.requests.of(handle);
@@ -37,20 +87,24 @@ impl Engine {
         let (ends_on_timeout, runs_again) =
             task.map_or((true, true), |task| (task.acks_on_timeout, task.runs_again_when_lost));
         held.was_started = true;
-        held.attempts = held.attempts.max(1);
-        held.is_recorded = false;
-        held.runs_alone = true;
+        if cause != Cause::Neighbour {
+            held.attempts = held.attempts.max(1);
+            held.is_recorded = false;
+            held.runs_alone = true;
+        }
         let (attempts, acked_early) = (held.attempts, held.is_acked);
         let revoke = held.revoke;
-        let over_limit = child.over_limit.filter(|&(killed, _)| killed == number);
         let has_attempts_left = most == 0 || attempts < most;
         let is_ours = !acked_early && !held.is_lost;
-        if let Some((_, limit_ms)) = over_limit.filter(|_| ends_on_timeout || !is_ours || !has_attempts_left) {
-            let ending = Ending::TimeLimit { limit_ms, acked_early };
-            self.end(handle, ending, actions);
-        } else if let Some(it) = child.terminating.filter(|it| it.number == number) {
-            self.end_revoked(handle, Some(it.signal), actions);
-        } else if acked_early {
+        match cause {
+            Cause::TimeLimit { limit_ms } if ends_on_timeout || !is_ours || !has_attempts_left => {
+                return self.end(handle, Ending::TimeLimit { limit_ms, acked_early }, actions);
+            }
+            Cause::Terminated { signal } => return self.end_revoked(handle, Some(signal), actions),
+            Cause::TimeLimit { .. } | Cause::Neighbour | Cause::Unknown => {}
+        }
+        let is_excused = cause == Cause::Neighbour;
+        if acked_early {
             self.lose(handle, actions);
         } else if revoke.is_some() {
             // It died by itself, and nobody wants it run again.
@@ -58,7 +112,7 @@ impl Engine {
         } else if held.is_lost || phase == Phase::Cold {
             // We killed it ourselves, or it is no longer ours: nobody's fault, so nothing is counted.
             self.end(handle, Ending::Redeliver, actions);
-        } else if !has_attempts_left || (over_limit.is_none() && !runs_again) {
+        } else if !is_excused && (!has_attempts_left || (cause == Cause::Unknown && !runs_again)) {
             self.lose(handle, actions);
         } else if phase == Phase::Running {
             self.make_ready_first(handle);

@@ -3,6 +3,9 @@
 //! Idle children come first and share evenly with the rest, so that a few deliveries spread out instead of filling
 //! one child. Order is strict: when the next delivery must have a child for itself (slow or unknown type, or a
 //! redelivery), a child that is not idle gets nothing, and the first one to become idle takes it.
+//!
+//! A child with several slots gets as many as are free, of any type, and nothing ahead of need: there, what follows is
+//! sent while others run. Redeliveries do not come this way there (`suspects.rs`).
 
 use crate::action::{Action, Ending};
 use crate::admit::is_expired;
@@ -75,7 +78,7 @@ impl Engine {
     /// Fills one child up to its window, with `share` deliveries at most.
     fn fill(&mut self, index: usize, share: usize, now: Now, actions: &mut Vec<Action>) {
         let child = self.fleet.at(index);
-        if !child.is_idle() && now.mono_us.saturating_sub(child.busy_since_us) >= MOST_PATIENCE_US {
+        if child.slots == 1 && !child.is_idle() && now.mono_us.saturating_sub(child.busy_since_us) >= MOST_PATIENCE_US {
             // Its foremost task turned out to be slow: nothing more is put behind it.
             child.is_exclusive = true;
             self.fleet.refresh(index);
@@ -144,11 +147,11 @@ impl Engine {
             return Step::Expire;
         }
         let window = &self.windows[task];
-        let is_exclusive = held.runs_alone || window.is_slow();
+        let is_exclusive = child.slots == 1 && (held.runs_alone || window.is_slow());
         if is_exclusive && !child.is_idle() {
             return Step::WaitForIdle;
         }
-        if held.runs_alone && !held.is_recorded && !held.is_acked {
+        if child.slots == 1 && held.runs_alone && !held.is_recorded && !held.is_acked {
             return if self.is_broker_up { Step::Record } else { Step::SetAside };
         }
         if !held.is_acked && !self.config.tasks[task].acks_late {
@@ -160,9 +163,13 @@ impl Engine {
         }
         let cost_us = window.cost_us();
         let bytes = child.backlog_bytes() + u64::from(held.request.size);
-        let is_full = child.open() >= window.most(self.config.window_max)
-            || child.backlog_us() + u64::from(cost_us) > WINDOW_US
-            || bytes > u64::from(self.config.window_bytes);
+        let is_full = if child.slots > 1 {
+            child.free_slots() == 0
+        } else {
+            child.open() >= window.most(self.config.window_max)
+                || child.backlog_us() + u64::from(cost_us) > WINDOW_US
+                || bytes > u64::from(self.config.window_bytes)
+        };
         if is_full && !child.is_idle() {
             return Step::WaitForRoom;
         }
@@ -170,7 +177,7 @@ impl Engine {
     }
 
     /// Writes a delivery into a child's ledger.
-    fn assign(&mut self, index: usize, handle: Handle, cost_us: u32, now: Now) {
+    pub(crate) fn assign(&mut self, index: usize, handle: Handle, cost_us: u32, now: Now) {
         let held = self.requests.of(handle);
         let child = self.fleet.at(index);
         let limits = Limits::of(&held.request, &self.config);
@@ -179,8 +186,11 @@ impl Engine {
         if held.is_acked {
             self.early.assigned();
         }
+        let number = child.next_number();
         child.assign(handle, cost_us, held.request.size, now.mono_us);
-        if let Some(shortest_us) = limits.shortest_us() {
+        if child.slots > 1 {
+            child.watch(number, &limits, now.mono_us);
+        } else if let Some(shortest_us) = limits.shortest_us() {
             let so_far_us = child.shortest_limit_us.unwrap_or(u64::MAX);
             child.shortest_limit_us = Some(so_far_us.min(shortest_us));
         }

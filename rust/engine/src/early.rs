@@ -24,14 +24,14 @@ pub(crate) struct Early {
 }
 
 impl Early {
-    /// Nobody yet, and room for two for each child.
+    /// Nobody yet, and room for two for each slot.
     pub(crate) fn new(concurrency: u32) -> Early {
         Early { limit: concurrency.saturating_mul(2).max(1), count: 0, unassigned: 0, line: VecDeque::new() }
     }
 
-    /// There are that many children now.
-    pub(crate) fn set_children(&mut self, children: u32) {
-        self.limit = children.saturating_mul(2).max(1);
+    /// There are that many slots now.
+    pub(crate) fn set_slots(&mut self, slots: u32) {
+        self.limit = slots.saturating_mul(2).max(1);
     }
 
     /// Whether one more may be acknowledged.

@@ -17,8 +17,8 @@
 //! about it: then the driver's `LeaseLost` is the end.
 //!
 //! One file for each decision: `admit/` (may it run), `schedule` (who is next), `window` and `dispatch` (how much to
-//! whom), `lanes` (rate limits towards the broker), `attempts` (redeliveries), `early` (early acknowledgement), `recall`
-//! and `limits` (a task that takes long), `stuck` (a child that does not answer), `death` (a child that died), `pool` (a
+//! whom), `lanes` (rate limits towards the broker), `attempts` and `suspects` (redeliveries), `early` (early
+//! acknowledgement), `recall` and `limits` (a task that takes long), `interrupts` (the same, beside others), `stuck` (a child that does not answer), `death` (a child that died), `pool` (a
 //! child that is replaced), `scale` (how many there are), `revoke` (what nobody wants any more), `settle` (what an
 //! outcome means), `prefetch` (how much to fetch), `give_back` (what
 //! others should rather run), `shutdown`.
@@ -76,6 +76,8 @@ pub struct Engine {
     pub(crate) is_lease_safe: bool,
     pub(crate) requests: Requests,
     pub(crate) ready: Ready,
+    /// Ready, started before, and not to be run beside others: in line for a cell.
+    pub(crate) suspects: VecDeque<Handle>,
     pub(crate) timer: Timer,
     /// Task types with a rate limit, and who waits for a permit.
     pub(crate) rates: Rates,
@@ -106,7 +108,9 @@ pub struct Engine {
 impl Engine {
     /// A worker at rest. Nothing is done before the first `Tick`.
     pub fn new(config: Config) -> Engine {
-        let capacity = config.autoscale.map_or(config.concurrency, |bounds| bounds.max);
+        let config = Config { slots: config.slots.max(1), ..config };
+        let children = config.autoscale.map_or(config.concurrency, |bounds| bounds.max);
+        let capacity = children.saturating_mul(config.slots);
         Engine {
             phase: Phase::Running,
             cold_at_us: None,
@@ -115,13 +119,14 @@ impl Engine {
             is_lease_safe: true,
             requests: Requests::default(),
             ready: Ready::new(config.queues),
+            suspects: VecDeque::new(),
             timer: Timer::default(),
             rates: Rates::new(&config),
             asking: Vec::new(),
             draws: Draws::default(),
             early: Early::new(capacity),
             aside: VecDeque::new(),
-            fleet: Fleet::new(config.max_tasks_per_child),
+            fleet: Fleet::new(config.slots, config.max_tasks_per_child),
             seats: config.concurrency,
             is_resized: false,
             scale: config.autoscale.map(Scale::new),
@@ -161,6 +166,8 @@ impl Engine {
             Event::Observed { child, next, running_since_us } => {
                 self.observed(now, child, next, running_since_us, actions)
             }
+            Event::ObservedMany { child, next, running } => self.observed_many(now, child, next, running, actions),
+            Event::Awake { child } => self.awake(child),
             Event::Recalled { child, from } => self.recalled(child, from, actions),
             Event::Ended { child, number, outcome, runtime_us } => {
                 self.ended(now, child, number, outcome, runtime_us, actions)
@@ -180,6 +187,7 @@ impl Engine {
         self.tend(now, actions);
         self.ask(now, actions);
         self.dispatch(now, actions);
+        self.dispatch_suspects(now, actions);
         self.autoscale(now, actions);
         self.draw(now, actions);
         self.fetch(now, actions);
@@ -202,6 +210,12 @@ impl Engine {
         let children = self.fleet.children().iter().filter_map(|child| match child.open() {
             0 => None,
             _ if child.has_revoked && child.terminating.is_none() => Some(last_us + WATCH_US),
+            _ if child.slots > 1 => {
+                let watch_us = if child.unstarted() > 0 { WATCH_US } else { GLANCE_US };
+                let due =
+                    child.checks.due_us().into_iter().chain(child.grace_due_us()).chain([last_us + watch_us]).min();
+                due.filter(|_| child.phase == child::Phase::Ready)
+            }
             1 => {
                 let glance_us = child.shortest_limit_us.unwrap_or(GLANCE_US).min(GLANCE_US);
                 let kill_at_us = child.terminating.map_or(u64::MAX, |it| it.kill_at_us);
@@ -210,7 +224,8 @@ impl Engine {
             }
             _ => Some(last_us + WATCH_US),
         });
-        let waiting = (self.waiting() > 0).then(|| last_us + self.config.return_after_us / 4);
+        let waiting =
+            (self.waiting() > 0 || !self.suspects.is_empty()).then(|| last_us + self.config.return_after_us / 4);
         spawn
             .filter(|_| is_running)
             .into_iter()
@@ -221,6 +236,7 @@ impl Engine {
             .chain(self.shutdown_due_us())
             .chain(self.draw_due_us(self.now))
             .chain(self.stuck_due_us())
+            .chain(self.cell_due_us().filter(|_| is_running))
             .chain(children)
             .chain(waiting)
             .min()

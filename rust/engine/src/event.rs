@@ -73,6 +73,10 @@ pub enum Outcome {
     },
     /// The child could not decode the body, or does not know the task: dead letter with the child's reason.
     Poison,
+    /// Ended by the child when `Interrupt::HardLimit` told it to.
+    TimeLimit,
+    /// Ended by the child when `Interrupt::Terminate` told it to.
+    Terminated,
 }
 
 /// Why a shutdown was asked for.
@@ -180,6 +184,21 @@ pub enum Event {
         /// Whether the task claimed last is running now (outcome not yet written), and since when (`mono_us`). Its
         /// number is `next - 1`, or a lower one after a recall; the engine knows which.
         running_since_us: Option<u64>,
+    },
+    /// The same of a child with several slots.
+    ObservedMany {
+        /// Which child.
+        child: ChildId,
+        /// As above.
+        next: Number,
+        /// The tasks that run now (outcome not yet written), and since when (`mono_us`). May be left out while
+        /// `Engine::looks_at` says that it does not matter.
+        running: Vec<(Number, u64)>,
+    },
+    /// A child with several slots has come to frames that had been recalled: it was blocked, and is not any more.
+    Awake {
+        /// Which child.
+        child: ChildId,
     },
     /// `Action::Recall` was carried out: numbers from `from` on were not started and never will be by this child. If
     /// the child dies meanwhile, this is still reported before `ChildExited` (a recall moves the page's `next`).

@@ -25,11 +25,13 @@ pub(crate) struct Fleet {
     paused_until_us: u64,
     /// How many tasks a child may be given.
     allowance: u64,
+    /// How many tasks a child runs at once.
+    slots: u32,
 }
 
 impl Fleet {
-    /// Nobody yet. `max_tasks`: how many tasks a child may be given.
-    pub(crate) fn new(max_tasks: Option<u32>) -> Fleet {
+    /// Nobody yet. `slots`: how many tasks a child runs at once; `max_tasks`: how many it may be given.
+    pub(crate) fn new(slots: u32, max_tasks: Option<u32>) -> Fleet {
         Fleet {
             children: Vec::new(),
             next_id: 0,
@@ -39,6 +41,7 @@ impl Fleet {
             pause_us: 0,
             paused_until_us: 0,
             allowance: max_tasks.map_or(u64::MAX, |most| u64::from(most.max(1))),
+            slots,
         }
     }
 
@@ -67,12 +70,12 @@ impl Fleet {
         self.wanting
     }
 
-    /// How many take tasks.
+    /// How many take tasks; without cells, as everywhere here but in `count`.
     pub(crate) fn ready(&self) -> u32 {
-        self.count(|child| child.phase == Phase::Ready)
+        self.count(|child| child.phase == Phase::Ready && !child.is_cell)
     }
 
-    /// How many could start a task this instant.
+    /// How many tasks could start this instant.
     pub(crate) fn idle(&self) -> u32 {
         self.idle
     }
@@ -85,35 +88,52 @@ impl Fleet {
     /// Brings the counts of those that want work up to date; to be called after every change to a child.
     pub(crate) fn refresh(&mut self, index: usize) {
         let child = &mut self.children[index];
-        let has_room = child.has_room();
-        let want = match (has_room, child.is_idle()) {
-            (false, _) => Want::Nothing,
-            (true, false) => Want::More,
-            (true, true) => Want::Anything,
+        let free = child.free_slots();
+        let want = match child.has_room() && !child.is_cell {
+            false => Want::Nothing,
+            true if free == 0 => Want::More,
+            true => Want::Anything,
         };
-        if want != child.want {
+        let free = if want == Want::Anything { free } else { 0 };
+        if (want, free) != (child.want, child.counted_free) {
             let before = std::mem::replace(&mut child.want, want);
+            let before_free = std::mem::replace(&mut child.counted_free, free);
             self.wanting += u32::from(want != Want::Nothing);
             self.wanting -= u32::from(before != Want::Nothing);
-            self.idle += u32::from(want == Want::Anything);
-            self.idle -= u32::from(before == Want::Anything);
+            self.idle += free;
+            self.idle -= before_free;
         }
     }
 
     /// How many children live that work or will: all but those that leave. One that is being killed counts while it has
     /// a task, which may still run.
     pub(crate) fn lasting(&self) -> u32 {
-        self.count(|child| match child.phase {
-            Phase::Ready => !child.is_leaving(),
-            Phase::Starting | Phase::Spare => true,
-            Phase::Killed => !child.is_idle(),
-            Phase::Stopping => false,
+        self.count(|child| {
+            !child.is_cell
+                && match child.phase {
+                    Phase::Ready => !child.is_leaving(),
+                    Phase::Starting | Phase::Spare => true,
+                    Phase::Killed => !child.is_idle(),
+                    Phase::Stopping => false,
+                }
         })
     }
 
-    /// How many children have a seat: they run tasks, or may.
-    pub(crate) fn seated(&self) -> u32 {
-        self.count(|child| child.phase == Phase::Ready || (child.phase == Phase::Killed && !child.is_idle()))
+    /// How many children have a seat: they run tasks, or may. Of several slots those that free themselves while a child
+    /// leaves must not stay empty until its last task has ended: it gives its seat up, unless as many as there are
+    /// `seats` have done so already.
+    pub(crate) fn seated(&self, seats: u32) -> u32 {
+        let is_at_work = |child: &Child| match child.phase {
+            Phase::Ready => true,
+            Phase::Killed => !child.is_idle(),
+            Phase::Starting | Phase::Spare | Phase::Stopping => false,
+        };
+        let at_work = self.count(|child| is_at_work(child) && !child.is_cell);
+        if self.slots == 1 {
+            return at_work;
+        }
+        let leaving = self.count(|child| is_at_work(child) && !child.is_cell && !child.is_staying());
+        at_work - leaving.min(seats)
     }
 
     /// Whether starting fails at present.
@@ -129,8 +149,26 @@ impl Fleet {
         let missing = wanted.saturating_sub(self.lasting());
         let spawned: Vec<_> = (0..missing).map(|n| ChildId(self.next_id.wrapping_add(n))).collect();
         self.next_id = self.next_id.wrapping_add(missing);
-        self.children.extend(spawned.iter().map(|&id| Child::new(id, self.allowance)));
+        self.children.extend(spawned.iter().map(|&id| Child::new(id, self.slots, self.allowance)));
         spawned
+    }
+
+    /// Names a child to spawn that has no seat and runs suspects only; `None` while starting fails.
+    pub(crate) fn spawn_cell(&mut self, now_us: u64) -> Option<ChildId> {
+        if now_us < self.paused_until_us {
+            return None;
+        }
+        let id = ChildId(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        let mut cell = Child::new(id, self.slots, self.allowance);
+        cell.is_cell = true;
+        self.children.push(cell);
+        Some(id)
+    }
+
+    /// Nothing is spawned before (`mono_us`).
+    pub(crate) fn paused_until_us(&self) -> u64 {
+        self.paused_until_us
     }
 
     /// When to spawn next (`mono_us`), if children are missing.
@@ -140,7 +178,7 @@ impl Fleet {
 
     /// A child got ready: starting works. It has a seat if fewer than `seats` are taken, else it is a spare.
     pub(crate) fn became_ready(&mut self, index: usize, seats: u32) {
-        let has_seat = self.seated() < seats;
+        let has_seat = self.seated(seats) < seats || self.children[index].is_cell;
         self.children[index].phase = if has_seat { Phase::Ready } else { Phase::Spare };
         self.pause_us = 0;
         self.paused_until_us = 0;
@@ -151,7 +189,7 @@ impl Fleet {
     pub(crate) fn remove(&mut self, index: usize, now_us: u64) -> Child {
         let child = self.children.swap_remove(index);
         self.wanting -= u32::from(child.want != Want::Nothing);
-        self.idle -= u32::from(child.want == Want::Anything);
+        self.idle -= child.counted_free;
         if child.phase == Phase::Starting && now_us >= self.paused_until_us {
             self.pause_us = (self.pause_us * 2).clamp(FIRST_PAUSE_US, LONGEST_PAUSE_US);
             self.paused_until_us = now_us + self.pause_us;
@@ -159,13 +197,12 @@ impl Fleet {
         child
     }
 
-    /// How long the foremost task of every child has been the foremost, at least; zero when a child is free.
-    /// `None`: no child takes tasks at all.
+    /// How long no child could start anything, at least; zero when one is free. `None`: no child takes tasks at all.
     pub(crate) fn stuck_for_us(&self, now_us: u64) -> Option<u64> {
         self.children
             .iter()
-            .filter(|child| child.phase == Phase::Ready)
-            .map(|child| if child.is_idle() { 0 } else { now_us.saturating_sub(child.busy_since_us) })
+            .filter(|child| child.phase == Phase::Ready && !child.is_cell)
+            .map(|child| child.stuck_for_us(now_us))
             .min()
     }
 }
@@ -184,7 +221,7 @@ mod tests {
 
     #[test]
     fn missing_children_are_spawned_under_new_names() {
-        let mut fleet = Fleet::new(None);
+        let mut fleet = Fleet::new(1, None);
         assert_eq!(fleet.spawn(2, 0), [ChildId(0), ChildId(1)]);
         fleet.became_ready(0, 2);
         fleet.remove(0, 5);
@@ -193,7 +230,7 @@ mod tests {
 
     #[test]
     fn dead_child_wants_nothing() {
-        let mut fleet = Fleet::new(None);
+        let mut fleet = Fleet::new(1, None);
         fleet.spawn(2, 0);
         fleet.became_ready(0, 2);
         assert_eq!((fleet.wanting(), fleet.idle()), (1, 1));
@@ -203,7 +240,7 @@ mod tests {
 
     #[test]
     fn children_that_die_starting_are_replaced_ever_more_slowly() {
-        let mut fleet = Fleet::new(None);
+        let mut fleet = Fleet::new(1, None);
         let mut now_us = 0;
         let mut pauses = Vec::new();
         for _ in 0..9 {
@@ -218,7 +255,7 @@ mod tests {
 
     #[test]
     fn child_that_gets_ready_ends_the_pause() {
-        let mut fleet = Fleet::new(None);
+        let mut fleet = Fleet::new(1, None);
         fleet.spawn(2, 0);
         fleet.remove(1, 0);
         fleet.became_ready(0, 2);

@@ -13,6 +13,9 @@ impl Engine {
     /// Returns what waited too long, last in line first: each goes to the front, and so the order is kept.
     pub(crate) fn give_back(&mut self, now: Now, actions: &mut Vec<Action>) {
         let may = self.phase == Phase::Running && self.is_broker_up && self.is_lease_safe;
+        if may && !self.suspects.is_empty() {
+            self.give_suspects_back(now, actions);
+        }
         if !may || self.waiting() == 0 || self.fleet.idle() > 0 {
             return;
         }
@@ -20,7 +23,10 @@ impl Engine {
         let keep = match self.fleet.stuck_for_us(now.mono_us) {
             None => 0,
             Some(stuck_us) if stuck_us >= after_us => 0,
-            Some(_) => self.prefetch.startable(self.fleet.ready(), after_us).unwrap_or(u32::MAX),
+            Some(_) => {
+                let slots = self.fleet.ready() * self.config.slots;
+                self.prefetch.startable(slots, after_us).unwrap_or(u32::MAX)
+            }
         };
         let mut surplus = self.waiting().saturating_sub(keep);
         let mut returned: Vec<Handle> = Vec::new();

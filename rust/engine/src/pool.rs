@@ -15,7 +15,7 @@
 //! None of this is looked at while every option that moves children is off and nobody has resized the pool.
 
 use crate::action::Action;
-use crate::child::{Child, Phase};
+use crate::child::Phase;
 use crate::engine::{self, Engine};
 use crate::event::{ChildId, Now};
 use crate::recall::recall;
@@ -63,7 +63,7 @@ impl Engine {
         if self.phase == engine::Phase::Running {
             self.take_seats(actions);
         }
-        while self.fleet.seated() < self.seats {
+        while self.fleet.seated(self.seats) < self.seats {
             let Some(index) = self.fleet.children().iter().position(|child| child.phase == Phase::Spare) else {
                 break;
             };
@@ -92,7 +92,7 @@ impl Engine {
         let bounded = self.config.max_tasks_per_child.is_some();
         let leaves_soon = self.fleet.count(|child| {
             let is_short = || mean_us.is_some_and(|mean_us| child.allowance as f64 * mean_us <= WARM_AHEAD_US);
-            child.is_staying() && (child.is_growing || (bounded && is_short()))
+            child.is_staying() && !child.is_cell && (child.is_growing || (bounded && is_short()))
         });
         self.seats + leaves_soon.min(self.seats)
     }
@@ -110,21 +110,22 @@ impl Engine {
     /// After the number of seats went down: idle children become spares, and if that is not enough, busy ones leave
     /// when their task has ended. Marks that are no longer called for are taken back.
     fn take_seats(&mut self, actions: &mut Vec<Action>) {
-        let mut surplus = self.fleet.seated().saturating_sub(self.seats);
+        let mut surplus = self.fleet.seated(self.seats).saturating_sub(self.seats);
         for index in 0..self.fleet.children().len() {
             let child = self.fleet.at(index);
             child.is_surplus = false;
-            if surplus > 0 && child.is_staying() && child.is_idle() && !child.is_recalling {
+            if surplus > 0 && child.is_staying() && child.is_idle() && !child.is_recalling && !child.is_cell {
                 child.phase = Phase::Spare;
                 child.reserved_for = None;
                 surplus -= 1;
             }
             self.fleet.refresh(index);
         }
-        surplus = surplus.saturating_sub(self.fleet.seated() - self.fleet.count(Child::is_staying));
+        let staying = self.fleet.count(|child| child.is_staying() && !child.is_cell);
+        surplus = surplus.saturating_sub(self.fleet.seated(self.seats) - staying);
         for index in 0..self.fleet.children().len() {
             let child = self.fleet.at(index);
-            if surplus > 0 && child.is_staying() {
+            if surplus > 0 && child.is_staying() && !child.is_cell {
                 child.is_surplus = true;
                 child.reserved_for = None;
                 if child.unstarted() > 0 {

@@ -114,7 +114,7 @@ impl Prefetch {
         *mean_us += share * (run_us - *mean_us);
     }
 
-    /// How many tasks `children` start within `within_us`. `None`: nothing has run yet, so nobody knows.
+    /// How many tasks so many slots (`children` with one) start within `within_us`. `None`: nothing has run yet, so nobody knows.
     pub(crate) fn startable(&self, children: u32, within_us: u64) -> Option<u32> {
         let mean_us = self.mean_run_us?;
         Some((f64::from(children) * within_us as f64 / mean_us) as u32)
@@ -197,7 +197,8 @@ impl Engine {
             let Some(stuck_us) = self.fleet.stuck_for_us(now.mono_us) else {
                 return false;
             };
-            self.prefetch.look_ahead(self.fleet.ready(), stuck_us, now.mono_us);
+            let slots = self.fleet.ready() * self.config.slots;
+            self.prefetch.look_ahead(slots, stuck_us, now.mono_us);
         }
         true
     }

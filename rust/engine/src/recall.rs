@@ -95,6 +95,8 @@ impl Engine {
         child.is_recalling = false;
         child.claim(from);
         child.recall(from, &mut handles);
+        // Who had come to everything in the meantime has nothing left that would show that it is awake.
+        child.is_stalled &= !handles.is_empty();
         self.fleet.refresh(index);
         self.counters.recalled += handles.len() as u64;
         for handle in handles.into_iter().rev() {

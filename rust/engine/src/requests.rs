@@ -14,6 +14,8 @@ pub(crate) enum Place {
     Limited,
     /// In the ready queues.
     Ready,
+    /// Started before, where tasks run beside others: in line for a cell.
+    Suspect,
     /// Early-acknowledged type, ready, but as many as allowed are between acknowledgement and end.
     EarlyLine,
     /// Needs an attempt number, and the broker is away.
@@ -64,7 +66,8 @@ pub(crate) struct Held {
     pub(crate) ready_since_us: u64,
     /// Started attempts known of; the one that is running is counted once it has been recorded or has died.
     pub(crate) attempts: u32,
-    /// Nothing may be queued before or behind it at a child: a process may have died of it.
+    /// A process may have died of it. With one slot nothing may be queued before or behind it at a child; with several it
+    /// goes to a cell.
     pub(crate) runs_alone: bool,
     /// `attempts` counts the start that is about to happen; cleared when that start has died.
     pub(crate) is_recorded: bool,
@@ -120,6 +123,7 @@ impl Requests {
                 Place::Asking
                 | Place::Limited
                 | Place::Ready
+                | Place::Suspect
                 | Place::EarlyLine
                 | Place::Aside
                 | Place::Recording

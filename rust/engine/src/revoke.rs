@@ -35,6 +35,7 @@ impl Engine {
                 Place::Timer => self.timer.remove(handle),
                 Place::Limited => self.rates.remove(handle),
                 Place::Ready => self.ready.remove(priority, queue, handle),
+                Place::Suspect => self.suspects.retain(|&waiting| waiting != handle),
                 Place::EarlyLine => self.early.remove(handle),
                 Place::Aside => self.aside.retain(|&waiting| waiting != handle),
                 Place::Child(id) => {
@@ -80,7 +81,7 @@ impl Engine {
             self.fleet.refresh(index);
             return;
         }
-        let handles: Vec<Handle> = child.open_handles().collect();
+        let handles: Vec<Handle> = child.open_tasks().map(|(_, handle)| handle).collect();
         let is_wanted = |handle| matches!(self.requests.of(handle).revoke, Some(Revoke::Terminate(_)));
         self.fleet.at(index).has_revoked = handles.into_iter().any(is_wanted);
     }

@@ -97,9 +97,10 @@ impl Engine {
         }
     }
 
-    /// Most children that there may be without another order.
+    /// Most tasks at once that there may be without another order.
     pub(crate) fn capacity(&self) -> u32 {
-        self.scale.as_ref().map_or(self.seats, |scale| scale.bounds.max)
+        let children = self.scale.as_ref().map_or(self.seats, |scale| scale.bounds.max);
+        children.saturating_mul(self.config.slots)
     }
 
     /// Seats that the autoscaler could still add.
@@ -115,10 +116,11 @@ impl Engine {
     /// The bounds that depend on the number of children.
     fn follow_size(&mut self) {
         let capacity = self.capacity();
-        let started = u64::from(self.config.autoscale.map_or(self.config.concurrency, |bounds| bounds.max).max(1));
+        let started = u64::from(self.config.autoscale.map_or(self.config.concurrency, |bounds| bounds.max).max(1))
+            * u64::from(self.config.slots);
         let prefetch = u64::from(self.config.prefetch) * u64::from(capacity) / started;
         self.prefetch.set_limit(u32::try_from(prefetch).unwrap_or(u32::MAX).max(capacity));
-        self.early.set_children(capacity);
+        self.early.set_slots(capacity);
     }
 }
 

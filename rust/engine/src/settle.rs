@@ -35,7 +35,10 @@ impl Engine {
             self.windows[task as usize].observe(runtime_us);
             self.prefetch.observe_run(runtime_us);
         }
-        self.end(handle, ending, actions);
+        match ending {
+            Some(ending) => self.end(handle, ending, actions),
+            None => self.ended_as_told(handle, outcome, actions),
+        }
     }
 
     /// Ends a delivery that is in no list any more. The handle is forgotten when the driver answers.
@@ -101,6 +104,7 @@ impl Engine {
             Place::Asking => {}
             Place::Limited => self.rates.remove(handle),
             Place::Ready => self.ready.remove(priority, queue, handle),
+            Place::Suspect => self.suspects.retain(|&waiting| waiting != handle),
             Place::EarlyLine => self.early.remove(handle),
             Place::Aside => self.aside.retain(|&waiting| waiting != handle),
             Place::Recording => self.release_child_of(handle),
@@ -114,15 +118,16 @@ impl Engine {
 }
 
 /// What becomes of the message. The driver holds the outcome's bytes and knows the task's policy on failures; only
-/// where the message goes back to its queue does it matter to us.
-fn ending_for(outcome: Outcome, held: &Held) -> Ending {
+/// where the message goes back to its queue does it matter to us. `None`: it was ended because we said so.
+fn ending_for(outcome: Outcome, held: &Held) -> Option<Ending> {
     match outcome {
-        Outcome::Reject { requeue: true } if !held.is_acked => Ending::Requeue,
+        Outcome::TimeLimit | Outcome::Terminated => None,
+        Outcome::Reject { requeue: true } if !held.is_acked => Some(Ending::Requeue),
         Outcome::Success
         | Outcome::Failure
         | Outcome::Retry
         | Outcome::Ignore
         | Outcome::Reject { .. }
-        | Outcome::Poison => Ending::AsReported { acked_early: held.is_acked },
+        | Outcome::Poison => Some(Ending::AsReported { acked_early: held.is_acked }),
     }
 }

@@ -115,6 +115,7 @@ impl Engine {
             leaving.push(handle);
             false
         });
+        leaving.extend(self.suspects.drain(..).rev());
         leaving.extend(self.aside.drain(..).rev());
         for handle in leaving {
             self.hand_back(handle, actions);
@@ -124,8 +125,8 @@ impl Engine {
     /// Whether no child lives that could still be given a task.
     fn has_no_use_for_work(&self) -> bool {
         self.fleet.count(|child| match child.phase {
-            child::Phase::Ready => !child.is_leaving(),
-            child::Phase::Starting | child::Phase::Spare => true,
+            child::Phase::Ready => !child.is_leaving() && !child.is_cell,
+            child::Phase::Starting | child::Phase::Spare => !child.is_cell,
             child::Phase::Stopping | child::Phase::Killed => false,
         }) == 0
     }

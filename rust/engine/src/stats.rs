@@ -1,7 +1,6 @@
 //! Figures about the engine, for logs and `inspect`.
 
 use crate::action::Ending;
-use crate::child::Phase;
 use crate::config::Autoscale;
 use crate::engine::Engine;
 
@@ -24,7 +23,7 @@ pub struct Stats {
     pub seats: u32,
     /// The autoscaler's bounds; `None` without one.
     pub autoscale: Option<Autoscale>,
-    /// Children that have work: so many tasks run now, or are about to.
+    /// So many tasks run now, or are about to.
     pub running: u32,
     /// Counted since the start.
     pub counters: Counters,
@@ -121,10 +120,10 @@ impl Stats {
             limited: engine.rates.waiting(),
             waiting: engine.waiting(),
             dispatched: children.iter().map(|child| child.open()).sum(),
-            children: engine.fleet.count(|child| child.phase == Phase::Ready),
+            children: engine.fleet.ready(),
             seats: engine.seats,
             autoscale: engine.scale.as_ref().map(|scale| scale.bounds),
-            running: engine.fleet.count(|child| !child.is_idle()),
+            running: children.iter().map(|child| child.open().min(child.slots)).sum(),
             counters: engine.counters,
             runtimes: engine.windows.iter().map(|window| (window.lifetime_mean_us(), window.samples())).collect(),
         }

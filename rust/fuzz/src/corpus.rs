@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fastworker_wire::child::{FromChild, OutcomeFrame, OutcomeKind, Successor, TaskFrame, ToChild};
+use fastworker_wire::child::{FromChild, InterruptKind, OutcomeFrame, OutcomeKind, Successor, TaskFrame, ToChild};
 
 use crate::Target;
 
@@ -64,7 +64,11 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
                 properties: b"{}",
                 body: b"[[2, 2], {}, {}]",
             };
-            [ToChild::Stop, ToChild::Task(task)].iter().map(|frame| written(|out| frame.write(out))).collect()
+            let interrupt = ToChild::Interrupt { number: 7, kind: InterruptKind::HardLimit };
+            [ToChild::Stop, ToChild::Task(task), interrupt]
+                .iter()
+                .map(|frame| written(|out| frame.write(out)))
+                .collect()
         }
         "from_child" => {
             let message = Successor { queue: "q", priority: 9, message: b"{\"a\": 1}" };
@@ -80,6 +84,7 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
             let frames = [
                 FromChild::Ready { version: 1, pid: 42 },
                 FromChild::Poke,
+                FromChild::Awake,
                 FromChild::Outcome(outcome),
                 FromChild::Store { number: 1, status: "STARTED", doc: b"{}" },
                 FromChild::Publish { number: 1, message },

@@ -133,7 +133,7 @@ fn ring(bytes: &[u8]) {
     const RING_AT: u64 = 4096;
     const RING_BYTES: usize = 256;
     let Some((head, record)) = bytes.split_first_chunk::<8>() else { return };
-    let (page, fd) = Page::create(RING_BYTES).expect("a page can be made");
+    let (page, fd) = Page::create(RING_BYTES, 1).expect("a page can be made");
     let file = std::fs::File::from(fd);
     file.write_all_at(&record[..record.len().min(RING_BYTES)], RING_AT).expect("the page can be written");
     // Half of the counters are plausible ones.

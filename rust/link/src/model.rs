@@ -57,6 +57,40 @@ fn a_task_that_was_started_before_the_recall_is_seen_running_after_it() {
 }
 
 #[test]
+fn tasks_in_several_slots_are_each_started_or_recalled_and_seen_running() {
+    loom::model(|| {
+        type Words = (Claim, [AtomicU64; 2], [AtomicU64; 2]);
+        fn slot(words: &Words, slot: usize) -> Running<'_> {
+            Running { number: &words.1[slot], started_us: &words.2[slot] }
+        }
+        let zeros = || [AtomicU64::new(0), AtomicU64::new(0)];
+        let words: Arc<Words> = Arc::new((Claim::starting_at(0), zeros(), zeros()));
+        words.0.extend(2);
+        let child = {
+            let words = words.clone();
+            // One thread claims; the task in the first slot may end while the second one starts.
+            thread::spawn(move || {
+                for number in 0..2u32 {
+                    if words.0.claim(number) {
+                        slot(&words, number as usize).set(number, 100);
+                    }
+                }
+                slot(&words, 0).clear();
+            })
+        };
+        let from = words.0.recall();
+        let seen = [0, 1].map(|index| slot(&words, index).get());
+        for (number, _) in seen.into_iter().flatten() {
+            assert!(number < from, "{number} runs, and was recalled from {from}");
+        }
+        child.join().unwrap();
+        assert_eq!(slot(&words, 0).get(), None);
+        let last = slot(&words, 1).get();
+        assert_eq!(last.is_some(), from == 2);
+    });
+}
+
+#[test]
 fn a_start_is_never_told_of_another_task() {
     loom::model(|| {
         let words = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));

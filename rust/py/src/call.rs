@@ -43,18 +43,20 @@ pub(crate) struct Call {
     body: Vec<u8>,
     /// When this process took it, monotonic microseconds.
     pub(crate) started_us: u64,
+    /// The slot that it has in its child.
+    pub(crate) slot: usize,
 }
 
 impl Call {
     /// The call in a frame that this process wrote itself.
     pub(crate) fn of_frame(frame: &[u8]) -> Call {
         match ToChild::read(frame) {
-            Ok(ToChild::Task(task)) => Call::new(&task, 0),
+            Ok(ToChild::Task(task)) => Call::new(&task, 0, 0),
             other => unreachable!("a held frame is a task's, not {other:?}"),
         }
     }
 
-    pub(crate) fn new(task: &TaskFrame<'_>, started_us: u64) -> Call {
+    pub(crate) fn new(task: &TaskFrame<'_>, started_us: u64, slot: usize) -> Call {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Call {
             number: task.number,
@@ -74,6 +76,7 @@ impl Call {
             properties: task.properties.to_vec(),
             body: task.body.to_vec(),
             started_us,
+            slot,
         }
     }
 }

@@ -1,23 +1,29 @@
 //! `ChildLink`: the child's end of the link to its worker.
 //!
-//! One OS thread, blocking reads. What is reported goes to the shared ring and is there for the worker even if this
-//! process dies in the next instruction; the worker is poked when this process is about to wait, when a task that may
-//! take long is about to start, and otherwise once a millisecond.
+//! What is reported goes to the shared ring and is there for the worker even if this process dies in the next
+//! instruction; the worker is poked when this process is about to wait, when a task that may take long is about to start,
+//! and otherwise once a millisecond.
+//!
+//! A child with one slot runs one task after the other: whatever is published meanwhile is that task's. One with several
+//! slots says by a context variable for which of its calls code runs; code that runs for none publishes elsewhere. Its
+//! tasks may report from several threads.
 
 use std::io::{Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 
 use fastworker_broker::Publish;
 use fastworker_link::Page;
-use fastworker_wire::child::{FromChild, OutcomeFrame, OutcomeKind, Successor, ToChild, VERSION};
+use fastworker_wire::child::{FromChild, InterruptKind, OutcomeFrame, OutcomeKind, Successor, ToChild, VERSION};
 use fastworker_wire::json::write_text;
 use fastworker_wire::result_doc::{self, ResultContext};
 use fastworker_wire::time::iso_utc;
 use fastworker_worker::{mono_us, wall_us};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 
 use crate::call::Call;
 use crate::json;
@@ -26,8 +32,9 @@ use crate::json;
 const POKE_EVERY_US: u64 = 1_000;
 const READ_BYTES: usize = 64 * 1024;
 
-/// What is known of the task that runs.
+/// What is known of a task that runs.
 struct Running {
+    slot: usize,
     number: u32,
     is_early_acked: bool,
     uses_socket: bool,
@@ -42,7 +49,9 @@ struct Inner {
     stream: UnixStream,
     inbox: Vec<u8>,
     read_at: usize,
-    running: Option<Running>,
+    /// By slot.
+    running: Vec<Option<Running>>,
+    free: Vec<usize>,
     last_poke_us: u64,
     has_unpoked: bool,
     scratch: Vec<u8>,
@@ -53,25 +62,27 @@ struct Inner {
 pub(crate) struct ChildLink {
     page: Page,
     pid: u32,
+    /// The context variable that holds the call for which code runs; `None` with one slot.
+    current: Option<Py<PyAny>>,
     inner: Mutex<Inner>,
+    /// The same socket, for those who write: what one of them began another one must not interrupt.
+    writer: Mutex<UnixStream>,
 }
 
 fn lost(error: &std::io::Error) -> PyErr {
     PyOSError::new_err(format!("the link to the worker broke: {error}"))
 }
 
-impl Inner {
-    fn poke(&mut self, now_us: u64) {
-        self.has_unpoked = false;
-        self.last_poke_us = now_us;
-        let mut frame = vec![0; 4];
-        FromChild::Poke.write(&mut frame);
-        let len = (frame.len() - 4) as u32;
-        frame[..4].copy_from_slice(&len.to_le_bytes());
-        // A worker that is gone is noticed at the next read.
-        let _gone = self.stream.write_all(&frame);
-    }
+/// A frame with its length before it.
+fn framed(frame: &FromChild<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    frame.write(&mut bytes);
+    let len = (bytes.len() - 4) as u32;
+    bytes[..4].copy_from_slice(&len.to_le_bytes());
+    bytes
+}
 
+impl Inner {
     /// The next whole frame in the inbox, as its range.
     fn frame(&self) -> Option<(usize, usize)> {
         let head = self.inbox.get(self.read_at..self.read_at + 4)?;
@@ -79,13 +90,44 @@ impl Inner {
         let start = self.read_at + 4;
         (self.inbox.len() >= start + len).then_some((start, start + len))
     }
+
+    /// Forgets what was read of the inbox.
+    fn tidy(&mut self) {
+        let read_at = std::mem::take(&mut self.read_at);
+        self.inbox.drain(..read_at);
+    }
+
+    /// What is known of a call, while it runs.
+    fn of(&mut self, slot: usize, number: u32) -> Option<&mut Running> {
+        self.running.get_mut(slot)?.as_mut().filter(|running| running.number == number)
+    }
 }
 
 impl ChildLink {
-    /// The lock is only ever held by a thread that holds the interpreter and does not give it up, so that it cannot
-    /// be contended; except for large writes and the wait for frames, which are the loop's own.
+    /// The lock is held for moments only, but for the wait for frames, which is the loop's own.
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
         work(&mut self.inner.lock().expect("nothing panics while it holds the link"))
+    }
+
+    /// What is known of the task for which this code runs; `None`: for none.
+    fn with_current<T>(&self, py: Python<'_>, work: impl FnOnce(&mut Running) -> T) -> Option<T> {
+        let Some(current) = &self.current else {
+            return self.with(|inner| inner.running[0].as_mut().map(work));
+        };
+        let call = current.bind(py).call_method1("get", (py.None(),)).ok()?;
+        let call = call.cast::<Call>().ok()?.get();
+        self.with(|inner| inner.of(call.slot, call.number).map(work))
+    }
+
+    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+        self.writer.lock().expect("nothing panics while it holds the socket").write_all(bytes)
+    }
+
+    fn poke(&self, inner: &mut Inner, now_us: u64) {
+        inner.has_unpoked = false;
+        inner.last_poke_us = now_us;
+        // A worker that is gone is noticed at the next read.
+        let _gone = self.write(&framed(&FromChild::Poke));
     }
 
     /// The ring has one writer and the socket one reader: a process that a task forked is neither.
@@ -97,144 +139,298 @@ impl ChildLink {
         Err(PyRuntimeError::new_err(text))
     }
 
-    fn send(&self, py: Python<'_>, frame: &FromChild<'_>, pokes: bool) -> PyResult<()> {
+    /// Reports something of the task in a slot. With `ends` nothing follows, and the slot is free: with several slots
+    /// before the worker can know of it, since it may send the next task at once.
+    fn send(&self, py: Python<'_>, sender: Sender, frame: &FromChild<'_>, pokes: bool, ends: bool) -> PyResult<()> {
         self.check_owner()?;
+        let Sender { slot, number } = sender;
         let mut inner = self.inner.lock().expect("nothing panics while it holds the link");
+        if inner.of(slot, number).is_none() {
+            return Err(PyRuntimeError::new_err("the end of this task was reported before"));
+        }
         let mut scratch = std::mem::take(&mut inner.scratch);
         scratch.clear();
         frame.write(&mut scratch);
-        let uses_socket = inner.running.as_ref().is_some_and(|running| running.uses_socket);
+        let uses_socket = inner.running[slot].as_ref().is_some_and(|running| running.uses_socket);
         if !uses_socket && self.page.push(&scratch) {
+            if ends {
+                self.free(&mut inner, slot);
+            }
             let now_us = mono_us();
             inner.has_unpoked = true;
             if pokes || now_us.saturating_sub(inner.last_poke_us) > POKE_EVERY_US {
-                inner.poke(now_us);
+                self.poke(&mut inner, now_us);
             }
             if scratch.capacity() < 1 << 20 {
                 inner.scratch = scratch;
             }
             return Ok(());
         }
-        if let Some(running) = &mut inner.running {
+        if let Some(running) = &mut inner.running[slot] {
             running.uses_socket = true;
         }
-        let mut stream = inner.stream.try_clone().map_err(|error| lost(&error))?;
+        let frees_first = ends && self.current.is_some();
+        if frees_first {
+            self.free(&mut inner, slot);
+        }
         drop(inner);
         py.detach(|| {
-            stream.write_all(&(scratch.len() as u32).to_le_bytes())?;
-            stream.write_all(&scratch)
+            let mut writer = self.writer.lock().expect("nothing panics while it holds the socket");
+            writer.write_all(&(scratch.len() as u32).to_le_bytes())?;
+            writer.write_all(&scratch)
         })
-        .map_err(|error| lost(&error))
+        .map_err(|error| lost(&error))?;
+        if ends && !frees_first {
+            self.with(|inner| self.free(inner, slot));
+        }
+        Ok(())
+    }
+
+    /// Nothing runs in a slot any more.
+    fn free(&self, inner: &mut Inner, slot: usize) {
+        self.page.clear_running(slot);
+        inner.running[slot] = None;
+        inner.free.push(slot);
     }
 
     /// Publishes from inside the running task; `ids` are remembered as its children.
     pub(crate) fn publish_all(&self, py: Python<'_>, batch: &[Publish], ids: &[[u8; 16]]) -> PyResult<()> {
-        let number = self.running_number()?;
-        let is_collected = self.with(|inner| {
-            let running = inner.running.as_mut();
-            running.and_then(|running| running.successors.as_mut()).map(|kept| kept.extend_from_slice(batch)).is_some()
-        });
+        let collect = |running: &mut Running| {
+            let is_collected = running.successors.as_mut().map(|kept| kept.extend_from_slice(batch)).is_some();
+            (Sender { slot: running.slot, number: running.number }, is_collected)
+        };
+        let (sender, is_collected) = self.with_current(py, collect).ok_or_else(nothing_runs)?;
         for message in batch.iter().filter(|_| !is_collected) {
-            self.send(py, &FromChild::Publish { number, message: borrow(message) }, true)?;
+            let frame = FromChild::Publish { number: sender.number, message: borrow(message) };
+            self.send(py, sender, &frame, true, false)?;
         }
         self.with(|inner| {
-            if let Some(running) = &mut inner.running {
+            if let Some(running) = inner.of(sender.slot, sender.number) {
                 running.children.extend(ids.iter().map(crate::ids::text));
             }
         });
         Ok(())
     }
 
-    fn running_number(&self) -> PyResult<u32> {
-        self.with(|inner| inner.running.as_ref().map(|running| running.number))
-            .ok_or_else(|| PyRuntimeError::new_err("no task is running: publish on a connection instead"))
+    fn finish(&self, py: Python<'_>, call: &Call, frame: &FromChild<'_>) -> PyResult<()> {
+        self.send(py, Sender { slot: call.slot, number: call.number }, frame, false, true)
     }
 
-    fn finish(&self, py: Python<'_>, frame: &FromChild<'_>) -> PyResult<()> {
-        self.send(py, frame, false)?;
-        self.page.clear_running();
-        self.with(|inner| inner.running = None);
-        Ok(())
+    /// Takes the next frame. `None`: there is none. `Some(None)`: it was recalled.
+    fn take(&self, inner: &mut Inner) -> PyResult<Option<Option<Taken>>> {
+        let Some((start, end)) = inner.frame() else { return Ok(None) };
+        let frame = ToChild::read(&inner.inbox[start..end])
+            .map_err(|malformed| PyRuntimeError::new_err(format!("from the worker: {malformed}")))?;
+        let task = match frame {
+            ToChild::Task(task) => task,
+            // Not passed by: whoever asks again is told so again.
+            ToChild::Stop => return Ok(Some(Some(Taken::Stop))),
+            ToChild::Interrupt { number, kind } => {
+                inner.read_at = end;
+                return Ok(Some(Some(Taken::Interrupt(number, kind))));
+            }
+        };
+        if !self.page.claim().claim(task.number) {
+            inner.read_at = end;
+            return Ok(Some(None));
+        }
+        let now_us = mono_us();
+        let slot = inner.free.pop().ok_or_else(|| PyRuntimeError::new_err("from the worker: more tasks than slots"))?;
+        let call = Call::new(&task, now_us, slot);
+        let flush_first = task.flush_first;
+        inner.read_at = end;
+        self.page.set_running(slot, call.number, now_us);
+        if flush_first && inner.has_unpoked {
+            self.poke(inner, now_us);
+        }
+        inner.running[slot] = Some(Running {
+            slot,
+            number: call.number,
+            is_early_acked: call.is_early_acked,
+            uses_socket: false,
+            children: Vec::new(),
+            successors: None,
+            kept: Vec::new(),
+        });
+        Ok(Some(Some(Taken::Call(Box::new(call)))))
     }
+
+    /// Waits for bytes from the worker. False: it is gone.
+    fn read(&self, py: Python<'_>) -> PyResult<bool> {
+        let stream = self.with(|inner| inner.stream.try_clone()).map_err(|error| lost(&error))?;
+        let mut buffer = vec![0u8; READ_BYTES];
+        let read = py.detach(|| (&stream).read(&mut buffer));
+        self.received(py, read, &buffer)
+    }
+
+    /// Takes the bytes that are there. False: the worker is gone.
+    fn read_what_is_there(&self, py: Python<'_>) -> PyResult<bool> {
+        let stream = self.with(|inner| inner.stream.try_clone()).map_err(|error| lost(&error))?;
+        let mut buffer = vec![0u8; READ_BYTES];
+        loop {
+            let read = recv(&stream, &mut buffer[..], RecvFlags::DONTWAIT).map(|(_, len)| len);
+            let is_all = !matches!(read, Ok(READ_BYTES));
+            match read {
+                Err(Errno::WOULDBLOCK) => return Ok(true),
+                read if !self.received(py, read.map_err(std::io::Error::from), &buffer)? => return Ok(false),
+                _ if is_all => return Ok(true),
+                _ => {}
+            }
+        }
+    }
+
+    fn received(&self, py: Python<'_>, read: std::io::Result<usize>, buffer: &[u8]) -> PyResult<bool> {
+        match read {
+            Ok(0) => return Ok(false),
+            Ok(len) => self.with(|inner| inner.inbox.extend_from_slice(&buffer[..len])),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => py.check_signals()?,
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(false),
+            Err(error) => return Err(lost(&error)),
+        }
+        Ok(true)
+    }
+}
+
+/// Which of the running tasks reports.
+#[derive(Clone, Copy)]
+struct Sender {
+    slot: usize,
+    number: u32,
+}
+
+/// What a frame from the worker comes to.
+enum Taken {
+    Call(Box<Call>),
+    Interrupt(u32, InterruptKind),
+    Stop,
+}
+
+fn nothing_runs() -> PyErr {
+    PyRuntimeError::new_err("no task is running: publish on a connection instead")
 }
 
 #[pymethods]
 impl ChildLink {
     #[new]
-    fn new(socket: RawFd, page: RawFd) -> PyResult<ChildLink> {
+    #[pyo3(signature = (socket, page, current=None))]
+    fn new(socket: RawFd, page: RawFd, current: Option<Py<PyAny>>) -> PyResult<ChildLink> {
         // SAFETY: the zygote received both descriptors for this process alone and hands them over here, once.
         let (socket, page) = unsafe { (OwnedFd::from_raw_fd(socket), OwnedFd::from_raw_fd(page)) };
         let page = Page::open(page)?;
-        let mut stream = UnixStream::from(socket);
+        let slots = page.slots();
+        if slots > 1 && current.is_none() {
+            let text = format!("{slots} tasks at once: expected the context variable that says which of them runs");
+            return Err(PyValueError::new_err(text));
+        }
+        let stream = UnixStream::from(socket);
         let pid = std::process::id();
-        let mut frame = vec![0; 4];
-        FromChild::Ready { version: VERSION, pid }.write(&mut frame);
-        let len = (frame.len() - 4) as u32;
-        frame[..4].copy_from_slice(&len.to_le_bytes());
-        stream.write_all(&frame)?;
+        let writer = Mutex::new(stream.try_clone()?);
         let inner = Inner {
             stream,
             inbox: Vec::new(),
             read_at: 0,
-            running: None,
+            running: (0..slots).map(|_| None).collect(),
+            free: (0..slots).rev().collect(),
             last_poke_us: 0,
             has_unpoked: false,
             scratch: Vec::new(),
         };
-        Ok(ChildLink { page, pid, inner: Mutex::new(inner) })
+        let link = ChildLink { page, pid, current, inner: Mutex::new(inner), writer };
+        link.write(&framed(&FromChild::Ready { version: VERSION, pid }))?;
+        Ok(link)
     }
 
     fn next(&self, py: Python<'_>) -> PyResult<Option<Call>> {
         self.check_owner()?;
         loop {
             let mut inner = self.inner.lock().expect("nothing panics while it holds the link");
-            while let Some((start, end)) = inner.frame() {
-                let frame = ToChild::read(&inner.inbox[start..end])
-                    .map_err(|malformed| PyRuntimeError::new_err(format!("from the worker: {malformed}")))?;
-                let ToChild::Task(task) = frame else { return Ok(None) };
-                let is_ours = self.page.claim().claim(task.number);
-                let now_us = mono_us();
-                let call = is_ours.then(|| Call::new(&task, now_us));
-                let flush_first = task.flush_first;
-                inner.read_at = end;
-                if let Some(call) = call {
-                    self.page.set_running(call.number, now_us);
-                    if flush_first && inner.has_unpoked {
-                        inner.poke(now_us);
-                    }
-                    inner.running = Some(Running {
-                        number: call.number,
-                        is_early_acked: call.is_early_acked,
-                        uses_socket: false,
-                        children: Vec::new(),
-                        successors: None,
-                        kept: Vec::new(),
-                    });
-                    return Ok(Some(call));
+            while let Some(taken) = self.take(&mut inner)? {
+                match taken {
+                    None | Some(Taken::Interrupt(..)) => {}
+                    Some(Taken::Stop) => return Ok(None),
+                    Some(Taken::Call(call)) => return Ok(Some(*call)),
                 }
             }
             if inner.has_unpoked {
-                inner.poke(mono_us());
+                self.poke(&mut inner, mono_us());
             }
-            let read_at = std::mem::take(&mut inner.read_at);
-            inner.inbox.drain(..read_at);
-            let mut stream = inner.stream.try_clone().map_err(|error| lost(&error))?;
+            inner.tidy();
             drop(inner);
-            let mut buffer = vec![0u8; READ_BYTES];
-            match py.detach(|| stream.read(&mut buffer)) {
-                Ok(0) => return Ok(None),
-                Ok(len) => self.with(|inner| inner.inbox.extend_from_slice(&buffer[..len])),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => py.check_signals()?,
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(None),
-                Err(error) => return Err(lost(&error)),
+            if !self.read(py)? {
+                return Ok(None);
             }
         }
+    }
+
+    #[pyo3(signature = (*, blocks))]
+    fn poll<'py>(&self, py: Python<'py>, blocks: bool) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
+        self.check_owner()?;
+        let mut found: Vec<Bound<'py, PyAny>> = Vec::new();
+        let mut is_here = true;
+        if !blocks {
+            is_here = self.read_what_is_there(py)?;
+        }
+        loop {
+            let mut has_recalled = false;
+            let mut is_over = false;
+            let mut inner = self.inner.lock().expect("nothing panics while it holds the link");
+            while let Some(taken) = self.take(&mut inner)? {
+                match taken {
+                    None => has_recalled = true,
+                    Some(Taken::Stop) => {
+                        is_over = true;
+                        break;
+                    }
+                    Some(Taken::Call(call)) => found.push(Bound::new(py, *call)?.into_any()),
+                    Some(Taken::Interrupt(number, kind)) => {
+                        let kind = match kind {
+                            InterruptKind::SoftLimit => "soft",
+                            InterruptKind::HardLimit => "hard",
+                            InterruptKind::Terminate => "terminate",
+                        };
+                        found.push((number, kind).into_pyobject(py)?.into_any());
+                    }
+                }
+            }
+            inner.tidy();
+            if inner.has_unpoked {
+                self.poke(&mut inner, mono_us());
+            }
+            drop(inner);
+            if has_recalled {
+                self.write(&framed(&FromChild::Awake)).map_err(|error| lost(&error))?;
+            }
+            if found.is_empty() && (is_over || !is_here) {
+                return Ok(None);
+            }
+            if !found.is_empty() || !blocks {
+                return Ok(Some(found));
+            }
+            is_here = self.read(py)?;
+        }
+    }
+
+    fn fileno(&self) -> RawFd {
+        self.with(|inner| inner.stream.as_raw_fd())
+    }
+
+    fn flush(&self) {
+        self.with(|inner| {
+            if inner.has_unpoked {
+                self.poke(inner, mono_us());
+            }
+        });
+    }
+
+    #[getter]
+    fn slots(&self) -> usize {
+        self.page.slots()
     }
 
     fn succeed(&self, py: Python<'_>, call: &Call, value: &Bound<'_, PyAny>, store: bool) -> PyResult<()> {
         let runtime_us = mono_us().saturating_sub(call.started_us);
         let doc = store.then(|| self.success_doc(py, call, value)).transpose()?;
-        let successors = self.successors();
+        let successors = self.successors(call);
         let outcome = OutcomeFrame {
             number: call.number,
             kind: OutcomeKind::Success,
@@ -244,7 +440,7 @@ impl ChildLink {
             reason: "",
             successors: successors.iter().map(borrow).collect(),
         };
-        self.finish(py, &FromChild::Outcome(outcome))
+        self.finish(py, call, &FromChild::Outcome(outcome))
     }
 
     #[pyo3(signature = (call, kind, *, status=None, doc=None, reason=""))]
@@ -257,7 +453,7 @@ impl ChildLink {
         doc: Option<&[u8]>,
         reason: &str,
     ) -> PyResult<()> {
-        let successors = self.successors();
+        let successors = self.successors(call);
         let kind = match kind {
             "success" => OutcomeKind::Success,
             "failure" => OutcomeKind::Failure,
@@ -266,6 +462,8 @@ impl ChildLink {
             "reject" => OutcomeKind::Reject,
             "requeue" => OutcomeKind::Requeue,
             "poison" => OutcomeKind::Poison,
+            "time_limit" => OutcomeKind::TimeLimit,
+            "terminated" => OutcomeKind::Terminated,
             other => return Err(PyValueError::new_err(format!("no outcome is called {other:?}"))),
         };
         let outcome = OutcomeFrame {
@@ -277,47 +475,34 @@ impl ChildLink {
             reason,
             successors: successors.iter().map(borrow).collect(),
         };
-        self.finish(py, &FromChild::Outcome(outcome))
+        self.finish(py, call, &FromChild::Outcome(outcome))
     }
 
-    fn collect_successors(&self, collects: bool) {
-        self.with(|inner| {
-            if let Some(running) = &mut inner.running {
-                running.successors = collects.then(Vec::new);
-            }
-        });
+    fn collect_successors(&self, py: Python<'_>, collects: bool) {
+        self.with_current(py, |running| running.successors = collects.then(Vec::new));
     }
 
     fn store(&self, py: Python<'_>, call: &Call, status: &str, doc: &[u8]) -> PyResult<()> {
-        self.send(py, &FromChild::Store { number: call.number, status, doc }, true)
+        let sender = Sender { slot: call.slot, number: call.number };
+        self.send(py, sender, &FromChild::Store { number: call.number, status, doc }, true, false)
     }
 
     fn publish(&self, py: Python<'_>, messages: Vec<(String, u8, Vec<u8>)>) -> PyResult<()> {
         self.publish_all(py, &crate::publisher::batch_of(messages), &[])
     }
 
-    fn publish_with_outcome(&self, messages: Vec<(String, u8, Vec<u8>)>) -> PyResult<()> {
+    fn publish_with_outcome(&self, py: Python<'_>, messages: Vec<(String, u8, Vec<u8>)>) -> PyResult<()> {
         self.check_owner()?;
-        self.running_number()?;
         let batch = crate::publisher::batch_of(messages);
-        self.with(|inner| {
-            if let Some(running) = &mut inner.running {
-                running.kept.extend(batch);
-            }
-        });
-        Ok(())
+        self.with_current(py, |running| running.kept.extend(batch)).ok_or_else(nothing_runs)
     }
 
-    fn add_child(&self, task_id: String) {
-        self.with(|inner| {
-            if let Some(running) = &mut inner.running {
-                running.children.push(task_id);
-            }
-        });
+    fn add_child(&self, py: Python<'_>, task_id: String) {
+        self.with_current(py, |running| running.children.push(task_id));
     }
 
-    fn children(&self) -> Vec<String> {
-        self.with(|inner| inner.running.as_ref().map(|running| running.children.clone()).unwrap_or_default())
+    fn children(&self, py: Python<'_>) -> Vec<String> {
+        self.with_current(py, |running| running.children.clone()).unwrap_or_default()
     }
 
     fn is_soft_target(&self) -> bool {
@@ -329,19 +514,18 @@ impl ChildLink {
     }
 
     #[getter]
-    fn is_running(&self) -> bool {
-        self.with(|inner| inner.running.is_some())
+    fn is_running(&self, py: Python<'_>) -> bool {
+        self.with_current(py, |_| ()).is_some()
     }
 
     #[getter]
-    fn is_own(&self) -> bool {
-        self.pid == std::process::id() && self.is_running()
+    fn is_own(&self, py: Python<'_>) -> bool {
+        self.pid == std::process::id() && self.is_running(py)
     }
 
     #[getter]
-    fn is_usable(&self) -> bool {
-        let runs_late = |inner: &mut Inner| inner.running.as_ref().is_some_and(|running| !running.is_early_acked);
-        self.pid == std::process::id() && self.with(runs_late)
+    fn is_usable(&self, py: Python<'_>) -> bool {
+        self.pid == std::process::id() && self.with_current(py, |running| !running.is_early_acked) == Some(true)
     }
 }
 
@@ -350,9 +534,9 @@ fn borrow(one: &Publish) -> Successor<'_> {
 }
 
 impl ChildLink {
-    fn successors(&self) -> Vec<Publish> {
+    fn successors(&self, call: &Call) -> Vec<Publish> {
         self.with(|inner| {
-            let Some(running) = &mut inner.running else { return Vec::new() };
+            let Some(running) = inner.of(call.slot, call.number) else { return Vec::new() };
             let mut leaving = std::mem::take(&mut running.kept);
             leaving.extend(running.successors.take().unwrap_or_default());
             leaving
@@ -362,7 +546,8 @@ impl ChildLink {
     fn success_doc(&self, py: Python<'_>, call: &Call, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
         let mut result = Vec::with_capacity(64);
         json::encode(py, value, &mut result)?;
-        let children = self.children();
+        let children = self.with(|inner| inner.of(call.slot, call.number).map(|running| running.children.clone()));
+        let children = children.unwrap_or_default();
         let mut children_json = vec![b'['];
         for (index, child) in children.iter().enumerate() {
             children_json.extend_from_slice(if index == 0 { b"[[" } else { b", [[" });

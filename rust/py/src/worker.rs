@@ -51,6 +51,7 @@ struct Settings {
     queues: Vec<String>,
     tasks: Vec<TaskSettings>,
     concurrency: u32,
+    slots: u32,
     max_tasks_per_child: Option<u32>,
     max_memory_per_child_kib: Option<u64>,
     autoscale: Option<(u32, u32)>,
@@ -106,6 +107,7 @@ impl From<Settings> for WorkerConfig {
             queues: settings.queues,
             tasks: settings.tasks.into_iter().map(task).collect(),
             concurrency: settings.concurrency,
+            slots: settings.slots,
             max_tasks_per_child: settings.max_tasks_per_child,
             max_memory_per_child_kib: settings.max_memory_per_child_kib,
             autoscale: settings.autoscale.map(|(max, min)| Autoscale {

@@ -13,18 +13,20 @@ use crate::frame::{Reader, Writer};
 pub use crate::frame::Malformed;
 
 /// Layout version of everything below.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Longest frame that is accepted from a child or by one: 2 GiB less the header, the bound of a `u32` with its sign.
 pub const MAX_FRAME_BYTES: usize = i32::MAX as usize;
 
 const TASK: u8 = 1;
 const STOP: u8 = 2;
+const INTERRUPT: u8 = 3;
 const READY: u8 = 16;
 const POKE: u8 = 17;
 const OUTCOME: u8 = 18;
 const STORE: u8 = 19;
 const PUBLISH: u8 = 20;
+const AWAKE: u8 = 21;
 
 /// One task to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +67,37 @@ pub struct TaskFrame<'a> {
     pub body: &'a [u8],
 }
 
+/// Why a task that runs beside others is interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum InterruptKind {
+    /// Its soft time limit is over: raise SoftTimeLimitExceeded in it.
+    SoftLimit = 0,
+    /// Its hard time limit is over: end it, and report [`OutcomeKind::TimeLimit`].
+    HardLimit = 1,
+    /// It was revoked: end it, and report [`OutcomeKind::Terminated`].
+    Terminate = 2,
+}
+
+impl InterruptKind {
+    fn from_u8(value: u8) -> Option<InterruptKind> {
+        use InterruptKind::*;
+        [SoftLimit, HardLimit, Terminate].into_iter().find(|kind| *kind as u8 == value)
+    }
+}
+
 /// What a worker sends to a child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToChild<'a> {
     /// Run this.
     Task(TaskFrame<'a>),
+    /// Interrupt a task, if it still runs. For children with several slots; one with a single slot gets a signal.
+    Interrupt {
+        /// Which task.
+        number: u32,
+        /// Why.
+        kind: InterruptKind,
+    },
     /// Finish: nothing follows.
     Stop,
 }
@@ -80,6 +108,11 @@ impl ToChild<'_> {
         let mut w = Writer(out);
         match self {
             ToChild::Stop => w.u8(STOP),
+            ToChild::Interrupt { number, kind } => {
+                w.u8(INTERRUPT);
+                w.u32(*number);
+                w.u8(*kind as u8);
+            }
             ToChild::Task(task) => {
                 w.u8(TASK);
                 w.u32(task.number);
@@ -113,6 +146,12 @@ impl ToChild<'_> {
         let mut r = Reader::new(frame);
         match r.u8("frame type")? {
             STOP => Ok(ToChild::Stop),
+            INTERRUPT => {
+                let number = r.u32("task number")?;
+                let kind = r.u8("interrupt kind")?;
+                let kind = InterruptKind::from_u8(kind).ok_or_else(|| r.unknown("interrupt kind", kind))?;
+                Ok(ToChild::Interrupt { number, kind })
+            }
             TASK => {
                 let number = r.u32("task number")?;
                 let flags = r.u8("task flags")?;
@@ -159,12 +198,18 @@ pub enum OutcomeKind {
     Requeue = 5,
     /// Could not be run at all: body not decodable, unknown task.
     Poison = 6,
+    /// Ended because its hard time limit was over; the worker writes the result.
+    TimeLimit = 7,
+    /// Ended because it was revoked; the worker writes the result.
+    Terminated = 8,
 }
 
 impl OutcomeKind {
     fn from_u8(value: u8) -> Option<OutcomeKind> {
         use OutcomeKind::*;
-        [Success, Failure, Retry, Ignore, Reject, Requeue, Poison].into_iter().find(|kind| *kind as u8 == value)
+        [Success, Failure, Retry, Ignore, Reject, Requeue, Poison, TimeLimit, Terminated]
+            .into_iter()
+            .find(|kind| *kind as u8 == value)
     }
 }
 
@@ -210,6 +255,9 @@ pub enum FromChild<'a> {
     },
     /// Something waits in the ring. Socket only.
     Poke,
+    /// It has come to frames of tasks that were recalled meanwhile: it reads again. Socket only, and only from children
+    /// with several slots.
+    Awake,
     /// A task ended.
     Outcome(OutcomeFrame<'a>),
     /// An intermediate state of the running task.
@@ -251,6 +299,7 @@ impl FromChild<'_> {
                 w.u32(*pid);
             }
             FromChild::Poke => w.u8(POKE),
+            FromChild::Awake => w.u8(AWAKE),
             FromChild::Outcome(outcome) => {
                 w.u8(OUTCOME);
                 w.u32(outcome.number);
@@ -285,6 +334,7 @@ impl FromChild<'_> {
         match r.u8("frame type")? {
             READY => Ok(FromChild::Ready { version: r.u32("version")?, pid: r.u32("pid")? }),
             POKE => Ok(FromChild::Poke),
+            AWAKE => Ok(FromChild::Awake),
             OUTCOME => {
                 let number = r.u32("task number")?;
                 let kind = r.u8("outcome kind")?;
@@ -333,6 +383,7 @@ mod tests {
         for frame in [
             FromChild::Ready { version: VERSION, pid: 42 },
             FromChild::Poke,
+            FromChild::Awake,
             FromChild::Outcome(outcome()),
             FromChild::Store { number: 1, status: "STARTED", doc: b"{}" },
             FromChild::Publish { number: 1, message },
@@ -364,7 +415,9 @@ mod tests {
             properties: b"{}",
             body: b"[[2, 2], {}, {}]",
         };
-        for frame in [ToChild::Stop, ToChild::Task(task)] {
+        let interrupts = [InterruptKind::SoftLimit, InterruptKind::HardLimit, InterruptKind::Terminate]
+            .map(|kind| ToChild::Interrupt { number: u32::MAX, kind });
+        for frame in [ToChild::Stop, ToChild::Task(task)].into_iter().chain(interrupts) {
             let mut bytes = Vec::new();
             frame.write(&mut bytes);
             assert_eq!(ToChild::read(&bytes), Ok(frame));

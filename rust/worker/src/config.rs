@@ -39,6 +39,8 @@ pub struct WorkerConfig {
     pub tasks: Vec<RegisteredTask>,
     /// Child processes, at the start.
     pub concurrency: u32,
+    /// Tasks that one child runs at once.
+    pub slots: u32,
     /// Tasks after which a child is replaced; `None` for no bound.
     pub max_tasks_per_child: Option<u32>,
     /// KiB of peak memory beyond which a child is replaced; `None` for no bound.

@@ -187,6 +187,9 @@ impl Writer<'_> {
             OutcomeKind::Requeue => Verdict::Requeue,
             OutcomeKind::Reject => dead("rejected"),
             OutcomeKind::Poison => dead("cannot be run"),
+            OutcomeKind::TimeLimit | OutcomeKind::Terminated => {
+                unreachable!("the engine gives these an ending of their own")
+            }
         };
         (verdict, result, reported.successors)
     }

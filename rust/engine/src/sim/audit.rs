@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::broker::Lease;
 use super::permits::Permits;
 use super::seats::Seats;
-use crate::action::{Action, Ending};
+use crate::action::{Action, Ending, Interrupt};
 use crate::config::{Config, Scope};
 use crate::event::{ChildId, Event, Handle, Now, Number, Outcome, Request, Shutdown};
 
@@ -42,6 +42,8 @@ struct Entry {
     /// The highest attempt that was ever recorded while it was held here.
     last_recorded: u32,
     has_died: bool,
+    /// Its process was killed for another task's sake.
+    was_spared: bool,
     deaths: u32,
     was_killed_by_limit: bool,
     reported: Option<Outcome>,
@@ -89,6 +91,19 @@ struct Seat {
     /// What was terminated here, and when (`mono_us`).
     terminated: Option<(Number, u64)>,
     running: Option<(Number, u64)>,
+    /// With several slots: what ran, and since when (`mono_us`).
+    all_running: BTreeMap<Number, u64>,
+    /// With several slots: tasks that were told to end, and when (`mono_us`).
+    told: BTreeMap<Number, u64>,
+    /// It was killed because one of those went on.
+    is_killed_for_one: bool,
+}
+
+impl Seat {
+    /// Whether a task has had all the time it gets to end as it was told.
+    fn goes_on(&self, number: Number, now_us: u64) -> bool {
+        self.told.get(&number).is_some_and(|&until_us| until_us <= now_us)
+    }
 }
 
 /// The auditor of one worker incarnation.
@@ -111,6 +126,8 @@ pub(super) struct Audit {
     /// Children that may work at once: `None` while no autoscaler and no order changes the number.
     seats: Seats,
     has_finished: bool,
+    /// Children that take suspects only.
+    cells: Vec<ChildId>,
     /// The last fact showed that this runs although a revoke asked for its end.
     owes_termination: Option<(ChildId, Number)>,
     /// The latest that its wall clock ever showed: what was due then may have been made ready.
@@ -147,6 +164,7 @@ impl Audit {
             seats: Seats::of(&config),
             has_finished: false,
             config,
+            cells: Vec::new(),
             owes_termination: None,
             highest_wall_ms: i64::MIN,
             full_until_us: 0,
@@ -164,6 +182,7 @@ impl Audit {
             recorded: None,
             last_recorded: 0,
             has_died: false,
+            was_spared: false,
             deaths: 0,
             was_killed_by_limit: false,
             reported: None,
@@ -194,6 +213,39 @@ impl Audit {
                 entry.lease == lease && !entry.is_acked && matches!(entry.stage, Stage::Held | Stage::AtChild(..))
             })
             .map(|(&handle, _)| handle)
+    }
+
+    /// Which children take suspects only.
+    pub(super) fn know_cells(&mut self, cells: Vec<ChildId>) {
+        self.cells = cells;
+    }
+
+    /// Whether a child does.
+    pub(super) fn is_cell(&self, child: ChildId) -> bool {
+        self.cells.contains(&child)
+    }
+
+    /// Whether a child may be given what is not a suspect: it is no cell, and has not been given its last task.
+    pub(super) fn takes_any(&self, child: ChildId) -> bool {
+        let most = self.config.max_tasks_per_child.unwrap_or(u32::MAX);
+        let is_spent = |seat: &Seat| seat.is_outgrown || seat.ran + seat.open.len() as u32 >= most;
+        // With one slot such a child is not idle before it is told to exit.
+        let is_leaving = self.config.slots > 1 && self.children.get(&child).is_some_and(is_spent);
+        !self.is_cell(child) && !is_leaving
+    }
+
+    /// What a child has that was killed because another of its tasks went on.
+    pub(super) fn neighbours_of_killed(&self, child: ChildId) -> Vec<Handle> {
+        let seat = self.children.get(&child).filter(|seat| seat.is_killed_for_one);
+        let open =
+            seat.into_iter().flat_map(|seat| seat.open.iter().filter(|(number, _)| !seat.told.contains_key(number)));
+        open.map(|(_, &handle)| handle).collect()
+    }
+
+    /// Where tasks run beside others: whether it may not, having been started before.
+    fn is_suspect(&self, entry: &Entry) -> bool {
+        let acks_late = entry.request.task.is_some_and(|task| self.config.tasks[task as usize].acks_late);
+        self.config.slots > 1 && acks_late && (entry.request.is_redelivered || entry.has_died)
     }
 
     /// How many children may work at once.
@@ -249,7 +301,8 @@ impl Audit {
 
     /// A delivery that was at no child since `since_us`, and due at `wall_ms`.
     pub(super) fn runnable_since(&self, since_us: u64, wall_ms: i64) -> Option<Handle> {
-        self.find(|entry| entry.waits_since(&self.permits, since_us, wall_ms))
+        // How long suspects wait depends on the cells; that they do not wait for ever shows in the end.
+        self.find(|entry| entry.waits_since(&self.permits, since_us, wall_ms) && !self.is_suspect(entry))
     }
 
     /// The same, if others could run it.
@@ -261,6 +314,7 @@ impl Audit {
             entry.waits_since(&self.permits, since_us, wall_ms)
                 && entry.stage == Stage::Held
                 && !entry.is_acked
+                && !self.is_suspect(entry)
                 && !may_wait
         })
     }
@@ -336,6 +390,25 @@ impl Audit {
                     self.owes_termination = Some((child, number));
                 }
             }
+            Event::ObservedMany { child, next, ref running } => {
+                let seat = self.seat(child);
+                seat.all_running =
+                    running.iter().filter(|(number, _)| seat.open.contains_key(number)).copied().collect();
+                debug_assert!(running.iter().all(|&(number, _)| number < next), "what runs was claimed");
+                let is_free = !seat.is_condemned;
+                let untold: Vec<(Number, Handle)> = seat
+                    .all_running
+                    .keys()
+                    .filter(|number| is_free && !seat.told.contains_key(number))
+                    .map(|number| (*number, seat.open[number]))
+                    .collect();
+                for (number, handle) in untold {
+                    if self.entry(handle).must_be_terminated {
+                        self.owes_termination = Some((child, number));
+                    }
+                }
+            }
+            Event::Awake { .. } => {}
             Event::Recalled { child, from } => {
                 let seat = self.seat(child);
                 seat.is_recalling = false;
@@ -347,10 +420,19 @@ impl Audit {
             }
             Event::Ended { child, number, outcome, .. } => {
                 if let Some(handle) = self.seat(child).open.remove(&number) {
-                    self.seat(child).ran += 1;
+                    let seat = self.seat(child);
+                    seat.ran += 1;
+                    let was_told = seat.told.remove(&number).is_some();
                     let entry = self.entry(handle);
                     entry.stage = Stage::Held;
-                    entry.reported = Some(outcome);
+                    if matches!(outcome, Outcome::TimeLimit | Outcome::Terminated) {
+                        assert!(was_told, "the model child ends only what it was told to end");
+                        (entry.has_died, entry.recorded, entry.held_since_us) = (true, None, now_us);
+                        entry.deaths += 1;
+                        entry.was_killed_by_limit |= outcome == Outcome::TimeLimit;
+                    } else {
+                        entry.reported = Some(outcome);
+                    }
                 }
             }
             Event::ChildExited { child, next } => self.child_exited(child, next, now_us),
@@ -440,6 +522,7 @@ impl Audit {
             Action::SoftLimit { child, number } => {
                 self.soft_limit(now, *child, *number)?;
             }
+            Action::Interrupt { child, number, kind } => self.interrupt(now, *child, *number, *kind)?,
             Action::Terminate { child, number, .. } => {
                 let seat = self.living(*child)?;
                 require!(terminate_once: seat.terminated.is_none(), "a second Terminate of {child:?}");
@@ -500,7 +583,8 @@ impl Audit {
         require!(start_at_risk: self.is_lease_safe || !is_running, "Dispatch with the lease at risk");
         require!(start_in_cold: self.shutdown != Some(Shutdown::Cold), "Dispatch in a cold shutdown");
         require!(dispatch_something: !handles.is_empty(), "an empty Dispatch");
-        let most = self.config.window_max.max(1) as usize;
+        let slots = self.config.slots as usize;
+        let most = if slots > 1 { slots } else { self.config.window_max.max(1) as usize };
         let (most_attempts, highest_wall_ms) = (self.config.max_deliveries, self.highest_wall_ms);
         let seat = self.living(child)?;
         require!(child_ready: seat.is_ready, "Dispatch to {child:?}, which is not ready");
@@ -515,14 +599,21 @@ impl Audit {
         let bound = self.config.max_tasks_per_child.map_or(usize::MAX, |most| most as usize);
         require!(tasks_per_child: total <= bound, "{child:?} has been given {total} tasks, {bound} are allowed");
         require!(memory_per_child: !is_outgrown, "{child:?} is too large and gets more work");
-        let busy = self.seats_taken(|seat| !seat.open.is_empty());
-        let now_busy = busy + usize::from(ahead.is_empty());
+        let cells = self.cells.clone();
+        let busy = self.children.iter().filter(|(id, seat)| !seat.open.is_empty() && !cells.contains(id)).count();
+        let now_busy = busy + usize::from(ahead.is_empty() && !cells.contains(&child));
         // In a shutdown seats no longer matter: what was acknowledged early has to run somewhere.
-        require!(seats: !is_running || !ahead.is_empty() || now_busy <= self.seats.most(), "{now_busy} children work at once");
-        for handle in ahead.iter().chain(handles) {
-            let entry = self.get(*handle)?;
-            let must_be_alone = entry.request.is_redelivered || entry.has_died;
-            require!(runs_alone: alone || !must_be_alone, "the redelivered {handle:?} does not run alone");
+        // Those that leave give up their seats where they would leave slots empty, up to one for each seat.
+        let most_busy = if slots > 1 { 2 * self.seats.most_ever() } else { self.seats.most() };
+        require!(seats: !is_running || !ahead.is_empty() || now_busy <= most_busy, "{now_busy} children work at once");
+        if slots > 1 {
+            self.check_company(child, ahead.iter().chain(handles))?;
+        } else {
+            for handle in ahead.iter().chain(handles) {
+                let entry = self.get(*handle)?;
+                let must_be_alone = entry.request.is_redelivered || entry.has_died;
+                require!(runs_alone: alone || !must_be_alone, "the redelivered {handle:?} does not run alone");
+            }
         }
         for (number, &handle) in (first..).zip(handles) {
             let acks_late = self.acks_late(handle);
@@ -531,7 +622,7 @@ impl Audit {
             require!(dispatch_revoked: !entry.is_revoked, "Dispatch of the revoked {handle:?}");
             require!(ack_before_early_run: acks_late || entry.is_acked, "{handle:?} runs before its early acknowledgement");
             require!(start_in_shutdown: is_running || entry.is_acked, "{handle:?} starts during a shutdown");
-            let must_count = entry.request.is_redelivered || entry.has_died;
+            let must_count = (entry.request.is_redelivered || entry.has_died) && (slots == 1 || acks_late);
             require!(
                 attempt_counted: !must_count || entry.recorded.is_some(),
                 "the redelivered {handle:?} runs without an attempt number"
@@ -552,6 +643,65 @@ impl Audit {
         Ok(())
     }
 
+    /// Where tasks run beside others: what was started before shares a cell with few, or with nobody on its last attempt.
+    fn check_company<'h>(&mut self, child: ChildId, company: impl Iterator<Item = &'h Handle>) -> Verdict {
+        let (slots, most) = (self.config.slots, self.config.max_deliveries);
+        let company: Vec<Handle> = company.copied().collect();
+        let is_cell = self.is_cell(child);
+        for handle in &company {
+            let entry = self.get(*handle)?.clone();
+            let is_suspect = self.is_suspect(&entry);
+            require!(company: is_suspect == is_cell, "{handle:?} runs in {child:?}, a cell: {is_cell}");
+            let is_last = is_suspect && most > 0 && entry.recorded.is_some_and(|attempt| attempt >= most);
+            require!(last_alone: !is_last || company.len() == 1, "{handle:?}, on its last attempt, does not run alone");
+        }
+        let is_small = company.len() <= slots.isqrt() as usize;
+        require!(company: !is_cell || is_small, "{} run in the cell {child:?} of {slots} slots", company.len());
+        Ok(())
+    }
+
+    /// A task among others is told of a limit, or to end.
+    fn interrupt(&mut self, now: Now, child: ChildId, number: Number, kind: Interrupt) -> Verdict {
+        require!(interrupt_among: self.config.slots > 1, "Interrupt of {child:?}, which has one slot");
+        let seat = self.living(child)?;
+        let since_us = seat.all_running.get(&number).copied();
+        let (Some(since_us), Some(&handle)) = (since_us, seat.open.get(&number)) else {
+            return Err(format!("interrupt_hits_running: {kind:?} for {child:?} {number}, which does not run"));
+        };
+        let is_first = match kind {
+            Interrupt::SoftLimit => !seat.soft_sent.contains(&number),
+            Interrupt::HardLimit | Interrupt::Terminate => !seat.told.contains_key(&number),
+        };
+        require!(interrupt_once: is_first, "{kind:?} for {child:?} {number} again");
+        match kind {
+            Interrupt::SoftLimit => seat.soft_sent.push(number),
+            Interrupt::HardLimit => drop(seat.told.insert(number, now.mono_us + crate::interrupts::GRACE_US)),
+            Interrupt::Terminate => drop(seat.told.insert(number, now.mono_us + crate::revoke::GRACE_US)),
+        }
+        if self.owes_termination == Some((child, number)) && kind != Interrupt::SoftLimit {
+            self.owes_termination = None;
+        }
+        let entry = self.get(handle)?;
+        if kind == Interrupt::Terminate {
+            require!(terminate_revoked: entry.must_be_terminated, "Terminate of {entry:?}");
+            entry.was_terminated = true;
+            return Ok(());
+        }
+        let (soft_s, hard_s) = (entry.request.soft_limit_s, entry.request.hard_limit_s);
+        let options = &self.config.tasks[self.entries[&handle].request.task.expect("it runs") as usize];
+        let limit_s = if kind == Interrupt::SoftLimit {
+            soft_s.or(options.soft_limit_s)
+        } else {
+            hard_s.or(options.hard_limit_s)
+        };
+        let limit_us = limit_s.map(|limit_s| (limit_s * 1e6) as u64);
+        let ran_us = now.mono_us - since_us;
+        require!(limit_not_early: limit_us.is_some_and(|us| ran_us >= us), "{kind:?} after {ran_us} of {limit_us:?} us");
+        let is_late = limit_us.is_some_and(|us| ran_us > us + 50_000);
+        require!(limit_not_late: !is_late, "{kind:?} after {ran_us} of {limit_us:?} us");
+        Ok(())
+    }
+
     fn record(&mut self, handle: Handle, floor: u32) -> Verdict {
         require!(record_broker_up: self.is_broker_up, "RecordAttempt while the broker is away");
         require!(record_at_work: self.shutdown.is_none(), "RecordAttempt during a shutdown");
@@ -569,7 +719,7 @@ impl Audit {
     fn settle(&mut self, now: Now, handle: Handle, ending: &Ending) -> Verdict {
         let acks_late = self.acks_late(handle);
         let (ends_on_timeout, runs_again) = self.after_death(handle);
-        let early_limit = 2 * self.seats.most_ever();
+        let early_limit = 2 * self.seats.most_ever() * self.config.slots as usize;
         let is_early = |entry: &&Entry| (entry.is_acked && entry.stage != Stage::Final) || entry.stage == Stage::Acking;
         let early = self.entries.values().filter(is_early).count();
         let (max, shutdown) = (self.config.max_deliveries, self.shutdown);
@@ -598,10 +748,13 @@ impl Audit {
                 Some(_) => acked == acked_early,
                 None => false,
             },
-            Ending::Return => untouched && (!entry.has_died || entry.is_lost),
+            Ending::Return => untouched && ((!entry.has_died && !entry.was_spared) || entry.is_lost),
             Ending::Redeliver if acked => false,
             Ending::Requeue => !acked && entry.reported == Some(Outcome::Reject { requeue: true }),
-            Ending::Redeliver => entry.reported.is_none() && entry.has_died && max_not_exceeded(max, entry, shutdown),
+            Ending::Redeliver => {
+                let was_started = entry.has_died || entry.was_spared;
+                entry.reported.is_none() && was_started && max_not_exceeded(max, entry, shutdown)
+            }
             Ending::Lane => {
                 let is_own = |task: u32| scopes[task as usize] == Scope::Worker;
                 untouched && !entry.was_dispatched && entry.request.task.is_some_and(is_own)
@@ -617,7 +770,7 @@ impl Audit {
                 acked == acked_early && entry.is_revoked && entry.reported.is_none() && ended_so
             }
             Ending::WorkerLost { acked_early, .. } if acked => {
-                acked_early && entry.reported.is_none() && (entry.has_died || shutdown.is_some())
+                acked_early && entry.reported.is_none() && (entry.has_died || entry.was_spared || shutdown.is_some())
             }
             Ending::WorkerLost { attempts, acked_early } => {
                 let is_given_up = (max > 0 && attempts >= max) || (!runs_again && entry.has_died);
@@ -663,6 +816,10 @@ impl Audit {
             require!(dump_stuck: seat.since_us.is_some(), "{child:?} answers, and has to say where it is");
             return Ok(());
         };
+        if self.config.slots > 1 {
+            require!(dump_running: seat.goes_on(number, now.mono_us), "DumpStacks for {number}, which may still end");
+            return Ok(());
+        }
         let (running, since_us) = seat.running.ok_or("dump_running: DumpStacks of a child that runs nothing")?;
         require!(dump_running: running == number, "DumpStacks for {number}, and {running} runs");
         let is_long = after_us.is_some_and(|after_us| now.mono_us - since_us >= after_us);
@@ -688,6 +845,18 @@ impl Audit {
             return Ok(());
         }
         require!(kill_once: !is_stopping, "a second Kill of {child:?}");
+        if self.config.slots > 1 {
+            let over: Vec<Number> = seat.open.keys().filter(|it| seat.goes_on(**it, now.mono_us)).copied().collect();
+            require!(kill_in_grace: !over.is_empty(), "Kill of {child:?}, where nothing goes on for too long");
+            require!(terminate_frozen: seat.is_recalling, "Kill of {child:?} without a Recall that freezes it");
+            seat.is_killed_for_one = true;
+            let handles: Vec<Handle> = over.iter().map(|number| seat.open[number]).collect();
+            for handle in handles {
+                let entry = self.get(handle)?;
+                entry.was_killed_by_limit |= !entry.was_terminated;
+            }
+            return Ok(());
+        }
         if let Some((number, since_us)) = seat.terminated {
             let is_over = now.mono_us >= since_us + crate::revoke::GRACE_US || !seat.open.contains_key(&number);
             let is_its_limit = seat.running.is_some_and(|(running, _)| running == number);
@@ -719,7 +888,11 @@ impl Audit {
             let entry = self.entry(handle);
             entry.stage = Stage::Held;
             entry.held_since_us = now_us;
-            if number < next {
+            if number < next && seat.is_killed_for_one && !seat.told.contains_key(&number) {
+                // The same attempt again, if it was counted.
+                entry.was_spared = true;
+            } else if number < next {
+                entry.was_killed_by_limit |= seat.told.contains_key(&number) && !entry.was_terminated;
                 entry.has_died = true;
                 entry.deaths += 1;
                 entry.recorded = None;
@@ -792,6 +965,7 @@ impl Audit {
         let (most_tasks, is_shutdown) = (self.config.max_tasks_per_child, self.shutdown.is_some());
         let (least, seat) = (self.seats.least(), self.seat(child));
         let is_spent = most_tasks.is_some_and(|most| seat.ran >= most) || seat.is_outgrown;
+        let is_spent = is_spent || self.is_cell(child);
         require!(stop_reason: is_shutdown || is_spent || staying > least, "Stop of {child:?} for no reason");
         Ok(())
     }

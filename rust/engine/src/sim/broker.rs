@@ -91,6 +91,8 @@ pub struct Message {
     pub returns: u32,
     /// Leases that ended without a settlement or with a redelivery: each may hide one start from the record.
     pub excused: u32,
+    /// How often its process was killed for another task's sake: a start each, which is not counted.
+    pub spared: u32,
     /// How often the task itself had it put back.
     pub requeued: u32,
     /// How often the broker forgot what had become of it.
@@ -146,6 +148,7 @@ impl Message {
             starts: 0,
             returns: 0,
             excused: 0,
+            spared: 0,
             requeued: 0,
             forgotten: 0,
             was_taken: false,

@@ -1,8 +1,10 @@
-//! The model child: a process that claims numbers from its control page and runs them one after the other.
+//! The model child: a process that claims numbers from its control page and runs them, one after the other or several
+//! at once. A task may block the others, as one does that never lets go of the event loop or the interpreter.
 
 use std::collections::VecDeque;
 
 use super::plan::Deed;
+use crate::action::Interrupt;
 use crate::event::{ChildId, Event, Handle, Number, Outcome};
 
 /// A task that runs.
@@ -16,6 +18,10 @@ pub(super) struct Run {
     pub(super) until_us: u64,
     /// What happens then.
     pub(super) deed: Deed,
+    /// Nothing else happens in its process while it runs.
+    pub(super) blocks: bool,
+    /// What it is, by handle.
+    pub(super) handle: Handle,
 }
 
 /// One child process, its page, and what it wrote that the driver has not read.
@@ -39,9 +45,17 @@ pub(super) struct Child {
     pub(super) frames: VecDeque<(Number, Handle)>,
     /// The most memory it ever had: every task leaks.
     pub(super) peak_kib: u64,
+    /// How many tasks it runs at once.
+    pub(super) slots: u32,
+    /// Since when there has been something that it has not claimed (`mono_us`), if there is.
+    pub(super) sent_since_us: u64,
     /// What runs.
-    pub(super) run: Option<Run>,
-    /// Nothing to do since then (`mono_us`).
+    pub(super) runs: Vec<Run>,
+    /// Interrupts that it has not come to.
+    pub(super) interrupts: Vec<(Number, Interrupt)>,
+    /// Frames wait in its socket that were recalled.
+    pub(super) has_stale_frames: bool,
+    /// It could start something since then (`mono_us`).
     pub(super) idle_since_us: u64,
     /// Facts for the engine, in order.
     pub(super) outbox: VecDeque<Event>,
@@ -49,9 +63,11 @@ pub(super) struct Child {
 
 impl Child {
     /// A process that is starting.
-    pub(super) fn new(id: ChildId) -> Child {
+    pub(super) fn new(id: ChildId, slots: u32) -> Child {
         Child {
             id,
+            slots,
+            sent_since_us: 0,
             is_forked: false,
             is_ready: false,
             is_alive: true,
@@ -60,14 +76,19 @@ impl Child {
             bound: 0,
             frames: VecDeque::new(),
             peak_kib: 0,
-            run: None,
+            runs: Vec::new(),
+            interrupts: Vec::new(),
+            has_stale_frames: false,
             idle_since_us: 0,
             outbox: VecDeque::new(),
         }
     }
 
     /// The driver sends frames and moves the bound.
-    pub(super) fn send(&mut self, first: Number, handles: &[Handle]) {
+    pub(super) fn send(&mut self, first: Number, handles: &[Handle], now_us: u64) {
+        if self.frames.is_empty() {
+            self.sent_since_us = now_us;
+        }
         for (number, &handle) in (first..).zip(handles) {
             self.frames.push_back((number, handle));
         }
@@ -78,20 +99,43 @@ impl Child {
     pub(super) fn recall(&mut self) {
         let from = self.next;
         self.next = self.bound;
+        self.has_stale_frames |= self.slots > 1 && !self.frames.is_empty();
         self.frames.clear();
         let child = self.id;
         self.outbox.push_back(Event::Recalled { child, from });
     }
 
-    /// Whether it has been waiting for work since `since_us`.
+    /// Whether it could have started something since `since_us`.
     pub(super) fn is_idle_since(&self, since_us: u64) -> bool {
-        let is_idle = self.is_ready && self.is_alive && self.run.is_none() && self.frames.is_empty();
+        let is_idle = self.is_ready && self.is_alive && self.has_free_slot() && self.frames.is_empty();
         is_idle && self.outbox.is_empty() && self.idle_since_us <= since_us
     }
 
-    /// Claims the next number, if there is one and nothing runs.
+    /// Whether nothing could have started here since `since_us`.
+    pub(super) fn is_stuck_since(&self, since_us: u64) -> bool {
+        self.runs.iter().any(|run| run.blocks && run.since_us <= since_us)
+            || (!self.has_free_slot() && self.runs.iter().all(|run| run.since_us <= since_us))
+    }
+
+    /// Since when it has left frames alone: its foremost task, or the one that blocks it, runs since then. Whoever sends
+    /// something to a child with several slots does not know that it is blocked.
+    pub(super) fn deaf_since_us(&self) -> Option<u64> {
+        let since_us = self.runs.iter().find(|run| run.blocks || self.slots == 1)?.since_us;
+        Some(if self.slots == 1 { since_us } else { since_us.max(self.sent_since_us) })
+    }
+
+    /// Whether a task keeps the others from going on.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.slots > 1 && self.runs.iter().any(|run| run.blocks)
+    }
+
+    fn has_free_slot(&self) -> bool {
+        self.runs.len() < self.slots as usize && !self.is_blocked()
+    }
+
+    /// Claims the next number, if there is one and a slot is free.
     pub(super) fn claim(&mut self) -> Option<(Number, Handle)> {
-        if !self.is_alive || self.run.is_some() || self.next == self.bound {
+        if !self.is_alive || !self.has_free_slot() || self.next == self.bound {
             return None;
         }
         let frame = self.frames.pop_front()?;
@@ -100,10 +144,13 @@ impl Child {
         Some(frame)
     }
 
-    /// Ends what runs with an outcome.
-    pub(super) fn finish(&mut self, outcome: Outcome, now_us: u64) {
-        let run = self.run.take().expect("only what runs can end");
-        self.idle_since_us = now_us;
+    /// Ends a task with an outcome.
+    pub(super) fn finish(&mut self, number: Number, outcome: Outcome, now_us: u64) {
+        let index = self.runs.iter().position(|run| run.number == number).expect("only what runs can end");
+        if !self.has_free_slot() {
+            self.idle_since_us = now_us;
+        }
+        let run = self.runs.remove(index);
         self.peak_kib += 100;
         self.outbox.push_back(Event::Ended {
             child: self.id,
@@ -116,17 +163,20 @@ impl Child {
     /// The process is gone.
     pub(super) fn die(&mut self) {
         if std::mem::replace(&mut self.is_alive, false) {
-            self.run = None;
+            self.runs.clear();
             self.outbox.push_back(Event::ChildExited { child: self.id, next: self.next });
         }
     }
 
-    /// The driver reads the page.
-    pub(super) fn observe(&mut self) {
-        self.outbox.push_back(Event::Observed {
-            child: self.id,
-            next: self.next,
-            running_since_us: self.run.map(|run| run.since_us),
+    /// The driver reads the page. `looks_at`: the engine wants to know which tasks run, if there are several.
+    pub(super) fn observe(&mut self, looks_at: bool) {
+        let (child, next) = (self.id, self.next);
+        self.outbox.push_back(if self.slots == 1 {
+            Event::Observed { child, next, running_since_us: self.runs.first().map(|run| run.since_us) }
+        } else {
+            // What is left out does not matter, as the engine says.
+            let runs = self.runs.iter().filter(|_| looks_at);
+            Event::ObservedMany { child, next, running: runs.map(|run| (run.number, run.since_us)).collect() }
         });
     }
 }

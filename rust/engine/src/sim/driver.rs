@@ -58,6 +58,7 @@ impl World {
         }
         let worker = self.workers.get_mut(&owner).expect("looked at above");
         worker.engine.handle(now, event, &mut actions);
+        worker.audit.know_cells(worker.engine.cells());
         for action in actions {
             self.tell(|| format!("  worker {owner} -> {action:?}"));
             let Some(worker) = self.workers.get_mut(&owner) else {
@@ -108,8 +109,9 @@ impl World {
             return Ok(());
         };
         for id in worker.audit.busy_children() {
+            let looks_at = self.workers.get(&owner).is_some_and(|worker| worker.engine.looks_at(id, self.mono_us));
             if let Some(child) = self.child(owner, id) {
-                child.observe();
+                child.observe(looks_at);
             }
             if self.rng.chance(70) {
                 self.read_child(owner, id)?;
@@ -168,14 +170,15 @@ impl World {
             }
             Action::Draw { max, quotas } => self.soon(Coming::AtBroker(owner, Op::Draw(max, quotas))),
             Action::Spawn { child } => {
-                worker.children.insert(child, Child::new(child));
+                worker.children.insert(child, Child::new(child, self.plan.config.slots));
                 let from_us = worker.zygote_from_us.max(self.mono_us);
                 let delay_us = self.rng.range(1, self.plan.slowness_us);
                 self.at(from_us + delay_us, Coming::ChildBorn(owner, child));
             }
             Action::Dispatch { child, first, handles, .. } => {
+                let now_us = self.mono_us;
                 if let Some(process) = self.child(owner, child) {
-                    process.send(first, &handles);
+                    process.send(first, &handles, now_us);
                 }
                 self.soon(Coming::ChildStep(owner, child));
             }
@@ -191,7 +194,20 @@ impl World {
             }
             Action::SoftLimit { child, number } => return self.soft_limit(owner, child, number),
             Action::Terminate { child, number, .. } => self.terminate(owner, child, number),
+            Action::Interrupt { child, number, kind } => {
+                if let Some(process) = self.child(owner, child) {
+                    process.interrupts.push((number, kind));
+                }
+                self.soon(Coming::ChildStep(owner, child));
+            }
             Action::Kill { child } => {
+                // Who dies for another's sake is started once more than counted.
+                for handle in worker.audit.neighbours_of_killed(child) {
+                    let lease = worker.audit.lease_of(handle);
+                    let runs =
+                        worker.children.get(&child).is_some_and(|it| it.runs.iter().any(|it| it.handle == handle));
+                    self.broker.messages[lease.message].spared += u32::from(runs);
+                }
                 // A process that is not forked yet cannot be signalled; the order may be lost on it.
                 let is_heard = self.rng.chance(50);
                 if let Some(process) = self.child(owner, child).filter(|it| it.is_forked || is_heard) {
@@ -235,8 +251,7 @@ impl World {
         let Some(process) = self.child(owner, child) else {
             return Ok(());
         };
-        if let Some(run) = process.run.as_mut()
-            && run.number == number
+        if let Some(run) = process.runs.iter_mut().find(|run| run.number == number)
             && reacts
         {
             run.deed = Deed::Ends(Outcome::Failure);
@@ -251,7 +266,7 @@ impl World {
         let dies = self.rng.chance(70);
         if let Some(process) = self.child(owner, child)
             && dies
-            && process.run.is_some_and(|run| run.number == number)
+            && process.runs.iter().any(|run| run.number == number)
         {
             process.die();
         }
@@ -274,8 +289,9 @@ impl World {
         };
         worker.confirmed_revokes.insert(message);
         for id in worker.audit.busy_children() {
+            let looks_at = self.workers.get(&owner).is_some_and(|worker| worker.engine.looks_at(id, self.mono_us));
             if let Some(child) = self.child(owner, id) {
-                child.observe();
+                child.observe(looks_at);
             }
             self.read_child(owner, id)?;
         }

@@ -103,7 +103,7 @@ impl World {
         self.tell(|| format!("*** {fault:?}"));
         match fault {
             Fault::KillChild => self.kill_some_child(fault, |_| true),
-            Fault::KillBusyChild => self.kill_some_child(fault, |child| child.run.is_some()),
+            Fault::KillBusyChild => self.kill_some_child(fault, |child| !child.runs.is_empty()),
             Fault::KillStarting => self.kill_some_child(fault, |child| !child.is_ready),
             Fault::ZygoteDies => self.zygote_dies(fault),
             Fault::PublisherDies | Fault::PublishTwice => self.armed_publish = Some(fault),

@@ -27,6 +27,8 @@ pub enum Column {
     Limited,
     /// Ready for a child.
     Ready,
+    /// Started before, and in line for a cell.
+    Suspect,
     /// Waiting for a place among the early-acknowledged.
     EarlyLine,
     /// Waiting for the broker, to have its attempt recorded.
@@ -45,7 +47,7 @@ pub enum Column {
 
 impl Column {
     /// All there are, in the order of a message's way.
-    pub const ALL: [Column; 16] = [
+    pub const ALL: [Column; 17] = [
         Column::Publish,
         Column::Queued,
         Column::Parked,
@@ -55,6 +57,7 @@ impl Column {
         Column::Asking,
         Column::Limited,
         Column::Ready,
+        Column::Suspect,
         Column::EarlyLine,
         Column::Aside,
         Column::Recording,
@@ -118,6 +121,7 @@ impl Worker {
             requests::Place::Asking => Column::Asking,
             requests::Place::Limited => Column::Limited,
             requests::Place::Ready => Column::Ready,
+            requests::Place::Suspect => Column::Suspect,
             requests::Place::EarlyLine => Column::EarlyLine,
             requests::Place::Aside => Column::Aside,
             requests::Place::Recording => Column::Recording,

@@ -153,6 +153,7 @@ impl Plan {
             tasks: paces.iter().map(|_| options(rng)).collect(),
             queues,
             concurrency,
+            slots: if rng.chance(35) { rng.pick(&[2, 4, 9, 100]) } else { 1 },
             max_tasks_per_child: rng.pick(&[None, None, None, Some(1), Some(3), Some(40)]),
             max_memory_per_child_kib: rng.pick(&[None, None, None, None, Some(50), Some(950)]),
             autoscale: rng.chance(20).then(|| Autoscale {
@@ -175,6 +176,9 @@ impl Plan {
         if config.max_deliveries == 0 {
             // Without a bound, a task that always runs over its limit would run for ever, as the user asked.
             config.tasks.iter_mut().for_each(|task| task.acks_on_timeout = true);
+        }
+        if config.slots > 1 {
+            config.autoscale = None;
         }
         let count = if is_rush { rng.range(100, 400) } else { rng.pick(&[5, 20, 60, 150]) };
         let spread_us = rng.pick(&[0, 20_000, 400_000]);

@@ -66,7 +66,7 @@ impl Report {
         let most = self.config.max_deliveries;
         // Of the starts before anybody marked the message as redelivered, one may be unknown to the record (decision
         // 0003); what the broker forgot may all happen again.
-        let bound = most + message.requeued + message.excused.min(1) + message.forgotten * (most + 1);
+        let bound = most + message.requeued + message.spared + message.excused.min(1) + message.forgotten * (most + 1);
         if most > 0 && message.starts > bound {
             return Err(format!("starts_bounded: message {index} was started {} times: {message:?}", message.starts));
         }

@@ -3,6 +3,9 @@
 use crate::config::{Autoscale, Config};
 use crate::event::Resize;
 
+/// Cells beside the seats, where tasks run beside others.
+const MOST_CELLS: usize = 4;
+
 /// The number of seats, exactly where it is by order, within bounds where the autoscaler chooses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seats {
@@ -75,7 +78,8 @@ impl Seats {
     /// were told to exit and have not.
     pub(super) fn most_living(&self, config: &Config) -> usize {
         let is_fixed = !self.has_autoscaler && !self.has_successors && self.most_ever == config.concurrency;
-        if is_fixed { config.concurrency as usize } else { 4 * self.most_ever() + 4 }
+        let cells = if config.slots > 1 { MOST_CELLS } else { 0 };
+        cells + if is_fixed { config.concurrency as usize } else { 4 * self.most_ever() + 4 }
     }
 
     /// Most deliveries held at once, for a fetch.
@@ -90,6 +94,6 @@ impl Seats {
 
     fn prefetch_for(&self, children: u32, config: &Config) -> usize {
         let scaled = u64::from(config.prefetch) * u64::from(children) / u64::from(self.started.max(1));
-        scaled.max(u64::from(children)).max(1) as usize
+        scaled.max(u64::from(children) * u64::from(config.slots)).max(1) as usize
     }
 }

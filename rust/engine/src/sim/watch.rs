@@ -62,7 +62,8 @@ impl World {
         if had_full_house(worker, since_us) {
             return Ok(());
         }
-        let Some(idle) = worker.children.values().find(|it| it.is_idle_since(since_us)) else {
+        let mut children = worker.children.values().filter(|it| worker.audit.takes_any(it.id));
+        let Some(idle) = children.find(|it| it.is_idle_since(since_us)) else {
             return Ok(());
         };
         let idle = idle.id;
@@ -71,7 +72,7 @@ impl World {
         }
         let lane_us = self.mono_us.saturating_sub(LONGEST_LANE_US);
         if let Some(index) = self.neglected_in_lane(worker, lane_us)
-            && worker.children.values().any(|it| it.is_idle_since(lane_us))
+            && worker.children.values().any(|it| it.is_idle_since(lane_us) && worker.audit.takes_any(it.id))
             && !had_full_house(worker, lane_us)
             && worker.audit.has_credit_since(lane_us)
         {
@@ -109,7 +110,8 @@ impl World {
     /// Promise 6, towards other nodes: nothing waits here for long while all children are at long tasks.
     fn check_hoarding(&self, worker: &Worker) -> Result<(), String> {
         let since_us = self.mono_us - LONGEST_HOARDING_US;
-        let is_stuck = worker.children.values().all(|child| child.run.is_some_and(|run| run.since_us <= since_us));
+        let mut children = worker.children.values().filter(|child| !worker.audit.is_cell(child.id));
+        let is_stuck = children.all(|child| child.is_stuck_since(since_us));
         let wall_ms = self.now(worker.owner).wall_ms - (LONGEST_HOARDING_US / 1_000) as i64;
         match worker.audit.returnable_since(since_us, wall_ms) {
             Some(held) if is_stuck => {
@@ -127,12 +129,12 @@ impl World {
         if had_full_house(worker, self.mono_us.saturating_sub(LONGEST_NEGLECT_US)) {
             return Ok(());
         }
-        let is_idle = |child: &&Child| child.is_idle_since(self.mono_us);
+        let is_idle = |child: &&Child| child.is_idle_since(self.mono_us) && worker.audit.takes_any(child.id);
         let Some(idle) = worker.children.values().find(is_idle) else {
             return Ok(());
         };
         for child in worker.children.values().filter(|child| child.is_alive) {
-            let since_us = child.run.map_or(self.mono_us, |run| run.since_us);
+            let since_us = child.deaf_since_us().unwrap_or(self.mono_us);
             if !child.frames.is_empty() && self.mono_us - since_us > LONGEST_NEGLECT_US {
                 return Err(format!(
                     "no_neglect: {} tasks lie behind a long one of {:?} while {:?} is idle",

@@ -12,6 +12,7 @@ use super::matrix::{Column, Matrix};
 use super::plan::{Deed, Plan};
 use super::rng::Rng;
 use super::{Report, Violation};
+use crate::action::Interrupt;
 use crate::engine::Engine;
 use crate::event::{ChildId, Event, Handle, Now, Outcome, Shutdown};
 use crate::stats::Counters;
@@ -427,28 +428,64 @@ impl World {
         let Some(child) = self.child(owner, id).filter(|child| child.is_alive) else {
             return Ok(());
         };
-        if let Some(run) = child.run.filter(|run| run.until_us <= now_us) {
+        if child.is_blocked() && !child.runs.iter().any(|run| run.blocks && run.until_us <= now_us) {
+            return Ok(());
+        }
+        self.obey_interrupts(owner, id);
+        let child = self.child(owner, id).expect("looked at above");
+        let over: Vec<Run> = child.runs.iter().filter(|run| run.until_us <= now_us).copied().collect();
+        for run in over {
+            let child = self.child(owner, id).expect("looked at above");
             match run.deed {
-                Deed::Ends(outcome) => child.finish(outcome, now_us),
-                Deed::Retries(0) => child.finish(Outcome::Success, now_us),
-                Deed::Retries(_) => child.finish(Outcome::Retry, now_us),
+                _ if !child.is_alive => {}
+                Deed::Ends(outcome) => child.finish(run.number, outcome, now_us),
+                Deed::Retries(0) => child.finish(run.number, Outcome::Success, now_us),
+                Deed::Retries(_) => child.finish(run.number, Outcome::Retry, now_us),
                 Deed::Kills | Deed::KillsOnce | Deed::Hangs => child.die(),
             }
             self.news_from(owner, id);
         }
         let child = self.child(owner, id).expect("looked at above");
-        if let Some((number, handle)) = child.claim() {
+        if child.is_alive && std::mem::take(&mut child.has_stale_frames) {
+            child.outbox.push_back(Event::Awake { child: id });
+            self.news_from(owner, id);
+        }
+        while let Some((number, handle)) = self.child(owner, id).and_then(Child::claim) {
             let (deed, runtime_us) = self.start(owner, id, number, handle)?;
-            let run = Run { number, since_us: now_us, until_us: now_us.saturating_add(runtime_us), deed };
-            self.child(owner, id).expect("looked at above").run = Some(run);
+            let until_us = if deed == Deed::Hangs { u64::MAX } else { now_us.saturating_add(runtime_us) };
+            let blocks = self.plan.config.slots > 1 && self.rng.chance(if deed == Deed::Hangs { 40 } else { 8 });
+            let run = Run { number, since_us: now_us, until_us, deed, blocks, handle };
+            self.child(owner, id).expect("looked at above").runs.push(run);
             if deed != Deed::Hangs {
                 self.at(run.until_us, Coming::ChildStep(owner, id));
             }
-        } else if child.is_stopping && child.run.is_none() {
+        }
+        let child = self.child(owner, id).expect("looked at above");
+        if child.is_stopping && child.runs.is_empty() {
             child.die();
             self.news_from(owner, id);
         }
         Ok(())
+    }
+
+    /// A child with several slots comes to what it was told: a task ends by it, or goes on.
+    fn obey_interrupts(&mut self, owner: Owner, id: ChildId) {
+        let now_us = self.mono_us;
+        let interrupts = std::mem::take(&mut self.child(owner, id).expect("the caller looked").interrupts);
+        for (number, kind) in interrupts {
+            let obeys = self.rng.chance(75);
+            let child = self.child(owner, id).expect("the caller looked");
+            if !obeys || !child.runs.iter().any(|run| run.number == number) {
+                continue;
+            }
+            let outcome = match kind {
+                Interrupt::SoftLimit => Outcome::Failure,
+                Interrupt::HardLimit => Outcome::TimeLimit,
+                Interrupt::Terminate => Outcome::Terminated,
+            };
+            child.finish(number, outcome, now_us);
+            self.news_from(owner, id);
+        }
     }
 
     /// A child starts the task of a delivery: what it is going to do, and for how long.

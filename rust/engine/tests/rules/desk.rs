@@ -25,6 +25,7 @@ pub(crate) fn config() -> Config {
         tasks: vec![late, early],
         queues: 1,
         concurrency: 2,
+        slots: 1,
         max_tasks_per_child: None,
         max_memory_per_child_kib: None,
         autoscale: None,

@@ -1,15 +1,14 @@
 //! One child process as the worker sees it: a page, a socket, a pidfd, and the tasks it was given.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use fastworker_engine::{ChildId, Handle, Number};
+use fastworker_engine::{ChildId, Handle, Number, Numbers};
 use fastworker_link::Page;
-use fastworker_wire::child::{MAX_FRAME_BYTES, ToChild};
+use fastworker_wire::child::{InterruptKind, MAX_FRAME_BYTES, ToChild};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
@@ -51,7 +50,7 @@ pub(crate) struct Child {
     inbox: Rc<RefCell<Vec<u8>>>,
     unsent: Vec<u8>,
     is_waiting_to_write: bool,
-    given: VecDeque<(Number, Handle)>,
+    given: Numbers<Handle>,
     tasks: Vec<AbortHandle>,
     pub(crate) stacks: Stacks,
     /// It has said READY.
@@ -65,12 +64,13 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Makes the page and the socket, and gives back the child's ends of both.
+    /// Makes the page and the socket of a child that runs up to `slots` tasks at once, and gives back its ends of both.
     pub(crate) fn prepare(
         id: ChildId,
+        slots: u32,
         tell: impl Fn(SocketFact) + 'static,
     ) -> io::Result<(Child, std::os::unix::net::UnixStream, OwnedFd)> {
-        let (page, page_fd) = Page::create(RING_BYTES)?;
+        let (page, page_fd) = Page::create(RING_BYTES, slots as usize)?;
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let stream = Rc::new(UnixStream::from_std(ours)?);
@@ -85,7 +85,7 @@ impl Child {
             inbox,
             unsent: Vec::new(),
             is_waiting_to_write: false,
-            given: VecDeque::new(),
+            given: Numbers::default(),
             tasks: vec![reader],
             stacks: Stacks::new(page_fd.try_clone()?)?,
             is_ready: false,
@@ -114,38 +114,45 @@ impl Child {
 
     /// Remembers which delivery number `number` is.
     pub(crate) fn give(&mut self, number: Number, handle: Handle) {
-        self.given.push_back((number, handle));
+        self.given.push(number, handle);
     }
 
     /// The delivery with this number, while it has neither ended nor been recalled.
     pub(crate) fn handle_of(&self, number: Number) -> Option<Handle> {
-        self.given.iter().find(|(given, _)| *given == number).map(|(_, handle)| *handle)
+        self.given.get(number).copied()
     }
 
     /// The delivery with this number ended; it is forgotten.
     pub(crate) fn take(&mut self, number: Number) -> Option<Handle> {
-        let at = self.given.iter().position(|(given, _)| *given == number)?;
-        self.given.remove(at).map(|(_, handle)| handle)
+        self.given.remove(number)
     }
 
     /// Takes back what was not started. Returns the first number that will never run.
     pub(crate) fn recall(&mut self) -> Number {
         let from = self.page.claim().recall();
-        while self.given.back().is_some_and(|(number, _)| (number.wrapping_sub(from) as i32) >= 0) {
-            self.given.pop_back();
-        }
+        while self.given.pop_from(from).is_some() {}
         from
     }
 
-    /// The delivery that it runs, as far as its page says.
-    pub(crate) fn running(&self) -> Option<Handle> {
-        self.page.running().and_then(|(number, _)| self.handle_of(number))
+    /// The deliveries that it runs, as far as its page says, and since when (monotonic microseconds).
+    pub(crate) fn running(&self) -> impl Iterator<Item = (Handle, u64)> {
+        self.page.all_running().filter_map(|(number, since_us)| Some((self.handle_of(number)?, since_us)))
     }
 
-    /// The first delivery below `next` that has not ended: it was claimed, and the page does not say so any more.
-    pub(crate) fn oldest_before(&self, next: Number) -> Option<Handle> {
-        let (number, handle) = self.given.front()?;
-        ((next.wrapping_sub(*number) as i32) > 0).then_some(*handle)
+    /// Since when it has been running a task, as far as its page says (monotonic microseconds).
+    pub(crate) fn running_since_us(&self, number: Number) -> Option<u64> {
+        self.page.all_running().find(|(running, _)| *running == number).map(|(_, since_us)| since_us)
+    }
+
+    /// How many tasks it runs at once.
+    pub(crate) fn slots(&self) -> usize {
+        self.page.slots()
+    }
+
+    /// The deliveries below `next` that have not ended: they were claimed, and the page may not say so any more.
+    pub(crate) fn claimed_before(&self, next: Number) -> impl Iterator<Item = Handle> {
+        let is_before = move |(number, _): &(Number, &Handle)| (next.wrapping_sub(*number) as i32) > 0;
+        self.given.iter().take_while(is_before).map(|(_, handle)| *handle)
     }
 
     /// True while it has tasks that have not ended.
@@ -153,15 +160,23 @@ impl Child {
         !self.given.is_empty()
     }
 
-    /// True while outcomes may arrive without a poke: it has more to do after the task that runs.
+    /// True while outcomes may arrive without a poke: it has more to do after the task that runs. A child with several
+    /// slots pokes whenever it waits for something.
     pub(crate) fn has_several(&self) -> bool {
-        self.given.len() > 1
+        self.slots() == 1 && self.given.len() > 1
     }
 
     /// Appends a frame that is already serialised; `flush` sends it.
     pub(crate) fn push_frame(&mut self, frame: &[u8]) {
         self.unsent.extend_from_slice(&(frame.len() as u32).to_le_bytes());
         self.unsent.extend_from_slice(frame);
+    }
+
+    /// Tells it to interrupt a task.
+    pub(crate) fn push_interrupt(&mut self, number: Number, kind: InterruptKind) {
+        let mut frame = Vec::new();
+        ToChild::Interrupt { number, kind }.write(&mut frame);
+        self.push_frame(&frame);
     }
 
     /// Tells it to finish.

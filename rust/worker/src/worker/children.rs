@@ -62,7 +62,7 @@ impl Worker {
     pub(super) fn spawn_wanted(&mut self, answers: &mut VecDeque<Event>) {
         while let Some(child) = self.wanted.front().copied().filter(|_| self.has_threads) {
             self.wanted.pop_front();
-            match Child::prepare(child, self.tell_child(child)) {
+            match Child::prepare(child, self.config.slots, self.tell_child(child)) {
                 Ok((known, socket, page)) => {
                     self.children.insert(child, known);
                     let (socket, page) = (socket.into_raw_fd(), page.into_raw_fd());
@@ -76,10 +76,11 @@ impl Worker {
         }
         while let (Some(zygote), Some(child)) = (&self.zygote, self.wanted.front().copied()) {
             let patience = if zygote.is_serving { FORKING } else { IMPORTING };
-            let spawned = Child::prepare(child, self.tell_child(child)).and_then(|(known, socket, page)| {
-                zygote.spawn(child, socket.as_fd(), page.as_fd())?;
-                Ok(known)
-            });
+            let spawned =
+                Child::prepare(child, self.config.slots, self.tell_child(child)).and_then(|(known, socket, page)| {
+                    zygote.spawn(child, socket.as_fd(), page.as_fd())?;
+                    Ok(known)
+                });
             self.wanted.pop_front();
             match spawned {
                 Ok(known) => {

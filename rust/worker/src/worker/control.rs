@@ -1,6 +1,7 @@
 //! Remote control as the loop sees it: what was broadcast goes to the main thread, which knows the commands; what it
 //! decides about tasks comes back as a `Command`, and is answered here.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use fastworker_broker::{Error, Mark};
@@ -19,7 +20,7 @@ use super::Worker;
 pub(super) fn headers_of(frame: &[u8]) -> Option<&[u8]> {
     match ToChild::read(frame) {
         Ok(ToChild::Task(task)) => Some(task.headers),
-        Ok(ToChild::Stop) | Err(_) => None,
+        Ok(ToChild::Stop | ToChild::Interrupt { .. }) | Err(_) => None,
     }
 }
 
@@ -138,6 +139,11 @@ impl Worker {
     /// What is held, of those that `is_wanted`, and has not ended yet.
     fn held_tasks(&self, is_wanted: impl Fn(Handle) -> bool) -> (Vec<Handle>, Vec<HeldTask>) {
         let ahead_us = clock::wall_us() - clock::mono_us() as i64;
+        let running: HashMap<Handle, (u64, Option<i32>)> = self
+            .children
+            .values()
+            .flat_map(|known| known.running().map(|(handle, since_us)| (handle, (since_us, known.pid))))
+            .collect();
         let mut handles = Vec::new();
         let mut tasks = Vec::new();
         for (handle, whereabouts) in self.engine.whereabouts().filter(|(handle, _)| is_wanted(*handle)) {
@@ -153,15 +159,11 @@ impl Worker {
             match whereabouts {
                 Whereabouts::Timer { until_ms } => (task.stage, task.eta_ms) = (Stage::Scheduled, Some(until_ms)),
                 Whereabouts::Waiting => {}
-                Whereabouts::Child(child) => {
-                    let known = self.children.get(&child);
-                    let running = known.and_then(|known| Some((known, known.page.running()?)));
-                    if let Some((known, (number, since_us))) = running
-                        && known.handle_of(number) == Some(handle)
-                    {
+                Whereabouts::Child(_) => {
+                    if let Some((since_us, pid)) = running.get(&handle) {
                         task.stage = Stage::Active;
-                        task.started_us = Some(since_us as i64 + ahead_us);
-                        task.pid = known.pid;
+                        task.started_us = Some(*since_us as i64 + ahead_us);
+                        task.pid = *pid;
                     }
                 }
                 Whereabouts::Ending => continue,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fastworker_engine::{ChildId, Number};
+use fastworker_engine::{ChildId, Handle, Number};
 use tokio::time::sleep;
 
 use crate::clock;
@@ -13,6 +13,9 @@ use super::Worker;
 
 /// How long the zygote may take to say how a process ended that is gone.
 const ZYGOTE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Most tasks that are named when a process dies.
+const MOST_NAMES: usize = 5;
 
 impl Worker {
     /// The process is gone. How it ended is the zygote's to know, if it lives.
@@ -40,16 +43,22 @@ impl Worker {
             None => Death::Unknown,
         };
         let next = known.page.claim().next();
-        let ran = known.running().or_else(|| known.oldest_before(next));
-        let is_in_order = death == Death::Exited(0) && ran.is_none();
-        let held = ran.and_then(|handle| self.held.get_mut(handle));
-        let doing = match held {
-            Some(held) => {
+        let ran: Vec<Handle> = known.claimed_before(next).collect();
+        let is_in_order = death == Death::Exited(0) && ran.is_empty();
+        for handle in &ran {
+            if let Some(held) = self.held.get_mut(*handle) {
                 held.death = Some(death.to_string());
-                format!(" while it ran task {}[{}]", held.task, held.id)
             }
-            None if !known.is_ready => " before it was ready".to_owned(),
-            None => String::new(),
+        }
+        let doing = match ran[..] {
+            [] if !known.is_ready => " before it was ready".to_owned(),
+            [] => String::new(),
+            [handle] => format!(" while it ran task {}", self.name(handle)),
+            ref several => {
+                let names: Vec<String> = several.iter().take(MOST_NAMES).map(|handle| self.name(*handle)).collect();
+                let more = if several.len() > MOST_NAMES { ", …" } else { "" };
+                format!(" while it ran {} tasks: {}{more}", several.len(), names.join(", "))
+            }
         };
         if self.terminated_pids.remove(&pid) {
             self.reporter.log(Level::Info, format!("child process {pid} ended with its revoked task"));
@@ -58,14 +67,32 @@ impl Worker {
         }
     }
 
+    /// A task as logs name it.
+    fn name(&self, handle: Handle) -> String {
+        self.held.get(handle).map_or_else(String::new, |held| format!("{}[{}]", held.task, held.id))
+    }
+
     /// Asks a child where it is.
     pub(super) fn dump_stacks(&mut self, child: ChildId, number: Option<Number>) {
         let tell = self.tell_child(child);
         let Some(known) = self.children.get_mut(&child) else { return };
         let pid = known.pid.unwrap_or_default();
         let held = number.and_then(|number| known.handle_of(number)).and_then(|handle| self.held.get(handle));
-        let running_s =
-            known.page.running().map_or(0.0, |(_, since_us)| clock::mono_us().saturating_sub(since_us) as f64 / 1e6);
+        let since_us = number.and_then(|number| known.running_since_us(number));
+        let running_s = since_us.map_or(0.0, |since_us| clock::mono_us().saturating_sub(since_us) as f64 / 1e6);
+        if known.slots() > 1
+            && let Some(held) = held
+        {
+            // Of several, only one that goes on although it was told to end is asked where it is: before the kill.
+            let text = format!(
+                "task {}[{}] goes on although it was told to end: killing its process {pid}; the {} other task(s) that \
+                 run there start again, and this attempt of theirs is not counted",
+                held.task,
+                held.id,
+                known.running().count().saturating_sub(1)
+            );
+            self.reporter.log(Level::Warning, text);
+        }
         let of_what = match held {
             Some(held) => {
                 format!("task {}[{}] has been running for {running_s:.1} s in process {pid}", held.task, held.id)

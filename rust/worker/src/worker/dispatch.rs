@@ -1,6 +1,7 @@
-//! Station 5, dispatch: a window of tasks to a child, and the signals for the one that runs.
+//! Station 5, dispatch: a window of tasks to a child, and the signals or frames for those that run.
 
-use fastworker_engine::{ChildId, Handle, Number};
+use fastworker_engine::{ChildId, Handle, Interrupt, Number};
+use fastworker_wire::child::InterruptKind;
 use rustix::process::Signal;
 
 use crate::decode::patch;
@@ -27,7 +28,7 @@ impl Worker {
     pub(super) fn terminate(&mut self, child: ChildId, number: Number, signal: i32) {
         let Some(known) = self.children.get(&child) else { return };
         let Some(signal) = Signal::from_named_raw(signal) else { return };
-        if known.page.running().is_some_and(|(running, _)| running == number) {
+        if known.page.running(0).is_some_and(|(running, _)| running == number) {
             known.page.set_terminate_target(number);
             if signal == Signal::USR1 {
                 known.page.set_soft_target(number);
@@ -40,8 +41,22 @@ impl Worker {
     pub(super) fn soft_limit(&mut self, child: ChildId, number: Number) {
         let Some(known) = self.children.get(&child) else { return };
         known.page.set_soft_target(number);
-        if known.page.running().is_some_and(|(running, _)| running == number) {
+        if known.page.running(0).is_some_and(|(running, _)| running == number) {
             known.signal(Signal::USR1);
         }
+    }
+
+    /// Tells a child with several slots to interrupt one of its tasks.
+    pub(super) fn interrupt(&mut self, child: ChildId, number: Number, kind: Interrupt) {
+        let Some(known) = self.children.get_mut(&child) else { return };
+        known.push_interrupt(
+            number,
+            match kind {
+                Interrupt::SoftLimit => InterruptKind::SoftLimit,
+                Interrupt::HardLimit => InterruptKind::HardLimit,
+                Interrupt::Terminate => InterruptKind::Terminate,
+            },
+        );
+        self.touched.push(child);
     }
 }

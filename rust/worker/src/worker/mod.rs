@@ -185,6 +185,7 @@ impl Worker {
             tasks: config.tasks.iter().map(|task| task.options.clone()).collect(),
             queues: config.queues.len() as u16,
             concurrency: config.concurrency,
+            slots: config.slots,
             max_tasks_per_child: config.max_tasks_per_child,
             max_memory_per_child_kib: config.max_memory_per_child_kib,
             autoscale: config.autoscale,
@@ -294,6 +295,7 @@ impl Worker {
             Action::Settle { handle, ending } => self.settle(handle, ending),
             Action::SoftLimit { child, number } => self.soft_limit(child, number),
             Action::Terminate { child, number, signal } => self.terminate(child, number, signal),
+            Action::Interrupt { child, number, kind } => self.interrupt(child, number, kind),
             Action::DumpStacks { child, number } => self.dump_stacks(child, number),
             Action::Kill { child } => self.kill(child),
             // No other zygote is going to come.
@@ -421,8 +423,14 @@ impl Worker {
             self.drain_ring(child);
             let Some(known) = self.children.get(&child) else { continue };
             let next = known.page.claim().next();
-            let running_since_us = known.page.running().map(|(_, since_us)| since_us);
-            self.feed(Event::Observed { child, next, running_since_us });
+            if known.slots() == 1 {
+                let running_since_us = known.page.running(0).map(|(_, since_us)| since_us);
+                self.feed(Event::Observed { child, next, running_since_us });
+            } else {
+                let looks_at = self.engine.looks_at(child, clock::mono_us());
+                let running = if looks_at { known.page.all_running().collect() } else { Vec::new() };
+                self.feed(Event::ObservedMany { child, next, running });
+            }
         }
         self.feed(Event::Tick);
     }

@@ -36,6 +36,7 @@ impl Worker {
     pub(super) fn frame(&mut self, child: ChildId, bytes: &[u8]) {
         match FromChild::read(bytes) {
             Ok(FromChild::Poke) => {}
+            Ok(FromChild::Awake) => self.feed(Event::Awake { child }),
             Ok(FromChild::Ready { version, .. }) if version == VERSION => self.child_ready(child),
             Ok(FromChild::Ready { version, .. }) => {
                 let text = format!("a child speaks version {version}, this worker {VERSION}: restart the worker");
@@ -85,6 +86,8 @@ impl Worker {
             OutcomeKind::Reject => Outcome::Reject { requeue: false },
             OutcomeKind::Requeue => Outcome::Reject { requeue: true },
             OutcomeKind::Poison => Outcome::Poison,
+            OutcomeKind::TimeLimit => Outcome::TimeLimit,
+            OutcomeKind::Terminated => Outcome::Terminated,
         };
         self.feed(Event::Ended { child, number: outcome.number, outcome: kind, runtime_us: outcome.runtime_us });
     }

@@ -37,7 +37,7 @@ impl Worker {
     /// Says what is killed now.
     pub(super) fn time_is_up(&mut self) {
         self.is_cold = true;
-        let running = self.children.values().filter_map(|child| child.running());
+        let running = self.children.values().flat_map(|child| child.running()).map(|(handle, _)| handle);
         let names: Vec<String> = running
             .filter_map(|handle| self.held.get(handle))
             .map(|held| {

@@ -1,0 +1,157 @@
+//! Redeliveries where tasks run beside others: in cells.
+//!
+//! A process that dies takes all its running tasks with it, and nobody knows which of them killed it. With one slot the
+//! suspect is alone in its process and its attempts count it out (`attempts.rs`). With several, what has been started
+//! before never shares a process with what has not, so that it cannot harm it: it goes to a *cell*, a child that is
+//! started for the purpose, beside those that have seats, and stopped when nothing is left for it. Suspects share a
+//! cell with as many as the square root of its slots; one on its last permitted attempt has a cell for itself. So nothing
+//! that is innocent is counted out, as long as two attempts or more are permitted.
+//!
+//! An early-acknowledged type is never a suspect: its messages are gone before they start.
+
+use crate::action::{Action, Ending};
+use crate::admit::is_expired;
+use crate::child::Phase as ChildPhase;
+use crate::engine::{Engine, Phase};
+use crate::event::{Handle, Now};
+use crate::requests::Place;
+
+/// Most cells at once.
+const MOST_CELLS: u32 = 4;
+
+impl Engine {
+    /// The children that are cells; for the simulator.
+    #[cfg(feature = "sim")]
+    pub(crate) fn cells(&self) -> Vec<crate::event::ChildId> {
+        self.fleet.children().iter().filter(|child| child.is_cell).map(|child| child.id).collect()
+    }
+
+    /// Whether a delivery that is to be started has to go to a cell.
+    pub(crate) fn is_suspect(&mut self, handle: Handle) -> bool {
+        if self.config.slots == 1 {
+            return false;
+        }
+        let held = self.requests.of(handle);
+        let task = held.request.task.map_or(0, |task| task as usize);
+        held.runs_alone && self.config.tasks.get(task).is_some_and(|task| task.acks_late)
+    }
+
+    /// Puts a suspect that is in no list in line for a cell.
+    pub(crate) fn wait_for_cell(&mut self, handle: Handle, is_first: bool) {
+        self.requests.of(handle).place = Place::Suspect;
+        if is_first {
+            self.suspects.push_front(handle);
+        } else {
+            self.suspects.push_back(handle);
+        }
+    }
+
+    /// Gives suspects to the cells, and sees to it that there are cells.
+    pub(crate) fn dispatch_suspects(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.config.slots == 1 || self.phase != Phase::Running {
+            return;
+        }
+        if !self.suspects.is_empty() && self.is_lease_safe {
+            for index in 0..self.fleet.children().len() {
+                if self.fleet.at(index).is_cell {
+                    self.fill_cell(index, now, actions);
+                }
+            }
+        }
+        let is_cell = |phase| move |child: &crate::child::Child| child.is_cell && child.phase == phase;
+        let is_waiting = self.fleet.count(is_cell(ChildPhase::Starting)) > 0
+            || self.fleet.count(|child| child.is_cell && child.reserved_for.is_some()) > 0;
+        let cells = self.fleet.count(is_cell(ChildPhase::Ready));
+        let has_use = !self.suspects.is_empty() && self.is_lease_safe && self.is_broker_up;
+        if has_use && !is_waiting && cells < MOST_CELLS {
+            actions.extend(self.fleet.spawn_cell(now.mono_us).map(|child| Action::Spawn { child }));
+        }
+        if self.suspects.is_empty() {
+            self.close_cells(actions);
+        }
+    }
+
+    /// When a cell can be started that is called for (`mono_us`).
+    pub(crate) fn cell_due_us(&self) -> Option<u64> {
+        let has_use = !self.suspects.is_empty() && self.is_lease_safe && self.is_broker_up;
+        has_use.then(|| self.fleet.paused_until_us()).filter(|&at_us| at_us > self.now.mono_us)
+    }
+
+    /// Fills one cell, in order.
+    fn fill_cell(&mut self, index: usize, now: Now, actions: &mut Vec<Action>) {
+        let first = self.fleet.at(index).next_number();
+        let mut handles = Vec::new();
+        while self.fleet.at(index).has_room()
+            && self.fleet.at(index).allowance > 0
+            && let Some(&handle) = self.suspects.front()
+        {
+            let most = self.config.max_deliveries;
+            let is_idle = self.fleet.at(index).is_idle();
+            let held = self.requests.of(handle);
+            if is_expired(&held.request, now) {
+                self.suspects.pop_front();
+                self.end(handle, Ending::Expired, actions);
+                continue;
+            }
+            if !held.is_recorded {
+                if self.is_broker_up {
+                    self.suspects.pop_front();
+                    self.fleet.at(index).reserved_for = Some(handle);
+                    self.record_attempt(handle, actions);
+                }
+                break;
+            }
+            let is_last = most > 0 && held.attempts >= most;
+            if is_last && !is_idle {
+                break;
+            }
+            self.suspects.pop_front();
+            self.assign(index, handle, 0, now);
+            self.fleet.at(index).is_exclusive = is_last;
+            handles.push(handle);
+        }
+        if !handles.is_empty() {
+            let child = self.fleet.at(index).id;
+            actions.push(Action::Dispatch { child, first, handles, flush_first: true });
+        }
+        self.fleet.refresh(index);
+    }
+
+    /// Promise 6: what no cell here can take within a second may be tried by others, last in line first.
+    pub(crate) fn give_suspects_back(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let after_us = self.config.return_after_us;
+        let cells = self.fleet.count(|child| child.is_cell && child.phase == ChildPhase::Ready);
+        let is_stuck = |child: &crate::child::Child| {
+            let is_closed = child.is_exclusive || child.stuck_for_us(now.mono_us) > 0;
+            child.is_cell && is_closed && now.mono_us.saturating_sub(child.busy_since_us) >= after_us
+        };
+        if cells < MOST_CELLS || self.fleet.count(is_stuck) < cells {
+            return;
+        }
+        let requests = &mut self.requests;
+        let mut leaving: Vec<Handle> = Vec::new();
+        self.suspects.retain(|&handle| {
+            let held = requests.of(handle);
+            // A start that was counted is not wasted.
+            let stays = held.is_recorded || now.mono_us.saturating_sub(held.ready_since_us) < after_us;
+            if !stays {
+                leaving.push(handle);
+            }
+            stays
+        });
+        for handle in leaving.into_iter().rev() {
+            self.hand_back(handle, actions);
+        }
+    }
+
+    /// Tells cells without tasks to exit.
+    fn close_cells(&mut self, actions: &mut Vec<Action>) {
+        for index in 0..self.fleet.children().len() {
+            let child = self.fleet.at(index);
+            let is_free = child.is_idle() && !child.is_recalling && child.reserved_for.is_none();
+            if child.is_cell && child.phase == ChildPhase::Ready && is_free {
+                self.stop(index, actions);
+            }
+        }
+    }
+}

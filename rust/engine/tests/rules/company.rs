@@ -1,0 +1,219 @@
+//! Children that run several tasks at once: their slots, limits, revokes and deaths, and what shares a process with whom.
+
+use fastworker_engine::{Action, ChildId, Config, Ending, Event, Handle, Interrupt, Number, Outcome, Request};
+
+use crate::desk::{Desk, config, dispatches, endings, redelivered, request};
+
+/// One child with nine slots: a cell takes three.
+fn many() -> Config {
+    Config { concurrency: 1, slots: 9, ..config() }
+}
+
+fn limited(handle: u32, soft_limit_s: Option<f64>, hard_limit_s: Option<f64>) -> Request {
+    Request { soft_limit_s, hard_limit_s, ..request(handle) }
+}
+
+impl Desk {
+    fn runs(&mut self, child: u32, next: Number, running: impl IntoIterator<Item = Number>) -> Vec<Action> {
+        let running = running.into_iter().map(|number| (number, 0)).collect();
+        self.tell(Event::ObservedMany { child: ChildId(child), next, running })
+    }
+
+    /// A cell was asked for: it gets ready, and every attempt is counted as `attempt`.
+    fn cell(&mut self, child: u32, attempt: u32) -> Vec<Action> {
+        let mut actions = self.tell(Event::ChildReady { child: ChildId(child) });
+        let mut all = Vec::new();
+        loop {
+            let recording = actions.iter().find_map(|action| match action {
+                Action::RecordAttempt { handle, .. } => Some(*handle),
+                _ => None,
+            });
+            all.append(&mut actions);
+            let Some(handle) = recording else { return all };
+            actions = self.tell(Event::AttemptRecorded { handle, attempt });
+        }
+    }
+}
+
+fn spawned(actions: &[Action]) -> Vec<u32> {
+    let spawn = |action: &Action| match action {
+        Action::Spawn { child } => Some(child.0),
+        _ => None,
+    };
+    actions.iter().filter_map(spawn).collect()
+}
+
+fn interrupts(actions: &[Action]) -> Vec<(Number, Interrupt)> {
+    let interrupt = |action: &Action| match action {
+        Action::Interrupt { number, kind, .. } => Some((*number, *kind)),
+        _ => None,
+    };
+    actions.iter().filter_map(interrupt).collect()
+}
+
+#[test]
+fn every_slot_is_filled_and_nothing_waits_behind() {
+    let mut desk = Desk::ready(many());
+    let actions = desk.deliver((0..12).map(request));
+    assert_eq!(dispatches(&actions), [(0, 0, (0..9).collect())]);
+    assert_eq!(dispatches(&desk.ended(0, 4, Outcome::Success)), [(0, 9, vec![9])]);
+}
+
+#[test]
+fn slots_of_several_processes_are_shared_evenly() {
+    let mut desk = Desk::ready(Config { concurrency: 2, ..many() });
+    let actions = desk.deliver((0..6).map(request));
+    let mut sizes: Vec<usize> = dispatches(&actions).iter().map(|(_, _, handles)| handles.len()).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [3, 3]);
+}
+
+#[test]
+fn as_many_are_fetched_as_slots_are_free() {
+    let mut desk = Desk::new(Config { prefetch: 9, ..many() });
+    desk.tell(Event::Tick);
+    let actions = desk.tell(Event::ChildReady { child: ChildId(0) });
+    assert_eq!(crate::desk::fetched(&actions), Some(4), "half of the prefetch at once");
+}
+
+#[test]
+fn soft_limit_is_told_to_the_task_that_it_is_of() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([request(0), limited(1, Some(1.0), None), request(2)]);
+    desk.pass(1_000_000);
+    assert!(desk.engine.looks_at(ChildId(0), desk.now.mono_us));
+    assert_eq!(interrupts(&desk.runs(0, 3, 0..3)), [(1, Interrupt::SoftLimit)]);
+    assert!(!desk.engine.looks_at(ChildId(0), desk.now.mono_us));
+    assert_eq!(interrupts(&desk.runs(0, 3, 0..3)), []);
+}
+
+#[test]
+fn task_that_ends_when_its_hard_limit_is_told_ends_alone() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([request(0), limited(1, None, Some(2.0))]);
+    desk.pass(2_000_000);
+    assert_eq!(interrupts(&desk.runs(0, 2, 0..2)), [(1, Interrupt::HardLimit)]);
+    let actions = desk.ended(0, 1, Outcome::TimeLimit);
+    assert_eq!(endings(&actions), [(1, Ending::TimeLimit { limit_ms: 2_000, acked_early: false })]);
+    assert!(!actions.contains(&Action::Kill { child: ChildId(0) }));
+}
+
+#[test]
+fn task_that_may_run_again_after_its_limit_does_so_in_a_cell() {
+    let mut config = many();
+    config.tasks[0].acks_on_timeout = false;
+    let mut desk = Desk::ready(config);
+    desk.deliver([limited(1, None, Some(2.0))]);
+    desk.pass(2_000_000);
+    desk.runs(0, 1, [0]);
+    let actions = desk.ended(0, 0, Outcome::TimeLimit);
+    assert_eq!((endings(&actions), spawned(&actions)), (vec![], vec![1]));
+    assert_eq!(dispatches(&desk.cell(1, 2)), [(1, 0, vec![1])]);
+}
+
+#[test]
+fn process_of_a_task_that_ignores_its_limit_is_killed_and_its_neighbours_start_again() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([request(0), limited(1, None, Some(2.0))]);
+    desk.pass(2_000_000);
+    desk.runs(0, 2, 0..2);
+    desk.pass(999_999);
+    assert!(!desk.runs(0, 2, 0..2).contains(&Action::Kill { child: ChildId(0) }));
+    desk.pass(1);
+    assert!(desk.runs(0, 2, 0..2).contains(&Action::Kill { child: ChildId(0) }));
+    let actions = desk.died(0, 2);
+    assert_eq!(endings(&actions), [(1, Ending::TimeLimit { limit_ms: 2_000, acked_early: false })]);
+    // The neighbour is no suspect: it goes to the successor, and no attempt is counted.
+    assert_eq!(spawned(&actions), [1]);
+    assert_eq!(dispatches(&desk.tell(Event::ChildReady { child: ChildId(1) })), [(1, 0, vec![0])]);
+}
+
+#[test]
+fn revoked_task_is_told_to_end_and_its_neighbours_go_on() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([request(0), request(1)]);
+    desk.tell(Event::Revoked { handles: vec![Handle(1)], terminate: Some(15) });
+    desk.tell(Event::Recalled { child: ChildId(0), from: 2 });
+    assert_eq!(interrupts(&desk.runs(0, 2, 0..2)), [(1, Interrupt::Terminate)]);
+    let actions = desk.ended(0, 1, Outcome::Terminated);
+    assert_eq!(endings(&actions), [(1, Ending::Revoked { terminated: Some(15), acked_early: false })]);
+    assert_eq!(dispatches(&desk.deliver([request(2)])), [(0, 2, vec![2])]);
+}
+
+#[test]
+fn what_a_dead_process_ran_goes_to_a_cell_in_small_companies() {
+    let mut desk = Desk::ready(many());
+    desk.deliver((0..5).map(request));
+    let actions = desk.died(0, 5);
+    assert_eq!(spawned(&actions), [1, 2], "a successor and a cell");
+    desk.tell(Event::ChildReady { child: ChildId(1) });
+    let started: Vec<u32> = dispatches(&desk.cell(2, 2)).into_iter().flat_map(|(_, _, handles)| handles).collect();
+    assert_eq!(started, [0, 1, 2]);
+    assert_eq!(dispatches(&desk.deliver([request(9)])), [(1, 0, vec![9])], "others do not wait for them");
+}
+
+#[test]
+fn suspect_on_its_last_attempt_has_a_cell_for_itself() {
+    let mut desk = Desk::ready(many());
+    let actions = desk.deliver([redelivered(0), redelivered(1)]);
+    assert_eq!(spawned(&actions), [1]);
+    assert_eq!(dispatches(&desk.cell(1, 3)), [(1, 0, vec![0])]);
+    assert_eq!(dispatches(&desk.ended(1, 0, Outcome::Success)), []);
+    let actions = desk.tell(Event::AttemptRecorded { handle: Handle(1), attempt: 3 });
+    assert_eq!(dispatches(&actions), [(1, 1, vec![1])]);
+    assert!(desk.ended(1, 1, Outcome::Success).contains(&Action::Stop { child: ChildId(1) }), "it has served its turn");
+}
+
+#[test]
+fn more_cells_are_started_for_those_that_must_be_alone() {
+    let mut desk = Desk::ready(many());
+    desk.deliver((0..3).map(redelivered));
+    assert_eq!(spawned(&desk.cell(1, 3)), [2]);
+}
+
+#[test]
+fn task_that_always_kills_its_process_is_given_up_after_its_attempts() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([request(0)]);
+    desk.died(0, 1);
+    desk.tell(Event::ChildReady { child: ChildId(1) });
+    desk.cell(2, 2);
+    let actions = desk.died(2, 1);
+    assert_eq!(spawned(&actions), [3]);
+    desk.cell(3, 3);
+    let actions = desk.died(3, 1);
+    assert_eq!(endings(&actions), [(0, Ending::WorkerLost { attempts: 3, acked_early: false })]);
+}
+
+#[test]
+fn blocked_child_gives_back_what_it_has_not_claimed_until_it_is_awake() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([request(0)]);
+    desk.runs(0, 1, []);
+    desk.deliver([request(1)]);
+    desk.pass(19_999);
+    assert!(!desk.runs(0, 1, []).contains(&Action::Recall { child: ChildId(0) }));
+    desk.pass(1);
+    assert!(desk.runs(0, 1, []).contains(&Action::Recall { child: ChildId(0) }));
+    assert_eq!(dispatches(&desk.tell(Event::Recalled { child: ChildId(0), from: 1 })), []);
+    assert_eq!(dispatches(&desk.tell(Event::Awake { child: ChildId(0) })), [(0, 2, vec![1])]);
+}
+
+#[test]
+fn nothing_is_kept_from_others_while_every_slot_is_taken_for_long() {
+    let mut desk = Desk::ready(Config { slots: 2, ..many() });
+    desk.deliver((0..3).map(request));
+    desk.pass(999_999);
+    let actions = desk.pass(1);
+    assert_eq!(endings(&actions), [(2, Ending::Return)]);
+}
+
+#[test]
+fn child_that_has_had_its_last_task_gives_up_its_seat_while_some_still_run() {
+    let mut desk = Desk::ready(Config { max_tasks_per_child: Some(2), ..many() });
+    let actions = desk.deliver([request(0), request(1), request(2)]);
+    assert_eq!(dispatches(&actions), [(0, 0, vec![0, 1])]);
+    let spawned = spawned(&desk.tell(Event::Tick));
+    let actions = desk.tell(Event::ChildReady { child: ChildId(1) });
+    assert_eq!((spawned, dispatches(&actions)), (vec![1], vec![(1, 0, vec![2])]));
+}
