@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
 from benches.harness import client
@@ -82,6 +83,23 @@ class KeyedLoad(RedisLoad):
         self._next = (self._next + 1) % self._keys
         ids = {old: str(uuid.UUID(bytes=os.urandom(16), version=4)).encode() for old in self._ids}
         return self._pattern % {**ids, b"key": b"key-%08d" % self._next}
+
+
+class EtaLoad(RedisLoad):
+    """Copies of one message that are due later.
+
+    Args:
+        other: The same copies without an eta.
+        seconds: How much later than now.
+    """
+
+    def __init__(self, other: RedisLoad, seconds: float) -> None:
+        vars(self).update(vars(other))
+        eta = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+        due = f'"eta": "{eta.isoformat()}"'.encode()
+        self._pattern, found = re.subn(rb'"eta": null', due, self._pattern)
+        if found != 1:
+            raise SystemExit(f"expected one message without an eta, found {self._pattern!r}")
 
 
 class SqliteLoad:

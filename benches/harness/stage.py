@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benches.harness import client
+from benches.harness import client, processes
 from benches.harness.broker import RedisServer
 from benches.harness.load import QUEUE, Load, RedisLoad, SqliteLoad
 from benches.harness.sqlite_file import SqliteFile
@@ -137,3 +137,18 @@ def open_stage(
         }
         worker = stack.enter_context(Worker(system, concurrency, folder, told))
         yield Stage(system, broker, worker, env, load)
+
+
+def settled_pss(stage: Stage) -> int:
+    """Read until two readings agree: children that start late and buffers that shrink are over by
+    then.
+    """
+    before = processes.tree_pss_bytes(stage.worker.pid)
+    while True:
+        time.sleep(
+            0.5
+        )  # the interval between two readings is the measurement, not a wait for an event
+        now = processes.tree_pss_bytes(stage.worker.pid)
+        if abs(now - before) < 0.01 * before:
+            return now
+        before = now

@@ -12,5 +12,6 @@ NAMES = (
     "stations",
     "curves",
     "rates",
+    "parked",
 )
 """Every scenario, in the order in which they run and are reported."""

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 from benches.harness import processes
 from benches.harness.runner import IS_QUICK, ROUNDS, open_run, rounds
-from benches.harness.stage import WARM_UP_TASKS, Stage, open_stage
+from benches.harness.stage import WARM_UP_TASKS, open_stage, settled_pss
 from benches.harness.systems import CELERY_LATE, FASTWORKER, System
 
 SHAPES = [(2, 0), (8, 0), (2, 200), (8, 200)]
@@ -46,21 +46,6 @@ def memory(system: System, concurrency: int, ballast_mb: int) -> float:
     with open_stage(system, concurrency=concurrency, ballast_mb=ballast_mb) as stage:
         stage.drain(WARM_UP_TASKS)
         return settled_pss(stage) / 2**20
-
-
-def settled_pss(stage: Stage) -> int:
-    """Read until two readings agree: children that start late and buffers that shrink are over by
-    then.
-    """
-    before = processes.tree_pss_bytes(stage.worker.pid)
-    while True:
-        time.sleep(
-            0.5
-        )  # the interval between two readings is the measurement, not a wait for an event
-        now = processes.tree_pss_bytes(stage.worker.pid)
-        if abs(now - before) < 0.01 * before:
-            return now
-        before = now
 
 
 def idle_cpu(systems: tuple[System, ...]) -> dict[str, list[float]]:
