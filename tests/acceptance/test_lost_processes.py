@@ -49,6 +49,17 @@ def test_task_that_always_kills_its_child_is_given_up(rig: Rig, gate: Gate) -> N
     assert len(read_lines(path)) == 3
 
 
+def test_errback_of_a_killed_task_is_told_what_is_stored(rig: Rig, gate: Gate) -> None:
+    rig.worker()
+    path = gate.path + ".told"
+    errback = rig.task("telling_errback").s(path=path)
+    result = rig.task("die").apply_async((gate.path + ".deaths",), link_error=errback)
+    error = result.get(timeout=TIMEOUT_S, propagate=False)
+    wait_until(lambda: read_lines(path), "the errback")
+    assert read_lines(path) == [str(error)]
+    assert "exited prematurely" in str(error)
+
+
 def test_poison_task_does_not_take_its_neighbours_along(rig: Rig, gate: Gate) -> None:
     rig.worker(concurrency=1)
     path = gate.path + ".deaths"

@@ -73,6 +73,10 @@ def register(app: Any, errors: str) -> None:
         """New style: called where the failure was recorded, with its facts."""
         append_line(path, f"errback {request.task} {type(exc).__name__}")
 
+    @task(name="proj.telling_errback")
+    def telling_errback(request: Any, exc: Any, traceback: Any, path: str = "") -> None:
+        append_line(path, str(exc))
+
     @task(name="proj.old_errback")
     def old_errback(task_id: str) -> str:
         return task_id

@@ -102,9 +102,9 @@ class Hooks:
             sender=self._sender, message=_message_of(message), exc=InvalidTaskError(reason)
         )
 
-    def ended(self, fate: str, number: float, call: _core.Call) -> None:
+    def ended(self, fate: str, number: float, text: str | None, call: _core.Call) -> None:
         """The worker ended a task: ``expired``, ``revoked`` (``number``: the signal that ended it while it ran, or 0),
-        ``unknown``, ``time_limit`` (``number`` seconds) or ``worker_lost`` (``number`` starts).
+        ``unknown``, ``time_limit`` (``number`` seconds) or ``worker_lost`` (``text``: what the stored error says).
         """
         if fate in ("expired", "revoked"):
             signum = int(number) or None
@@ -136,11 +136,7 @@ class Hooks:
             logger.error("Hard time limit (%gs) exceeded for %s[%s]", number, call.task, call.id)
             self._failed(call, TimeLimitExceeded(number), calls_handlers=True)
         else:
-            self._failed(
-                call,
-                WorkerLostError(f"the process that ran it died {number:.0f} time(s)"),
-                calls_handlers=False,
-            )
+            self._failed(call, WorkerLostError(text), calls_handlers=False)
 
     def _failed(self, call: _core.Call, exc: Exception, *, calls_handlers: bool) -> None:
         """Errbacks, handlers and signal of a failure that no child can see to."""

@@ -390,15 +390,20 @@ fn event<'py>(py: Python<'py>, report: Report) -> PyResult<(&'static str, Bound<
             "received"
         }
         Report::Ended { fate, call } => {
+            let mut text = None;
             let (fate, number) = match fate {
                 Fate::Expired => ("expired", 0.0),
                 Fate::Revoked { signal } => ("revoked", f64::from(signal.unwrap_or(0))),
                 Fate::Unknown => ("unknown", 0.0),
-                Fate::WorkerLost { attempts } => ("worker_lost", f64::from(attempts)),
+                Fate::WorkerLost { text: death } => {
+                    text = Some(death);
+                    ("worker_lost", 0.0)
+                }
                 Fate::TimeLimit { limit_ms } => ("time_limit", limit_ms as f64 / 1000.0),
             };
             facts.set_item("fate", fate)?;
             facts.set_item("number", number)?;
+            facts.set_item("text", text)?;
             facts.set_item("call", Call::of_frame(&call))?;
             "ended"
         }

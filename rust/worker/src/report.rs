@@ -22,7 +22,7 @@ pub enum Level {
 }
 
 /// Why the worker itself ended a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// Its `expires` was over before it started.
     Expired,
@@ -33,10 +33,10 @@ pub enum Fate {
     },
     /// No task of its name is registered.
     Unknown,
-    /// The process that ran it died, so many times.
+    /// The process that ran it died.
     WorkerLost {
-        /// Started attempts.
-        attempts: u32,
+        /// What its stored error says.
+        text: String,
     },
     /// It ran over its hard limit.
     TimeLimit {

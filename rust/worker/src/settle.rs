@@ -81,6 +81,13 @@ pub(crate) fn intermediate(held: &Held, status: &str, doc: &[u8], lifetimes: Lif
     }
 }
 
+/// What the error of a task says whose process died: Celery's words, and how often.
+pub(crate) fn text_of_death(held: &Held, attempts: u32) -> String {
+    let death = held.death.as_deref().unwrap_or("unknown exit status");
+    let times = if attempts > 1 { format!(" It died {attempts} times of it.") } else { String::new() };
+    format!("Worker exited prematurely: {death} Job: {}.{times}", held.id)
+}
+
 fn ack(is_early_acked: bool) -> Verdict {
     if is_early_acked { Verdict::Acked } else { Verdict::Ack }
 }
@@ -132,9 +139,7 @@ impl Writer<'_> {
     }
 
     fn worker_lost(&self, attempts: u32, is_early_acked: bool) -> Parts {
-        let death = self.held.death.as_deref().unwrap_or("unknown exit status");
-        let times = if attempts > 1 { format!(" It died {attempts} times of it.") } else { String::new() };
-        let text = format!("Worker exited prematurely: {death} Job: {}.{times}", self.held.id);
+        let text = text_of_death(self.held, attempts);
         let result = self.failure("WorkerLostError", "billiard.exceptions", &[ExceptionArg::Text(&text)]);
         let verdict = if is_early_acked {
             Verdict::Acked

@@ -3,6 +3,7 @@
 use fastworker_engine::{Ending, Event, Handle};
 
 use crate::fact::Settling;
+use crate::held::Held;
 use crate::report::{Fate, Level, Report};
 use crate::{clock, settle};
 
@@ -32,7 +33,7 @@ impl Worker {
             self.reporter.log(Level::Error, text);
         }
         let is_final = ending != Ending::EarlyAck;
-        held.fate = fate_of(&ending).filter(|fate| match fate {
+        held.fate = fate_of(held, &ending).filter(|fate| match fate {
             Fate::Expired => self.config.reports.expired,
             Fate::Unknown => self.config.reports.unknown,
             Fate::Revoked { .. } | Fate::WorkerLost { .. } | Fate::TimeLimit { .. } => true,
@@ -93,12 +94,12 @@ impl Worker {
 }
 
 /// What the main thread may want to know of an ending that no child reported.
-fn fate_of(ending: &Ending) -> Option<Fate> {
+fn fate_of(held: &Held, ending: &Ending) -> Option<Fate> {
     match *ending {
         Ending::Expired => Some(Fate::Expired),
         Ending::Revoked { terminated, .. } => Some(Fate::Revoked { signal: terminated }),
         Ending::Unknown => Some(Fate::Unknown),
-        Ending::WorkerLost { attempts, .. } => Some(Fate::WorkerLost { attempts }),
+        Ending::WorkerLost { attempts, .. } => Some(Fate::WorkerLost { text: settle::text_of_death(held, attempts) }),
         Ending::TimeLimit { limit_ms, .. } => Some(Fate::TimeLimit { limit_ms }),
         Ending::EarlyAck
         | Ending::Return
