@@ -6,7 +6,7 @@ use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::memory::{MemoryBroker, MemoryStore};
 use crate::redis::RedisBroker;
 use crate::sqlite::{SqliteBroker, SqliteStore};
-use crate::{Broker, Delivery, Error, Heard, Mark, Publish, Recovered, ResultDoc, Settlement, Tag};
+use crate::{Broker, Delivery, Error, Heard, Mark, Portion, Publish, Recovered, ResultDoc, Settlement, Tag};
 
 /// A broker of any kind.
 #[allow(clippy::large_enum_variant, reason = "there is one per worker")]
@@ -59,8 +59,12 @@ impl Broker for AnyBroker {
         either!(self, broker => broker.publish(batch).await)
     }
 
-    async fn fetch(&self, max: usize) -> Result<Vec<Delivery>, Error> {
-        either!(self, broker => broker.fetch(max).await)
+    async fn fetch_within(&self, max: usize, portions: &[Portion]) -> Result<Vec<Delivery>, Error> {
+        either!(self, broker => broker.fetch_within(max, portions).await)
+    }
+
+    fn watch(&self, queue: &str) {
+        either!(self, broker => broker.watch(queue))
     }
 
     async fn wait(&self) {
@@ -91,8 +95,8 @@ impl Broker for AnyBroker {
         either!(self, broker => broker.acquire(asks).await)
     }
 
-    async fn draw(&self, max: usize, quotas: &[Quota]) -> Result<Drawn, Error> {
-        either!(self, broker => broker.draw(max, quotas).await)
+    async fn draw_within(&self, max: usize, quotas: &[Quota], portions: &[Portion]) -> Result<Drawn, Error> {
+        either!(self, broker => broker.draw_within(max, quotas, portions).await)
     }
 
     async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {

@@ -33,7 +33,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::lane::{Ask, Drawn, Granted, Quota};
-use crate::{Error, Heard, Mark};
+use crate::{Error, Heard, Mark, Portion};
 
 /// Names one leased message; chosen by the implementation, meaningless to others, never reused by one `Broker` value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ pub struct Publish {
 pub struct Delivery {
     /// Names the lease in later calls.
     pub tag: Tag,
-    /// Index into the queue list given at connect time.
+    /// Index into the queue list given at connect time, continued by [`Broker::watch`].
     pub queue: u16,
     /// The envelope as it was published.
     pub message: Bytes,
@@ -161,9 +161,20 @@ pub trait Broker {
     /// Moves up to `max` messages from the watched queues to our lease, most urgent first (priority before queue;
     /// queues of one priority take turns), and returns them. Empty when nothing waits; never blocks for messages.
     /// Whatever is not a JSON object goes to the dead letters here, in the same atomic step, and is not returned.
-    fn fetch(&self, max: usize) -> impl Future<Output = Result<Vec<Delivery>, Error>>;
+    fn fetch(&self, max: usize) -> impl Future<Output = Result<Vec<Delivery>, Error>> {
+        self.fetch_within(max, &[])
+    }
 
-    /// Resolves when a watched queue may have become non-empty since the last `fetch` that came back short. May
+    /// The same within bounds: `portions` has one for each watched queue, or is empty, which means no bounds. Queues
+    /// that are paused ([`crate::Control::pause_queue`]) give nothing. What an earlier fetch took under a lost answer
+    /// comes all the same.
+    fn fetch_within(&self, max: usize, portions: &[Portion]) -> impl Future<Output = Result<Vec<Delivery>, Error>>;
+
+    /// Watches one more queue, at the end of the list; nothing happens if it is there.
+    fn watch(&self, queue: &str);
+
+    /// Resolves when a watched queue may have become non-empty since the last `fetch` that came back short, or was
+    /// resumed. What waits in a paused queue, or in one that had no room left in the last fetch, does not count. May
     /// resolve spuriously; never sleeps through a publish for more than about a second.
     fn wait(&self) -> impl Future<Output = ()>;
 
@@ -195,7 +206,18 @@ pub trait Broker {
 
     /// Moves up to `max` messages whose permit is there from the lanes of the watched queues to our lease, as `fetch`
     /// moves them from the queues. Lanes of tasks that are not among `quotas` are left alone.
-    fn draw(&self, max: usize, quotas: &[Quota]) -> impl Future<Output = Result<Drawn, Error>>;
+    fn draw(&self, max: usize, quotas: &[Quota]) -> impl Future<Output = Result<Drawn, Error>> {
+        self.draw_within(max, quotas, &[])
+    }
+
+    /// The same within the rooms of `portions`, as in `fetch_within`. What the answer says of lanes leaves out those of
+    /// queues without room.
+    fn draw_within(
+        &self,
+        max: usize,
+        quotas: &[Quota],
+        portions: &[Portion],
+    ) -> impl Future<Output = Result<Drawn, Error>>;
 
     /// Stores results on their own (results live elsewhere than the broker, or a state without a message).
     fn store(&self, batch: &[ResultDoc]) -> impl Future<Output = Result<(), Error>>;

@@ -13,6 +13,7 @@ mod endings;
 mod lanes;
 mod leases;
 mod parked;
+mod queues;
 mod results;
 
 use std::future::Future;
@@ -114,6 +115,17 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             a_result_elsewhere_is_stored_before
             what_was_revoked_is_not_parked_for_long
             a_result_is_replaced_only_if_it_is_the_one_seen;
+        queues:
+            a_queue_gives_no_more_than_its_room
+            a_queue_without_room_wakes_nobody
+            shares_are_kept_between_queues_with_work
+            what_one_queue_leaves_over_goes_to_the_others
+            the_most_urgent_come_first_whatever_the_shares
+            a_queue_is_watched_from_then_on
+            a_paused_queue_gives_nothing
+            resuming_wakes_a_waiting_worker
+            a_paused_queue_is_published_to_and_purged
+            lanes_of_a_queue_without_room_are_left_alone;
         dead:
             what_is_not_json_becomes_a_dead_letter
             dead_letters_are_listed_newest_first

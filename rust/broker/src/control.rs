@@ -83,6 +83,16 @@ pub trait Control: Send {
 
     /// Writes down what was revoked, for every worker that does not listen now. Again: its time begins anew.
     fn mark_revoked(&mut self, marks: &[Mark], terms: RevokeTerms) -> Result<(), Error>;
+
+    /// From now on no worker of ours fetches from this queue, until it is resumed. What is published waits in it.
+    /// False: it was paused already.
+    fn pause_queue(&mut self, queue: &str) -> Result<bool, Error>;
+
+    /// Ends a pause; wakes the workers that watch the queue. False: it was not paused.
+    fn resume_queue(&mut self, queue: &str) -> Result<bool, Error>;
+
+    /// The paused queues, in order of their names.
+    fn paused_queues(&mut self) -> Result<Vec<String>, Error>;
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod lane;
 mod memory;
 mod nearest;
 mod parked;
+mod portion;
 mod redis;
 mod sqlite;
 mod vigil;
@@ -33,6 +34,7 @@ pub use control::{Control, Heard, Mark, RevokeTerms};
 pub use error::Error;
 pub use memory::{MemoryBroker, MemoryClient, MemoryResultClient, MemoryStore, clear_memory, memory_messages};
 pub use parked::{Cancel, Cancelled, PARKED_AT_ONCE, Parked, ParkedClient, ParkedPage, ResultsAt};
+pub use portion::Portion;
 pub use sqlite::{SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, SqliteStore, Synchronous};
 
 /// To be called right before a fork, in the thread that forks: nothing that must not cross it is open or locked then.

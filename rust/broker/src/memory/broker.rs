@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::vigil::Vigil;
-use crate::{Broker, Delivery, Error, Heard, LeaseTerms, Mark, Publish, Recovered, ResultDoc, Settlement, Tag};
+use crate::{
+    Broker, Delivery, Error, Heard, LeaseTerms, Mark, Portion, Publish, Recovered, ResultDoc, Settlement, Tag,
+};
 
 use super::control::Ear;
 use super::fetch::{Request, fetch};
@@ -37,7 +39,7 @@ impl MemoryBroker {
     /// [`Error::Refused`] when the room is another process's; so do all other operations.
     pub fn connect(name: &str, queues: &[String], terms: LeaseTerms) -> Result<MemoryBroker, Error> {
         let room = Room::enter(name);
-        let watcher = Arc::new(Watcher { queues: queues.into(), bell: tokio::sync::Notify::new() });
+        let watcher = Arc::new(Watcher { queues: Mutex::new(queues.into()), bell: tokio::sync::Notify::new() });
         let mut state = room.lock("connect")?;
         let owner = state.incarnation();
         state.watch(&watcher);
@@ -62,20 +64,25 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
-    async fn fetch(&self, max: usize) -> Result<Vec<Delivery>, Error> {
+    async fn fetch_within(&self, max: usize, portions: &[Portion]) -> Result<Vec<Delivery>, Error> {
         let mut state = self.room.lock("fetch")?;
         let mut counters = self.counters.lock().expect("nothing panics while it holds the counters");
         let request = Request {
             owner: self.owner,
-            queues: &self.watcher.queues,
+            queues: &self.watcher.queues(),
             max,
             first_tag: counters.next_tag,
             turn: counters.turn,
+            portions,
         };
         let deliveries = fetch(&mut state, &request);
         counters.next_tag += deliveries.len() as u64;
         counters.turn = counters.turn.wrapping_add(1);
         Ok(deliveries)
+    }
+
+    fn watch(&self, queue: &str) {
+        self.watcher.add(queue);
     }
 
     async fn wait(&self) {
@@ -107,7 +114,7 @@ impl Broker for MemoryBroker {
 
     async fn release_due(&self, now_ms: i64) -> Result<Option<i64>, Error> {
         let mut state = self.room.lock("release")?;
-        lane::release_abandoned(&mut state, &self.watcher.queues);
+        lane::release_abandoned(&mut state, &self.watcher.queues());
         Ok(state.release_due(now_ms))
     }
 
@@ -115,11 +122,12 @@ impl Broker for MemoryBroker {
         Ok(lane::acquire(&mut *self.room.lock("acquire")?, self.owner, asks))
     }
 
-    async fn draw(&self, max: usize, quotas: &[Quota]) -> Result<Drawn, Error> {
+    async fn draw_within(&self, max: usize, quotas: &[Quota], portions: &[Portion]) -> Result<Drawn, Error> {
         let mut state = self.room.lock("draw")?;
         let mut counters = self.counters.lock().expect("nothing panics while it holds the counters");
         let first_tag = counters.next_tag;
-        let request = lane::Request { owner: self.owner, queues: &self.watcher.queues, max, first_tag, quotas };
+        let queues = &self.watcher.queues();
+        let request = lane::Request { owner: self.owner, queues, max, first_tag, quotas, portions };
         let drawn = lane::draw(&mut state, &request);
         counters.next_tag += drawn.deliveries.len() as u64;
         Ok(drawn)

@@ -140,4 +140,18 @@ impl Control for MemoryClient {
         self.room.lock("revoke")?.desk.mark_revoked(marks, terms);
         Ok(())
     }
+
+    fn pause_queue(&mut self, queue: &str) -> Result<bool, Error> {
+        Ok(self.room.lock("pause a queue")?.paused.insert(queue.to_owned()))
+    }
+
+    fn resume_queue(&mut self, queue: &str) -> Result<bool, Error> {
+        let mut state = self.room.lock("resume a queue")?;
+        state.wake(queue);
+        Ok(state.paused.remove(queue))
+    }
+
+    fn paused_queues(&mut self) -> Result<Vec<String>, Error> {
+        Ok(self.room.lock("read the paused queues")?.paused.iter().cloned().collect())
+    }
 }

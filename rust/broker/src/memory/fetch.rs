@@ -2,7 +2,8 @@
 //! turn moves on with every fetch, so that a long queue delays no other.
 
 use crate::burial::{Burial, is_json_object};
-use crate::{Delivery, Tag};
+use crate::portion::Account;
+use crate::{Delivery, Portion, Tag};
 
 use super::state::State;
 
@@ -18,6 +19,8 @@ pub(super) struct Request<'a> {
     pub(super) first_tag: u64,
     /// Which queue's turn it is among those of one priority.
     pub(super) turn: usize,
+    /// Of each queue, or none.
+    pub(super) portions: &'a [Portion],
 }
 
 /// Leases what the request asks for.
@@ -25,19 +28,23 @@ pub(super) fn fetch(state: &mut State, request: &Request<'_>) -> Vec<Delivery> {
     let mut deliveries = Vec::new();
     let count = request.queues.len();
     let order: Vec<usize> = (0..count).map(|step| (request.turn + step) % count).collect();
+    let is_paused = |index: usize| state.paused.contains(&request.queues[index]);
+    let mut account = Account::new(request.portions, count, is_paused);
     loop {
         let room = request.max - deliveries.len();
+        let open = order.iter().filter(|index| account.room(**index) > 0);
         let heads: Vec<(usize, u8)> =
-            order.iter().filter_map(|index| Some((*index, urgency(state, &request.queues[*index])?))).collect();
+            open.filter_map(|index| Some((*index, urgency(state, &request.queues[*index])?))).collect();
         let Some(most_urgent) = heads.iter().map(|(_, priority)| *priority).min() else { return deliveries };
         if room == 0 {
             return deliveries;
         }
-        let sharing: Vec<usize> =
+        let live: Vec<usize> =
             heads.into_iter().filter(|(_, priority)| *priority == most_urgent).map(|(index, _)| index).collect();
-        for (place, index) in sharing.iter().enumerate() {
-            let share = (request.max - deliveries.len()).div_ceil(sharing.len() - place);
+        for (index, share) in live.iter().zip(account.shares(&live, room)) {
+            let before = deliveries.len();
             take(state, request, *index, most_urgent, share, &mut deliveries);
+            account.took(*index, deliveries.len() - before);
         }
     }
 }

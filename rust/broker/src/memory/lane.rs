@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::clock::now_us;
 use crate::lane::{ABANDONED_AFTER, Ask, Drawn, Granted, Pace, Quota, bounded};
-use crate::{Delivery, Tag};
+use crate::portion::Account;
+use crate::{Delivery, Portion, Tag};
 
 use super::state::{Message, Queue, State};
 
@@ -94,20 +95,25 @@ pub(super) struct Request<'a> {
     pub(super) max: usize,
     pub(super) first_tag: u64,
     pub(super) quotas: &'a [Quota],
+    pub(super) portions: &'a [Portion],
 }
 
 /// Leases what the quotas allow.
 pub(super) fn draw(state: &mut State, request: &Request<'_>) -> Drawn {
     let (now, mut drawn) = (now_us(), Drawn::default());
+    let is_paused = |index: usize| state.paused.contains(&request.queues[index]);
+    let mut account = Account::new(request.portions, request.queues.len(), is_paused);
     for quota in request.quotas {
         let Quota::Worker { task, permits } = quota else { continue };
         let (mut left, mut has_more) = (*permits as usize, false);
         for (index, queue) in request.queues.iter().enumerate() {
             let name = (Arc::from(queue.as_str()), false, task.clone(), String::new());
-            left -= take(state, request, &name, index, left, &mut drawn.deliveries);
+            let got = take(state, request, &name, index, left.min(account.room(index)), &mut drawn.deliveries);
+            account.took(index, got);
+            left -= got;
             if let Some(lane) = state.lanes.lanes.get_mut(&name) {
                 lane.due_us = now;
-                has_more = true;
+                has_more |= account.room(index) > 0;
             }
         }
         drawn.has_more.push(has_more);
@@ -128,13 +134,17 @@ pub(super) fn draw(state: &mut State, request: &Request<'_>) -> Drawn {
         .collect();
     due.sort_by_key(|(due_us, ..)| *due_us);
     for (due_us, index, name, pace) in due {
-        let room = request.max - drawn.deliveries.len();
-        if due_us > now || room == 0 {
+        let room = (request.max - drawn.deliveries.len()).min(account.room(index));
+        if due_us > now {
             break;
+        }
+        if room == 0 {
+            continue;
         }
         let permit = (name.2.clone(), name.3.clone());
         let (count, next) = pace.grant(state.lanes.permits.get(&permit).copied(), now, room as u64, true);
         let got = take(state, request, &name, index, count as usize, &mut drawn.deliveries) as u64;
+        account.took(index, got as usize);
         let next = next - (count - got) * pace.interval_us;
         if got > 0 {
             state.lanes.permits.insert(permit, next);
@@ -143,14 +153,15 @@ pub(super) fn draw(state: &mut State, request: &Request<'_>) -> Drawn {
             lane.due_us = pace.due_us(next);
         }
     }
-    drawn.next_in_us = next_in_us(state, request, now);
+    drawn.next_in_us = next_in_us(state, request, &account, now);
     drawn
 }
 
 /// Microseconds until somebody may draw from one of the lanes that the quotas open to us.
-fn next_in_us(state: &State, request: &Request<'_>, now: u64) -> Option<u64> {
+fn next_in_us(state: &State, request: &Request<'_>, account: &Account<'_>, now: u64) -> Option<u64> {
     let is_limited = |name: &Name| {
-        let is_watched = request.queues.iter().any(|queue| **queue == *name.0);
+        let index = request.queues.iter().position(|queue| **queue == *name.0);
+        let is_watched = index.is_some_and(|index| account.room(index) > 0);
         let is_known = |quota: &Quota| matches!(quota, Quota::Shared { task, .. } if *task == name.2);
         name.1 && is_watched && request.quotas.iter().any(is_known)
     };

@@ -1,7 +1,7 @@
 //! What is in a room, and every move of a message from one place to another.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Weak};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -41,14 +41,31 @@ struct Owner {
 
 /// Wakes one worker.
 pub(super) struct Watcher {
-    pub(super) queues: Arc<[String]>,
+    pub(super) queues: Mutex<Arc<[String]>>,
     pub(super) bell: Notify,
+}
+
+impl Watcher {
+    /// The list as it is now; it only grows.
+    pub(super) fn queues(&self) -> Arc<[String]> {
+        Arc::clone(&self.queues.lock().expect("nothing panics while it holds the list"))
+    }
+
+    /// Adds one at the end, if it is not there.
+    pub(super) fn add(&self, queue: &str) {
+        let mut queues = self.queues.lock().expect("as above");
+        if !queues.iter().any(|watched| watched == queue) {
+            *queues = queues.iter().cloned().chain([queue.to_owned()]).collect();
+        }
+    }
 }
 
 /// Everything in a room. Numbers are never reused, also not after `clear`.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) queues: HashMap<Arc<str>, Queue>,
+    /// Names of queues that nobody fetches from.
+    pub(super) paused: BTreeSet<String>,
     /// By incarnation and tag.
     pub(super) leased: BTreeMap<(i64, u64), Message>,
     /// By when it is due, and age.
@@ -107,13 +124,18 @@ impl State {
 
     /// Puts a message where its age belongs in its queue, and wakes who watches that.
     pub(super) fn put(&mut self, message: Message) {
+        self.wake(&message.queue);
+        let queue = self.queues.entry(Arc::clone(&message.queue)).or_default();
+        queue.insert((message.priority, message.age), message);
+    }
+
+    /// Wakes who watches a queue.
+    pub(super) fn wake(&self, queue: &str) {
         for watcher in self.watchers.iter().filter_map(Weak::upgrade) {
-            if watcher.queues.iter().any(|queue| **queue == *message.queue) {
+            if watcher.queues().iter().any(|watched| watched == queue) {
                 watcher.bell.notify_one();
             }
         }
-        let queue = self.queues.entry(Arc::clone(&message.queue)).or_default();
-        queue.insert((message.priority, message.age), message);
     }
 
     /// What waits in the queues or is parked, in the order of fetching; leased messages are not among it.

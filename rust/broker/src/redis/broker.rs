@@ -8,23 +8,23 @@ use tokio::time::Instant;
 
 use super::bindings::Declared;
 use super::connection::Link;
-use super::entry;
 use super::fetch::LostFetch;
 use super::keys::Keys;
 use super::lease::Held;
 use super::listen::Ear;
 use super::options::{RedisOptions, RedisResults};
+use super::queues::{Queues, Watching};
 use super::recover::Watch;
 use super::wake::Wake;
 use crate::lane::{Ask, Drawn, Granted, Quota};
-use crate::{Broker, Delivery, Error, Heard, LeaseTerms, Mark, Publish, Recovered, ResultDoc, Settlement, Tag};
+use crate::{
+    Broker, Delivery, Error, Heard, LeaseTerms, Mark, Portion, Publish, Recovered, ResultDoc, Settlement, Tag,
+};
 
 /// The Redis broker of one worker incarnation. Lives on one thread, under a tokio runtime.
 pub struct RedisBroker {
     pub(super) keys: Keys,
-    pub(super) queues: Vec<WatchedQueue>,
-    /// Every watched list, step by step and queue by queue within a step, as the fetch script takes them.
-    pub(super) lists: Vec<String>,
+    pub(super) watching: Watching,
     pub(super) terms: LeaseTerms,
     pub(super) visibility_timeout: Duration,
     /// The broker's database, to come back to after a write to the results'.
@@ -51,13 +51,6 @@ pub struct RedisBroker {
     pub(super) swept: Cell<Option<Instant>>,
 }
 
-/// A queue that we consume.
-pub(super) struct WatchedQueue {
-    pub(super) name: String,
-    /// What follows the envelope in a lease entry of this queue.
-    pub(super) tail: String,
-}
-
 /// Where results go.
 pub(super) struct ResultSide {
     pub(super) results: RedisResults,
@@ -81,17 +74,15 @@ impl RedisBroker {
         terms: LeaseTerms,
     ) -> Result<Self, Error> {
         let keys = options.keys.clone();
-        let lists: Vec<String> =
-            keys.steps().iter().flat_map(|step| queues.iter().map(|queue| keys.list(queue, *step))).collect();
-        let wake = Arc::new(Wake::new(lists.iter().cloned()));
+        let queues = Queues::of(&keys, queues.iter().cloned());
+        let wake = Arc::new(Wake::new(queues.lists.iter().chain([&keys.paused]).cloned()));
         let results = results.map(|results| {
             let elsewhere = (!results.same_server(&options)).then(|| Link::new(results.server.clone()));
             ResultSide { results, elsewhere }
         });
         let broker = Self {
             keys,
-            queues: queues.iter().map(|name| WatchedQueue { name: name.clone(), tail: entry::tail(name) }).collect(),
-            lists,
+            watching: Watching::new(queues),
             terms,
             visibility_timeout: options.visibility_timeout,
             db: options.server.db(),
@@ -111,7 +102,7 @@ impl RedisBroker {
         };
         broker.fetching.ensure("connect").await?;
         broker.refresh_leases().await?;
-        if !broker.queues.is_empty() {
+        if !broker.watching.now().is_empty() {
             broker.warn_of_eviction().await?;
         }
         Ok(broker)
@@ -142,8 +133,14 @@ impl Broker for RedisBroker {
         self.publish_batch(batch).await
     }
 
-    async fn fetch(&self, max: usize) -> Result<Vec<Delivery>, Error> {
-        self.fetch_up_to(max).await
+    async fn fetch_within(&self, max: usize, portions: &[Portion]) -> Result<Vec<Delivery>, Error> {
+        self.fetch_up_to(max, portions).await
+    }
+
+    fn watch(&self, queue: &str) {
+        if self.watching.add(&self.keys, queue) {
+            self.wake.watch(self.keys.lists(queue));
+        }
     }
 
     async fn wait(&self) {
@@ -175,8 +172,8 @@ impl Broker for RedisBroker {
         self.acquire_permits(asks).await
     }
 
-    async fn draw(&self, max: usize, quotas: &[Quota]) -> Result<Drawn, Error> {
-        self.draw_from_lanes(max, quotas).await
+    async fn draw_within(&self, max: usize, quotas: &[Quota], portions: &[Portion]) -> Result<Drawn, Error> {
+        self.draw_from_lanes(max, quotas, portions).await
     }
 
     async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {

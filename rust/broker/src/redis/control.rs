@@ -7,7 +7,7 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::client::RedisClient;
-use super::failure::int;
+use super::failure::{int, texts};
 use super::resp;
 use super::script::{MARK_REVOKED, REPLY};
 use crate::{Control, Error, Mark, RevokeTerms};
@@ -87,5 +87,25 @@ impl Control for RedisClient {
             self.blocking.script("revoke", &MARK_REVOKED, &[key.as_bytes()], &args)?;
         }
         Ok(())
+    }
+
+    fn pause_queue(&mut self, queue: &str) -> Result<bool, Error> {
+        let paused = self.keys.paused.clone();
+        let added = self.command("pause a queue", &[b"SADD", paused.as_bytes(), queue.as_bytes()])?;
+        Ok(int(&added) == Some(1))
+    }
+
+    fn resume_queue(&mut self, queue: &str) -> Result<bool, Error> {
+        let paused = self.keys.paused.clone();
+        let removed = self.command("resume a queue", &[b"SREM", paused.as_bytes(), queue.as_bytes()])?;
+        Ok(int(&removed) == Some(1))
+    }
+
+    fn paused_queues(&mut self) -> Result<Vec<String>, Error> {
+        let paused = self.keys.paused.clone();
+        let reply = self.command("read the paused queues", &[b"SMEMBERS", paused.as_bytes()])?;
+        let mut names = texts(reply).unwrap_or_default();
+        names.sort_unstable();
+        Ok(names)
     }
 }

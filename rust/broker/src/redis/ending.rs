@@ -99,7 +99,8 @@ impl RedisBroker {
     }
 
     fn verdict_args(&self, command: &mut Cmd, ending: &Ending<'_>, lease: Lease) {
-        let queue = &self.queues[usize::from(lease.queue)];
+        let queues = self.watching.now();
+        let queue = &queues.all[usize::from(lease.queue)];
         let list = self.keys.list(&queue.name, lease.step);
         match &ending.settlement.verdict {
             Verdict::Ack | Verdict::Keep | Verdict::Acked => {}

@@ -10,8 +10,9 @@ use redis::{Cmd, Pipeline, Value};
 use super::broker::RedisBroker;
 use super::entry;
 use super::lease::{FETCH_MAX, Lease, tag};
+use super::queues::Queues;
 use super::script::FETCH;
-use crate::{Delivery, Error};
+use crate::{Delivery, Error, Portion};
 
 /// A fetch that may have taken up to `max` messages that nobody heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +38,8 @@ impl Drop for Outstanding<'_> {
 
 impl RedisBroker {
     /// At most [`FETCH_MAX`] at a time; when more were asked for and more wait, `wait` returns at once.
-    pub(super) async fn fetch_up_to(&self, max: usize) -> Result<Vec<Delivery>, Error> {
-        if max == 0 || self.queues.is_empty() {
+    pub(super) async fn fetch_up_to(&self, max: usize, portions: &[Portion]) -> Result<Vec<Delivery>, Error> {
+        if max == 0 || self.watching.now().is_empty() {
             return Ok(Vec::new());
         }
         let found = self.read_back_lost().await?;
@@ -46,7 +47,7 @@ impl RedisBroker {
             return Ok(found);
         }
         loop {
-            let (deliveries, buried) = self.fetch_once(max.min(FETCH_MAX)).await?;
+            let (deliveries, buried) = self.fetch_once(max.min(FETCH_MAX), portions).await?;
             // All that came was no JSON: what lies behind it may be.
             if !deliveries.is_empty() || buried == 0 {
                 return Ok(deliveries);
@@ -54,16 +55,18 @@ impl RedisBroker {
         }
     }
 
-    async fn fetch_once(&self, max: usize) -> Result<(Vec<Delivery>, usize), Error> {
+    async fn fetch_once(&self, max: usize, portions: &[Portion]) -> Result<(Vec<Delivery>, usize), Error> {
+        let queues = self.watching.now();
         let number = self.next_fetch.get();
         self.next_fetch.set(number + 1);
         let mut outstanding = Outstanding { broker: self, fetch: LostFetch { number, max }, is_answered: false };
         self.wake.fetching();
-        let reply = self.fetching.script("fetch", &FETCH, |command| self.fill(command, number, max)).await?;
+        let reply =
+            self.fetching.script("fetch", &FETCH, |command| self.fill(command, &queues, number, max, portions)).await?;
         let (deliveries, buried, has_more) = match reply {
             // Fenced off: it took nothing.
             Value::Nil => (Vec::new(), 0, true),
-            reply => self.read_reply(number, reply)?,
+            reply => self.read_reply(&queues, number, reply)?,
         };
         outstanding.is_answered = true;
         self.wake.fetched(has_more);
@@ -71,28 +74,34 @@ impl RedisBroker {
     }
 
     /// Keys and arguments as `fetch.lua` lists them.
-    fn fill(&self, command: &mut Cmd, number: u64, max: usize) {
-        let (keys, queues) = (&self.keys, self.queues.len());
-        command.arg(6 + self.lists.len());
+    fn fill(&self, command: &mut Cmd, queues: &Queues, number: u64, max: usize, portions: &[Portion]) {
+        let keys = &self.keys;
+        command.arg(7 + queues.lists.len());
         command.arg(&keys.unacked).arg(&keys.unacked_index);
         command.arg(keys.owner(&self.held.incarnation)).arg(&keys.owners);
-        command.arg(&keys.dead).arg(&keys.dead_index);
-        command.arg(&self.lists);
+        command.arg(&keys.dead).arg(&keys.dead_index).arg(&keys.paused);
+        command.arg(&queues.lists);
         command.arg(max).arg(self.held.prefix(number)).arg(number).arg(&self.held.incarnation);
-        command.arg(self.terms.life.as_millis() as u64).arg(number % queues as u64).arg(queues);
-        for queue in &self.queues {
+        command.arg(self.terms.life.as_millis() as u64).arg(number % queues.len() as u64).arg(queues.len());
+        for queue in &queues.all {
             command.arg(&queue.tail);
         }
-        for queue in &self.queues {
+        for queue in &queues.all {
             command.arg(&queue.name);
         }
         for step in keys.steps() {
             command.arg(*step);
         }
+        for portion in portions {
+            command.arg(portion.room);
+        }
+        for portion in portions {
+            command.arg(portion.share);
+        }
     }
 
     /// Deliveries, how many went to the dead letters, and whether anything was left.
-    fn read_reply(&self, number: u64, reply: Value) -> Result<(Vec<Delivery>, usize, bool), Error> {
+    fn read_reply(&self, queues: &Queues, number: u64, reply: Value) -> Result<(Vec<Delivery>, usize, bool), Error> {
         let call = self.fetching.call("fetch");
         let Value::Array(parts) = reply else { return Err(call.unexpected(&reply)) };
         let mut parts = parts.into_iter();
@@ -105,7 +114,7 @@ impl RedisBroker {
             let (Value::Int(list), Value::Array(items)) = (list, items) else {
                 return Err(call.unexpected(&Value::Nil));
             };
-            let (queue, step) = (list as usize % self.queues.len(), list as usize / self.queues.len());
+            let (queue, step) = (list as usize % queues.len(), list as usize / queues.len());
             deliveries.reserve(items.len());
             for item in items {
                 place += 1;
@@ -117,7 +126,7 @@ impl RedisBroker {
                     _ => {
                         buried += 1;
                         let id = format!("not-json:{}:{number}:{place}", self.held.incarnation);
-                        tracing::error!(id, queue = self.queues[queue].name, "not JSON: moved to the dead letters");
+                        tracing::error!(id, queue = queues.all[queue].name, "not JSON: moved to the dead letters");
                     }
                 }
             }
@@ -173,7 +182,7 @@ impl RedisBroker {
     /// Queue and message of an entry that our own fetch wrote.
     fn own_entry(&self, found: &[u8]) -> Option<(u16, Vec<u8>)> {
         let split = entry::split(found)?;
-        let queue = self.queues.iter().position(|queue| queue.name == split.routing_key)?;
+        let queue = self.watching.now().all.iter().position(|queue| queue.name == split.routing_key)?;
         Some((queue as u16, split.message.to_vec()))
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Keys {
     pub(super) dead: String,
     pub(super) dead_index: String,
     pub(super) revoked: String,
+    /// Names of queues that nobody fetches from.
+    pub(super) paused: String,
 }
 
 impl Keys {
@@ -60,6 +62,7 @@ impl Keys {
             dead: format!("{prefix}fastworker:dead"),
             dead_index: format!("{prefix}fastworker:dead:index"),
             revoked: format!("{prefix}fastworker:revoked"),
+            paused: format!("{prefix}fastworker:paused"),
             prefix,
         })
     }

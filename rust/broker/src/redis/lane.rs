@@ -11,9 +11,10 @@ use super::failure::int;
 use super::fetch::{LostFetch, Outstanding};
 use super::keys::Keys;
 use super::lease::{FETCH_MAX, Lease};
+use super::queues::Queues;
 use super::script::{ACQUIRE, DRAW, UNLANE};
 use crate::lane::{ABANDONED_AFTER, Ask, CATCH_UP, Drawn, Granted, Pace, Quota, bounded};
-use crate::{Delivery, Error, Tag};
+use crate::{Delivery, Error, Portion, Tag};
 
 /// Messages that one call of the script takes out of lanes; keeps it short for the server's other clients.
 const UNLANED_AT_ONCE: usize = 1000;
@@ -51,7 +52,8 @@ impl RedisBroker {
     }
 
     fn fill_ask(&self, command: &mut Cmd, ask: &Ask, held: &[(usize, Tag, Lease)]) {
-        let queue = &self.queues[held.first().map_or(0, |(_, _, lease)| usize::from(lease.queue))];
+        let queues = self.watching.now();
+        let queue = &queues.all[held.first().map_or(0, |(_, _, lease)| usize::from(lease.queue))];
         let pace = Pace::of(ask.interval_ns);
         command.arg(member(&ask.task, &ask.key)).arg(&queue.name);
         command
@@ -86,29 +88,45 @@ impl RedisBroker {
         Granted { permits, ahead: ahead as u32, lost, due_in_us: u64::try_from(due_in).ok() }
     }
 
-    pub(super) async fn draw_from_lanes(&self, max: usize, quotas: &[Quota]) -> Result<Drawn, Error> {
-        if self.queues.is_empty() {
+    pub(super) async fn draw_from_lanes(
+        &self,
+        max: usize,
+        quotas: &[Quota],
+        portions: &[Portion],
+    ) -> Result<Drawn, Error> {
+        let queues = self.watching.now();
+        if queues.is_empty() {
             return Ok(Drawn::default());
         }
         let (number, max) = (self.next_fetch.get(), max.min(FETCH_MAX));
         self.next_fetch.set(number + 1);
         let mut outstanding = Outstanding { broker: self, fetch: LostFetch { number, max }, is_answered: false };
-        let reply = self.work.script("draw", &DRAW, |command| self.fill_draw(command, number, max, quotas)).await?;
+        let fill = |command: &mut Cmd| self.fill_draw(command, &queues, number, max, quotas, portions);
+        let reply = self.work.script("draw", &DRAW, fill).await?;
         let drawn = match reply {
             // Fenced off: it took nothing.
             Value::Nil => Drawn { next_in_us: Some(0), ..Drawn::default() },
-            reply => self.read_drawn(number, reply)?,
+            reply => self.read_drawn(&queues, number, reply)?,
         };
         outstanding.is_answered = true;
         Ok(drawn)
     }
 
     /// Keys and arguments as `draw.lua` lists them.
-    fn fill_draw(&self, command: &mut Cmd, number: u64, max: usize, quotas: &[Quota]) {
-        let (keys, queues) = (&self.keys, &self.queues);
-        command.arg(6 + 2 * queues.len());
+    fn fill_draw(
+        &self,
+        command: &mut Cmd,
+        queues: &Queues,
+        number: u64,
+        max: usize,
+        quotas: &[Quota],
+        portions: &[Portion],
+    ) {
+        let (keys, queues) = (&self.keys, &queues.all);
+        command.arg(7 + 2 * queues.len());
         command.arg(&keys.unacked).arg(&keys.unacked_index);
         command.arg(keys.owner(&self.held.incarnation)).arg(&keys.owners).arg(&keys.permits).arg(&keys.laned);
+        command.arg(&keys.paused);
         command.arg(queues.iter().map(|queue| keys.shared_lanes(&queue.name)).collect::<Vec<_>>());
         command.arg(queues.iter().map(|queue| keys.worker_lanes(&queue.name)).collect::<Vec<_>>());
         let is_shared = |quota: &&Quota| matches!(quota, Quota::Shared { .. });
@@ -133,9 +151,12 @@ impl RedisBroker {
                 command.arg(task).arg(*permits);
             }
         }
+        for portion in portions {
+            command.arg(portion.room);
+        }
     }
 
-    fn read_drawn(&self, number: u64, reply: Value) -> Result<Drawn, Error> {
+    fn read_drawn(&self, queues: &Queues, number: u64, reply: Value) -> Result<Drawn, Error> {
         let call = self.work.call("draw");
         let Value::Array(parts) = reply else { return Err(call.unexpected(&reply)) };
         let mut parts = parts.into_iter();
@@ -148,7 +169,7 @@ impl RedisBroker {
             let (Value::Int(list), Value::Array(items)) = (list, items) else {
                 return Err(call.unexpected(&Value::Nil));
             };
-            let (queue, step) = (list as usize % self.queues.len(), list as usize / self.queues.len());
+            let (queue, step) = (list as usize % queues.len(), list as usize / queues.len());
             for item in items {
                 place += 1;
                 let Value::BulkString(message) = item else { return Err(call.unexpected(&item)) };
@@ -167,7 +188,7 @@ impl RedisBroker {
             return Ok(());
         }
         let (looked, mut has_more) = (Instant::now(), false);
-        for queue in &self.queues {
+        for queue in &self.watching.now().all {
             let words = unlane_words(&self.keys, &queue.name, Some(ABANDONED_AFTER.as_micros() as u64), false);
             let fill = |command: &mut Cmd| {
                 command.arg(words.keys.len()).arg(&words.keys).arg(&words.args);

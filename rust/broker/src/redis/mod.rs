@@ -54,6 +54,7 @@ mod options;
 mod park;
 mod parked;
 mod publish;
+mod queues;
 mod recover;
 mod resp;
 mod restore;

@@ -1,6 +1,6 @@
 //! Waking up without popping.
 //!
-//! The fetch script ends with LLEN of every watched list. Under client tracking the server then tells this connection
+//! The fetch script ends with LLEN of every watched list, and reads which queues are paused. Under client tracking the server then tells this connection
 //! once when one of them changes: a push of about 50 µs, with no blocking command whose reply could be lost. The next
 //! fetch arms it again. A jittered poll of about a second stands behind it, for a push that a dying connection ate.
 //! A server without RESP3 or without tracking is polled every 25 ms or so, which costs it about 0.1 % of a core.
@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::{PushInfo, PushKind, Value};
@@ -21,7 +22,7 @@ const POLL_UNTRACKED_MS: Range<u32> = 20..30;
 
 /// Shared with the connection's own task, which calls [`Wake::pushed`].
 pub(super) struct Wake {
-    watched: HashSet<Vec<u8>>,
+    watched: RwLock<HashSet<Vec<u8>>>,
     /// Counts pushes about watched lists, and lost connections.
     pushes: AtomicU64,
     /// `pushes` when the last fetch was sent: what came before it, it has seen itself.
@@ -35,13 +36,23 @@ pub(super) struct Wake {
 impl Wake {
     pub(super) fn new(lists: impl Iterator<Item = String>) -> Self {
         Self {
-            watched: lists.map(String::into_bytes).collect(),
+            watched: RwLock::new(lists.map(String::into_bytes).collect()),
             pushes: AtomicU64::new(0),
             seen: AtomicU64::new(0),
             has_more: AtomicBool::new(true),
             is_tracked: AtomicBool::new(false),
             notify: Notify::new(),
         }
+    }
+
+    /// Hears of these lists too.
+    pub(super) fn watch(&self, lists: impl Iterator<Item = String>) {
+        let mut watched = self.watched.write().unwrap_or_else(PoisonError::into_inner);
+        watched.extend(lists.map(String::into_bytes));
+    }
+
+    fn is_watched(&self, key: &[u8]) -> bool {
+        self.watched.read().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
 
     /// A new connection is there; `is_tracked`: it will send pushes.
@@ -60,7 +71,7 @@ impl Wake {
         let concerns_us = match push.kind {
             PushKind::Invalidate => match push.data.first() {
                 Some(Value::Array(keys)) => keys.iter().any(|key| match key {
-                    Value::BulkString(key) => self.watched.contains(key),
+                    Value::BulkString(key) => self.is_watched(key),
                     _ => false,
                 }),
                 // Everything was flushed.

@@ -17,14 +17,18 @@ use super::{control, lane, park, publish, results, settle};
 use crate::clock::now_ms;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::vigil::Vigil;
-use crate::{Broker, Delivery, Error, Heard, LeaseTerms, Mark, Publish, Recovered, ResultDoc, Settlement, Tag};
+use crate::{
+    Broker, Delivery, Error, Heard, LeaseTerms, Mark, Portion, Publish, Recovered, ResultDoc, Settlement, Tag,
+};
 
 /// A worker's connection to a queue in a SQLite file.
 #[derive(Debug)]
 pub struct SqliteBroker {
     writer: Writer,
     owner: Arc<Owner>,
-    queues: Arc<[String]>,
+    queues: RefCell<Arc<[String]>>,
+    /// By queue: the last fetch left no room in it, so that what waits there wakes nobody.
+    full: RefCell<Vec<bool>>,
     options: SqliteOptions,
     ear: AsyncEar,
     control_ear: AsyncEar,
@@ -50,7 +54,8 @@ impl SqliteBroker {
         Ok(SqliteBroker {
             writer,
             owner,
-            queues: queues.into(),
+            queues: RefCell::new(queues.into()),
+            full: RefCell::default(),
             ear: AsyncEar::new(&options.path, Bell::Ready),
             control_ear: AsyncEar::new(&options.path, Bell::Control),
             heard: Cell::new(None),
@@ -75,13 +80,21 @@ impl SqliteBroker {
         Ok(found)
     }
 
+    /// The list as it is now; it only grows.
+    fn queues(&self) -> Arc<[String]> {
+        Arc::clone(&self.queues.borrow())
+    }
+
     fn has_waiting(&self) -> Result<bool, Error> {
         self.read("wait", |session| {
             let mut statement = session.sql.prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM ready WHERE queue = (SELECT id FROM queues WHERE name = ?1))",
+                "SELECT EXISTS (SELECT 1 FROM ready WHERE queue = (SELECT id FROM queues WHERE name = ?1))
+                    AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'paused:' || ?1)",
             )?;
-            for queue in &*self.queues {
-                if statement.query_row([queue], |row| row.get(0))? {
+            let full = self.full.borrow();
+            for (index, queue) in self.queues().iter().enumerate() {
+                let is_full = full.get(index).is_some_and(|is_full| *is_full);
+                if !is_full && statement.query_row([queue], |row| row.get(0))? {
                     return Ok(true);
                 }
             }
@@ -105,22 +118,32 @@ impl Broker for SqliteBroker {
         self.writer.run("publish", move |session| publish::publish(session, &batch)).await
     }
 
-    async fn fetch(&self, max: usize) -> Result<Vec<Delivery>, Error> {
-        if max == 0 || self.queues.is_empty() {
+    async fn fetch_within(&self, max: usize, portions: &[Portion]) -> Result<Vec<Delivery>, Error> {
+        let queues = self.queues();
+        if max == 0 || queues.is_empty() {
             return Ok(Vec::new());
         }
         let answer = Answer::expect(self, max);
         let request = Request {
             owner: Arc::clone(&self.owner),
-            queues: Arc::clone(&self.queues),
+            queues,
             max,
             first_tag: answer.fresh.0,
             turn: self.turn.replace(self.turn.get().wrapping_add(1)),
+            portions: portions.to_vec(),
             unclaimed: answer.unclaimed.clone(),
         };
         let fetched = self.writer.run("fetch", move |session| fetch::fetch(session, &request)).await?;
         answer.arrived(fetched.unclaimed);
+        self.full.replace(fetched.full);
         Ok(fetched.deliveries)
+    }
+
+    fn watch(&self, queue: &str) {
+        let mut queues = self.queues.borrow_mut();
+        if !queues.iter().any(|watched| watched == queue) {
+            *queues = queues.iter().cloned().chain([queue.to_owned()]).collect();
+        }
     }
 
     async fn wait(&self) {
@@ -164,7 +187,7 @@ impl Broker for SqliteBroker {
     }
 
     async fn release_due(&self, now_ms: i64) -> Result<Option<i64>, Error> {
-        let queues = Arc::clone(&self.queues);
+        let queues = self.queues();
         if self.read("release_due", |session| lane::has_abandoned(session, &queues))? {
             self.writer.run("release_due", move |session| lane::release_abandoned(session, &queues)).await?;
         }
@@ -180,18 +203,20 @@ impl Broker for SqliteBroker {
         self.writer.run("acquire", move |session| lane::acquire(session, owner, &asks)).await
     }
 
-    async fn draw(&self, max: usize, quotas: &[Quota]) -> Result<Drawn, Error> {
-        if max == 0 || self.queues.is_empty() {
+    async fn draw_within(&self, max: usize, quotas: &[Quota], portions: &[Portion]) -> Result<Drawn, Error> {
+        let queues = self.queues();
+        if max == 0 || queues.is_empty() {
             return Ok(Drawn::default());
         }
         let answer = Answer::expect(self, max);
         let request = lane::Request {
             owner: Arc::clone(&self.owner),
-            queues: Arc::clone(&self.queues),
+            queues,
             max,
             first_tag: answer.fresh.0,
             turn: self.turn.replace(self.turn.get().wrapping_add(1)),
             quotas: quotas.to_vec(),
+            portions: portions.to_vec(),
         };
         let drawn = self.writer.run("draw", move |session| lane::draw(session, &request)).await?;
         let unclaimed = answer.unclaimed.clone();

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use rusqlite::OptionalExtension;
 
 use super::client::SqliteClient;
+use super::pause;
 use super::session::Session;
 use super::wake::{self, Bell, Ear};
 use crate::clock::now_ms;
@@ -165,5 +166,17 @@ impl Control for SqliteClient {
 
     fn mark_revoked(&mut self, marks: &[Mark], terms: RevokeTerms) -> Result<(), Error> {
         self.slot.write("revoke", |session| mark_revoked(session, marks, terms))
+    }
+
+    fn pause_queue(&mut self, queue: &str) -> Result<bool, Error> {
+        self.slot.write("pause a queue", |session| pause::pause(session, queue))
+    }
+
+    fn resume_queue(&mut self, queue: &str) -> Result<bool, Error> {
+        self.slot.write("resume a queue", |session| pause::resume(session, queue))
+    }
+
+    fn paused_queues(&mut self) -> Result<Vec<String>, Error> {
+        self.slot.read("read the paused queues", pause::list)
     }
 }

@@ -6,9 +6,11 @@ use bytes::Bytes;
 
 use super::dead;
 use super::lease::{self, Held, Owner};
+use super::pause;
 use super::session::Session;
 use crate::burial::{Burial, is_json_object};
-use crate::{Delivery, Tag};
+use crate::portion::Account;
+use crate::{Delivery, Portion, Tag};
 
 /// A fetch stops early when it has this much: a hundred bodies of 100 MB are not to be held at once.
 const BATCH_BYTES: usize = 32 << 20;
@@ -32,6 +34,8 @@ pub(super) struct Request {
     pub(super) first_tag: u64,
     /// Which queue's turn it is among those of one priority.
     pub(super) turn: usize,
+    /// Of each queue, or none.
+    pub(super) portions: Vec<Portion>,
     /// Tags of earlier fetches whose answer nobody received: what was leased under them is handed out first.
     pub(super) unclaimed: Vec<Tags>,
 }
@@ -42,23 +46,38 @@ pub(super) struct Fetched {
     pub(super) deliveries: Vec<Delivery>,
     /// Tags of the request's `unclaimed` that did not fit.
     pub(super) unclaimed: Vec<Tags>,
+    /// By queue: its portion is used up. Empty when there were no portions.
+    pub(super) full: Vec<bool>,
 }
 
 /// Carries the request out.
 pub(super) fn fetch(session: &Session, request: &Request) -> rusqlite::Result<Fetched> {
     lease::register(session, &request.owner)?;
     let queue_ids = request.queues.iter().map(|name| session.queue_id(name)).collect::<Result<Vec<i64>, _>>()?;
-    let mut basket =
-        Basket { session, request, queue_ids, next_tag: request.first_tag, bytes: 0, rubbish: 0, deliveries: vec![] };
+    let account = account(session, &request.queues, &request.portions)?;
+    let (next_tag, deliveries) = (request.first_tag, Vec::new());
+    let mut basket = Basket { session, request, queue_ids, account, next_tag, bytes: 0, rubbish: 0, deliveries };
     let unclaimed = basket.claim()?;
     basket.fill()?;
-    Ok(Fetched { deliveries: basket.deliveries, unclaimed })
+    let full = (0..request.portions.len()).map(|index| basket.account.room(index) == 0).collect();
+    Ok(Fetched { deliveries: basket.deliveries, unclaimed, full })
+}
+
+/// What may come of each queue.
+pub(super) fn account<'a>(
+    session: &Session,
+    queues: &[String],
+    portions: &'a [Portion],
+) -> rusqlite::Result<Account<'a>> {
+    let paused = pause::list(session)?;
+    Ok(Account::new(portions, queues.len(), |index| paused.contains(&queues[index])))
 }
 
 struct Basket<'a> {
     session: &'a Session,
     request: &'a Request,
     queue_ids: Vec<i64>,
+    account: Account<'a>,
     next_tag: u64,
     bytes: usize,
     rubbish: usize,
@@ -113,21 +132,26 @@ impl Basket<'_> {
         let mut heads = Vec::with_capacity(count);
         for step in 0..count {
             let index = (self.request.turn + step) % count;
-            heads.push((index, self.urgency(index, 0)?));
+            if self.account.room(index) > 0 {
+                heads.push((index, self.urgency(index, 0)?));
+            }
         }
         while self.room() > 0
             && let Some(priority) = heads.iter().filter_map(|(_, priority)| *priority).min()
         {
-            let mut sharing = heads.iter().filter(|(_, head)| *head == Some(priority)).count();
-            for (index, head) in heads.iter_mut().filter(|(_, head)| *head == Some(priority)) {
-                let share = self.room().div_ceil(sharing);
-                if share == 0 {
-                    return Ok(());
-                }
-                if self.take(*index, priority, share)? < share && self.room() > 0 {
+            let is_live = |head: &&mut (usize, Option<u8>)| head.1 == Some(priority);
+            let live: Vec<usize> = heads.iter_mut().filter(is_live).map(|(index, _)| *index).collect();
+            let shares = self.account.shares(&live, self.room());
+            for ((index, head), share) in heads.iter_mut().filter(is_live).zip(shares) {
+                let share = share.min(self.room());
+                let before = self.deliveries.len();
+                let taken = self.take(*index, priority, share)?;
+                self.account.took(*index, self.deliveries.len() - before);
+                if self.account.room(*index) == 0 {
+                    *head = None;
+                } else if taken < share && self.room() > 0 {
                     *head = self.urgency(*index, priority + 1)?;
                 }
-                sharing -= 1;
             }
         }
         Ok(())

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::OptionalExtension;
 
+use super::fetch::account;
 use super::lease::{self, Held, Owner};
 use super::session::Session;
 use super::settle::put_back;
 use crate::clock::now_us;
 use crate::lane::{ABANDONED_AFTER, Ask, Drawn, Granted, Pace, Quota, bounded};
-use crate::{Delivery, Tag};
+use crate::portion::Account;
+use crate::{Delivery, Portion, Tag};
 
 /// At most this many messages leave lanes for their queue in one transaction; others wait for the write lock meanwhile.
 const BATCH: i64 = 1_000;
@@ -166,13 +168,15 @@ pub(super) struct Request {
     pub(super) first_tag: u64,
     pub(super) turn: usize,
     pub(super) quotas: Vec<Quota>,
+    pub(super) portions: Vec<Portion>,
 }
 
 /// Carries the request out.
 pub(super) fn draw(session: &Session, request: &Request) -> rusqlite::Result<Drawn> {
     let queues = request.queues.iter().map(|name| session.queue_id(name)).collect::<Result<Vec<i64>, _>>()?;
     lease::register(session, &request.owner)?;
-    let mut basket = Basket { session, request, queues, drawn: Drawn::default() };
+    let account = account(session, &request.queues, &request.portions)?;
+    let mut basket = Basket { session, request, queues, account, drawn: Drawn::default() };
     let now = now_us();
     basket.draw_own(now)?;
     basket.draw_shared(now)?;
@@ -183,6 +187,7 @@ struct Basket<'a> {
     session: &'a Session,
     request: &'a Request,
     queues: Vec<i64>,
+    account: Account<'a>,
     drawn: Drawn,
 }
 
@@ -203,14 +208,14 @@ impl Basket<'_> {
             let (mut left, mut has_more) = (u64::from(*permits), false);
             for index in self.order() {
                 let Some(lane) = Lane::find(self.session, self.queues[index], false, task, "")? else { continue };
-                let count = left.min(self.room());
+                let count = left.min(self.room()).min(self.account.room(index) as u64);
                 let got = self.take(lane.id, index, count)?;
                 left -= got;
                 if got < count {
                     Lane::remove(self.session, lane.id)?;
                 } else {
                     Lane::set_due(self.session, lane.id, now)?;
-                    has_more = true;
+                    has_more |= self.account.room(index) > 0;
                 }
             }
             self.drawn.has_more.push(has_more);
@@ -225,7 +230,10 @@ impl Basket<'_> {
         }
         for (place, index) in self.order().enumerate() {
             let share = self.room().div_ceil((self.queues.len() - place) as u64);
-            self.draw_queue(index, share, now)?;
+            self.draw_queue(index, share.min(self.account.room(index) as u64), now)?;
+            if self.account.room(index) == 0 {
+                continue;
+            }
             let from = if self.room() == 0 { 0 } else { now as i64 + 1 };
             let first: Option<i64> = self
                 .session
@@ -304,6 +312,7 @@ impl Basket<'_> {
                 is_redelivered: held.is_redelivered,
             });
         }
+        self.account.took(index, taken.len());
         Ok(taken.len() as u64)
     }
 }

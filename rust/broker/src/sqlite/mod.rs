@@ -32,6 +32,7 @@ mod options;
 mod park;
 mod parked;
 mod patience;
+mod pause;
 mod process;
 mod publish;
 mod recover;

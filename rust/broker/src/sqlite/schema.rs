@@ -13,6 +13,7 @@
 //! owners    the incarnations that hold or may hold leases, with a heartbeat counter.
 //! results   task id → result document.
 //! queues    name ↔ number.
+//! meta      facts about the file: `oldest_reader`, and a row `paused:<name>` for each queue that is paused.
 //! control   broadcasts to the workers, for a minute (format 2).
 //! mailboxes who waits for replies; replies: what came for them (format 2).
 //! revoked   what was revoked, and when (format 2).

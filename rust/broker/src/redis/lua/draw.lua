@@ -1,15 +1,15 @@
 -- Moves messages whose permit is there from the lanes of the watched queues to the lease. Numbered, fenced and tagged
 -- like a fetch (fetch.lua), so that a lost answer is found again in the same way.
 --
--- KEYS  1 unacked  2 unacked_index  3 our heartbeat  4 owners  5 permits  6 laned
+-- KEYS  1 unacked  2 unacked_index  3 our heartbeat  4 owners  5 permits  6 laned  7 paused
 --       then Q indices of shared lanes, Q indices of workers' lanes
 -- ARGV  1 want  2 tag prefix  3 fetch number  4 incarnation  5 lease life, ms  6 which queue's turn it is  7 catch-up, us
 --       8 Q  9 number of steps S  10 number of shared limits  11 number of workers' limits
 --       then Q entry tails, Q queue names, Q prefixes of lane lists, S steps, S list suffixes,
---       shared limits: task, interval us, ahead us;  workers' limits: task, permits
+--       shared limits: task, interval us, ahead us;  workers' limits: task, permits;  with bounds: Q rooms
 --
 -- Returns nil when fenced off. Otherwise: us until the next permit of a shared lane (-1: there is none), for each
--- workers' limit whether its lanes still have messages, then pairs of (index of the list from 0, as in a fetch, and what
+-- workers' limit whether its lanes still have messages (in queues with room), then pairs of (index of the list from 0, as in a fetch, and what
 -- was popped from it).
 local unacked, index, permits, laned = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local want, prefix, number, turn = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[6])
@@ -29,6 +29,14 @@ if not fence then
   redis.call('ZADD', KEYS[4], time[1], ARGV[4])
 elseif tonumber(fence) > number then
   return false
+end
+
+local room, bounds = {}, limits_at + 3 * shared + 2 * own
+for q = 1, queues do room[q] = tonumber(ARGV[bounds + q] or math.huge) end
+for _, name in ipairs(redis.call('SMEMBERS', KEYS[7])) do
+  for q = 1, queues do
+    if ARGV[names + q] == name then room[q] = 0 end
+  end
 end
 
 local reply, taken = {}, 0
@@ -56,6 +64,7 @@ local function pop(member, q, count)
   end
   if got > 0 then redis.call('HINCRBY', laned, ARGV[names + q], -got) end
   want = want - got
+  room[q] = room[q] - got
   return got
 end
 
@@ -66,16 +75,16 @@ for w = 1, own do
   has_more[w] = 0
   for k = 1, queues do
     local q = (k - 1 + turn) % queues + 1
-    local lanes = KEYS[6 + queues + q]
+    local lanes = KEYS[7 + queues + q]
     if redis.call('ZSCORE', lanes, member) then
-      local count = math.min(left, want)
+      local count = math.min(left, want, room[q])
       local got = count > 0 and pop(member, q, count) or 0
       left = left - got
       if got < count then
         redis.call('ZREM', lanes, member)
       else
         redis.call('ZADD', lanes, string.format('%.0f', now), member)
-        has_more[w] = 1
+        if room[q] > 0 then has_more[w] = 1 end
       end
     end
   end
@@ -89,8 +98,8 @@ end
 local next_in = -1
 for k = 1, shared > 0 and queues or 0 do
   local q = (k - 1 + turn) % queues + 1
-  local lanes = KEYS[6 + q]
-  local share = math.ceil(want / (queues - k + 1))
+  local lanes = KEYS[7 + q]
+  local share = math.min(math.ceil(want / (queues - k + 1)), room[q])
   local due = share > 0 and redis.call('ZRANGEBYSCORE', lanes, '-inf', string.format('%.0f', now), 'LIMIT', 0, share) or {}
   for _, member in ipairs(due) do
     if share == 0 then break end
@@ -117,7 +126,7 @@ for k = 1, shared > 0 and queues or 0 do
   end
   -- More that is due now, if there was no room for it; else the first of the future.
   local from = want == 0 and '-inf' or '(' .. string.format('%.0f', now)
-  local first = redis.call('ZRANGEBYSCORE', lanes, from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  local first = room[q] > 0 and redis.call('ZRANGEBYSCORE', lanes, from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
   if first then
     local wait = math.max(tonumber(first) - now, 0)
     if next_in < 0 or wait < next_in then next_in = wait end

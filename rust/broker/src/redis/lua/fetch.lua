@@ -1,9 +1,10 @@
 -- Moves up to `want` messages from the lists to the lease, in one atomic step and without reading their JSON.
 --
--- KEYS  1 unacked  2 unacked_index  3 our heartbeat  4 owners  5 dead  6 dead index  7.. the lists, step by step and
---       queue by queue within a step
+-- KEYS  1 unacked  2 unacked_index  3 our heartbeat  4 owners  5 dead  6 dead index  7 paused  8.. the lists, step by
+--       step and queue by queue within a step
 -- ARGV  1 want  2 tag prefix "fw:<incarnation>:<fetch>:"  3 fetch number  4 incarnation  5 lease life, ms
---       6 which queue's turn it is  7 number of queues Q  then Q entry tails, Q queue names, and the steps
+--       6 which queue's turn it is  7 number of queues Q  then Q entry tails, Q queue names, and the steps;
+--       with bounds also Q rooms (at most so many of this queue) and Q shares
 --
 -- Returns nil when this fetch was given up by its worker (its number is below the fence). Otherwise a flat array:
 -- the lengths of all lists after the pops, then pairs of (index of the list from 0, what was popped from it). A popped
@@ -11,7 +12,7 @@
 local unacked, index, dead, dead_index = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local want, prefix, number = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local queues, turn = tonumber(ARGV[7]), tonumber(ARGV[6])
-local steps = (#KEYS - 6) / queues
+local steps = (#KEYS - 7) / queues
 local time = redis.call('TIME')
 local now = time[1]
 
@@ -61,22 +62,42 @@ local function lease(items, tail, queue, step)
   end
 end
 
+local room, part = {}, {}
+local bounds = 7 + 2 * queues + steps
+for q = 0, queues - 1 do
+  room[q] = tonumber(ARGV[bounds + 1 + q] or math.huge)
+  part[q] = tonumber(ARGV[bounds + 1 + queues + q] or 1)
+end
+for _, name in ipairs(redis.call('SMEMBERS', KEYS[7])) do
+  for q = 0, queues - 1 do
+    if ARGV[8 + queues + q] == name then room[q] = 0 end
+  end
+end
+
 local reply = { false }
 for s = 0, steps - 1 do
   if want == 0 then break end
   local live = {}
-  for q = 1, queues do live[q] = (q - 1 + turn) % queues end
+  for k = 0, queues - 1 do
+    local q = (k + turn) % queues
+    if room[q] > 0 then live[#live + 1] = q end
+  end
   while want > 0 and #live > 0 do
     -- Queues of one step take turns: each gives its share, and what one leaves over goes to the others.
-    local share, rest = math.ceil(want / #live), {}
+    local wanted, parts, rest = want, 0, {}
+    for _, q in ipairs(live) do parts = parts + part[q] end
     for _, q in ipairs(live) do
-      local count = math.min(share, want)
-      if count > 0 then
+      local share = parts > 0 and wanted * part[q] / parts or wanted / #live
+      local count = math.min(math.ceil(share), want, room[q])
+      if share == 0 then
+        rest[#rest + 1] = q
+      elseif count > 0 then
         local list = s * queues + q
-        local items = redis.call('RPOP', KEYS[7 + list], count)
+        local items = redis.call('RPOP', KEYS[8 + list], count)
         if items then
           want = want - #items
-          if #items == count then rest[#rest + 1] = q end
+          room[q] = room[q] - #items
+          if #items == count and room[q] > 0 then rest[#rest + 1] = q end
           lease(items, ARGV[8 + q], ARGV[8 + queues + q], ARGV[8 + 2 * queues + s])
           reply[#reply + 1] = list
           reply[#reply + 1] = items
@@ -87,8 +108,11 @@ for s = 0, steps - 1 do
   end
 end
 
--- Reading every list last arms client tracking for the next push; our own pops would disarm it.
+-- Reading every list last arms client tracking for the next push; our own pops would disarm it. What is in a queue
+-- without room is no news.
 local lengths = {}
-for list = 7, #KEYS do lengths[list - 6] = redis.call('LLEN', KEYS[list]) end
+for list = 8, #KEYS do
+  lengths[list - 7] = room[(list - 8) % queues] > 0 and redis.call('LLEN', KEYS[list]) or 0
+end
 reply[1] = lengths
 return reply
