@@ -290,6 +290,11 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "fanout-exchange": "later: refused by name",
             "-Q": "works",
             "-X": "works",
+            "add_consumer": "works",
+            "cancel_consumer": "differs: what the worker has not started goes back to the queue; Celery runs it",
+            "--queue-limit": "works: ours",
+            "--queue-weight": "works: ours",
+            "pause_queue": "works: ours, and resume_queue",
         },
     ),
     "serializer": (

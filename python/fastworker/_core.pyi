@@ -172,6 +172,12 @@ class ControlClient:
             keep_s: Seconds after which anything is forgotten.
             most: How many are remembered; beyond that the oldest are forgotten.
         """
+    def pause_queue(self, queue: str) -> bool:
+        """Have no worker of ours fetch from this queue until it is resumed. False: it was paused already."""
+    def resume_queue(self, queue: str) -> bool:
+        """End a pause, and wake the workers that consume the queue. False: it was not paused."""
+    def paused_queues(self) -> list[str]:
+        """The paused queues, in order of their names."""
     def close(self) -> None:
         """Close the connection; the next call opens another."""
 
@@ -518,6 +524,18 @@ class Worker:
         is."""
     def set_rate(self, task: str, per_second: float | None) -> bool:
         """Give a task another rate limit, in starts per second; None lifts it. False: no such task.
+
+        Raises: as ``revoke``.
+        """
+    def consume(self, queue: str, limit: int | None, weight: int) -> None:
+        """Consume one more queue, or one that was cancelled: at most ``limit`` of its tasks at once (None: no limit),
+        and by its weight.
+
+        Raises: as ``revoke``.
+        """
+    def give_back(self, queue: str, *, is_cancelled: bool) -> bool:
+        """Have what is held of a queue, and has not started, go back to it; ``is_cancelled``: and consume it no longer.
+        False: it never was consumed here.
 
         Raises: as ``revoke``.
         """

@@ -51,6 +51,12 @@ def info(reply: dict[str, Any]) -> dict[str, Any]:
     return {key: reply[key] for key in same} | {key: type(reply[key]) for key in kinds}
 
 
+def consumed(client: Any, count: int) -> Any:
+    """What the node says of its queues, once there are so many."""
+    queues = ask(client, "active_queues")
+    return queues if len(queues) == count else None
+
+
 def answers(client: Any, rig: Rig, gate: Gate) -> dict[str, Any]:
     """Everything that a worker with one running, one waiting and one scheduled task answers."""
     later = client.tasks["proj.echo"].apply_async(("x",), countdown=100)
@@ -102,6 +108,20 @@ def answers(client: Any, rig: Rig, gate: Gate) -> dict[str, Any]:
         ),
         "revoke": ask(client, "revoke", task_id="abc"),
         "revoked afterwards": sorted(ask(client, "revoked")),
+        "add_consumer": ask(client, "add_consumer", queue="more"),
+        "add_consumer again": ask(client, "add_consumer", queue="more"),
+        "add_consumer with all": ask(
+            client,
+            "add_consumer",
+            queue="most",
+            exchange="things",
+            exchange_type="topic",
+            routing_key="a.#",
+        ),
+        "queues": wait_until(lambda: consumed(client, 3), "three queues"),
+        "cancel_consumer": ask(client, "cancel_consumer", queue="more"),
+        "cancel what is not consumed": ask(client, "cancel_consumer", queue="none"),
+        "queues afterwards": wait_until(lambda: consumed(client, 2), "two queues"),
     }
     stats = ask(client, "stats")
     found["stats"] = sorted(stats)
@@ -171,6 +191,9 @@ def test_celerys_command_line_controls_our_worker(both: dict[str, Rig], gate: Ga
     assert "1 node online" in celery("status")
     assert f"terminate: {running.id}" in celery("control", "terminate", "SIGKILL", running.id)
     wait_until(lambda: running.state == "REVOKED", "state REVOKED")
+    assert "add consumer more" in celery("control", "add_consumer", "more")
+    assert ours.task("add").apply_async((1, 1), queue="more").get(timeout=PATIENCE_S) == 2
+    assert "no longer consuming from more" in celery("control", "cancel_consumer", "more")
 
 
 def test_celerys_client_revokes_what_is_parked(redis_url: str, tmp_path: Path) -> None:

@@ -330,6 +330,35 @@ class Control:
             "cancel_consumer", destination=destination, arguments={"queue": queue}, **kwargs
         )
 
+    def pause_queue(
+        self, queue: str, destination: Sequence[str] | None = None, **kwargs: Any
+    ) -> Replies:
+        """Pause a queue: no worker of fastworker's, running now or started later, takes tasks from
+        it until it is resumed. Publishing goes on. What runs may finish; what a worker holds and has
+        not started goes back to the queue at once. Ours; Celery's workers know nothing of it.
+
+        Args:
+            queue: Its name.
+            destination: The nodes that are told to give back what they hold; the pause is for all.
+        """
+        self.mailbox.client.pause_queue(queue)
+        return self.broadcast(
+            "pause_queue", destination=destination, arguments={"queue": queue}, **kwargs
+        )
+
+    def resume_queue(
+        self, queue: str, destination: Sequence[str] | None = None, **kwargs: Any
+    ) -> Replies:
+        """End the pause of a queue, for all workers. Ours."""
+        self.mailbox.client.resume_queue(queue)
+        return self.broadcast(
+            "resume_queue", destination=destination, arguments={"queue": queue}, **kwargs
+        )
+
+    def paused_queues(self) -> list[str]:
+        """The names of the paused queues, sorted. Ours."""
+        return self.mailbox.client.paused_queues()
+
     def time_limit(
         self,
         task_name: str,

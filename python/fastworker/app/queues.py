@@ -81,6 +81,10 @@ class QueueTable:
             )
         return self._queues.setdefault(name, Queue(name, name, "direct", name))
 
+    def add(self, name: str, exchange: str, exchange_type: str, routing_key: str) -> None:
+        """List one more queue, unless one of this name is there."""
+        self._queues.setdefault(name, Queue(name, exchange, exchange_type, routing_key))
+
     def reached_by(self, exchange: str, routing_key: str) -> list[str]:
         """The queues that a message to ``exchange`` with ``routing_key`` goes to; ``""`` is the
         default exchange.

@@ -107,6 +107,15 @@ def _rate(value: Any) -> str | None:
     return "a number of tasks a second, or N/s, N/m, N/h; try '10/m'"
 
 
+def _queue_numbers(value: Any) -> str | None:
+    if isinstance(value, Mapping) and all(
+        isinstance(queue, str) and is_a("int", number) and number >= 1
+        for queue, number in value.items()
+    ):
+        return None
+    return "a dict of queues and whole numbers of at least 1; try {'crawl': 2}"
+
+
 SPECIAL: dict[str, Check] = {
     "broker_url": _url,
     "broker_read_url": _url,
@@ -117,4 +126,6 @@ SPECIAL: dict[str, Check] = {
     "worker_redirect_stdouts_level": _level,
     "timezone": _zone,
     "task_default_rate_limit": _rate,
+    "worker_queue_limits": _queue_numbers,
+    "worker_queue_weights": _queue_numbers,
 }

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from fastworker.cli.group import Command
 from fastworker.cli.remote import arguments_of, finish, list_option, remote_options, say_reply
 from fastworker.cli.session import Session, pass_session
+
+#: What the broker keeps for workers that start later, so that it is done though no node replies.
+_LASTING = ("pause_queue", "resume_queue")
 
 
 @click.command(cls=Command, context_settings={"allow_extra_args": True})
@@ -27,12 +31,22 @@ def control(
 ) -> int:
     """Order workers: fastworker -A proj control revoke ID."""
     arguments = arguments_of("control", command, list(ctx.args))
-    replies = session.app.control.broadcast(
-        command,
-        arguments=arguments,
-        timeout=timeout,
-        destination=list(destination) if destination else None,
-        callback=None if as_json else lambda reply: say_reply(session, reply),
-        reply=True,
-    )
+    how: dict[str, Any] = {
+        "timeout": timeout,
+        "destination": list(destination) if destination else None,
+        "callback": None if as_json else lambda reply: say_reply(session, reply),
+        "reply": True,
+    }
+    orders = session.app.control
+    if command not in _LASTING:
+        replies = orders.broadcast(command, arguments=arguments, **how)
+    elif "queue" not in arguments:
+        raise click.UsageError(f"{command} takes the name of a queue")
+    else:
+        replies = getattr(orders, command)(**arguments, **how)
+        if not replies and not as_json:
+            click.echo(
+                f"The broker has noted it ({command} {arguments['queue']}); no node replied."
+            )
+            return 0
     return finish(session, replies, as_json, counts=False)

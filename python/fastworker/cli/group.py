@@ -18,8 +18,8 @@ from fastworker.app.nearest import nearest
 
 DEFAULT_COMMAND = "worker"
 COMMANDS = (
-    "worker", "status", "inspect", "control", "report", "dead", "purge", "parked", "unpark",
-    "call", "result",
+    "worker", "status", "inspect", "control", "report", "dead", "purge", "queues", "parked",
+    "unpark", "call", "result",
 )  # fmt: skip
 # Commands of Celery that come later: saying so is better than "no such command".
 LATER = (

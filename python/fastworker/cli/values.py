@@ -94,6 +94,28 @@ class AutoscaleBounds(_Type):
         return most, fewest
 
 
+class QueueNumber(_Type):
+    """``NAME=N``: a queue and a whole number of at least 1. The name may contain more of ``=``."""
+
+    name = "queue=n"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """The name and the number."""
+        if isinstance(value, tuple):
+            return value
+        queue, _, number = str(value).rpartition("=")
+        if not queue or not number.isdigit() or int(number) < 1:
+            self.fail(
+                f"{value!r}: expected a queue, =, and a whole number of at least 1; try "
+                f"{queue or 'crawl'}=2",
+                param,
+                ctx,
+            )
+        return queue, int(number)
+
+
 class Concurrency(_Type):
     """A number of processes, or ``auto``; 0 is ``auto`` too."""
 
@@ -141,6 +163,7 @@ COMMA_SEPARATED = CommaSeparated()
 LOG_LEVEL = LogLevel()
 AUTOSCALE = AutoscaleBounds()
 CONCURRENCY = Concurrency()
+QUEUE_NUMBER = QueueNumber()
 TIME = Moment(allows_seconds=False)
 TIME_OR_SECONDS = Moment(allows_seconds=True)
 JSON_LIST = Json(list, "a JSON list, such as '[1, 2]'")

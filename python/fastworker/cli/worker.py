@@ -11,7 +11,7 @@ import click
 from fastworker.cli.group import Command, Option
 from fastworker.cli.reload import is_watched_already, run_reloading
 from fastworker.cli.session import Session, complain, pass_session
-from fastworker.cli.values import AUTOSCALE, COMMA_SEPARATED, CONCURRENCY, LOG_LEVEL
+from fastworker.cli.values import AUTOSCALE, COMMA_SEPARATED, CONCURRENCY, LOG_LEVEL, QUEUE_NUMBER
 from fastworker.cli.worker_later import later_options
 
 if TYPE_CHECKING:
@@ -71,6 +71,20 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
     default=(),
     metavar="A,B",
     help="Consume all but these queues.",
+)
+@_option(
+    "--queue-limit",
+    type=QUEUE_NUMBER,
+    multiple=True,
+    metavar="QUEUE=N",
+    help="Run at most N tasks of this queue at once; may be given more than once.",
+)
+@_option(
+    "--queue-weight",
+    type=QUEUE_NUMBER,
+    multiple=True,
+    metavar="QUEUE=N",
+    help="Fetch N of this queue for 1 of another that has work; may be given more than once.",
 )
 @_option(
     "-I",

@@ -183,7 +183,60 @@ def time_limit(
 def active_queues(state: State) -> list[dict[str, Any]]:
     """List the task queues a worker is currently consuming from."""
     table = state.app.publishing.settings.queues
-    return [queue_info(table, name) for name in state.node.queues]
+    paused = state.app.control.paused_queues()
+    infos = [queue_info(table, name) for name in state.node.queues]
+    return [{**info, "paused": True} if info["name"] in paused else info for info in infos]
+
+
+@control_command(
+    args=[("queue", str), ("exchange", str), ("exchange_type", str), ("routing_key", str)],
+    signature="<queue> [exchange [type [routing_key]]]",
+)
+def add_consumer(
+    state: State,
+    queue: str,
+    exchange: str | None = None,
+    exchange_type: str | None = None,
+    routing_key: str | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Tell worker(s) to consume from task queue by name."""
+    table = state.app.publishing.settings.queues
+    table.add(queue, exchange or queue, exchange_type or "direct", routing_key or queue)
+    node = state.node
+    if queue not in node.queues:
+        limit, weight = node.terms_of(queue)
+        node.core.consume(queue, limit, weight)
+        node.queues.append(queue)
+        logger.info("Started consuming from %s", queue)
+    return ok(f"add consumer {queue}")
+
+
+@control_command(args=[("queue", str)], signature="<queue>")
+def cancel_consumer(state: State, queue: str, **kwargs: Any) -> dict[str, Any]:
+    """Tell worker(s) to stop consuming from task queue by name."""
+    logger.info("Canceling queue %s", queue)
+    if queue in state.node.queues:
+        state.node.queues.remove(queue)
+        state.node.core.give_back(queue, is_cancelled=True)
+    return ok(f"no longer consuming from {queue}")
+
+
+@control_command(args=[("queue", str)], signature="<queue>")
+def pause_queue(state: State, queue: str, **kwargs: Any) -> dict[str, Any]:
+    """Pause a queue for all workers until it is resumed; what runs may finish."""
+    state.app.control.mailbox.client.pause_queue(queue)
+    if state.node.core.give_back(queue, is_cancelled=False):
+        logger.info("Queue %s is paused", queue)
+    return ok(f"queue {queue} is paused")
+
+
+@control_command(args=[("queue", str)], signature="<queue>")
+def resume_queue(state: State, queue: str, **kwargs: Any) -> dict[str, Any]:
+    """End the pause of a queue."""
+    state.app.control.mailbox.client.resume_queue(queue)
+    logger.info("Queue %s is resumed", queue)
+    return ok(f"queue {queue} is resumed")
 
 
 # --------------------------------------------------------------------------------------------------------- the pool

@@ -26,6 +26,7 @@ from fastworker.errors import ImproperlyConfigured
 from fastworker.worker.hooks import Hooks
 from fastworker.worker.panel import State
 from fastworker.worker.pidbox import Pidbox
+from fastworker.worker.queue_terms import QueueTerms
 from fastworker.worker.startup import load_tasks, queues_of, size_of, worker_settings
 
 if TYPE_CHECKING:
@@ -143,6 +144,10 @@ class EmbeddedWorker:
     def can_terminate(self) -> bool:
         """A thread cannot be ended from outside."""
         return False
+
+    def terms_of(self, queue: str) -> tuple[int | None, int]:
+        """The limit and the weight that a queue is consumed with."""
+        return QueueTerms.of(self.app, self.options)[queue]
 
     @property
     def uptime_s(self) -> float:

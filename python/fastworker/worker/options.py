@@ -28,6 +28,10 @@ class WorkerOptions:
         time_limit: Seconds; None: the setting.
         soft_time_limit: Seconds; None: the setting.
         disable_rate_limits: Run tasks as often as they come; None: the setting.
+        queue_limit: Pairs of a queue and the most of its tasks that run at once here; before the
+            setting ``worker_queue_limits``.
+        queue_weight: Pairs of a queue and its part of what is fetched; before the setting
+            ``worker_queue_weights``.
         purge: Empty the consumed queues before starting.
         pidfile: Path with abbreviations expanded.
         statedb: File that remembers revoked tasks; None: the setting ``worker_state_db``.
@@ -56,6 +60,8 @@ class WorkerOptions:
     time_limit: float | None = None
     soft_time_limit: float | None = None
     disable_rate_limits: bool | None = None
+    queue_limit: tuple[tuple[str, int], ...] = ()
+    queue_weight: tuple[tuple[str, int], ...] = ()
     purge: bool = False
     pidfile: str | None = None
     statedb: str | None = None

@@ -54,6 +54,9 @@ class Node(Protocol):
     def set_autoscale(self, most: int, fewest: int) -> None:
         """Other bounds."""
 
+    def terms_of(self, queue: str) -> tuple[int | None, int]:
+        """The limit and the weight that a queue is consumed with."""
+
     def stop_by_remote(self, message: str) -> None:
         """Begin a warm shutdown."""
 

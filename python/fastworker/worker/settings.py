@@ -51,6 +51,8 @@ class WorkerSettings:
     result_url: str | None
     result_options: list[tuple[str, str]]
     queues: list[str]
+    #: By queue: its limit (None: there is none) and its weight.
+    queue_terms: list[tuple[int | None, int]]
     tasks: list[TaskSettings]
     concurrency: int
     max_tasks_per_child: int | None

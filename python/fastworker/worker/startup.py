@@ -13,6 +13,7 @@ from fastworker.errors import ImproperlyConfigured
 from fastworker.worker.banner import Facts, banner
 from fastworker.worker.cores import choose_concurrency
 from fastworker.worker.hooks import Hooks
+from fastworker.worker.queue_terms import QueueTerms
 from fastworker.worker.settings import (
     WorkerSettings,
     lifetime,
@@ -127,6 +128,7 @@ def worker_settings(
     broker = app.broker
     broker.prepare()
     terms = RevokeTerms.from_environment()
+    queue_terms = QueueTerms.of(app, options)
     return WorkerSettings(
         node=options.hostname,
         broker_url=broker.read_url,
@@ -134,6 +136,7 @@ def worker_settings(
         result_url=broker.result_url,
         result_options=list(broker.result_options.items()),
         queues=queues,
+        queue_terms=[queue_terms[name] for name in queues],
         tasks=task_settings(app),
         concurrency=size.concurrency,
         max_tasks_per_child=conf.worker_max_tasks_per_child,

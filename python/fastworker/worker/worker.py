@@ -30,6 +30,7 @@ from fastworker.worker.node_names import file_name
 from fastworker.worker.panel import State
 from fastworker.worker.pidbox import Pidbox
 from fastworker.worker.pidfile import pidfile
+from fastworker.worker.queue_terms import QueueTerms
 from fastworker.worker.startup import (
     Size,
     banner_of,
@@ -137,6 +138,8 @@ class WorkerProcess:
         self._soft_s = self.settings.soft_shutdown_s
         if not options.quiet:
             print(banner_of(app, options, size, self.settings), file=sys.__stdout__, flush=True)
+        for queue in QueueTerms.of(app, options).unused(self.queues):
+            logger.info("queue %r has a limit or a weight, and is not consumed here", queue)
         for line in unacted(app.conf):
             logger.warning("%s", line)
 
@@ -256,6 +259,10 @@ class WorkerProcess:
         """Other bounds."""
         self._autoscale = (most, fewest)
         self.core.resize(max=most, min=fewest)
+
+    def terms_of(self, queue: str) -> tuple[int | None, int]:
+        """The limit and the weight that a queue is consumed with."""
+        return QueueTerms.of(self.app, self.options)[queue]
 
     @property
     def uptime_s(self) -> float:

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 use std::time::Instant;
 
-use fastworker_engine::{Action, ChildId, Config, Engine, Event, Handle, Now, Outcome, Request, Scope, TaskOptions};
+use fastworker_engine::{
+    Action, ChildId, Config, Engine, Event, Handle, Now, Outcome, QueueTerms, Request, Scope, TaskOptions,
+};
 
 const TASKS: u64 = 2_000_000;
 
@@ -37,7 +39,7 @@ fn drain(concurrency: u32) -> f64 {
         for action in actions.drain(..) {
             match action {
                 Action::Spawn { child } => todo.push_back(Event::ChildReady { child }),
-                Action::Fetch { max } => {
+                Action::Fetch { max, .. } => {
                     delivered += u64::from(max);
                     let handles = (0..max).map(|_| free.pop().expect("held stays within the prefetch"));
                     todo.push_back(Event::Delivered(handles.map(request).collect()));
@@ -97,7 +99,7 @@ fn config(concurrency: u32, prefetch: u32) -> Config {
     };
     Config {
         tasks: vec![task],
-        queues: 1,
+        queues: vec![QueueTerms::default()],
         concurrency,
         slots: 1,
         max_tasks_per_child: None,

@@ -157,8 +157,8 @@ MUTANTS = [
     Mutant(
         "fetches twice at once",
         "prefetch.rs",
-        "        if self.prefetch.is_fetching()\n            || !self.prefetch.may_have_more",
-        "        if !self.prefetch.may_have_more",
+        "        if self.prefetch.is_fetching()\n            || !may_have_more",
+        "        if !may_have_more",
     ),
     Mutant(
         "fetches beyond its prefetch",
@@ -372,5 +372,41 @@ MUTANTS = [
         "interrupts.rs",
         "&& child.unstarted() > 0 {",
         "&& child.unstarted() > 99 {",
+    ),
+    Mutant(
+        "lets more of a queue run than may",
+        "queues.rs",
+        "limit.is_none_or(|limit| line.taken < limit)",
+        "limit.is_none_or(|limit| line.taken <= limit)",
+    ),
+    Mutant(
+        "asks for more of a queue than may run",
+        "queues.rs",
+        "limit.saturating_sub(self.taken + standing",
+        "limit.saturating_sub(standing",
+    ),
+    Mutant(
+        "forgets what a limit left in the broker",
+        "queues.rs",
+        "line.may_have_more |= brought.is_none_or(|brought| brought(index as u16) >= asked);",
+        "line.may_have_more |= brought.is_none_or(|brought| brought(index as u16) > asked);",
+    ),
+    Mutant(
+        "keeps the place of what has ended",
+        "queues.rs",
+        "        line.taken -= 1;\n",
+        "        line.taken -= u32::from(line.taken > 1);\n",
+    ),
+    Mutant(
+        "forgets who stands for a place",
+        "queues.rs",
+        "(line.standing.pop_front(), was_full)",
+        "(None, was_full)",
+    ),
+    Mutant(
+        "starts what a cancelled queue gave",
+        "queues.rs",
+        ".is_some_and(|line| line.is_closed || line.is_withdrawn)",
+        ".is_some_and(|line| line.is_withdrawn)",
     ),
 ]

@@ -86,6 +86,15 @@ pub enum Interrupt {
     Terminate,
 }
 
+/// What a fetch or a draw may bring of one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portion {
+    /// At most so many.
+    pub room: u32,
+    /// Its part of what queues of one priority give, in proportion to the others'.
+    pub share: u32,
+}
+
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -93,6 +102,8 @@ pub enum Action {
     Fetch {
         /// Upper bound.
         max: u32,
+        /// By queue; empty: no bounds.
+        portions: Vec<Portion>,
     },
     /// Ask the broker for permits of shared limits; it moves deliveries without one to their lanes. Answer `Acquired`,
     /// however long that takes.
@@ -107,6 +118,8 @@ pub enum Action {
         max: u32,
         /// What may be drawn.
         quotas: Vec<Quota>,
+        /// By queue; empty: no bounds.
+        portions: Vec<Portion>,
     },
     /// Send these to the child as numbers `first`, `first + 1`, …, after moving the page's bound past them.
     Dispatch {

@@ -11,6 +11,8 @@ impl Engine {
     /// The answer to a fetch.
     pub(crate) fn delivered(&mut self, now: Now, requests: Vec<Request>, actions: &mut Vec<Action>) {
         let count = requests.len();
+        let of_queue = |queue: u16| requests.iter().filter(|request| request.queue == queue).count() as u32;
+        self.queues.fetched(Some(&of_queue));
         self.count_odd(|engine| engine.prefetch.answered(count));
         self.take_in(now, requests, actions);
     }
@@ -19,8 +21,12 @@ impl Engine {
     pub(crate) fn take_in(&mut self, now: Now, requests: Vec<Request>, actions: &mut Vec<Action>) {
         self.counters.delivered += requests.len() as u64;
         if self.phase == Phase::Running {
+            let mut surplus = Vec::new();
             for request in requests {
-                self.arrive(now, request, actions);
+                self.arrive(now, request, &mut surplus, actions);
+            }
+            for handle in surplus.into_iter().rev() {
+                self.hand_back(handle, actions);
             }
         } else {
             // Each goes to the front of its queue, so the last one goes first.
@@ -30,14 +36,20 @@ impl Engine {
         }
     }
 
-    /// One delivery: admitted, held, or dropped.
-    fn arrive(&mut self, now: Now, request: Request, actions: &mut Vec<Action>) {
+    /// One delivery: admitted, held, or dropped. `surplus` gets what there is no place for.
+    fn arrive(&mut self, now: Now, request: Request, surplus: &mut Vec<Handle>, actions: &mut Vec<Action>) {
         let has_timer_room = self.timer.len() < self.prefetch.timer_limit();
         let verdict = admit(&self.config, &request, now, has_timer_room);
         let (handle, priority, queue) = (request.handle, request.priority, request.queue);
+        let goes_back = match verdict {
+            // What was drawn has its permit, and can stand.
+            Verdict::Run => self.queues.gives_back(queue) || !request.is_drawn && !self.queues.has_place(queue),
+            Verdict::Hold { .. } => self.queues.gives_back(queue),
+            Verdict::Drop { .. } => false,
+        };
         let claim = match verdict {
-            Verdict::Run => self.rates.claim(&request, now.mono_us),
-            Verdict::Hold { .. } | Verdict::Drop { .. } => Claim::Permit,
+            Verdict::Run if !goes_back => self.rates.claim(&request, now.mono_us),
+            Verdict::Run | Verdict::Hold { .. } | Verdict::Drop { .. } => Claim::Permit,
         };
         let place = match verdict {
             Verdict::Run => Place::Ready,
@@ -49,8 +61,16 @@ impl Engine {
             return;
         }
         match verdict {
-            Verdict::Run if claim == Claim::Permit && self.is_suspect(handle) => self.wait_for_cell(handle, false),
-            Verdict::Run if claim == Claim::Permit => self.ready.push_back(priority, queue, handle),
+            _ if goes_back => surplus.push(handle),
+            Verdict::Run if claim == Claim::Permit && !self.queues.has_place(queue) => self.stand(handle),
+            Verdict::Run if claim == Claim::Permit => {
+                self.take_place(handle);
+                if self.is_suspect(handle) {
+                    self.wait_for_cell(handle, false);
+                } else {
+                    self.ready.push_back(priority, queue, handle);
+                }
+            }
             Verdict::Run => self.go_on_without_permit(handle, claim, actions),
             Verdict::Hold { until_ms } => self.timer.push(until_ms, handle),
             Verdict::Drop { ending } => self.end(handle, ending, actions),
@@ -71,6 +91,11 @@ impl Engine {
     /// Moves from the timer to the ready queues whose eta has come.
     pub(crate) fn start_what_is_due(&mut self, now: Now, actions: &mut Vec<Action>) {
         while let Some(handle) = self.timer.pop_due(now.wall_ms) {
+            let queue = self.requests.of(handle).request.queue;
+            if !self.queues.has_place(queue) {
+                self.hand_back(handle, actions);
+                continue;
+            }
             match self.rates.claim(&self.requests.of(handle).request, now.mono_us) {
                 Claim::Permit => self.make_ready_last(now, handle),
                 claim => self.go_on_without_permit(handle, claim, actions),
@@ -114,9 +139,15 @@ impl Engine {
         }
     }
 
-    /// Puts a delivery that waited for a time or a permit at the end of its ready queue.
+    /// Puts a delivery that waited for a time or a permit at the end of its ready queue, once that has a place for it.
     pub(crate) fn make_ready_last(&mut self, now: Now, handle: Handle) {
-        self.requests.of(handle).ready_since_us = now.mono_us;
+        let held = self.requests.of(handle);
+        held.ready_since_us = now.mono_us;
+        let queue = held.request.queue;
+        if !self.queues.has_place(queue) {
+            return self.stand(handle);
+        }
+        self.take_place(handle);
         if self.is_suspect(handle) {
             return self.wait_for_cell(handle, false);
         }

@@ -30,14 +30,14 @@ impl Engine {
         held.attempts = attempt;
         held.is_recorded = true;
         let most = self.config.max_deliveries;
-        let is_revoked = held.revoke.is_some();
+        let (is_revoked, queue) = (held.revoke.is_some(), held.request.queue);
         self.release_child_of(handle);
         if is_revoked {
             self.end_revoked(handle, None, actions);
         } else if most > 0 && attempt > most {
             let ending = Ending::WorkerLost { attempts: attempt - 1, acked_early: false };
             self.end(handle, ending, actions);
-        } else if self.phase == Phase::Running {
+        } else if self.phase == Phase::Running && !self.queues.gives_back(queue) {
             self.make_ready_first(handle);
         } else {
             self.hand_back(handle, actions);

@@ -37,6 +37,21 @@ pub enum Scope {
     Shared,
 }
 
+/// How one queue is consumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueTerms {
+    /// Most of its tasks that run here at once; at least 1. `None`: no limit.
+    pub limit: Option<u32>,
+    /// Its part of what is fetched from queues that have something, in proportion to the others'; at least 1.
+    pub weight: u32,
+}
+
+impl Default for QueueTerms {
+    fn default() -> QueueTerms {
+        QueueTerms { limit: None, weight: 1 }
+    }
+}
+
 /// Bounds of the number of children, between which it follows the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Autoscale {
@@ -53,8 +68,8 @@ pub struct Autoscale {
 pub struct Config {
     /// Registered tasks; `Request::task` is an index into it.
     pub tasks: Vec<TaskOptions>,
-    /// How many queues are consumed; `Request::queue` is below it.
-    pub queues: u16,
+    /// The consumed queues; `Request::queue` is an index into it. `Event::QueueOpened` adds to them.
+    pub queues: Vec<QueueTerms>,
     /// Children to keep alive, until a `Resize` or the autoscaler says otherwise.
     pub concurrency: u32,
     /// How many tasks one child runs at once; at least 1. With one, tasks are handed over ahead of need, and limits and

@@ -83,6 +83,7 @@ impl Engine {
         let most = self.config.max_deliveries;
         let phase = self.phase;
         let held = self.requests.of(handle);
+        let gives_back = self.queues.gives_back(held.request.queue);
         let task = held.request.task.and_then(|task| self.config.tasks.get(task as usize));
         let (ends_on_timeout, runs_again) =
             task.map_or((true, true), |task| (task.acks_on_timeout, task.runs_again_when_lost));
@@ -114,7 +115,7 @@ impl Engine {
             self.end(handle, Ending::Redeliver, actions);
         } else if !is_excused && (!has_attempts_left || (cause == Cause::Unknown && !runs_again)) {
             self.lose(handle, actions);
-        } else if phase == Phase::Running {
+        } else if phase == Phase::Running && !gives_back {
             self.make_ready_first(handle);
         } else {
             self.end(handle, Ending::Redeliver, actions);

@@ -20,7 +20,8 @@
 //! whom), `lanes` (rate limits towards the broker), `attempts` and `suspects` (redeliveries), `early` (early
 //! acknowledgement), `recall` and `limits` (a task that takes long), `interrupts` (the same, beside others), `stuck` (a child that does not answer), `death` (a child that died), `pool` (a
 //! child that is replaced), `scale` (how many there are), `revoke` (what nobody wants any more), `settle` (what an
-//! outcome means), `prefetch` (how much to fetch), `give_back` (what
+//! outcome means), `prefetch` (how much to fetch), `queues` (of
+//! which queue), `consume` (queues that come and go), `give_back` (what
 //! others should rather run), `shutdown`.
 
 use std::collections::VecDeque;
@@ -34,6 +35,7 @@ use crate::event::{ChildId, Event, Handle, Now};
 use crate::fleet::Fleet;
 use crate::lanes::Draws;
 use crate::prefetch::Prefetch;
+use crate::queues::Queues;
 use crate::requests::{Requests, Whereabouts};
 use crate::scale::Scale;
 use crate::schedule::Ready;
@@ -75,6 +77,7 @@ pub struct Engine {
     pub(crate) is_broker_up: bool,
     pub(crate) is_lease_safe: bool,
     pub(crate) requests: Requests,
+    pub(crate) queues: Queues,
     pub(crate) ready: Ready,
     /// Ready, started before, and not to be run beside others: in line for a cell.
     pub(crate) suspects: VecDeque<Handle>,
@@ -118,7 +121,8 @@ impl Engine {
             is_broker_up: true,
             is_lease_safe: true,
             requests: Requests::default(),
-            ready: Ready::new(config.queues),
+            queues: Queues::new(&config.queues),
+            ready: Ready::new(&config.queues),
             suspects: VecDeque::new(),
             timer: Timer::default(),
             rates: Rates::new(&config),
@@ -152,8 +156,14 @@ impl Engine {
             Event::Acquired(answer) => self.acquired(now, answer, actions),
             Event::Drawn(answer) => self.drawn(now, answer, actions),
             Event::DrawFailed => self.draw_failed(now),
-            Event::FetchFailed => self.count_odd(|engine| engine.prefetch.failed(now.mono_us)),
-            Event::Wake => self.prefetch.wake(),
+            Event::FetchFailed => {
+                self.queues.fetched(None);
+                self.count_odd(|engine| engine.prefetch.failed(now.mono_us));
+            }
+            Event::Wake => {
+                self.prefetch.wake();
+                self.queues.wake();
+            }
             Event::BrokerLost => self.broker_lost(),
             Event::BrokerBack => self.broker_back(),
             Event::LeaseAtRisk => self.lease_at_risk(actions),
@@ -182,8 +192,12 @@ impl Engine {
             Event::LimitsChanged { task, soft_limit_s, hard_limit_s } => {
                 self.limits_changed(task, soft_limit_s, hard_limit_s);
             }
+            Event::QueueOpened { queue, terms } => self.queue_opened(queue, terms),
+            Event::QueueClosed { queue } => self.queue_closed(queue, actions),
+            Event::QueueWithdrawn { queue } => self.withdraw(queue, actions),
             Event::Shutdown(kind) => self.shut_down(now, kind, actions),
         }
+        self.end_withdrawals();
         self.tend(now, actions);
         self.ask(now, actions);
         self.dispatch(now, actions);
@@ -294,6 +308,7 @@ impl Engine {
     fn broker_back(&mut self) {
         self.is_broker_up = true;
         self.prefetch.wake();
+        self.queues.wake();
         while let Some(handle) = self.aside.pop_back() {
             self.make_ready_first(handle);
         }

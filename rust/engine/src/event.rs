@@ -1,6 +1,7 @@
 //! What the engine is told. Every event is a fact; the engine never asks.
 
 use crate::admit::Rate;
+use crate::config::QueueTerms;
 
 /// Names one delivery while this worker holds it. The driver chooses it (the index of its own table of bytes, so that
 /// the numbers stay small) and may use it again once it has answered the delivery's last action (`Action::Settle`
@@ -31,7 +32,7 @@ pub struct Request {
     pub handle: Handle,
     /// Index into `Config::tasks`; `None` when the name is not registered here.
     pub task: Option<u32>,
-    /// Index into `Config::queues`.
+    /// Index into `Config::queues`, and what `Event::QueueOpened` added.
     pub queue: u16,
     /// 0 is the most urgent.
     pub priority: u8,
@@ -272,6 +273,23 @@ pub enum Event {
         soft_limit_s: Option<f64>,
         /// Seconds.
         hard_limit_s: Option<f64>,
+    },
+    /// A queue is consumed from now on.
+    QueueOpened {
+        /// The next index, or that of a queue that was closed.
+        queue: u16,
+        /// How.
+        terms: QueueTerms,
+    },
+    /// A queue is not consumed any more: what has not been started of it goes back.
+    QueueClosed {
+        /// Which.
+        queue: u16,
+    },
+    /// A queue was paused at the broker, which gives nothing of it: what has not been started goes back.
+    QueueWithdrawn {
+        /// Which.
+        queue: u16,
     },
     /// Stop. A second, stronger one may follow.
     Shutdown(Shutdown),

@@ -77,7 +77,7 @@ impl Engine {
             if self.leave_asking(handle) {
                 if self.requests.of(handle).revoke.is_some() {
                     self.end_revoked(handle, None, actions);
-                } else if self.phase == Phase::Running {
+                } else if self.phase == Phase::Running && !self.gives_back(handle) {
                     self.make_ready_last(now, handle);
                 } else {
                     self.hand_back(handle, actions);
@@ -99,6 +99,11 @@ impl Engine {
         if let Some(due_in_us) = answer.due_in_us {
             self.draws.next_us = self.draws.next_us.min(now.mono_us.saturating_add(due_in_us));
         }
+    }
+
+    fn gives_back(&mut self, handle: Handle) -> bool {
+        let queue = self.requests.of(handle).request.queue;
+        self.queues.gives_back(queue)
     }
 
     fn leave_asking(&mut self, handle: Handle) -> bool {
@@ -139,7 +144,13 @@ impl Engine {
         };
         self.draws.outstanding = Some(max);
         self.draws.next_us = now.mono_us + POLL_US;
-        actions.push(Action::Draw { max, quotas: self.rates.quotas(now.mono_us) });
+        let (quotas, portions) = (self.rates.quotas(now.mono_us), self.queues.draw_portions(max));
+        actions.push(Action::Draw { max, quotas, portions });
+    }
+
+    /// There is room for what lanes may have: they are looked at soon.
+    pub(crate) fn hurry_draw(&mut self, now: Now) {
+        self.draws.next_us = self.draws.next_us.min(now.mono_us);
     }
 
     /// When to draw next (`mono_us`).
@@ -163,6 +174,7 @@ impl Engine {
             self.counters.odd += 1;
             return;
         };
+        self.queues.drawn();
         self.rates.note_lanes(&answer.has_more);
         self.draws.next_us = now.mono_us
             + match answer.next_in_us {
@@ -179,6 +191,7 @@ impl Engine {
         if self.draws.outstanding.take().is_none() {
             self.counters.odd += 1;
         }
+        self.queues.drawn();
         self.draws.blocked_until_us = now.mono_us + RETRY_FAILED_US;
     }
 }

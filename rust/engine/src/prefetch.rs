@@ -159,8 +159,9 @@ impl Engine {
     pub(crate) fn fetch(&mut self, now: Now, actions: &mut Vec<Action>) {
         let drawing = self.draws.outstanding();
         let held = self.requests.len() + drawing;
+        let may_have_more = self.prefetch.may_have_more || self.prefetch.retry_at_us.is_none() && self.queues.beckon();
         if self.prefetch.is_fetching()
-            || !self.prefetch.may_have_more
+            || !may_have_more
             || held >= self.prefetch.limit
             || self.phase != Phase::Running
             || !self.is_broker_up
@@ -172,10 +173,12 @@ impl Engine {
             return;
         }
         let idle = self.fleet.idle() + self.growth();
-        if let Some(max) = self.prefetch.ask(held, self.waiting() + drawing, idle) {
+        let max = self.prefetch.ask(held, self.waiting() + drawing, idle).map_or(0, |max| self.queues.bound(max));
+        if max > 0 {
             self.prefetch.outstanding = Some(max);
             self.prefetch.may_have_more = false;
-            actions.push(Action::Fetch { max });
+            let portions = self.queues.fetch_portions(max);
+            actions.push(Action::Fetch { max, portions });
         }
     }
 
@@ -188,7 +191,8 @@ impl Engine {
         let (held, waiting) = (self.requests.len() + fetching, self.waiting() + fetching);
         let credit = self.prefetch.credit(held, waiting, self.fleet.idle() + self.growth());
         let share = if self.prefetch.may_have_more { credit.div_ceil(2) } else { credit };
-        (share > 0).then(|| share.min((self.prefetch.limit / 2).max(1)))
+        let max = self.queues.bound(share.min((self.prefetch.limit / 2).max(1)));
+        (max > 0).then_some(max)
     }
 
     /// Brings the lookahead up to date. False: no child is ready.

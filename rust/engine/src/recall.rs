@@ -109,12 +109,13 @@ impl Engine {
     pub(crate) fn put_back(&mut self, handle: Handle, actions: &mut Vec<Action>) {
         let phase = self.phase;
         let held = self.requests.of(handle);
+        let gives_back = self.queues.gives_back(held.request.queue);
         if held.revoke.is_some() {
             self.end_revoked(handle, None, actions);
         } else if held.is_acked && phase != crate::engine::Phase::Cold {
             self.early.came_back();
             self.make_ready_first(handle);
-        } else if held.is_acked || held.is_lost || phase != crate::engine::Phase::Running {
+        } else if held.is_acked || held.is_lost || phase != crate::engine::Phase::Running || gives_back {
             self.hand_back(handle, actions);
         } else {
             self.make_ready_first(handle);

@@ -12,6 +12,8 @@ pub(crate) enum Place {
     Asking,
     /// In line for a permit of its task type's rate limit.
     Limited,
+    /// It has its permit; in line for a place of its queue.
+    Standing,
     /// In the ready queues.
     Ready,
     /// Started before, where tasks run beside others: in line for a cell.
@@ -77,6 +79,8 @@ pub(crate) struct Held {
     pub(crate) is_lost: bool,
     /// A child of ours started it at least once under this lease.
     pub(crate) was_started: bool,
+    /// It counts against the limit of its queue.
+    pub(crate) has_place: bool,
     /// It was revoked while it was here.
     pub(crate) revoke: Option<Revoke>,
     /// The time limits in force when it was dispatched.
@@ -96,6 +100,7 @@ impl Held {
             is_acked: false,
             is_lost: false,
             was_started: false,
+            has_place: false,
             revoke: None,
             limits: Limits::default(),
         }
@@ -122,6 +127,7 @@ impl Requests {
                 Place::Timer => Whereabouts::Timer { until_ms: held.request.eta_ms.unwrap_or_default() },
                 Place::Asking
                 | Place::Limited
+                | Place::Standing
                 | Place::Ready
                 | Place::Suspect
                 | Place::EarlyLine
@@ -153,6 +159,11 @@ impl Requests {
         *slot = Some(held);
         self.len += 1;
         true
+    }
+
+    /// What is held of one queue.
+    pub(crate) fn of_queue(&self, queue: u16) -> impl Iterator<Item = &Held> {
+        self.slots.iter().flatten().filter(move |held| held.request.queue == queue)
     }
 
     /// The delivery of that handle, if it is held.

@@ -30,14 +30,14 @@ impl Engine {
                 (Some(Revoke::Terminate(signal)), Revoke::Skip) => Revoke::Terminate(signal),
                 _ => revoke,
             });
-            let (place, priority, queue) = (held.place, held.request.priority, held.request.queue);
-            match place {
-                Place::Timer => self.timer.remove(handle),
-                Place::Limited => self.rates.remove(handle),
-                Place::Ready => self.ready.remove(priority, queue, handle),
-                Place::Suspect => self.suspects.retain(|&waiting| waiting != handle),
-                Place::EarlyLine => self.early.remove(handle),
-                Place::Aside => self.aside.retain(|&waiting| waiting != handle),
+            match held.place {
+                Place::Timer
+                | Place::Limited
+                | Place::Standing
+                | Place::Ready
+                | Place::Suspect
+                | Place::EarlyLine
+                | Place::Aside => self.take_out(handle),
                 Place::Child(id) => {
                     let index = self.fleet.find(id).expect("a child that has a delivery is in the fleet");
                     let child = self.fleet.at(index);

@@ -1,10 +1,12 @@
-//! Station 4b, schedule: the ready queues. Most urgent priority first; within one priority the queues take turns.
+//! Station 4b, schedule: the ready queues. Most urgent priority first; within one priority the queues take turns, as
+//! many at a time as their weight says.
 //!
 //! Both ends are open, because a delivery that comes back from a child unstarted goes to the front: it keeps the
 //! place that it had. All operations are constant time but `remove` and `retain_newest_first`.
 
 use std::collections::VecDeque;
 
+use crate::config::QueueTerms;
 use crate::event::Handle;
 
 /// Priorities are 0 (most urgent) to 9, as everywhere in Celery.
@@ -15,22 +17,38 @@ pub(crate) const PRIORITIES: usize = 10;
 struct Level {
     lines: Vec<VecDeque<Handle>>,
     turns: VecDeque<u16>,
+    /// How many in a row the queue whose turn it is has had.
+    had: u32,
 }
 
 /// What may run as soon as a child has room.
 #[derive(Debug)]
 pub(crate) struct Ready {
     levels: Vec<Level>,
+    /// By queue.
+    weights: Vec<u32>,
     /// Bit `p` is set when priority `p` has somebody in line.
     occupied: u16,
     len: usize,
 }
 
 impl Ready {
-    /// Empty lines for `queues` queues.
-    pub(crate) fn new(queues: u16) -> Ready {
-        let level = Level { lines: vec![VecDeque::new(); usize::from(queues.max(1))], turns: VecDeque::new() };
-        Ready { levels: vec![level; PRIORITIES], occupied: 0, len: 0 }
+    /// Empty lines for these queues.
+    pub(crate) fn new(queues: &[QueueTerms]) -> Ready {
+        let lines = vec![VecDeque::new(); queues.len().max(1)];
+        let level = Level { lines, turns: VecDeque::new(), had: 0 };
+        let weights = queues.iter().map(|terms| terms.weight).collect();
+        Ready { levels: vec![level; PRIORITIES], weights, occupied: 0, len: 0 }
+    }
+
+    /// A line for one more queue, or another weight for one that there is.
+    pub(crate) fn open(&mut self, queue: u16, weight: u32) {
+        let count = usize::from(queue) + 1;
+        if self.weights.len() < count {
+            self.weights.resize(count, 1);
+            self.levels.iter_mut().for_each(|level| level.lines.resize(count, VecDeque::new()));
+        }
+        self.weights[usize::from(queue)] = weight;
     }
 
     /// How many are ready.
@@ -58,6 +76,7 @@ impl Ready {
         if level.turns.front() != Some(&queue) {
             level.turns.retain(|&waiting| waiting != queue);
             level.turns.push_front(queue);
+            level.had = 0;
         }
         level.lines[usize::from(queue)].push_front(handle);
     }
@@ -69,17 +88,23 @@ impl Ready {
         level.lines[queue].front().copied()
     }
 
-    /// Takes who is next; the turn passes to the next queue of that priority.
+    /// Takes who is next; when its queue has had its turns, the next queue of that priority has its own.
     pub(crate) fn pop(&mut self) -> Option<Handle> {
         let priority = self.occupied.trailing_zeros() as usize;
         let level = self.levels.get_mut(priority)?;
-        let queue = level.turns.pop_front()?;
+        let queue = *level.turns.front()?;
         let line = &mut level.lines[usize::from(queue)];
         let handle = line.pop_front();
-        if !line.is_empty() {
-            level.turns.push_back(queue);
-        } else if level.turns.is_empty() {
-            self.occupied &= !(1 << priority);
+        level.had += 1;
+        let is_over = level.had >= self.weights.get(usize::from(queue)).copied().unwrap_or(1);
+        if line.is_empty() || is_over {
+            level.turns.pop_front();
+            level.had = 0;
+            if !line.is_empty() {
+                level.turns.push_back(queue);
+            } else if level.turns.is_empty() {
+                self.occupied &= !(1 << priority);
+            }
         }
         self.len -= 1;
         handle
@@ -142,13 +167,17 @@ fn slot(priority: u8) -> usize {
 mod tests {
     use super::*;
 
+    fn ready_for(queues: usize) -> Ready {
+        Ready::new(&vec![QueueTerms::default(); queues])
+    }
+
     fn drain(ready: &mut Ready) -> Vec<u32> {
         std::iter::from_fn(|| ready.pop()).map(|h| h.0).collect()
     }
 
     #[test]
     fn urgent_priority_is_served_before_a_patient_one() {
-        let mut ready = Ready::new(1);
+        let mut ready = ready_for(1);
         ready.push_back(9, 0, Handle(1));
         ready.push_back(0, 0, Handle(2));
         ready.push_back(5, 0, Handle(3));
@@ -157,7 +186,7 @@ mod tests {
 
     #[test]
     fn queues_of_one_priority_take_turns() {
-        let mut ready = Ready::new(2);
+        let mut ready = ready_for(2);
         for handle in 1..=3 {
             ready.push_back(0, 0, Handle(handle));
         }
@@ -167,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_comes_back_is_served_next() {
-        let mut ready = Ready::new(2);
+        let mut ready = ready_for(2);
         ready.push_back(0, 0, Handle(1));
         ready.push_back(0, 1, Handle(2));
         ready.push_front(0, 1, Handle(3));
@@ -177,7 +206,7 @@ mod tests {
 
     #[test]
     fn taking_all_back_in_reverse_restores_the_order() {
-        let mut ready = Ready::new(2);
+        let mut ready = ready_for(2);
         for handle in 0..6 {
             ready.push_back(0, (handle % 2) as u16, Handle(handle));
         }
@@ -189,8 +218,27 @@ mod tests {
     }
 
     #[test]
+    fn weight_is_how_many_go_in_a_row() {
+        let mut ready = Ready::new(&[QueueTerms { limit: None, weight: 2 }, QueueTerms::default()]);
+        for handle in 0..8 {
+            ready.push_back(0, (handle % 2) as u16, Handle(handle));
+        }
+        assert_eq!(drain(&mut ready), [0, 2, 1, 4, 6, 3, 5, 7]);
+    }
+
+    #[test]
+    fn queue_that_is_added_has_a_line_of_its_own() {
+        let mut ready = ready_for(1);
+        ready.open(1, 1);
+        for (queue, handle) in [(0, 1), (0, 2), (1, 3)] {
+            ready.push_back(0, queue, Handle(handle));
+        }
+        assert_eq!(drain(&mut ready), [1, 3, 2]);
+    }
+
+    #[test]
     fn retaining_shows_the_last_to_be_served_first() {
-        let mut ready = Ready::new(1);
+        let mut ready = ready_for(1);
         for handle in 0..3 {
             ready.push_back(0, 0, Handle(handle));
         }
@@ -207,7 +255,7 @@ mod tests {
 
     #[test]
     fn removed_delivery_is_never_served() {
-        let mut ready = Ready::new(1);
+        let mut ready = ready_for(1);
         ready.push_back(3, 0, Handle(1));
         ready.push_back(3, 0, Handle(2));
         ready.remove(3, 0, Handle(1));
@@ -217,7 +265,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn length_and_occupancy_follow_any_sequence(ops in proptest::collection::vec((0u8..4, 0u8..12, 0u16..4), 0..200)) {
-            let mut ready = Ready::new(3);
+            let mut ready = ready_for(3);
             let mut inside = std::collections::BTreeMap::new();
             for (number, (op, priority, queue)) in ops.into_iter().enumerate() {
                 let handle = Handle(number as u32);

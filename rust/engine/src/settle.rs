@@ -48,8 +48,12 @@ impl Engine {
             self.early.leave(matches!(held.place, Place::Child(_)));
         }
         held.place = Place::Ending;
+        let (had_place, queue) = (std::mem::take(&mut held.has_place), held.request.queue);
         self.counters.count(&ending);
         actions.push(Action::Settle { handle, ending });
+        if had_place {
+            self.free_place(queue);
+        }
     }
 
     /// Ends a delivery that is not to run here now: another worker shall have it, or nobody can any more.
@@ -92,28 +96,32 @@ impl Engine {
             return;
         };
         self.counters.lost += 1;
-        let (priority, queue) = (held.request.priority, held.request.queue);
         match held.place {
             Place::Child(_) => {
                 held.is_lost = true;
                 return;
             }
-            Place::Ending => {}
-            Place::Timer => self.timer.remove(handle),
             // Asked about: as with `Recording`, the answer decides; it is odd then.
-            Place::Asking => {}
-            Place::Limited => self.rates.remove(handle),
-            Place::Ready => self.ready.remove(priority, queue, handle),
-            Place::Suspect => self.suspects.retain(|&waiting| waiting != handle),
-            Place::EarlyLine => self.early.remove(handle),
-            Place::Aside => self.aside.retain(|&waiting| waiting != handle),
+            Place::Ending | Place::Asking => {}
+            Place::Timer
+            | Place::Limited
+            | Place::Standing
+            | Place::Ready
+            | Place::Suspect
+            | Place::EarlyLine
+            | Place::Aside => self.take_out(handle),
             Place::Recording => self.release_child_of(handle),
             Place::Acking => {
                 self.release_child_of(handle);
                 self.early.leave(false);
             }
         }
+        let held = self.requests.of(handle);
+        let (had_place, queue) = (held.has_place, held.request.queue);
         self.requests.remove(handle);
+        if had_place {
+            self.free_place(queue);
+        }
     }
 }
 

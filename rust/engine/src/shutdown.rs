@@ -103,6 +103,7 @@ impl Engine {
         let is_cold = self.phase == Phase::Cold;
         let mut leaving: Vec<Handle> = self.timer.drain();
         leaving.extend(self.rates.drain());
+        leaving.extend(self.queues.drain());
         let requests = &mut self.requests;
         self.ready.retain_newest_first(|handle| {
             let stays = requests.of(handle).is_acked && !is_cold;

@@ -19,7 +19,7 @@ pub(crate) fn config() -> Config {
     let early = TaskOptions { acks_late: false, ..late.clone() };
     Config {
         tasks: vec![late, early],
-        queues: 2,
+        queues: vec![crate::config::QueueTerms::default(); 2],
         concurrency: 2,
         slots: 1,
         max_tasks_per_child: None,

@@ -85,6 +85,18 @@ impl ControlClient {
         self.connection.run(py, |client| client.mark_revoked(&marks, RevokeTerms { keep, most }))
     }
 
+    fn pause_queue(&self, py: Python<'_>, queue: &str) -> PyResult<bool> {
+        self.connection.run(py, |client| client.pause_queue(queue))
+    }
+
+    fn resume_queue(&self, py: Python<'_>, queue: &str) -> PyResult<bool> {
+        self.connection.run(py, |client| client.resume_queue(queue))
+    }
+
+    fn paused_queues(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.connection.run(py, |client| client.paused_queues())
+    }
+
     fn close(&self, py: Python<'_>) {
         self.connection.close(py);
     }

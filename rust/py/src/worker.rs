@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fastworker_worker::{
-    Autoscale, Command, Fate, HeldTask, Level, Pool, Rate, RegisteredTask, Report, Reporter, Reports, Resize,
-    RevokeTerms, Scope, Shutdown, Stage, TaskOptions, WorkerConfig, clock_moved, forward_to, run, stop_forwarding,
-    thread_ended,
+    Autoscale, Command, Fate, HeldTask, Level, Pool, QueueTerms, Rate, RegisteredTask, Report, Reporter, Reports,
+    Resize, RevokeTerms, Scope, Shutdown, Stage, TaskOptions, WorkerConfig, clock_moved, forward_to, run,
+    stop_forwarding, thread_ended,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -49,6 +49,7 @@ struct Settings {
     result_url: Option<String>,
     result_options: Vec<(String, String)>,
     queues: Vec<String>,
+    queue_terms: Vec<(Option<u32>, u32)>,
     tasks: Vec<TaskSettings>,
     concurrency: u32,
     slots: u32,
@@ -80,6 +81,10 @@ struct Settings {
     revoked: Vec<String>,
 }
 
+fn terms((limit, weight): (Option<u32>, u32)) -> QueueTerms {
+    QueueTerms { limit, weight }
+}
+
 impl From<Settings> for WorkerConfig {
     fn from(settings: Settings) -> WorkerConfig {
         let task = |task: TaskSettings| RegisteredTask {
@@ -105,6 +110,7 @@ impl From<Settings> for WorkerConfig {
             result_url: settings.result_url,
             result_options: settings.result_options,
             queues: settings.queues,
+            queue_terms: settings.queue_terms.into_iter().map(terms).collect(),
             tasks: settings.tasks.into_iter().map(task).collect(),
             concurrency: settings.concurrency,
             slots: settings.slots,
@@ -315,6 +321,16 @@ impl Worker {
     fn set_rate(&self, py: Python<'_>, task: String, per_second: Option<f64>) -> PyResult<bool> {
         let rate = per_second.and_then(Rate::per_second);
         self.ask(py, |answer| Command::SetRate { task, rate, answer })
+    }
+
+    #[pyo3(signature = (queue, limit, weight))]
+    fn consume(&self, py: Python<'_>, queue: String, limit: Option<u32>, weight: u32) -> PyResult<()> {
+        self.ask(py, |answer| Command::Consume { queue, terms: terms((limit, weight)), answer })
+    }
+
+    #[pyo3(signature = (queue, *, is_cancelled))]
+    fn give_back(&self, py: Python<'_>, queue: String, is_cancelled: bool) -> PyResult<bool> {
+        self.ask(py, |answer| Command::GiveBack { queue, is_cancelled, answer })
     }
 
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use fastworker_broker::lane;
 use fastworker_broker::{
-    AnyBroker, AnyStore, Broker, Error, Heard, LeaseTerms, Publish, ResultDoc, Settlement, Verdict,
+    AnyBroker, AnyStore, Broker, Error, Heard, LeaseTerms, Portion, Publish, ResultDoc, Settlement, Verdict,
 };
 use fastworker_engine::{Ask, Handle};
 use tokio::sync::Notify;
@@ -69,10 +69,10 @@ impl BrokerIo {
         }
     }
 
-    pub(crate) fn fetch(&self, max: usize) {
+    pub(crate) fn fetch(&self, max: usize, portions: Vec<Portion>) {
         let io = self.clone();
         tokio::task::spawn_local(async move {
-            let fetched = io.broker.fetch(max).await;
+            let fetched = io.broker.fetch_within(max, &portions).await;
             io.tell(Fact::Fetched(fetched));
         });
     }
@@ -86,10 +86,10 @@ impl BrokerIo {
         });
     }
 
-    pub(crate) fn draw(&self, max: usize, quotas: Vec<lane::Quota>) {
+    pub(crate) fn draw(&self, max: usize, quotas: Vec<lane::Quota>, portions: Vec<Portion>) {
         let io = self.clone();
         tokio::task::spawn_local(async move {
-            let drawn = io.broker.draw(max, &quotas).await;
+            let drawn = io.broker.draw_within(max, &quotas, &portions).await;
             io.tell(Fact::Drawn(drawn));
         });
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastworker_broker::RevokeTerms;
-use fastworker_engine::{Autoscale, TaskOptions};
+use fastworker_engine::{Autoscale, QueueTerms, TaskOptions};
 
 use crate::report::Reports;
 
@@ -33,8 +33,10 @@ pub struct WorkerConfig {
     pub result_url: Option<String>,
     /// Its transport options.
     pub result_options: Vec<(String, String)>,
-    /// Queues to consume.
+    /// Queues to consume at the start.
     pub queues: Vec<String>,
+    /// By queue: how.
+    pub queue_terms: Vec<QueueTerms>,
     /// Registered tasks.
     pub tasks: Vec<RegisteredTask>,
     /// Child processes, at the start.

@@ -47,6 +47,11 @@ impl Decoder {
         }
     }
 
+    /// One more queue, at the end.
+    pub(crate) fn add_queue(&mut self, name: String) {
+        self.queues.push(name);
+    }
+
     /// The delivery as the worker holds it, and as the engine sees it; `request.handle` is filled in by the caller.
     pub(crate) fn decode(&self, delivery: &Delivery) -> Result<(Held, Request), Poison> {
         let envelope = envelope::parse(&delivery.message).map_err(|error| Poison {

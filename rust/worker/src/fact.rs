@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastworker_broker::lane::{Drawn, Granted};
 use fastworker_broker::{Delivery, Error, Mark, Recovered};
-use fastworker_engine::{Ask, ChildId, Handle, Rate, Resize, Shutdown};
+use fastworker_engine::{Ask, ChildId, Handle, QueueTerms, Rate, Resize, Shutdown};
 
 use crate::pool::{SocketFact, ZygoteFact};
 
@@ -50,6 +50,24 @@ pub enum Command {
         /// Starts a second; `None` lifts it.
         rate: Option<Rate>,
         /// Gets whether there is such a task.
+        answer: SyncSender<bool>,
+    },
+    /// One more queue is consumed, or one that had been cancelled.
+    Consume {
+        /// Its name.
+        queue: String,
+        /// How.
+        terms: QueueTerms,
+        /// Told when it is so.
+        answer: SyncSender<()>,
+    },
+    /// What has not been started of a queue goes back to it.
+    GiveBack {
+        /// Its name.
+        queue: String,
+        /// It is not consumed any more; else it is paused at the broker, which gives nothing of it.
+        is_cancelled: bool,
+        /// Gets whether it was consumed here.
         answer: SyncSender<bool>,
     },
     /// What is held now.

@@ -298,6 +298,22 @@ _OURS = [
         is_ours=True,
     ),
     Setting(
+        "queue_limits",
+        None,
+        "dict",
+        "By queue: most of its tasks that run at once in a worker; the rest stays in the broker.",
+        status="active",
+        is_ours=True,
+    ),
+    Setting(
+        "queue_weights",
+        None,
+        "dict",
+        "By queue: its part of what a worker fetches from queues that have something; 1 if not listed.",
+        status="active",
+        is_ours=True,
+    ),
+    Setting(
         "eta_horizon",
         5.0,
         "seconds",

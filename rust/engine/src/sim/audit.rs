@@ -8,9 +8,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::broker::Lease;
+use super::lines::Lines;
 use super::permits::Permits;
 use super::seats::Seats;
-use crate::action::{Action, Ending, Interrupt};
+use crate::action::{Action, Ending, Interrupt, Portion};
 use crate::config::{Config, Scope};
 use crate::event::{ChildId, Event, Handle, Now, Number, Outcome, Request, Shutdown};
 
@@ -60,6 +61,11 @@ struct Entry {
 }
 
 impl Entry {
+    /// Whether a child has it, or is to have it when the broker has answered.
+    fn is_at_work(&self) -> bool {
+        matches!(self.stage, Stage::AtChild(..) | Stage::Recording | Stage::Acking)
+    }
+
     /// Whether it is due at `wall_ms`, and has been at no child since `since_us`.
     fn waits_since(&self, permits: &[Permits], since_us: u64, wall_ms: i64) -> bool {
         let is_permitted = self.was_dispatched
@@ -134,6 +140,7 @@ pub(super) struct Audit {
     highest_wall_ms: i64,
     /// When it last had no credit left (`mono_us`).
     full_until_us: u64,
+    lines: Lines,
 }
 
 type Verdict = Result<(), String>;
@@ -163,11 +170,12 @@ impl Audit {
             cold_at_us: None,
             seats: Seats::of(&config),
             has_finished: false,
-            config,
             cells: Vec::new(),
             owes_termination: None,
             highest_wall_ms: i64::MIN,
             full_until_us: 0,
+            lines: Lines::new(&config.queues),
+            config,
         }
     }
 
@@ -302,7 +310,50 @@ impl Audit {
     /// A delivery that was at no child since `since_us`, and due at `wall_ms`.
     pub(super) fn runnable_since(&self, since_us: u64, wall_ms: i64) -> Option<Handle> {
         // How long suspects wait depends on the cells; that they do not wait for ever shows in the end.
-        self.find(|entry| entry.waits_since(&self.permits, since_us, wall_ms) && !self.is_suspect(entry))
+        self.find(|entry| {
+            self.had_room_since(entry.request.queue, since_us)
+                && entry.waits_since(&self.permits, since_us, wall_ms)
+                && !self.is_suspect(entry)
+        })
+    }
+
+    /// Whether it is at work, or a suspect, which may wait long for its cell.
+    fn has_place(&self, entry: &Entry) -> bool {
+        entry.is_at_work() || entry.stage == Stage::Held && self.is_suspect(entry)
+    }
+
+    /// Whether it might have had one more of a queue since `since_us`.
+    pub(super) fn had_room_since(&self, queue: u16, since_us: u64) -> bool {
+        let at_work = self.entries.values().filter(|entry| entry.request.queue == queue && self.has_place(entry));
+        (at_work.count() as u32) < self.lines.limit(queue) && self.lines.had_room_since(queue, since_us)
+    }
+
+    /// Remembers which queues have as much at work as they may.
+    fn note_full_queues(&mut self, now_us: u64) {
+        if self.lines.are_free() {
+            return;
+        }
+        let at_work = self.entries.values().filter(|entry| self.has_place(entry));
+        let at_work: Vec<u16> = at_work.map(|entry| entry.request.queue).collect();
+        self.lines.note(&at_work, now_us);
+    }
+
+    /// No more of a queue is asked for than may run beside what is at children.
+    fn check_portions(&self, portions: &[Portion]) -> Verdict {
+        for (queue, most) in self.lines.bounds() {
+            let room = portions.get(usize::from(queue)).map_or(u32::MAX, |portion| portion.room);
+            let at_children = self.at_children(queue);
+            require!(
+                queue_room_kept: room.saturating_add(at_children) <= most || room == 0,
+                "{room} of queue {queue} are asked for beside {at_children} at work, {most} may be"
+            );
+        }
+        Ok(())
+    }
+
+    fn at_children(&self, queue: u16) -> u32 {
+        let is_there = |entry: &&Entry| entry.request.queue == queue && matches!(entry.stage, Stage::AtChild(..));
+        self.entries.values().filter(is_there).count() as u32
     }
 
     /// The same, if others could run it.
@@ -343,6 +394,7 @@ impl Audit {
         if self.entries.len() >= self.seats.prefetch(&self.config) {
             self.full_until_us = now_us;
         }
+        self.note_full_queues(now_us);
         match *event {
             Event::Acquired(ref answer) => {
                 for &(task, key, permits) in &answer.ahead {
@@ -480,7 +532,9 @@ impl Audit {
                     entry.must_be_terminated |= terminate.is_some();
                 }
             }
-            Event::Wake | Event::Tick | Event::LimitsChanged { .. } => {}
+            Event::QueueOpened { queue, .. } => self.lines.open(queue),
+            Event::QueueClosed { queue } => self.lines.close(queue),
+            Event::QueueWithdrawn { .. } | Event::Wake | Event::Tick | Event::LimitsChanged { .. } => {}
         }
         Vec::new()
     }
@@ -489,14 +543,16 @@ impl Audit {
     pub(super) fn action(&mut self, now: Now, action: &Action) -> Verdict {
         require!(last_word: !self.has_finished, "{action:?} after Finished");
         match action {
-            Action::Fetch { max } => {
+            Action::Fetch { max, portions } => {
+                self.check_portions(portions)?;
                 require!(one_fetch: !self.is_fetching, "a second Fetch");
                 require!(fetch_at_work: self.is_at_work(), "Fetch while it must not");
                 let room = self.seats.prefetch(&self.config).saturating_sub(self.entries.len());
                 require!(fetch_room: (1..=room).contains(&(*max as usize)), "Fetch of {max} with room for {room}");
                 self.is_fetching = true;
             }
-            Action::Draw { max, .. } => {
+            Action::Draw { max, portions, .. } => {
+                self.check_portions(portions)?;
                 require!(one_fetch: !self.is_drawing, "a second Draw");
                 require!(fetch_at_work: self.is_at_work(), "Draw while it must not");
                 let room = self.seats.prefetch(&self.config).saturating_sub(self.entries.len());
@@ -638,6 +694,11 @@ impl Audit {
             let request = entry.request.clone();
             let is_allowed = !is_first || self.may_start(&request, now.mono_us);
             require!(rate_limit: is_allowed, "{handle:?} starts beyond the rate limit of task {:?}", request.task);
+            let (queue, is_acked) = (request.queue, self.entries[&handle].is_acked);
+            require!(start_of_cancelled: is_acked || !self.lines.is_closed(queue), "{handle:?} of the cancelled {queue}");
+            let at_children = self.at_children(queue);
+            let most = self.lines.limit(queue);
+            require!(queue_limit_kept: at_children <= most, "{at_children} of queue {queue} are at work, {most} may be");
             self.seat(child).open.insert(number, handle);
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::lanes::Lanes;
 use super::plan::{Deed, Letter};
-use crate::action::Ending;
+use crate::action::{Ending, Portion};
 use crate::config::Scope;
 use crate::event::Outcome;
 
@@ -159,9 +159,9 @@ impl Message {
 
 impl Broker {
     /// A broker that knows the letters, and has none published.
-    pub(super) fn new(letters: Vec<Letter>, queues: u16) -> Broker {
+    pub(super) fn new(letters: Vec<Letter>, queues: usize) -> Broker {
         let messages = letters.into_iter().map(Message::new).collect();
-        Broker { messages, lines: vec![vec![VecDeque::new(); usize::from(queues)]; 10], ..Broker::default() }
+        Broker { messages, lines: vec![vec![VecDeque::new(); queues]; 10], ..Broker::default() }
     }
 
     /// One more message, not published yet.
@@ -180,13 +180,16 @@ impl Broker {
         self.line(index).push_back(index);
     }
 
-    /// Leases up to `max` messages, most urgent first.
-    pub(super) fn fetch(&mut self, owner: Owner, max: u32) -> Vec<Lease> {
+    /// Leases up to `max` messages, most urgent first, and no more of a queue than there is room for.
+    pub(super) fn fetch(&mut self, owner: Owner, max: u32, portions: &[Portion]) -> Vec<Lease> {
         let mut leases = Vec::new();
+        let mut rooms: Vec<u32> = portions.iter().map(|portion| portion.room).collect();
+        rooms.resize(self.lines[0].len(), u32::MAX);
         for lines in &mut self.lines {
-            for line in lines {
-                while leases.len() < max as usize {
+            for (line, room) in lines.iter_mut().zip(&mut rooms) {
+                while leases.len() < max as usize && *room > 0 {
                     let Some(index) = line.pop_front() else { break };
+                    *room -= 1;
                     let message = &mut self.messages[index];
                     message.leases += 1;
                     message.epoch = message.leases;

@@ -10,18 +10,18 @@ use super::matrix::Column;
 use super::plan::Deed;
 use super::watch::has_full_house;
 use super::world::{Coming, World};
-use crate::action::{Action, Ask, Ending};
+use crate::action::{Action, Ask, Ending, Portion};
 use crate::admit::Quota;
 use crate::event::{Acquired, ChildId, Drawn, Event, Handle, Outcome, Request};
 
 /// Something on its way to the broker.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
-    Fetch(u32),
+    Fetch(u32, Vec<Portion>),
     Settle(Handle, Lease, Ending, Option<Outcome>),
     Record(Handle, Lease, u32),
     Acquire(Vec<(Ask, Vec<Lease>)>),
-    Draw(u32, Vec<Quota>),
+    Draw(u32, Vec<Quota>, Vec<Portion>),
 }
 
 /// What the broker says.
@@ -147,9 +147,9 @@ impl World {
     fn carry_out(&mut self, owner: Owner, action: Action) -> Result<(), String> {
         let worker = self.workers.get_mut(&owner).expect("only a living worker acts");
         match action {
-            Action::Fetch { max } => {
+            Action::Fetch { max, portions } => {
                 self.fetches += 1;
-                self.soon(Coming::AtBroker(owner, Op::Fetch(max)));
+                self.soon(Coming::AtBroker(owner, Op::Fetch(max, portions)));
             }
             Action::Settle { handle, ending } => {
                 let (lease, outcome) = (worker.audit.lease_of(handle), worker.audit.reported(handle));
@@ -168,7 +168,9 @@ impl World {
                 let asks = asks.collect();
                 self.soon(Coming::AtBroker(owner, Op::Acquire(asks)));
             }
-            Action::Draw { max, quotas } => self.soon(Coming::AtBroker(owner, Op::Draw(max, quotas))),
+            Action::Draw { max, quotas, portions } => {
+                self.soon(Coming::AtBroker(owner, Op::Draw(max, quotas, portions)));
+            }
             Action::Spawn { child } => {
                 worker.children.insert(child, Child::new(child, self.plan.config.slots));
                 let from_us = worker.zygote_from_us.max(self.mono_us);
@@ -314,7 +316,7 @@ impl World {
         let fault = self.armed_op.take();
         if let Some(fault) = fault {
             let column = match op {
-                Op::Fetch(_) => Some(Column::Queued),
+                Op::Fetch(..) => Some(Column::Queued),
                 Op::Draw(..) => Some(Column::Laned),
                 Op::Acquire(_) => Some(Column::Asking),
                 Op::Settle(handle, ..) | Op::Record(handle, ..) => self.column_of_handle(owner, handle),
@@ -353,7 +355,7 @@ impl World {
     /// What an operation does at the broker, all in one step, and what the broker says to it.
     fn apply(&mut self, owner: Owner, op: &Op) -> Answer {
         match *op {
-            Op::Fetch(max) => {
+            Op::Fetch(max, ref portions) => {
                 let mut leases = Vec::new();
                 if let Some(worker) = self.workers.get_mut(&owner) {
                     let most = worker.lost_fetches.len().min(max as usize);
@@ -361,7 +363,7 @@ impl World {
                     leases.extend(adopted.filter(|&lease| self.broker.owned(lease, owner).is_some()));
                 }
                 let more = max - leases.len() as u32;
-                leases.extend(self.broker.fetch(owner, more));
+                leases.extend(self.broker.fetch(owner, more, portions));
                 Answer::Brought(leases)
             }
             Op::Settle(handle, lease, ref ending, outcome) => {
@@ -394,7 +396,7 @@ impl World {
                 }
                 Answer::Fact(Event::Acquired(answer))
             }
-            Op::Draw(max, ref quotas) => Answer::Drawn(self.broker.draw(owner, max, quotas)),
+            Op::Draw(max, ref quotas, ref portions) => Answer::Drawn(self.broker.draw(owner, max, quotas, portions)),
             Op::Record(handle, lease, floor) => {
                 if self.broker.owned(lease, owner).is_none() {
                     return Answer::Fact(Event::LeaseLost { handle });
@@ -422,12 +424,12 @@ impl World {
         worker.lost_fetches.extend(leases);
         let is_connected = worker.is_connected;
         let lost = match op {
-            Op::Fetch(_) => Some(Event::FetchFailed),
+            Op::Fetch(..) => Some(Event::FetchFailed),
             Op::Draw(..) => Some(Event::DrawFailed),
             _ => None,
         };
         match op {
-            Op::Fetch(_) | Op::Draw(..) => {}
+            Op::Fetch(..) | Op::Draw(..) => {}
             op if is_connected => self.at(now_us + pause_us, Coming::AtBroker(owner, op)),
             op => worker.stalled.push_back(op),
         }

@@ -51,6 +51,8 @@ pub enum Fault {
     Resize,
     /// A task type gets another rate limit in one worker, or none.
     RateLimit,
+    /// A queue is cancelled in one worker, and consumed again a little later; or what it has of it is called back.
+    QueueCancelled,
     /// A message is revoked, preferably one that a worker has; half of the time what runs is terminated.
     Revoke,
     /// A supervisor is killed, its children with it, and started again.
@@ -67,7 +69,7 @@ pub enum Fault {
 
 impl Fault {
     /// All there are.
-    pub const ALL: [Fault; 26] = [
+    pub const ALL: [Fault; 27] = [
         Fault::KillChild,
         Fault::KillBusyChild,
         Fault::KillStarting,
@@ -88,6 +90,7 @@ impl Fault {
         Fault::ClockBack,
         Fault::Resize,
         Fault::RateLimit,
+        Fault::QueueCancelled,
         Fault::Revoke,
         Fault::Crash,
         Fault::CrashAtAction,
@@ -130,6 +133,7 @@ impl World {
                     return self.feed(owner, Event::RateLimit { task, limit });
                 }
             }
+            Fault::QueueCancelled => return self.cancel_some_queue(fault),
             Fault::Revoke => return self.revoke_some_message(fault),
             Fault::Crash => {
                 if let Some(owner) = self.some_worker() {
@@ -256,6 +260,21 @@ impl World {
         }
         self.mark_worker(fault, owner);
         self.feed(owner, Event::Resize(resize))
+    }
+
+    fn cancel_some_queue(&mut self, fault: Fault) -> Result<(), String> {
+        let Some(owner) = self.some_worker() else {
+            return Ok(());
+        };
+        self.mark_worker(fault, owner);
+        let index = self.rng.range(0, self.plan.config.queues.len() as u64 - 1);
+        let (queue, terms) = (index as u16, self.plan.config.queues[index as usize].clone());
+        if self.rng.chance(30) {
+            return self.feed(owner, Event::QueueWithdrawn { queue });
+        }
+        let back_us = self.mono_us + self.rng.range(100, 300_000);
+        self.at(back_us, Coming::Fact(owner, Event::QueueOpened { queue, terms }));
+        self.feed(owner, Event::QueueClosed { queue })
     }
 
     fn revoke_some_message(&mut self, fault: Fault) -> Result<(), String> {

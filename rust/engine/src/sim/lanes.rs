@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::broker::{Broker, Lease, Owner, Place};
-use crate::action::Ask;
+use crate::action::{Ask, Portion};
 use crate::admit::{Quota, Rate};
 use crate::config::Scope;
 use crate::event::{Acquired, Handle};
@@ -106,19 +106,28 @@ impl Broker {
     }
 
     /// Leases what the quotas allow.
-    pub(super) fn draw(&mut self, owner: Owner, max: u32, quotas: &[Quota]) -> Haul {
+    pub(super) fn draw(&mut self, owner: Owner, max: u32, quotas: &[Quota], portions: &[Portion]) -> Haul {
         let mut haul = Haul::default();
+        let mut taken: HashMap<u16, usize> = HashMap::new();
+        let room_of = |queue: u16, taken: &HashMap<u16, usize>| {
+            let room = portions.get(usize::from(queue)).map_or(usize::MAX, |portion| portion.room as usize);
+            room - taken.get(&queue).copied().unwrap_or(0)
+        };
         for quota in quotas {
             if let Quota::Worker { task, permits } = *quota {
                 let mut left = permits as usize;
                 let names: Vec<_> = self.lanes.lanes.keys().copied().filter(|it| it.1 == task && !it.3).collect();
                 for name in names {
-                    left -= self.take(owner, name, left.min(max as usize - haul.leases.len()), &mut haul.leases);
+                    let most = left.min(max as usize - haul.leases.len()).min(room_of(name.0, &taken));
+                    let got = self.take(owner, name, most, &mut haul.leases);
+                    *taken.entry(name.0).or_default() += got;
+                    left -= got;
                     if let Some(lane) = self.lanes.lanes.get_mut(&name) {
                         lane.due_us = self.now_us;
                     }
                 }
-                haul.has_more.push(self.lanes.lanes.keys().any(|it| it.1 == task && !it.3));
+                let is_left = |it: &Name| it.1 == task && !it.3 && room_of(it.0, &taken) > 0;
+                haul.has_more.push(self.lanes.lanes.keys().any(is_left));
             }
         }
         let rate_of = |wanted: u32| {
@@ -133,7 +142,10 @@ impl Broker {
         due.sort_unstable();
         for (lane_due_us, name) in due {
             let Some(rate) = rate_of(name.1) else { continue };
-            let room = max as usize - haul.leases.len();
+            let room = (max as usize - haul.leases.len()).min(room_of(name.0, &taken));
+            if room_of(name.0, &taken) == 0 {
+                continue;
+            }
             if lane_due_us > now_us || room == 0 {
                 let wait_us = lane_due_us.saturating_sub(now_us);
                 haul.next_in_us = Some(haul.next_in_us.map_or(wait_us, |known_us| known_us.min(wait_us)));
@@ -142,6 +154,7 @@ impl Broker {
             let kept_us = self.lanes.next_us.get(&(name.1, name.2)).copied().unwrap_or(now_us);
             let (count, next_us) = grant(rate, kept_us.max(now_us.saturating_sub(CATCH_UP_US)), now_us, room as u64);
             let got = self.take(owner, name, count as usize, &mut haul.leases) as u64;
+            *taken.entry(name.0).or_default() += got as usize;
             let next_us = next_us - (count - got) * interval_us(rate);
             self.lanes.next_us.insert((name.1, name.2), next_us);
             if let Some(lane) = self.lanes.lanes.get_mut(&name) {

@@ -23,7 +23,7 @@ pub enum Column {
     Laned,
     /// A shared permit is being asked for.
     Asking,
-    /// In line for a permit of its rate limit.
+    /// In line for a permit of its rate limit, or with that for a place of its queue.
     Limited,
     /// Ready for a child.
     Ready,
@@ -119,7 +119,7 @@ impl Worker {
         match place {
             requests::Place::Timer => Column::Timer,
             requests::Place::Asking => Column::Asking,
-            requests::Place::Limited => Column::Limited,
+            requests::Place::Limited | requests::Place::Standing => Column::Limited,
             requests::Place::Ready => Column::Ready,
             requests::Place::Suspect => Column::Suspect,
             requests::Place::EarlyLine => Column::EarlyLine,

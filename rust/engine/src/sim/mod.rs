@@ -16,6 +16,7 @@ mod child;
 mod driver;
 mod faults;
 mod lanes;
+mod lines;
 mod matrix;
 mod permits;
 mod plan;

@@ -5,7 +5,7 @@
 use super::faults::Fault;
 use super::rng::Rng;
 use crate::admit::Rate;
-use crate::config::{Autoscale, Config, Scope, TaskOptions};
+use crate::config::{Autoscale, Config, QueueTerms, Scope, TaskOptions};
 use crate::event::Outcome;
 
 /// How long the tasks of one type run.
@@ -149,9 +149,10 @@ impl Plan {
         let paces: Vec<_> = (0..types).map(|_| rng.pick(&choices)).collect();
         let concurrency = rng.range(1, 4) as u32;
         let queues = rng.range(1, 3) as u16;
+        let has_terms = rng.chance(30);
         let mut config = Config {
             tasks: paces.iter().map(|_| options(rng)).collect(),
-            queues,
+            queues: (0..queues).map(|_| if has_terms { terms(rng) } else { QueueTerms::default() }).collect(),
             concurrency,
             slots: if rng.chance(35) { rng.pick(&[2, 4, 9, 100]) } else { 1 },
             max_tasks_per_child: rng.pick(&[None, None, None, Some(1), Some(3), Some(40)]),
@@ -215,6 +216,10 @@ fn options(rng: &mut Rng) -> TaskOptions {
         has_lanes: rng.chance(20),
         rate_scope: if rng.chance(50) { Scope::Shared } else { Scope::Worker },
     }
+}
+
+fn terms(rng: &mut Rng) -> QueueTerms {
+    QueueTerms { limit: rng.pick(&[None, Some(1), Some(1), Some(2), Some(6)]), weight: rng.pick(&[1, 1, 2, 5]) }
 }
 
 /// From one in four seconds to more than a tick can hand out one by one.

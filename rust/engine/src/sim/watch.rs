@@ -80,7 +80,9 @@ impl World {
                 "no_idleness: message {index} waits in a lane for a permit that is there, while {idle:?} is idle"
             ));
         }
-        let waits = |message: &Message| message.place == Place::Queued && message.queued_us <= since_us;
+        let had_room = |message: &Message| worker.audit.had_room_since(message.letter.queue, since_us);
+        let waits =
+            |message: &Message| message.place == Place::Queued && message.queued_us <= since_us && had_room(message);
         let has_credit = worker.audit.has_credit_since(since_us);
         match self.broker.messages.iter().position(waits) {
             Some(index) if has_credit => {
@@ -102,7 +104,8 @@ impl World {
                 }
             };
             let is_watched = message.letter.task.is_some_and(|task| worker.audit.has_lanes(task));
-            is_watched && is_due && laned_us <= since_us
+            let had_room = worker.audit.had_room_since(message.letter.queue, since_us);
+            is_watched && is_due && had_room && laned_us <= since_us
         };
         (0..self.broker.messages.len()).find(|&index| is_neglected(index))
     }

@@ -135,7 +135,7 @@ pub(super) struct World {
 impl World {
     /// Everything published in time, the first workers about to start.
     pub(super) fn new(plan: Plan, rng: Rng, has_story: bool) -> World {
-        let broker = Broker::new(plan.letters.clone(), plan.config.queues);
+        let broker = Broker::new(plan.letters.clone(), plan.config.queues.len());
         let mut world = World {
             broker,
             rng,

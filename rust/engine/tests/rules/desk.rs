@@ -1,7 +1,8 @@
 //! A desk to try rules at: an engine, a clock that is moved by hand, and short words for facts.
 
 use fastworker_engine::{
-    Action, ChildId, Config, Ending, Engine, Event, Handle, Now, Number, Outcome, Request, Scope, TaskOptions,
+    Action, ChildId, Config, Ending, Engine, Event, Handle, Now, Number, Outcome, QueueTerms, Request, Scope,
+    TaskOptions,
 };
 
 /// Unix time at the start, in milliseconds.
@@ -23,7 +24,7 @@ pub(crate) fn config() -> Config {
     let early = TaskOptions { acks_late: false, ..late.clone() };
     Config {
         tasks: vec![late, early],
-        queues: 1,
+        queues: vec![QueueTerms::default()],
         concurrency: 2,
         slots: 1,
         max_tasks_per_child: None,
@@ -170,7 +171,7 @@ pub(crate) fn endings(actions: &[Action]) -> Vec<(u32, Ending)> {
 /// How many the engine asks for.
 pub(crate) fn fetched(actions: &[Action]) -> Option<u32> {
     actions.iter().find_map(|action| match action {
-        Action::Fetch { max } => Some(*max),
+        Action::Fetch { max, .. } => Some(*max),
         _ => None,
     })
 }

@@ -36,7 +36,7 @@ fn asked(actions: &[Action]) -> Vec<(u64, Vec<u32>)> {
 
 fn drawn(actions: &[Action]) -> Option<(u32, Vec<Quota>)> {
     actions.iter().find_map(|action| match action {
-        Action::Draw { max, quotas } => Some((*max, quotas.clone())),
+        Action::Draw { max, quotas, .. } => Some((*max, quotas.clone())),
         _ => None,
     })
 }

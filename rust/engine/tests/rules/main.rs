@@ -9,6 +9,7 @@ mod fetching;
 mod lanes;
 mod limits;
 mod pool;
+mod queues;
 mod rates;
 mod recall;
 mod revoke;

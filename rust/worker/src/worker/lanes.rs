@@ -1,9 +1,10 @@
 //! Rate limits that the broker keeps, as the loop sees them: the engine's handles become leases, and the answers events.
 
 use fastworker_broker::lane;
-use fastworker_engine::{Acquired, Ask, Drawn, Event, Quota};
+use fastworker_engine::{Acquired, Ask, Drawn, Event, Portion, Quota};
 
 use super::Worker;
+use super::queues::brokers;
 
 impl Worker {
     pub(super) fn acquire(&mut self, questions: Vec<Ask>) {
@@ -48,13 +49,13 @@ impl Worker {
         }
     }
 
-    pub(super) fn draw(&mut self, max: u32, quotas: &[Quota]) {
+    pub(super) fn draw(&mut self, max: u32, quotas: &[Quota], portions: &[Portion]) {
         let name = |task: u32| self.config.tasks[task as usize].name.clone();
         let quotas = quotas.iter().map(|quota| match *quota {
             Quota::Shared { task, rate } => lane::Quota::Shared { task: name(task), interval_ns: rate.interval_ns() },
             Quota::Worker { task, permits } => lane::Quota::Worker { task: name(task), permits },
         });
-        self.io.draw(max as usize, quotas.collect());
+        self.io.draw(max as usize, quotas.collect(), brokers(portions));
     }
 
     pub(super) fn drawn(&mut self, drawn: lane::Drawn) {

@@ -15,6 +15,7 @@ mod drain;
 mod fetch;
 mod lanes;
 mod outcome;
+mod queues;
 mod settling;
 mod stopping;
 
@@ -40,6 +41,7 @@ use crate::settle::{Lifetimes, Policy};
 
 use self::connect::{Connected, connect, lease_terms};
 use self::drain::Draining;
+use self::queues::brokers;
 
 /// How often the pages of children that work through several tasks are looked at.
 const LOOK_EVERY_US: u64 = 2_000;
@@ -183,7 +185,7 @@ impl Worker {
         }
         let engine = Engine::new(Config {
             tasks: config.tasks.iter().map(|task| task.options.clone()).collect(),
-            queues: config.queues.len() as u16,
+            queues: config.queue_terms.clone(),
             concurrency: config.concurrency,
             slots: config.slots,
             max_tasks_per_child: config.max_tasks_per_child,
@@ -269,14 +271,14 @@ impl Worker {
 
     fn carry_out(&mut self, action: Action, answers: &mut VecDeque<Event>) {
         match action {
-            Action::Fetch { max } => {
+            Action::Fetch { max, portions } => {
                 self.asked = max;
                 self.wants_wake = false;
                 self.draining.asked();
-                self.io.fetch(max as usize);
+                self.io.fetch(max as usize, brokers(&portions));
             }
             Action::Acquire { asks } => self.acquire(asks),
-            Action::Draw { max, quotas } => self.draw(max, &quotas),
+            Action::Draw { max, quotas, portions } => self.draw(max, &quotas, &portions),
             Action::Dispatch { child, first, handles, flush_first } => {
                 self.dispatch(child, first, &handles, flush_first);
             }
@@ -384,6 +386,13 @@ impl Worker {
             }
             Fact::Command(Command::SetRate { task, rate, answer }) => {
                 let _gone = answer.try_send(self.set_rate(&task, rate));
+            }
+            Fact::Command(Command::Consume { queue, terms, answer }) => {
+                self.consume(queue, terms);
+                let _gone = answer.try_send(());
+            }
+            Fact::Command(Command::GiveBack { queue, is_cancelled, answer }) => {
+                let _gone = answer.try_send(self.give_queue_back(&queue, is_cancelled));
             }
             Fact::Command(Command::Snapshot { answer }) => {
                 let _gone = answer.try_send(self.snapshot());

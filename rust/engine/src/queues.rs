@@ -1,0 +1,348 @@
+//! The consumed queues: how much of each may be here, and how they share a fetch.
+//!
+//! A *limit* bounds what of a queue is at the children or ready for them; each such delivery has a *place*. A fetch
+//! asks for no more than there are places free, so what is beyond stays in the broker, for other workers too. What waits
+//! here for its eta or its permit has no place yet. When its time has come and there is none, it goes back to its queue; if
+//! it has spent a permit to come so far, it *stands* here until a place is free.
+//!
+//! *Weights* divide a fetch between the queues that have something: in the long run each gets its weight's part, whatever
+//! the sizes of the fetches (smooth weighted turns: each step the one goes that is owed most).
+//!
+//! A queue that is *closed* was cancelled; one that is *withdrawn* gives nothing for a moment (`consume`).
+
+use std::collections::VecDeque;
+
+use crate::action::Portion;
+use crate::config::QueueTerms;
+use crate::event::Handle;
+
+/// One queue.
+#[derive(Debug)]
+struct Line {
+    terms: QueueTerms,
+    is_closed: bool,
+    is_withdrawn: bool,
+    /// Places taken.
+    taken: u32,
+    /// Who stands here.
+    standing: VecDeque<Handle>,
+    /// Places that answers which are out may need: of a fetch, and of a draw.
+    fetching: u32,
+    drawing: u32,
+    /// It has a limit, and the broker may have more of it than there was room for.
+    may_have_more: bool,
+    /// What it is owed, in weights.
+    owed: i64,
+}
+
+/// All of them, by index.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    lines: Vec<Line>,
+    /// Neither a limit nor a weight, and all open: nothing needs to be counted.
+    is_plain: bool,
+    has_weights: bool,
+}
+
+impl Line {
+    fn new(terms: QueueTerms) -> Line {
+        Line {
+            terms,
+            is_closed: false,
+            is_withdrawn: false,
+            taken: 0,
+            standing: VecDeque::new(),
+            fetching: 0,
+            drawing: 0,
+            may_have_more: true,
+            owed: 0,
+        }
+    }
+
+    /// How many more may be here.
+    fn room(&self) -> u32 {
+        match self.terms.limit {
+            _ if self.is_closed || self.is_withdrawn => 0,
+            None => u32::MAX,
+            Some(limit) => {
+                let standing = self.standing.len() as u32;
+                limit.saturating_sub(self.taken + standing + self.fetching + self.drawing)
+            }
+        }
+    }
+}
+
+impl Queues {
+    pub(crate) fn new(terms: &[QueueTerms]) -> Queues {
+        let lines = terms.iter().cloned().map(Line::new).collect();
+        let mut queues = Queues { lines, is_plain: true, has_weights: false };
+        queues.take_stock();
+        queues
+    }
+
+    fn take_stock(&mut self) {
+        self.has_weights = self.lines.iter().any(|line| line.terms.weight != 1);
+        let is_free = |line: &Line| line.terms.limit.is_none() && !line.is_closed && !line.is_withdrawn;
+        self.is_plain = !self.has_weights && self.lines.iter().all(is_free);
+    }
+
+    fn line(&mut self, queue: u16) -> Option<&mut Line> {
+        self.lines.get_mut(usize::from(queue))
+    }
+
+    /// One more queue, at the end, or one that was closed and is open again.
+    pub(crate) fn open(&mut self, queue: u16, terms: QueueTerms) {
+        match self.line(queue) {
+            Some(line) => (line.terms, line.is_closed, line.may_have_more) = (terms, false, true),
+            None => self.lines.push(Line::new(terms)),
+        }
+        self.take_stock();
+    }
+
+    /// It was cancelled.
+    pub(crate) fn close(&mut self, queue: u16) {
+        if let Some(line) = self.line(queue) {
+            line.is_closed = true;
+        }
+        self.take_stock();
+    }
+
+    /// It gives nothing until `end_withdrawals`. False: there is no such queue.
+    pub(crate) fn withdraw(&mut self, queue: u16) -> bool {
+        let Some(line) = self.line(queue) else { return false };
+        line.is_withdrawn = true;
+        self.take_stock();
+        true
+    }
+
+    /// Whether one is withdrawn.
+    pub(crate) fn is_withdrawing(&self) -> bool {
+        !self.is_plain && self.lines.iter().any(|line| line.is_withdrawn)
+    }
+
+    /// Those that were withdrawn give again.
+    pub(crate) fn end_withdrawals(&mut self) {
+        self.lines.iter_mut().for_each(|line| line.is_withdrawn = false);
+        self.take_stock();
+    }
+
+    /// Neither a limit nor a weight, and all open.
+    pub(crate) fn are_plain(&self) -> bool {
+        self.is_plain
+    }
+
+    /// Whether what comes of this queue goes back.
+    pub(crate) fn gives_back(&self, queue: u16) -> bool {
+        !self.is_plain && self.lines.get(usize::from(queue)).is_some_and(|line| line.is_closed || line.is_withdrawn)
+    }
+
+    /// Whether a delivery that is here would find a place.
+    pub(crate) fn has_place(&self, queue: u16) -> bool {
+        let is_free = |line: &Line| line.terms.limit.is_none_or(|limit| line.taken < limit);
+        self.is_plain || self.lines.get(usize::from(queue)).is_none_or(is_free)
+    }
+
+    /// Takes a place of a queue that has one. False: places of this queue are not counted.
+    pub(crate) fn take(&mut self, queue: u16) -> bool {
+        match self.line(queue) {
+            Some(line) if line.terms.limit.is_some() => {
+                line.taken += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives a place back; returns who has stood for it, if anybody, and whether there was no room before.
+    pub(crate) fn free(&mut self, queue: u16) -> (Option<Handle>, bool) {
+        let Some(line) = self.line(queue) else { return (None, false) };
+        let was_full = line.room() == 0;
+        line.taken -= 1;
+        (line.standing.pop_front(), was_full)
+    }
+
+    /// Waits for a place.
+    pub(crate) fn stand(&mut self, queue: u16, handle: Handle) {
+        if let Some(line) = self.line(queue) {
+            line.standing.push_back(handle);
+        }
+    }
+
+    /// Takes one out of those who stand.
+    pub(crate) fn remove(&mut self, queue: u16, handle: Handle) {
+        if let Some(line) = self.line(queue) {
+            line.standing.retain(|&standing| standing != handle);
+        }
+    }
+
+    /// Takes out all who stand, the last first.
+    pub(crate) fn drain(&mut self) -> Vec<Handle> {
+        self.lines.iter_mut().flat_map(|line| line.standing.drain(..).rev()).collect()
+    }
+
+    /// The broker's queues may have become non-empty.
+    pub(crate) fn wake(&mut self) {
+        self.lines.iter_mut().for_each(|line| line.may_have_more = true);
+    }
+
+    /// Whether there is room for what a limit has left in the broker.
+    pub(crate) fn beckon(&self) -> bool {
+        let beckons = |line: &Line| line.terms.limit.is_some() && line.may_have_more && line.room() > 0;
+        !self.is_plain && self.lines.iter().any(beckons)
+    }
+
+    /// At most so many of `max` have room.
+    pub(crate) fn bound(&self, max: u32) -> u32 {
+        if self.is_plain {
+            return max;
+        }
+        self.lines.iter().fold(0, |sum: u32, line| sum.saturating_add(line.room())).min(max)
+    }
+
+    /// The portions of a fetch of `max`; empty without bounds and weights.
+    pub(crate) fn fetch_portions(&mut self, max: u32) -> Vec<Portion> {
+        if self.is_plain {
+            return Vec::new();
+        }
+        let shares = self.shares(max);
+        let lines = self.lines.iter_mut().zip(shares);
+        lines
+            .map(|(line, share)| {
+                let room = line.room();
+                if line.terms.limit.is_some() {
+                    line.fetching = room.min(max);
+                    // What is known of it from now on is what this fetch finds.
+                    line.may_have_more &= line.fetching == 0;
+                }
+                Portion { room, share }
+            })
+            .collect()
+    }
+
+    /// The portions of a draw of `max`. Lanes have turns of their own.
+    pub(crate) fn draw_portions(&mut self, max: u32) -> Vec<Portion> {
+        if self.is_plain {
+            return Vec::new();
+        }
+        let portion = |line: &mut Line| {
+            let room = line.room();
+            if line.terms.limit.is_some() {
+                line.drawing = room.min(max);
+            }
+            Portion { room, share: 1 }
+        };
+        self.lines.iter_mut().map(portion).collect()
+    }
+
+    /// A fetch was answered with so many of each queue; `None`: it failed, so nobody knows.
+    pub(crate) fn fetched(&mut self, brought: Option<&dyn Fn(u16) -> u32>) {
+        if self.is_plain {
+            return;
+        }
+        for (index, line) in self.lines.iter_mut().enumerate() {
+            let asked = std::mem::take(&mut line.fetching);
+            line.may_have_more |= brought.is_none_or(|brought| brought(index as u16) >= asked);
+        }
+    }
+
+    /// A draw was answered, or failed.
+    pub(crate) fn drawn(&mut self) {
+        if !self.is_plain {
+            self.lines.iter_mut().for_each(|line| line.drawing = 0);
+        }
+    }
+
+    /// How `max` is divided by weights between the queues with room.
+    fn shares(&mut self, max: u32) -> Vec<u32> {
+        if !self.has_weights {
+            return vec![1; self.lines.len()];
+        }
+        let weight = |line: &Line| if line.room() > 0 { line.terms.weight } else { 0 };
+        let total: u32 = self.lines.iter().map(weight).sum();
+        if total == 0 {
+            return vec![1; self.lines.len()];
+        }
+        // After a full round everybody is owed what it was owed before.
+        let rounds = max / total;
+        let mut shares: Vec<u32> = self.lines.iter().map(|line| weight(line) * rounds).collect();
+        for _ in 0..max % total {
+            for line in &mut self.lines {
+                line.owed += i64::from(weight(line));
+            }
+            let owed_most = self.lines.iter().enumerate().filter(|(_, line)| weight(line) > 0);
+            let (next, _) = owed_most.rev().max_by_key(|(_, line)| line.owed).expect("the total is not 0");
+            self.lines[next].owed -= i64::from(total);
+            shares[next] += 1;
+        }
+        shares
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queues(terms: &[(Option<u32>, u32)]) -> Queues {
+        let terms: Vec<_> = terms.iter().map(|&(limit, weight)| QueueTerms { limit, weight }).collect();
+        Queues::new(&terms)
+    }
+
+    fn shares(queues: &mut Queues, max: u32) -> Vec<u32> {
+        queues.fetch_portions(max).iter().map(|portion| portion.share).collect()
+    }
+
+    #[test]
+    fn without_terms_there_are_no_portions() {
+        let mut queues = queues(&[(None, 1), (None, 1)]);
+        assert_eq!(queues.fetch_portions(10), []);
+        assert_eq!(queues.bound(10), 10);
+        assert!(!queues.beckon());
+    }
+
+    #[test]
+    fn weights_hold_over_fetches_of_any_size() {
+        let mut queues = queues(&[(None, 3), (None, 1)]);
+        let mut sum = [0, 0];
+        for max in [1, 1, 2, 5, 1, 3, 7, 1, 1, 18] {
+            let shares = shares(&mut queues, max);
+            assert_eq!(shares[0] + shares[1], max);
+            sum = [sum[0] + shares[0], sum[1] + shares[1]];
+        }
+        assert_eq!(sum, [30, 10]);
+    }
+
+    #[test]
+    fn weights_are_smooth() {
+        let mut queues = queues(&[(None, 3), (None, 1)]);
+        let turns: Vec<u32> = (0..8).map(|_| shares(&mut queues, 1)[1]).collect();
+        assert_eq!(turns, [0, 0, 1, 0, 0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn room_is_what_neither_deliveries_nor_answers_need() {
+        let mut queues = queues(&[(Some(3), 1), (None, 1)]);
+        assert!(queues.take(0));
+        assert!(!queues.take(1), "not counted");
+        assert_eq!(queues.fetch_portions(1)[0].room, 2);
+        assert_eq!(queues.draw_portions(10)[0].room, 1);
+        assert_eq!(queues.draw_portions(10)[1].room, u32::MAX);
+        queues.fetched(Some(&|_| 0));
+        queues.drawn();
+        assert_eq!(queues.fetch_portions(10)[0].room, 2);
+    }
+
+    #[test]
+    fn what_a_limit_left_behind_beckons_when_a_place_is_free() {
+        let mut queues = queues(&[(Some(1), 1)]);
+        queues.fetch_portions(5);
+        queues.take(0);
+        queues.fetched(Some(&|_| 1));
+        assert!(!queues.beckon(), "there is no room");
+        assert_eq!(queues.bound(5), 0);
+        assert_eq!(queues.free(0), (None, true));
+        assert!(queues.beckon());
+        queues.fetch_portions(5);
+        queues.fetched(Some(&|_| 0));
+        assert!(!queues.beckon(), "it is empty");
+    }
+}

@@ -1,0 +1,190 @@
+//! Limits and weights of queues; queues that come and go.
+
+use fastworker_engine::{Action, ChildId, Config, Ending, Event, Outcome, Portion, QueueTerms, Rate, Request};
+
+use crate::desk::{Desk, START_MS, config, dispatches, endings, fetched, request};
+
+/// Two queues; of the first one, so many may run at once.
+fn limited(limit: u32) -> Config {
+    let first = QueueTerms { limit: Some(limit), weight: 1 };
+    Config { queues: vec![first, QueueTerms::default()], concurrency: 4, ..config() }
+}
+
+fn of_queue(queue: u16, handle: u32) -> Request {
+    Request { queue, ..request(handle) }
+}
+
+fn portions(actions: &[Action]) -> Option<Vec<Portion>> {
+    actions.iter().find_map(|action| match action {
+        Action::Fetch { portions, .. } => Some(portions.clone()),
+        _ => None,
+    })
+}
+
+/// How much of the first queue is asked for.
+fn room(actions: &[Action]) -> Option<u32> {
+    portions(actions).map(|portions| portions[0].room)
+}
+
+fn started(actions: &[Action]) -> Vec<u32> {
+    dispatches(actions).into_iter().flat_map(|(_, _, handles)| handles).collect()
+}
+
+/// What was just dispatched, to one child, ends well.
+fn end(desk: &mut Desk, actions: &[Action]) -> Vec<Action> {
+    let (child, number, _) = dispatches(actions)[0].clone();
+    desk.ended(child, number, Outcome::Success)
+}
+
+fn recalls(actions: &[Action]) -> Vec<u32> {
+    let child = |action: &Action| match action {
+        Action::Recall { child } => Some(child.0),
+        _ => None,
+    };
+    actions.iter().filter_map(child).collect()
+}
+
+#[test]
+fn plain_queues_are_fetched_without_bounds() {
+    let mut desk = Desk::new(Config { queues: vec![QueueTerms::default(); 3], ..config() });
+    desk.tell(Event::Tick);
+    assert_eq!(portions(&desk.tell(Event::ChildReady { child: ChildId(0) })), Some(vec![]));
+}
+
+#[test]
+fn no_more_is_asked_for_than_may_run() {
+    let mut desk = Desk::ready(limited(2));
+    let actions = desk.deliver([of_queue(0, 1)]);
+    assert_eq!(room(&desk.tell(Event::Wake)).or(room(&actions)), Some(1));
+    let actions = desk.tell(Event::Delivered(vec![of_queue(0, 2), of_queue(1, 3)]));
+    assert_eq!(dispatches(&actions).len(), 2);
+    assert_eq!(room(&actions), Some(0), "the other queue is still asked");
+}
+
+#[test]
+fn full_queue_alone_is_not_asked() {
+    let only = vec![QueueTerms { limit: Some(1), weight: 1 }];
+    let mut desk = Desk::ready(Config { queues: only, ..config() });
+    let actions = desk.deliver([request(1)]);
+    assert_eq!(fetched(&actions), None);
+    assert_eq!(fetched(&desk.tell(Event::Wake)), None);
+    assert_eq!(fetched(&end(&mut desk, &actions)), Some(1), "a place is free: no wake-up is needed");
+}
+
+#[test]
+fn queue_that_was_found_empty_is_not_asked_again_for_a_free_place() {
+    let only = vec![QueueTerms { limit: Some(2), weight: 1 }];
+    let mut desk = Desk::ready(Config { queues: only, ..config() });
+    let actions = desk.tell(Event::Delivered(vec![request(1)]));
+    assert_eq!(fetched(&end(&mut desk, &actions)), None);
+}
+
+#[test]
+fn what_comes_beyond_the_limit_goes_back_in_order() {
+    let mut desk = Desk::ready(limited(1));
+    let actions = desk.deliver([of_queue(0, 1), of_queue(0, 2), of_queue(0, 3)]);
+    assert_eq!(dispatches(&actions).len(), 1);
+    assert_eq!(endings(&actions), [(3, Ending::Return), (2, Ending::Return)]);
+}
+
+#[test]
+fn due_delivery_without_a_place_goes_back() {
+    let mut desk = Desk::ready(limited(1));
+    desk.deliver([Request { eta_ms: Some(START_MS + 100), ..of_queue(0, 1) }]);
+    assert_eq!(room(&desk.tell(Event::Wake)).or(Some(1)), Some(1), "it has no place yet");
+    desk.tell(Event::Delivered(vec![of_queue(0, 2)]));
+    assert_eq!(endings(&desk.pass(101_000)), [(1, Ending::Return)]);
+}
+
+#[test]
+fn delivery_with_a_permit_stands_until_there_is_a_place() {
+    let mut terms = limited(1);
+    terms.tasks[1].acks_late = true;
+    terms.tasks[1].rate = Rate::per_second(10.0);
+    let mut desk = Desk::ready(terms);
+    let rated = |handle| Request { task: Some(1), ..of_queue(0, handle) };
+    let actions = desk.deliver([rated(1)]);
+    assert_eq!(started(&actions), [1], "the first permit");
+    end(&mut desk, &actions);
+    desk.deliver([rated(2)]);
+    let actions = desk.deliver([of_queue(0, 3)]);
+    assert_eq!(started(&actions), [3], "who waits for a permit is in nobody's way");
+    let waiting = desk.pass(150_000);
+    assert!(started(&waiting).is_empty() && endings(&waiting).is_empty(), "{waiting:?}");
+    assert_eq!(started(&end(&mut desk, &actions)), [2]);
+}
+
+#[test]
+fn weights_divide_a_fetch() {
+    let terms = [3, 1].map(|weight| QueueTerms { limit: None, weight }).to_vec();
+    let mut desk = Desk::ready(Config { queues: terms, concurrency: 4, ..config() });
+    let actions = desk.deliver([]);
+    let shares: Vec<u32> = portions(&actions).expect("a fetch").iter().map(|portion| portion.share).collect();
+    let max = fetched(&actions).expect("a fetch");
+    assert_eq!(shares.iter().sum::<u32>(), max);
+    assert!(shares[0] >= 2 * shares[1], "{shares:?} of {max}");
+}
+
+#[test]
+fn what_a_cancelled_queue_has_not_started_goes_back() {
+    let mut desk = Desk::ready(Config { concurrency: 1, ..limited(9) });
+    desk.deliver([
+        of_queue(0, 1),
+        of_queue(0, 2),
+        of_queue(1, 3),
+        of_queue(0, 4),
+        Request { eta_ms: Some(START_MS + 5_000), ..of_queue(0, 5) },
+    ]);
+    let actions = desk.tell(Event::QueueClosed { queue: 0 });
+    assert_eq!(recalls(&actions), [0], "what a child has not started is called back");
+    let back: Vec<u32> = endings(&actions).into_iter().map(|(handle, _)| handle).collect();
+    assert!(back.ends_with(&[4, 2]) && back.contains(&5) && !back.contains(&3), "{back:?}");
+    // It ran already: it may end.
+    let actions = desk.tell(Event::Recalled { child: ChildId(0), from: 1 });
+    assert!(endings(&actions).is_empty());
+    assert_eq!(endings(&desk.ended(0, 0, Outcome::Success)).len(), 1);
+    let late = desk.deliver([of_queue(0, 6), of_queue(1, 7)]);
+    assert_eq!(endings(&late), [(6, Ending::Return)], "what was fetched before goes back too");
+}
+
+#[test]
+fn unstarted_task_of_a_cancelled_queue_is_recalled_and_goes_back() {
+    let mut desk = Desk::ready(limited(9));
+    let child = dispatches(&desk.deliver([of_queue(0, 1)]))[0].0;
+    desk.tell(Event::QueueClosed { queue: 0 });
+    let actions = desk.tell(Event::Recalled { child: ChildId(child), from: 0 });
+    assert_eq!(endings(&actions), [(1, Ending::Return)]);
+}
+
+#[test]
+fn cancelled_queue_can_be_consumed_again() {
+    let mut desk = Desk::ready(limited(2));
+    desk.deliver([]);
+    desk.tell(Event::Delivered(vec![]));
+    desk.tell(Event::QueueClosed { queue: 0 });
+    assert_eq!(room(&desk.tell(Event::Wake)), Some(0));
+    desk.tell(Event::Delivered(vec![]));
+    let actions = desk.tell(Event::QueueOpened { queue: 0, terms: QueueTerms { limit: Some(1), weight: 1 } });
+    assert_eq!(room(&actions), Some(1));
+    assert_eq!(dispatches(&desk.tell(Event::Delivered(vec![of_queue(0, 1)]))).len(), 1);
+}
+
+#[test]
+fn queue_is_added_at_the_end() {
+    let mut desk = Desk::ready(config());
+    desk.tell(Event::Delivered(vec![]));
+    let terms = QueueTerms { limit: Some(1), weight: 1 };
+    let actions = desk.tell(Event::QueueOpened { queue: 1, terms });
+    assert_eq!(portions(&actions).map(|portions| (portions.len(), portions[1].room)), Some((2, 1)));
+    let actions = desk.tell(Event::Delivered(vec![of_queue(1, 1), of_queue(1, 2)]));
+    assert_eq!((dispatches(&actions).len(), endings(&actions).len()), (1, 1));
+}
+
+#[test]
+fn withdrawn_queue_gives_back_also_what_comes_late_and_then_goes_on() {
+    let mut desk = Desk::ready(Config { queues: vec![QueueTerms::default()], ..config() });
+    let actions = desk.tell(Event::QueueWithdrawn { queue: 0 });
+    assert!(endings(&actions).is_empty());
+    assert_eq!(endings(&desk.tell(Event::Delivered(vec![request(1)]))), [(1, Ending::Return)]);
+    assert_eq!(dispatches(&desk.deliver([request(2)])).len(), 1, "whether it is paused is for the broker to say");
+}
