@@ -182,6 +182,29 @@ def test_child_whose_zygote_dies_before_naming_it_is_given_nothing(
     assert len(gate.starts) == 1
 
 
+def test_frozen_worker_starts_nothing_that_others_have(rig: Rig, gate: Gate) -> None:
+    """It learns of its loss before the time of what it holds has come."""
+    rig.configure(worker_lease_life=3, worker_eta_horizon=60)
+    frozen = rig.worker("-n", "frozen@x", concurrency=1)
+    path = gate.path + ".lines"
+    later = rig.task("record").apply_async((path, "line"), countdown=12)
+    wait_until(lambda: later.id in rig.scheduled("frozen@x"), "it to be held")
+    members = frozen.members()
+    for member in members:
+        processes.kill(member.pid, signal.SIGSTOP)
+    try:
+        rig.worker("-n", "other@x", concurrency=1)
+        wait_until(lambda: later.id in rig.scheduled("other@x"), "the other to hold it")
+    finally:
+        for member in members:
+            processes.kill(member.pid, signal.SIGCONT)
+    frozen.wait_for_line("starting nothing more")
+    frozen.wait_for_line(rf"the lease of task proj\.record\[{later.id}\] was lost")
+    frozen.wait_for_line("the leases are refreshed again")
+    later.get(timeout=TIMEOUT_S)
+    assert read_lines(path) == ["line"]
+
+
 def test_shutdown_ends_while_the_zygote_is_replaced(rig: Rig) -> None:
     worker = rig.worker(concurrency=2)
     first = zygote_of(worker.pid)

@@ -54,6 +54,11 @@ class Rig:
         """The client's side of task ``proj.<name>``."""
         return self.app.tasks[f"proj.{name}"]
 
+    def scheduled(self, node: str) -> list[str]:
+        """The ids that a worker holds until their time has come; none when it does not answer."""
+        replies = self.app.control.inspect([node], timeout=1).scheduled() or {}
+        return [entry["request"]["id"] for entry in replies.get(node, ())]
+
     def worker(
         self, *options: str, framework: str | None = None, concurrency: int = 2, **environment: str
     ) -> WorkerProcess:

@@ -79,6 +79,10 @@ impl Broker for AnyBroker {
         either!(self, broker => broker.begin_attempt(tag, message_id, floor).await)
     }
 
+    async fn lost(&self, tags: &[Tag]) -> Result<Vec<Tag>, Error> {
+        either!(self, broker => broker.lost(tags).await)
+    }
+
     async fn heartbeat(&self) -> Result<(), Error> {
         either!(self, broker => broker.heartbeat().await)
     }

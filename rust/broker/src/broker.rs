@@ -83,6 +83,9 @@ pub struct ResultDoc {
 pub enum Verdict {
     /// Done: remove it.
     Ack,
+    /// About to be done, and gone from now on (`acks_late=False`). Unlike `Ack` it matters who does it: the task runs if
+    /// it was us, be it in a try whose answer was lost, and not if the lease was lost before.
+    EarlyAck,
     /// Keep the lease; only store the result or publish the successors (STARTED, early acks that failed later).
     Keep,
     /// Already acknowledged earlier (early ack): nothing is leased; store the result and publish the successors.
@@ -186,6 +189,10 @@ pub trait Broker {
     /// `None`: the lease was no longer ours, and nothing was counted.
     fn begin_attempt(&self, tag: Tag, message_id: &str, floor: u32)
     -> impl Future<Output = Result<Option<u32>, Error>>;
+
+    /// Which of these leases are ours no more. Asked after a `heartbeat` that came late: others may have taken us for
+    /// dead, and since that heartbeat nobody does.
+    fn lost(&self, tags: &[Tag]) -> impl Future<Output = Result<Vec<Tag>, Error>>;
 
     /// Refreshes our heartbeat and the life of all our leases.
     fn heartbeat(&self) -> impl Future<Output = Result<(), Error>>;

@@ -85,10 +85,12 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             a_lost_lease_is_reported_and_guarded
             started_attempts_are_counted
             an_attempt_of_a_lost_lease_is_not_counted
+            an_early_acknowledgement_of_a_lost_lease_is_refused
             requeue_at_the_tasks_wish_forgets_the_started_attempts;
         leases:
             a_vanished_owners_messages_come_back_after_its_life
             a_living_owner_is_left_alone
+            who_was_taken_for_dead_finds_out_which_leases_it_lost
             close_gives_back_what_is_held
             a_parked_message_waits_until_it_is_due;
         lanes:

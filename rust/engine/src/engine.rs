@@ -262,6 +262,11 @@ impl Engine {
         self.requests.whereabouts()
     }
 
+    /// What waits here and has a lease, with nothing under way that would show its loss.
+    pub fn unstarted(&self) -> impl Iterator<Item = Handle> {
+        self.requests.unstarted()
+    }
+
     /// Figures for logs and `inspect`.
     pub fn stats(&self) -> Stats {
         Stats::of(self)

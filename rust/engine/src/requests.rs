@@ -141,6 +141,15 @@ impl Requests {
         })
     }
 
+    /// Those that nobody has started, and that the broker is not being asked about.
+    pub(crate) fn unstarted(&self) -> impl Iterator<Item = Handle> {
+        let waits = |held: &&Held| {
+            let here = [Place::Timer, Place::Limited, Place::Ready, Place::EarlyLine, Place::Aside];
+            !held.is_acked && here.contains(&held.place)
+        };
+        self.slots.iter().flatten().filter(waits).map(|held| held.request.handle)
+    }
+
     /// How many deliveries are held.
     pub(crate) fn len(&self) -> u32 {
         self.len

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use fastworker_broker::lane;
 use fastworker_broker::{
-    AnyBroker, AnyStore, Broker, Error, Heard, LeaseTerms, Portion, Publish, ResultDoc, Settlement, Verdict,
+    AnyBroker, AnyStore, Broker, Error, Heard, LeaseTerms, Portion, Publish, ResultDoc, Settlement, Tag, Verdict,
 };
 use fastworker_engine::{Ask, Handle};
 use tokio::sync::Notify;
@@ -102,7 +102,7 @@ impl BrokerIo {
         });
     }
 
-    pub(crate) fn record_attempt(&self, handle: Handle, tag: fastworker_broker::Tag, id: String, floor: u32) {
+    pub(crate) fn record_attempt(&self, handle: Handle, tag: Tag, id: String, floor: u32) {
         let io = self.clone();
         tokio::task::spawn_local(async move {
             let attempt = io.persist(|| io.broker.begin_attempt(tag, &id, floor)).await;
@@ -160,16 +160,12 @@ impl BrokerIo {
 
     /// Refreshes the leases, recovers dead workers' and releases parked messages, for ever.
     pub(crate) async fn keep_lease(self, terms: LeaseTerms) {
-        let mut last_refresh = Instant::now();
-        let mut is_at_risk = false;
         loop {
+            let asked = Instant::now();
             match timeout(terms.refresh, self.broker.heartbeat()).await {
                 Ok(Ok(())) => {
-                    last_refresh = Instant::now();
                     self.tell(Fact::Fine);
-                    if std::mem::take(&mut is_at_risk) {
-                        self.tell(Fact::LeaseSafe);
-                    }
+                    self.tell(Fact::Refreshed { asked });
                     match self.broker.recover().await {
                         Ok(recovered) if recovered.messages > 0 => self.tell(Fact::Recovered(recovered)),
                         Ok(_) => {}
@@ -179,12 +175,19 @@ impl BrokerIo {
                 Ok(Err(error)) => self.tell(Fact::Trouble(error)),
                 Err(_elapsed) => {}
             }
-            if !is_at_risk && last_refresh.elapsed() > terms.life * 2 / 3 {
-                is_at_risk = true;
-                self.tell(Fact::LeaseAtRisk);
-            }
             sleep(terms.refresh).await;
         }
+    }
+
+    /// Asks which of these leases are ours no more.
+    pub(crate) fn look_after(&self, leases: Vec<(Handle, Tag)>) {
+        let io = self.clone();
+        tokio::task::spawn_local(async move {
+            let tags: Vec<Tag> = leases.iter().map(|(_, tag)| *tag).collect();
+            let lost = io.persist(|| io.broker.lost(&tags)).await;
+            let lost = leases.into_iter().filter(|(_, tag)| lost.contains(tag)).map(|(handle, _)| handle);
+            io.tell(Fact::LookedAfter { lost: lost.collect() });
+        });
     }
 
     /// Hears broadcasts of remote control, for ever; after every gap reads what was revoked meanwhile.

@@ -1,7 +1,7 @@
 //! Everything that the worker's one loop reacts to. Whoever waits for something outside sends one of these.
 
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fastworker_broker::lane::{Drawn, Granted};
@@ -153,8 +153,14 @@ pub(crate) enum Fact {
     Trouble(Error),
     /// An operation that had failed, or any other, went through.
     Fine,
-    LeaseAtRisk,
-    LeaseSafe,
+    /// A heartbeat that was sent at this moment was answered.
+    Refreshed {
+        asked: Instant,
+    },
+    /// Those of the leases asked about that others have.
+    LookedAfter {
+        lost: Vec<Handle>,
+    },
     Recovered(Recovered),
     /// A broadcast of remote control.
     Broadcast(Bytes),

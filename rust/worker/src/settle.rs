@@ -35,7 +35,7 @@ pub(crate) fn settlement(held: &mut Held, ending: &Ending, policy: Policy, wall_
     let lifetimes = policy.lifetimes;
     let mut writer = Writer { held, lifetimes, wall_us };
     let (verdict, result, successors) = match ending {
-        Ending::EarlyAck => (Verdict::Ack, None, Vec::new()),
+        Ending::EarlyAck => (Verdict::EarlyAck, None, Vec::new()),
         Ending::Return => (Verdict::Return { is_redelivery: false }, None, Vec::new()),
         Ending::Redeliver => (Verdict::Return { is_redelivery: true }, None, Vec::new()),
         Ending::Requeue => (Verdict::Requeue, None, Vec::new()),

@@ -196,6 +196,22 @@ pub(super) async fn an_attempt_of_a_lost_lease_is_not_counted<S: Server>(bench: 
     assert_eq!(slow.begin_attempt(held[0].tag, &id, 1).await.expect("an answer"), None, "it has ended");
 }
 
+pub(super) async fn an_early_acknowledgement_of_a_lost_lease_is_refused<S: Server>(bench: &Bench<'_, S>) {
+    let queue = bench.name("queue");
+    let (slow, other) = (bench.broker(&[&queue], SHORT).await, bench.broker(&[&queue], SHORT).await);
+    bench.publish(&queue, 0, 3);
+    let held = fetch_all(&slow, 3).await;
+    settle(&slow, &[Settlement { has_attempts: true, ..ending(&held[0], Verdict::EarlyAck) }]).await;
+    take_over(&other, 2).await;
+    let again = fetch_all(&other, 1).await;
+    let early: Vec<Settlement> = held[1..].iter().map(|delivery| ending(delivery, Verdict::EarlyAck)).collect();
+    assert_eq!(slow.settle(&early).await.expect("an answer"), [0, 1]);
+    settle(&other, &[ending(&again[0], Verdict::EarlyAck)]).await;
+    let rest = fetch_all(&other, 1).await;
+    ack(&other, &rest).await;
+    assert!(other.fetch(10).await.expect("a fetch").is_empty());
+}
+
 pub(super) async fn requeue_at_the_tasks_wish_forgets_the_started_attempts<S: Server>(bench: &Bench<'_, S>) {
     let queue = bench.name("queue");
     let broker = bench.broker(&[&queue], LONG).await;

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Server;
-use super::bench::{Bench, LONG, SHORT, ack, ending, fetch_all, ids_of, is_redelivered, settle};
-use crate::{Broker, Verdict};
+use super::bench::{Bench, LONG, SHORT, ack, ending, fetch_all, ids_of, is_redelivered, settle, take_over};
+use crate::{Broker, Tag, Verdict};
 
 pub(super) async fn a_vanished_owners_messages_come_back_after_its_life<S: Server>(bench: &Bench<'_, S>) {
     let queue = bench.name("queue");
@@ -55,6 +55,25 @@ pub(super) async fn a_living_owner_is_left_alone<S: Server>(bench: &Bench<'_, S>
     }
     assert_eq!(bench.client().depth(&queue).expect("depth"), 0, "a living worker's lease was taken");
     ack(&worker, &held).await;
+}
+
+pub(super) async fn who_was_taken_for_dead_finds_out_which_leases_it_lost<S: Server>(bench: &Bench<'_, S>) {
+    let queue = bench.name("queue");
+    let (slow, other) = (bench.broker(&[&queue], SHORT).await, bench.broker(&[&queue], SHORT).await);
+    bench.publish(&queue, 0, 3);
+    let before = fetch_all(&slow, 2).await;
+    let tags: Vec<Tag> = before.iter().map(|delivery| delivery.tag).collect();
+    assert_eq!(slow.lost(&tags).await.expect("an answer"), []);
+    take_over(&other, 2).await;
+    slow.heartbeat().await.expect("heartbeat");
+    let after = fetch_all(&slow, 1).await;
+    let all: Vec<Tag> = tags.iter().copied().chain([after[0].tag]).collect();
+    let mut lost = slow.lost(&all).await.expect("an answer");
+    lost.sort_unstable();
+    assert_eq!(lost, tags);
+    ack(&slow, &after).await;
+    let rest = fetch_all(&other, 2).await;
+    ack(&other, &rest).await;
 }
 
 pub(super) async fn close_gives_back_what_is_held<S: Server>(bench: &Bench<'_, S>) {

@@ -101,6 +101,11 @@ impl Broker for MemoryBroker {
         Ok(self.room.lock("begin attempt")?.begin_attempt(self.owner, tag.0, floor))
     }
 
+    async fn lost(&self, tags: &[Tag]) -> Result<Vec<Tag>, Error> {
+        let state = self.room.lock("look after leases")?;
+        Ok(tags.iter().copied().filter(|tag| !state.leased.contains_key(&(self.owner, tag.0))).collect())
+    }
+
     async fn heartbeat(&self) -> Result<(), Error> {
         self.room.lock("heartbeat")?.beat(self.owner, self.terms.life);
         Ok(())

@@ -178,7 +178,7 @@ impl State {
         }
         let Some(mut message) = self.leased.remove(&key) else { return false };
         match &settlement.verdict {
-            Verdict::Ack | Verdict::Keep | Verdict::Acked => {}
+            Verdict::Ack | Verdict::EarlyAck | Verdict::Keep | Verdict::Acked => {}
             Verdict::Return { is_redelivery } => {
                 message.is_redelivered |= is_redelivery;
                 self.put(message);

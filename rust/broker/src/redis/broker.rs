@@ -155,6 +155,10 @@ impl Broker for RedisBroker {
         self.count_attempt(tag, message_id, floor).await
     }
 
+    async fn lost(&self, tags: &[Tag]) -> Result<Vec<Tag>, Error> {
+        self.look_after_leases(tags).await
+    }
+
     async fn heartbeat(&self) -> Result<(), Error> {
         self.refresh_leases().await
     }

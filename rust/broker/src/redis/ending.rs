@@ -60,6 +60,7 @@ impl<'a> Ending<'a> {
     fn verb(&self) -> &'static str {
         match self.settlement.verdict {
             Verdict::Ack => "ack",
+            Verdict::EarlyAck => unreachable!("has a script of its own"),
             Verdict::Keep => "keep",
             Verdict::Acked => "acked",
             Verdict::Return { .. } => "return",
@@ -103,7 +104,7 @@ impl RedisBroker {
         let queue = &queues.all[usize::from(lease.queue)];
         let list = self.keys.list(&queue.name, lease.step);
         match &ending.settlement.verdict {
-            Verdict::Ack | Verdict::Keep | Verdict::Acked => {}
+            Verdict::Ack | Verdict::EarlyAck | Verdict::Keep | Verdict::Acked => {}
             Verdict::Return { .. } | Verdict::Requeue => {
                 command.arg(list).arg(queue.tail.len()).arg(ending.marked.as_deref().unwrap_or_default());
             }

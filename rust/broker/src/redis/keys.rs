@@ -121,6 +121,11 @@ impl Keys {
         format!("{}{incarnation}", self.owner_prefix)
     }
 
+    /// What an incarnation acknowledged early in its last batch.
+    pub(super) fn early(&self, incarnation: &str) -> String {
+        format!("{}fastworker:early:{incarnation}", self.prefix)
+    }
+
     /// The started attempts of one message.
     pub(super) fn attempts(&self, message_id: &str) -> String {
         format!("{}fastworker:attempts:{message_id}", self.prefix)

@@ -12,7 +12,8 @@
 //!
 //! Each recoverer trusts its own eyes only. After an outage of the server every heartbeat has expired; the observation
 //! begins anew on the new connection, and the living have a full lease life to say so. Two recoverers do no harm: a
-//! message goes back only in the step that removes its lease.
+//! message goes back only in the step that removes its lease. Nor does an owner that comes back in the middle of it: that
+//! step sees its heartbeat, and what has gone back before the owner finds out by looking after its leases.
 
 use std::collections::HashMap;
 
@@ -22,8 +23,9 @@ use tokio::time::Instant;
 use super::broker::RedisBroker;
 use super::failure::texts;
 use super::lease::parse_name;
+use super::restore::Holders;
 use super::script::{ABSENT, HEARTBEAT, RETIRE};
-use crate::{Error, Recovered};
+use crate::{Error, Recovered, Tag};
 
 /// Messages that travel here and back at once while they are marked.
 const RESTORED_AT_ONCE: usize = 100;
@@ -59,6 +61,25 @@ impl RedisBroker {
             self.rescored.set(now);
         }
         Ok(())
+    }
+
+    /// Which of these leases were put back, or ended, by others.
+    pub(super) async fn look_after_leases(&self, tags: &[Tag]) -> Result<Vec<Tag>, Error> {
+        const WHAT: &str = "look after leases";
+        let held = tags.iter().filter_map(|tag| Some((*tag, self.held.get(*tag)?)));
+        let (held, names): (Vec<Tag>, Vec<String>) =
+            held.map(|(tag, lease)| (tag, self.held.name(tag, lease.step))).unzip();
+        let mut lost: Vec<Tag> = tags.iter().copied().filter(|tag| !held.contains(tag)).collect();
+        if !names.is_empty() {
+            let mut command = redis::cmd("ZMSCORE");
+            command.arg(&self.keys.unacked_index).arg(&names);
+            let reply = self.work.one(WHAT, command).await?;
+            let Value::Array(scores) = reply else { return Err(self.work.call(WHAT).unexpected(&reply)) };
+            let gone = held.into_iter().zip(scores).filter(|(_, score)| *score == Value::Nil);
+            lost.extend(gone.map(|(tag, _)| tag));
+        }
+        lost.iter().for_each(|tag| self.held.remove(*tag));
+        Ok(lost)
     }
 
     pub(super) async fn recover_dead(&self) -> Result<Recovered, Error> {
@@ -141,7 +162,7 @@ impl RedisBroker {
         found.sort_by_key(|name| std::cmp::Reverse(parse_name(name).map(|name| name.order)));
         let mut restored = 0;
         for names in found.chunks(RESTORED_AT_ONCE) {
-            restored += self.restore(names).await?;
+            restored += self.restore(names, Holders::AreDead).await?;
         }
         Ok(restored)
     }

@@ -9,9 +9,18 @@ use super::script::RESTORE;
 use super::{bindings, entry};
 use crate::{Error, Settlement, Verdict};
 
+/// Why leases are put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holders {
+    /// Their holders are dead; one that shows that it lives after all keeps its own.
+    AreDead,
+    /// Nobody keeps them young: their holders, alive or not, do not know of them.
+    AreUnaware,
+}
+
 impl RedisBroker {
     /// Puts the named leases back, marked, to the lists they came from: each only if it still stands.
-    pub(super) async fn restore(&self, names: &[String]) -> Result<u64, Error> {
+    pub(super) async fn restore(&self, names: &[String], holders: Holders) -> Result<u64, Error> {
         let mut read = redis::cmd("HMGET");
         read.arg(&self.keys.unacked).arg(names);
         let reply = self.work.one("recover", read).await?;
@@ -32,7 +41,9 @@ impl RedisBroker {
         let fill = |command: &mut redis::Cmd| {
             command.arg(2).arg(&self.keys.unacked).arg(&self.keys.unacked_index);
             for (name, message, lists) in &groups {
-                command.arg(name).arg(message.as_slice()).arg(lists.len()).arg(lists);
+                let holder = parse_name(name).filter(|_| holders == Holders::AreDead);
+                let heartbeat = holder.map(|name| self.keys.owner(name.incarnation)).unwrap_or_default();
+                command.arg(name).arg(heartbeat).arg(message.as_slice()).arg(lists.len()).arg(lists);
             }
         };
         let reply = self.work.script("recover", &RESTORE, fill).await?;

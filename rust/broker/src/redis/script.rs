@@ -41,6 +41,7 @@ scripts! {
     ACQUIRE = "acquire.lua";
     DRAW = "draw.lua";
     UNLANE = "unlane.lua";
+    EARLY_ACK = "early_ack.lua";
     BEGIN_ATTEMPT = "begin_attempt.lua";
     RETRY_DEAD = "retry_dead.lua";
     REPLY = "reply.lua";

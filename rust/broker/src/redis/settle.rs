@@ -1,9 +1,10 @@
 //! Ending leases: one write for a whole batch.
 //!
-//! Two ways lead out of a lease. *Plain*: an acknowledgement with a SUCCESS result or none. Repeating it shows nowhere,
+//! Three ways lead out of a lease. *Plain*: an acknowledgement with a SUCCESS result or none. Repeating it shows nowhere,
 //! so all of them go into one MULTI, the acknowledgements merged into one ZREM and one HDEL. *Guarded*: everything that
 //! only the holder of the lease may do (successors, other results, returns, dead letters, parking), one script call
-//! each ([`super::ending`]). Where results live on another server they are stored first; a fault between the two
+//! each ([`super::ending`]). *Early*: acknowledgements of what runs afterwards, one script call for all, which knows
+//! its own repetition from a lost lease. Where results live on another server they are stored first; a fault between the two
 //! repeats the task.
 
 use std::cmp::Reverse;
@@ -14,7 +15,7 @@ use super::broker::RedisBroker;
 use super::ending::Ending;
 use super::failure::int;
 use super::restore::marked;
-use super::script::{SETTLE, STORE};
+use super::script::{EARLY_ACK, SETTLE, STORE};
 use super::store::{store_commands, store_success};
 use crate::{Error, ResultDoc, Settlement, Verdict};
 
@@ -23,7 +24,9 @@ const WHAT: &str = "settle";
 impl RedisBroker {
     pub(super) async fn settle_batch(&self, batch: &[Settlement]) -> Result<Vec<usize>, Error> {
         let endings = batch.iter().enumerate().map(|(at, settlement)| Ending::new(&self.held, at, settlement));
-        let (plain, mut guarded): (Vec<_>, Vec<_>) = endings.partition(Ending::is_plain);
+        let is_early = |ending: &Ending<'_>| matches!(ending.settlement.verdict, Verdict::EarlyAck);
+        let (early, endings): (Vec<_>, Vec<_>) = endings.partition(is_early);
+        let (plain, mut guarded): (Vec<_>, Vec<_>) = endings.into_iter().partition(Ending::is_plain);
         // What goes back is pushed in the opposite order, so that the first fetched is the first fetched again.
         guarded.sort_by_key(|ending| match ending.settlement.verdict {
             Verdict::Return { .. } | Verdict::Requeue => Reverse(ending.settlement.tag.0),
@@ -31,7 +34,8 @@ impl RedisBroker {
         });
         self.mark_redeliveries(&mut guarded).await?;
         self.store_elsewhere(batch, &guarded).await?;
-        let mut lost = self.run_endings(&plain, &guarded).await?;
+        let (mut lost, early_lost) = tokio::try_join!(self.run_endings(&plain, &guarded), self.acknowledge(&early))?;
+        lost.extend(early_lost);
 
         for (at, settlement) in batch.iter().enumerate() {
             if !matches!(settlement.verdict, Verdict::Keep) || lost.contains(&at) {
@@ -117,6 +121,30 @@ impl RedisBroker {
         if let Some(Value::Array(replies)) = transaction.pop() {
             lost.extend(plainly_lost(plain, &replies));
         }
+        Ok(lost)
+    }
+
+    /// Early acknowledgements. Returns where in the batch the lease had been lost before.
+    async fn acknowledge(&self, early: &[Ending<'_>]) -> Result<Vec<usize>, Error> {
+        let mut lost: Vec<usize> =
+            early.iter().filter(|ending| ending.lease.is_none()).map(|ending| ending.at).collect();
+        let leased: Vec<_> = early.iter().filter(|ending| ending.lease.is_some()).collect();
+        if leased.is_empty() {
+            return Ok(lost);
+        }
+        let fill = |command: &mut redis::Cmd| {
+            let keys = &self.keys;
+            command.arg(3).arg(&keys.unacked).arg(&keys.unacked_index).arg(keys.early(&self.held.incarnation));
+            for ending in &leased {
+                let settlement = ending.settlement;
+                let attempts = settlement.message_id.as_deref().filter(|_| settlement.has_attempts);
+                command.arg(ending.name()).arg(attempts.map(|id| keys.attempts(id)).unwrap_or_default());
+            }
+        };
+        let reply = self.work.script(WHAT, &EARLY_ACK, fill).await?;
+        let Value::Array(answers) = reply else { return Err(self.work.call(WHAT).unexpected(&reply)) };
+        let refused = leased.iter().zip(&answers).filter(|(_, answer)| int(answer) != Some(1));
+        lost.extend(refused.map(|(ending, _)| ending.at));
         Ok(lost)
     }
 

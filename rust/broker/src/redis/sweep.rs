@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::broker::RedisBroker;
 use super::failure::texts;
+use super::restore::Holders;
 use super::script::{EXPIRED, UNLOCK};
 use crate::Error;
 
@@ -53,6 +54,6 @@ impl RedisBroker {
             command.arg(1).arg(&self.keys.unacked_index).arg(timeout_s).arg(SWEPT_AT_ONCE);
         };
         let expired = texts(self.work.script("recover", &EXPIRED, fill).await?).unwrap_or_default();
-        if expired.is_empty() { Ok(0) } else { self.restore(&expired).await }
+        if expired.is_empty() { Ok(0) } else { self.restore(&expired, Holders::AreUnaware).await }
     }
 }

@@ -163,6 +163,19 @@ impl Broker for SqliteBroker {
         self.writer.run("begin_attempt", move |session| lease::begin_attempt(session, owner, tag.0, floor)).await
     }
 
+    async fn lost(&self, tags: &[Tag]) -> Result<Vec<Tag>, Error> {
+        let owner = self.owner.id;
+        self.read("look after leases", |session| {
+            let mut lost = Vec::new();
+            for &tag in tags {
+                if lease::find(session, owner, tag.0)?.is_none() {
+                    lost.push(tag);
+                }
+            }
+            Ok(lost)
+        })
+    }
+
     async fn heartbeat(&self) -> Result<(), Error> {
         let owner = Arc::clone(&self.owner);
         self.writer

@@ -45,7 +45,7 @@ fn end(session: &Session, owner: i64, settlement: &Settlement, verdict: &Verdict
     }
     lease::end(session, owner, settlement.tag.0)?;
     match verdict {
-        Verdict::Ack => remove_body(session, held.id)?,
+        Verdict::Ack | Verdict::EarlyAck => remove_body(session, held.id)?,
         Verdict::Return { is_redelivery } => {
             let is_redelivered = held.is_redelivered || *is_redelivery;
             put_back(session, &Held { is_redelivered, ..held })?;

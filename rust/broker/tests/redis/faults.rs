@@ -105,6 +105,33 @@ fn what_a_lost_reply_held_is_handed_out_by_the_next_fetch() {
 }
 
 #[test]
+fn an_early_acknowledgement_whose_reply_was_lost_is_confirmed_when_it_is_repeated() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let proxy = Proxy::new(&site);
+        let broker = site.broker_at(&proxy.address, &["q"]).await;
+        fill(&broker, "q", 2).await;
+        let held = broker.fetch(2).await.unwrap();
+        let early: Vec<_> = held.iter().map(|delivery| settlement(delivery.tag, Verdict::EarlyAck)).collect();
+        proxy.mute(true);
+        let cutting = async {
+            until(|| site.leases().0 == 0).await;
+            proxy.mute(false);
+            proxy.cut();
+        };
+        let (settled, ()) = tokio::join!(broker.settle(&early), cutting);
+        assert!(settled.unwrap_err().is_transient());
+        let lost = loop {
+            match broker.settle(&early).await {
+                Ok(lost) => break lost,
+                Err(error) => assert!(error.is_transient(), "{error}"),
+            }
+        };
+        assert_eq!(lost, [], "both are ours to run");
+    });
+}
+
+#[test]
 fn a_fetch_that_its_caller_gave_up_is_not_lost() {
     let Some(site) = Site::new() else { return };
     run(async {

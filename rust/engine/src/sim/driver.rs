@@ -380,8 +380,7 @@ impl World {
                 {
                     self.wake();
                 }
-                let is_unconditional =
-                    broker::is_acked(ending) || *ending == Ending::EarlyAck || self.is_plain(ending, outcome);
+                let is_unconditional = broker::is_acked(ending) || self.is_plain(ending, outcome);
                 Answer::Fact(if is_done || is_unconditional {
                     Event::Settled { handle }
                 } else {
@@ -551,9 +550,23 @@ impl World {
         let was_at_risk = std::mem::take(&mut worker.is_at_risk);
         self.fine(owner)?;
         if was_at_risk {
+            self.look_after_leases(owner)?;
             self.feed(owner, Event::LeaseSafe)?;
         }
         self.recover_dead(owner);
+        Ok(())
+    }
+
+    /// What others have recovered meanwhile is not ours to start.
+    fn look_after_leases(&mut self, owner: Owner) -> Result<(), String> {
+        let Some(worker) = self.workers.get(&owner) else { return Ok(()) };
+        let unstarted: Vec<Handle> = worker.engine.unstarted().collect();
+        for handle in unstarted {
+            let lease = self.workers[&owner].audit.lease_of(handle);
+            if self.broker.owned(lease, owner).is_none() {
+                self.feed(owner, Event::LeaseLost { handle })?;
+            }
+        }
         Ok(())
     }
 

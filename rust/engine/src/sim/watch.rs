@@ -32,14 +32,13 @@ impl World {
         Ok(())
     }
 
-    /// Promise 3: what a recoverer took away is not started by its former holder, which could not refresh its leases
-    /// since. Once it is connected again, it finds out when it asks the broker about it; and what it acknowledged early is
-    /// no lease, even if the acknowledgement came after the recovery (docs/testing.md). Nothing else starts without a
-    /// lease, unless somebody who takes no part here took it, or the broker forgot it.
+    /// Promise 3: what a recoverer took away is not started by its former holder: that looks after its leases before it
+    /// starts anything again. Nor does anything else start without a lease, unless somebody who takes no part here took
+    /// it, or the broker forgot it.
     pub(super) fn check_start(&self, worker: &Worker, lease: Lease) -> Result<(), String> {
         let message = &self.broker.messages[lease.message];
         let recovered = message.recovered.filter(|&(epoch, _)| epoch == lease.epoch);
-        if recovered.is_some_and(|(_, at_us)| worker.refreshed_us < at_us) {
+        if recovered.is_some() && message.forgotten == 0 {
             return Err(format!(
                 "start_recovered: worker {} starts message {}, which was recovered from it",
                 worker.owner, lease.message

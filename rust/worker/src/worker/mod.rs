@@ -14,6 +14,7 @@ mod dispatch;
 mod drain;
 mod fetch;
 mod lanes;
+mod lease;
 mod outcome;
 mod queues;
 mod settling;
@@ -41,6 +42,7 @@ use crate::settle::{Lifetimes, Policy};
 
 use self::connect::{Connected, connect, lease_terms};
 use self::drain::Draining;
+use self::lease::LeaseWatch;
 use self::queues::brokers;
 
 /// How often the pages of children that work through several tasks are looked at.
@@ -109,7 +111,10 @@ pub async fn run(
                     worker.tick();
                 }
             }
-            () = sleep_until(wake_at) => worker.tick(),
+            () = sleep_until(wake_at) => {
+                worker.watch_lease();
+                worker.tick();
+            }
         }
         worker.look_at_rings();
         if worker.config.drains {
@@ -138,6 +143,7 @@ struct Worker {
     reporter: Reporter,
     config: WorkerConfig,
     policy: Policy,
+    lease: LeaseWatch,
     children: HashMap<ChildId, Child>,
     oom: OomWatch,
     spawning: Vec<ChildId>,
@@ -214,6 +220,7 @@ impl Worker {
                 lifetimes: Lifetimes { result_s: config.result_ttl_s, failure_s: config.failure_ttl_s },
                 discards_unknown: config.discards_unknown,
             },
+            lease: LeaseWatch::new(config.lease_life),
             config,
             children: HashMap::new(),
             oom: OomWatch::new(Path::new("/")),
@@ -320,6 +327,7 @@ impl Worker {
     }
 
     fn take(&mut self, fact: Fact) {
+        self.watch_lease();
         match fact {
             Fact::Fetched(Ok(deliveries)) => self.fetched(deliveries),
             Fact::Fetched(Err(error)) => {
@@ -350,14 +358,8 @@ impl Worker {
             }
             Fact::Trouble(error) => self.trouble(&error),
             Fact::Fine => self.fine(),
-            Fact::LeaseAtRisk => {
-                self.reporter.log(Level::Error, "the leases could not be refreshed in time: starting nothing more");
-                self.feed(Event::LeaseAtRisk);
-            }
-            Fact::LeaseSafe => {
-                self.reporter.log(Level::Warning, "the leases are refreshed again");
-                self.feed(Event::LeaseSafe);
-            }
+            Fact::Refreshed { asked } => self.refreshed(asked),
+            Fact::LookedAfter { lost } => self.looked_after(lost),
             Fact::Recovered(recovered) => {
                 let text =
                     format!("recovered {} message(s) of {} worker(s) that died", recovered.messages, recovered.owners);
@@ -421,7 +423,8 @@ impl Worker {
         let now_us = clock::mono_us();
         let pause =
             self.tick_at_us().map_or(LONGEST_PAUSE, |at_us| Duration::from_micros(at_us.saturating_sub(now_us)));
-        Instant::now() + self.give_up_in().map_or(pause, |left| left.min(pause))
+        let pauses = [self.give_up_in(), self.lease_overdue_in(), Some(pause)];
+        Instant::now() + pauses.into_iter().flatten().min().unwrap_or(pause)
     }
 
     fn tick(&mut self) {

@@ -1,0 +1,77 @@
+//! Whether what is held may be started: it may while the leases were refreshed lately, and after a gap when the broker
+//! was asked which of them others have taken meanwhile.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use fastworker_broker::Tag;
+use fastworker_engine::{Event, Handle};
+
+use crate::report::Level;
+
+use super::Worker;
+
+/// What is known of our leases' life.
+pub(super) struct LeaseWatch {
+    /// Leases that are not refreshed for so long are at risk: two thirds of their life.
+    patience: Duration,
+    /// When the last heartbeat that was answered was sent.
+    refreshed: Instant,
+    is_at_risk: bool,
+    /// The broker is being asked.
+    is_looking: bool,
+}
+
+impl LeaseWatch {
+    /// `life`: of a lease that has just been refreshed.
+    pub(super) fn new(life: Duration) -> LeaseWatch {
+        LeaseWatch { patience: life * 2 / 3, refreshed: Instant::now(), is_at_risk: false, is_looking: false }
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.refreshed.elapsed() > self.patience
+    }
+}
+
+impl Worker {
+    /// Looks at the clock, before anything else is done: this process, or the machine, may have been stopped for long.
+    pub(super) fn watch_lease(&mut self) {
+        if !self.lease.is_at_risk && self.lease.is_overdue() {
+            self.lease.is_at_risk = true;
+            self.reporter.log(Level::Error, "the leases could not be refreshed in time: starting nothing more");
+            self.feed(Event::LeaseAtRisk);
+        }
+    }
+
+    /// When `watch_lease` has something to say, if nothing comes.
+    pub(super) fn lease_overdue_in(&self) -> Option<Duration> {
+        let left = self.lease.patience.saturating_sub(self.lease.refreshed.elapsed());
+        (!self.lease.is_at_risk).then_some(left)
+    }
+
+    /// A heartbeat that was sent at this moment was answered. What is unstarted after a gap is looked after.
+    pub(super) fn refreshed(&mut self, asked: Instant) {
+        self.lease.refreshed = asked;
+        if !self.lease.is_at_risk || self.lease.is_looking {
+            return;
+        }
+        let held = |handle| Some((handle, self.held.get(handle)?.tag));
+        let leases: Vec<(Handle, Tag)> = self.engine.unstarted().filter_map(held).collect();
+        self.lease.is_looking = true;
+        self.io.look_after(leases);
+    }
+
+    /// The broker has said which of the leases others have; those that are still unstarted are forgotten.
+    pub(super) fn looked_after(&mut self, lost: Vec<Handle>) {
+        self.lease.is_looking = false;
+        let unstarted: HashSet<Handle> = self.engine.unstarted().collect();
+        for handle in lost.into_iter().filter(|handle| unstarted.contains(handle)) {
+            self.lease_lost(handle);
+        }
+        if !self.lease.is_overdue() {
+            self.lease.is_at_risk = false;
+            self.reporter.log(Level::Warning, "the leases are refreshed again");
+            self.feed(Event::LeaseSafe);
+        }
+    }
+}
