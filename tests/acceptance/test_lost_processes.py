@@ -60,6 +60,16 @@ def test_errback_of_a_killed_task_is_told_what_is_stored(rig: Rig, gate: Gate) -
     assert "exited prematurely" in str(error)
 
 
+@pytest.mark.shows("signal task_failure")
+def test_signal_of_a_task_whose_process_died_says_what_is_stored(rig: Rig, gate: Gate) -> None:
+    path = gate.path + ".failures"
+    rig.configure(task_max_deliveries=2).worker(TEST_FAILURE_SIGNAL=path)
+    result = rig.task("die").delay(gate.path + ".deaths")
+    stored = result.get(timeout=TIMEOUT_S, propagate=False)
+    assert str(stored).endswith(f"Job: {result.id}. It died 2 times of it.")
+    wait_until(lambda: read_lines(path) == [f"{result.id} {stored!r}"], "the signal")
+
+
 def test_poison_task_does_not_take_its_neighbours_along(rig: Rig, gate: Gate) -> None:
     rig.worker(concurrency=1)
     path = gate.path + ".deaths"

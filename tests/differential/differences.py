@@ -309,25 +309,15 @@ DIFFERENCES: tuple[Difference, ...] = (
         ("log*",),
         MISSING,
     ),
-    Difference(
-        "log line of an expired call",
-        "Discarding revoked task: name[id]",
-        "none",
-        "The worker does not say it yet; the state REVOKED is stored.",
-        ("*/expire*",),
-        ("log*",),
-        MISSING,
-    ),
-    Difference(
-        "log line of a soft time limit",
-        "Soft time limit (1s) exceeded for name[id]",
-        "none",
-        "The worker does not say it; the task's own line says how it ended.",
-        ("limits/soft*",),
-        ("log*",),
-        MISSING,
-    ),
     # -------------------------------------------------------------------------- limits and deaths
+    Difference(
+        "how often the log says that a soft limit is exceeded",
+        "once, or again after the task has ended",
+        "once",
+        "One signal, one line.",
+        ("limits/soft, with an errback",),
+        ("log",),
+    ),
     Difference(
         "how often FAILURE is stored for a hard limit",
         "twice, and its errbacks are called twice",

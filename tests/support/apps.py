@@ -12,14 +12,13 @@ import ctypes
 import functools
 import json
 import multiprocessing
-import operator
 import os
 import signal
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support import option_tasks, process_tasks
+from tests.support import option_tasks, process_tasks, switches
 from tests.support.gate import append_line, hold
 
 APP_VARIABLE = "TEST_APP"
@@ -283,68 +282,8 @@ def _control_flow(app: Any) -> Any:
     return exceptions
 
 
-def _stick_once(path: str) -> None:
-    """Never returns, the first time."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
-    while True:
-        time.sleep(60)
-
-
-def _die_after_fork(once: str, starts: str) -> None:
-    """Kills the zygote between its first fork and its word about it; before that, the child has time to be given a
-    task, which says so in the file ``starts``.
-    """
-    from fastworker.signals import worker_before_create_process
-
-    forking = []
-    worker_before_create_process.connect(lambda **_: forking.append(True), weak=False)
-
-    def die() -> None:
-        if not forking:
-            return
-        try:
-            os.unlink(once)
-        except FileNotFoundError:
-            return
-        ends = time.monotonic() + 1
-        while not os.path.exists(starts) and time.monotonic() < ends:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    os.register_at_fork(after_in_parent=die)
-
-
 def from_environment() -> Any:
-    """The worker's side of ``build``; ``TEST_EXTRA_TASK`` names one more task, which adds;
-    ``TEST_REVOKED_SIGNAL`` a file for what receivers of ``task_revoked`` are told.
-    """
+    """The worker's side of ``build``, with what else the environment asks for."""
     app = build(AppSpec(**json.loads(os.environ[APP_VARIABLE])))
-    dies = os.environ.get("TEST_ZYGOTE_DIES")
-    if dies is not None:
-        _die_after_fork(*json.loads(dies))
-    stuck = os.environ.get("TEST_STUCK_ONCE")
-    if stuck is not None:
-        from fastworker.signals import worker_process_init
-
-        @worker_process_init.connect(weak=False)
-        def stick(**_: Any) -> None:
-            _stick_once(stuck)
-
-    extra = os.environ.get("TEST_EXTRA_TASK")
-    if extra is not None:
-        app.task(name=extra, shared=False)(operator.add)
-    path = os.environ.get("TEST_REVOKED_SIGNAL")
-    if path is not None:
-        from fastworker.signals import task_revoked
-
-        @task_revoked.connect(weak=False)
-        def note(
-            sender: Any, request: Any, terminated: bool, signum: Any, expired: bool, **_: Any
-        ) -> None:
-            facts = (sender.name, request.id, terminated, signum, expired, request.args)
-            append_line(path, " ".join(map(str, facts)))
-
+    switches.connect(app)
     return app

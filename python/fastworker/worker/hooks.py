@@ -78,7 +78,8 @@ class Hooks:
         """What the runtime has to tell of, by the names of ``WorkerSettings``."""
         return {
             "reports_calls": signals.task_received.has_receivers,
-            "reports_expired": signals.task_revoked.has_receivers,
+            "reports_expired": signals.task_revoked.has_receivers
+            or received_logger.isEnabledFor(logging.INFO),
             "reports_unknown": signals.task_unknown.has_receivers,
             "reports_rejected": signals.task_rejected.has_receivers,
         }

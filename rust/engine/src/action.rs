@@ -158,6 +158,8 @@ pub enum Action {
         child: ChildId,
         /// Which of its tasks.
         number: Number,
+        /// The limit, for the log.
+        limit_ms: u64,
     },
     /// Send this signal, if the child still runs `number`, which was revoked. The recall before it has frozen the page,
     /// so that it cannot hit the task that comes after.

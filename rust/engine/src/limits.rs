@@ -73,7 +73,8 @@ impl Engine {
         match soft_due {
             Some(due_us) if due_us <= now.mono_us => {
                 child.running.as_mut().expect("seen above").is_soft_sent = true;
-                actions.push(Action::SoftLimit { child: child.id, number: running.number });
+                let limit_ms = soft_us.unwrap_or_default() / 1_000;
+                actions.push(Action::SoftLimit { child: child.id, number: running.number, limit_ms });
             }
             Some(due_us) => {
                 child.limit_due_us = Some(hard_due.map_or(due_us, |hard_us| hard_us.min(due_us)));

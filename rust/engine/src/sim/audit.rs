@@ -575,7 +575,7 @@ impl Audit {
             }
             Action::RecordAttempt { handle, floor } => self.record(*handle, *floor)?,
             Action::Settle { handle, ending } => self.settle(now, *handle, ending)?,
-            Action::SoftLimit { child, number } => {
+            Action::SoftLimit { child, number, .. } => {
                 self.soft_limit(now, *child, *number)?;
             }
             Action::Interrupt { child, number, kind } => self.interrupt(now, *child, *number, *kind)?,

@@ -194,7 +194,7 @@ impl World {
                 }
                 self.news_from(owner, child);
             }
-            Action::SoftLimit { child, number } => return self.soft_limit(owner, child, number),
+            Action::SoftLimit { child, number, .. } => return self.soft_limit(owner, child, number),
             Action::Terminate { child, number, .. } => self.terminate(owner, child, number),
             Action::Interrupt { child, number, kind } => {
                 if let Some(process) = self.child(owner, child) {

@@ -13,7 +13,7 @@ fn limited(soft_s: Option<f64>, hard_s: Option<f64>) -> Desk {
 #[test]
 fn soft_limit_is_sent_once_when_it_is_over() {
     let mut desk = limited(Some(0.5), None);
-    let signal = Action::SoftLimit { child: ChildId(0), number: 0 };
+    let signal = Action::SoftLimit { child: ChildId(0), number: 0, limit_ms: 500 };
     assert_eq!(desk.engine.deadline(), Some(500_000));
     desk.pass(500_000);
     assert!(desk.observed(0, 1, 10_000).is_empty());

@@ -5,6 +5,7 @@ use fastworker_wire::child::InterruptKind;
 use rustix::process::Signal;
 
 use crate::decode::patch;
+use crate::report::Level;
 
 use super::Worker;
 
@@ -38,11 +39,18 @@ impl Worker {
         }
     }
 
-    pub(super) fn soft_limit(&mut self, child: ChildId, number: Number) {
+    /// Sends the signal of the soft limit, and says so in Celery's words.
+    pub(super) fn soft_limit(&mut self, child: ChildId, number: Number, limit_ms: u64) {
         let Some(known) = self.children.get(&child) else { return };
         known.page.set_soft_target(number);
-        if known.page.running(0).is_some_and(|(running, _)| running == number) {
-            known.signal(Signal::USR1);
+        if known.page.running(0).is_none_or(|(running, _)| running != number) {
+            return;
+        }
+        known.signal(Signal::USR1);
+        if let Some(held) = known.handle_of(number).and_then(|handle| self.held.get(handle)) {
+            let limit_s = limit_ms as f64 / 1000.0;
+            let text = format!("Soft time limit ({limit_s}s) exceeded for {}[{}]", held.task, held.id);
+            self.reporter.log(Level::Warning, text);
         }
     }
 

@@ -302,7 +302,7 @@ impl Worker {
                 }
             }
             Action::Settle { handle, ending } => self.settle(handle, ending),
-            Action::SoftLimit { child, number } => self.soft_limit(child, number),
+            Action::SoftLimit { child, number, limit_ms } => self.soft_limit(child, number, limit_ms),
             Action::Terminate { child, number, signal } => self.terminate(child, number, signal),
             Action::Interrupt { child, number, kind } => self.interrupt(child, number, kind),
             Action::DumpStacks { child, number } => self.dump_stacks(child, number),
