@@ -287,7 +287,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "queue-mapping": "works",
             "fastworker.Queue": "works: ours, where kombu is not installed",
             "topic-exchange": "works",
-            "fanout-exchange": "later: refused by name",
+            "fanout-exchange": "later: refused where it is published to; a worker says that it hears none",
             "-Q": "works",
             "-X": "works",
             "add_consumer": "works",

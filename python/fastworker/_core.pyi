@@ -85,6 +85,8 @@ class Publisher:
         Raises:
             fastworker.exceptions.OperationalError: Not confirmed; some may have been published.
         """
+    def bindings(self, exchange: str) -> list[tuple[str, str, str]]:
+        """Routing key, pattern and name of each queue that an exchange leads to, as anybody has declared them."""
     def depth(self, queue: str) -> int:
         """Messages waiting in ``queue``, those in its lanes (over their rate limit) included."""
     def purge(self, queue: str) -> int:
@@ -176,6 +178,12 @@ class ControlClient:
         """Have no worker of ours fetch from this queue until it is resumed. False: it was paused already."""
     def resume_queue(self, queue: str) -> bool:
         """End a pause, and wake the workers that consume the queue. False: it was not paused."""
+    def bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """Declare that an exchange leads to a queue; nothing happens on brokers that no other program uses.
+
+        Args:
+            pattern: The routing key of a topic as a regular expression; empty for other exchanges.
+        """
     def paused_queues(self) -> list[str]:
         """The paused queues, in order of their names."""
     def close(self) -> None:

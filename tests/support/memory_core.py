@@ -74,6 +74,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Memory:
         def publish(self, messages: Sequence[tuple[str, int, bytes]]) -> None:
             memory.publish(messages)
 
+        def bindings(self, exchange: str) -> list[tuple[str, str, str]]:
+            return []
+
         def close(self) -> None:
             memory.publishers.pop()
 

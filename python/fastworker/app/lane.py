@@ -155,7 +155,8 @@ def open_lane(task: Task[..., Any]) -> Lane | None:
     ):
         return None
     destination = settings.router.destination(options)
-    if len(destination.queues) != 1:
+    # What an exchange leads to is asked anew each time: workers come and go.
+    if len(destination.queues) != 1 or destination.exchange:
         return None
     link = usable_link()
     priority = options.get("priority")

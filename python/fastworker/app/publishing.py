@@ -4,7 +4,7 @@ publish on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,7 @@ class Publishing:
         """The settings in force."""
         conf = self._app.conf
         if self._settings is None or self._settings.version != conf.version:
-            self._settings = _read(conf)
+            self._settings = _read(conf, self._declared)
         return self._settings
 
     @property
@@ -75,6 +75,9 @@ class Publishing:
             self._publisher = _core.Publisher(*address)
             self._address = address
         return self._publisher
+
+    def _declared(self, exchange: str) -> list[tuple[str, str, str]]:
+        return self.publisher.bindings(exchange)
 
     def _publish(self, envelopes: list[Envelope]) -> None:
         self.publisher.publish(envelopes)
@@ -96,7 +99,7 @@ def _time_limits(url: str, deadline_s: float) -> dict[str, str]:
     return dict.fromkeys(names, str(deadline_s)) if deadline_s else {}
 
 
-def _read(conf: Any) -> PublishSettings:
+def _read(conf: Any, declared: Callable[[str], Iterable[tuple[str, str, str]]]) -> PublishSettings:
     version = conf.version
     queues = QueueTable(
         conf.task_queues,
@@ -105,6 +108,7 @@ def _read(conf: Any) -> PublishSettings:
         default_type=conf.task_default_exchange_type,
         default_key=conf.task_default_routing_key,
         create_missing=bool(conf.task_create_missing_queues),
+        declared=declared,
     )
     return PublishSettings(
         version=version,

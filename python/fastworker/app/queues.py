@@ -5,7 +5,7 @@ reach.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,8 @@ class QueueTable:
         default_key: ``task_default_routing_key``.
         create_missing: Queues that are not listed are made up on first use
             (``task_create_missing_queues``).
+        declared: From an exchange to what other programs have declared that it leads to: routing
+            key, pattern (empty but for topics) and queue each.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class QueueTable:
         default_type: str,
         default_key: str,
         create_missing: bool,
+        declared: Callable[[str], Iterable[tuple[str, str, str]]] = lambda exchange: (),
     ) -> None:
         self._create_missing = create_missing
+        self._declared = declared
         self._default = Queue(default_queue, default_exchange, default_type, default_key)
         listed = [self._read(entry) for entry in _entries(setting)]
         self._queues = {queue.name: queue for queue in listed} or {default_queue: self._default}
@@ -103,10 +107,13 @@ class QueueTable:
                 f"exchange {exchange!r} is a fanout exchange; broadcasting is not supported yet"
             )
         names = dict.fromkeys(queue.name for queue in bound if _matches(queue, routing_key))
+        for key, pattern, name in self._declared(exchange):
+            if re.match(pattern, routing_key) if pattern else key == routing_key:
+                names[name] = None
         if not names:
             raise QueueNotFound(
-                f"no queue in task_queues is bound to exchange {exchange!r} with routing key "
-                f"{routing_key!r}; "
+                f"no queue is bound to exchange {exchange!r} with routing key {routing_key!r}, "
+                f"neither in task_queues nor by a worker; "
                 "use queue=…, or list the queue with this exchange and routing_key"
             )
         return list(names)
@@ -145,6 +152,18 @@ def _entries(setting: Any) -> Iterable[Any]:
     if setting is None:
         return ()
     return setting.items() if isinstance(setting, Mapping) else setting
+
+
+def key_to_pattern(routing_key: str) -> str:
+    """A topic's routing key as kombu writes it down: a regular expression. Source:
+    kombu/transport/virtual/exchange.py, ``TopicExchange.key_to_pattern``.
+    """
+    wildcards = {"*": r"[^\.]+", "#": ".*?"}
+    words = "".join(
+        char if char.isalnum() or char in ".#*" else "\\000" if char == "\000" else "\\" + char
+        for char in routing_key
+    ).split(".")
+    return "^{}$".format(r"\.".join(wildcards.get(word, word) for word in words))
 
 
 def _matches(queue: Queue, routing_key: str) -> bool:

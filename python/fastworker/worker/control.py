@@ -15,6 +15,7 @@ from fastworker.app.control import TERM_SIGNAME, stamp_pairs
 from fastworker.app.rate_limits import per_second
 from fastworker.app.revokes import RevokeTerms
 from fastworker.errors import BackendError, ImproperlyConfigured, KombuError
+from fastworker.worker.bindings import declare
 from fastworker.worker.node_info import broker_info, pool_info, queue_info, resource_usage
 from fastworker.worker.panel import (
     NO_REPLY,
@@ -184,7 +185,8 @@ def active_queues(state: State) -> list[dict[str, Any]]:
     """List the task queues a worker is currently consuming from."""
     table = state.app.publishing.settings.queues
     paused = state.app.control.paused_queues()
-    infos = [queue_info(table, name) for name in state.node.queues]
+    most = state.app.conf.task_queue_max_priority
+    infos = [queue_info(table, name, most) for name in state.node.queues]
     return [{**info, "paused": True} if info["name"] in paused else info for info in infos]
 
 
@@ -208,6 +210,7 @@ def add_consumer(
         limit, weight = node.terms_of(queue)
         node.core.consume(queue, limit, weight)
         node.queues.append(queue)
+        declare(state.app, [queue])
         logger.info("Started consuming from %s", queue)
     return ok(f"add consumer {queue}")
 

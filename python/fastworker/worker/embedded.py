@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from fastworker import _core, signals
 from fastworker.child.thread import run_in_thread
 from fastworker.errors import ImproperlyConfigured
+from fastworker.worker.bindings import declare
 from fastworker.worker.hooks import Hooks
 from fastworker.worker.panel import State
 from fastworker.worker.pidbox import Pidbox
@@ -275,6 +276,7 @@ class EmbeddedWorker:
         elif name == "start_thread":
             self.start_child(core, **facts)
         elif name == "ready":
+            declare(self.app, self.queues)
             if not self._is_reloading:
                 self.on_ready()
             self._is_ready.set()

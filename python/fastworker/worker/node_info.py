@@ -22,8 +22,8 @@ _USAGE = (
 )  # fmt: skip
 
 
-def queue_info(table: QueueTable, name: str) -> dict[str, Any]:
-    """One consumed queue as kombu's ``Queue.as_dict`` gives it."""
+def queue_info(table: QueueTable, name: str, max_priority: int | None) -> dict[str, Any]:
+    """One consumed queue as kombu's ``Queue.as_dict`` gives it. ``max_priority``: ``task_queue_max_priority``."""
     try:
         queue = table[name]
         exchange, kind, key = queue.exchange, queue.exchange_type, queue.routing_key
@@ -51,7 +51,7 @@ def queue_info(table: QueueTable, name: str) -> dict[str, Any]:
             "no_declare": False,
         },
         "routing_key": key,
-        "queue_arguments": None,
+        "queue_arguments": None if max_priority is None else {"x-max-priority": max_priority},
         "binding_arguments": None,
         "consumer_arguments": None,
         "durable": True,

@@ -24,6 +24,7 @@ from fastworker.errors import ImproperlyConfigured
 from fastworker.observer import Signal
 from fastworker.worker import logs
 from fastworker.worker.affinity import cores_of
+from fastworker.worker.bindings import declare
 from fastworker.worker.hooks import Hooks
 from fastworker.worker.lifeline import Lifeline
 from fastworker.worker.node_names import file_name
@@ -220,6 +221,7 @@ class WorkerProcess:
         elif name == "log":
             logger.log(facts["level"], "%s", facts["text"])
         elif name == "ready":
+            declare(self.app, self.queues)
             if logger.isEnabledFor(logging.INFO):
                 logger.info("%s ready.", self.options.hostname)
             elif not self.options.quiet:

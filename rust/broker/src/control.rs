@@ -55,6 +55,17 @@ impl Mark {
     }
 }
 
+/// One queue that an exchange leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// As it was declared; words and wildcards for a topic.
+    pub routing_key: String,
+    /// The same as a regular expression, for a topic; else empty.
+    pub pattern: String,
+    /// The queue.
+    pub queue: String,
+}
+
 /// How long revokes are remembered, and how many; beyond either the oldest go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevokeTerms {
@@ -90,6 +101,13 @@ pub trait Control: Send {
 
     /// Ends a pause; wakes the workers that watch the queue. False: it was not paused.
     fn resume_queue(&mut self, queue: &str) -> Result<bool, Error>;
+
+    /// Declares that an exchange leads to a queue, for other programs that publish by the exchange. Nothing happens
+    /// where no other program does.
+    fn bind(&mut self, exchange: &str, binding: &Binding) -> Result<(), Error>;
+
+    /// The queues that an exchange leads to, as anybody has declared them.
+    fn bindings(&mut self, exchange: &str) -> Result<Vec<Binding>, Error>;
 
     /// The paused queues, in order of their names.
     fn paused_queues(&mut self) -> Result<Vec<String>, Error>;

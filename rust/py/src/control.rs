@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use fastworker_broker::{Client, Mark, RevokeTerms};
+use fastworker_broker::{Binding, Client, Mark, RevokeTerms};
 use fastworker_wire::canonical;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -91,6 +91,17 @@ impl ControlClient {
 
     fn resume_queue(&self, py: Python<'_>, queue: &str) -> PyResult<bool> {
         self.connection.run(py, |client| client.resume_queue(queue))
+    }
+
+    fn bind(
+        &self,
+        py: Python<'_>,
+        exchange: &str,
+        routing_key: String,
+        pattern: String,
+        queue: String,
+    ) -> PyResult<()> {
+        self.connection.run(py, |client| client.bind(exchange, &Binding { routing_key, pattern, queue }))
     }
 
     fn paused_queues(&self, py: Python<'_>) -> PyResult<Vec<String>> {

@@ -53,6 +53,11 @@ impl Publisher {
         self.publish_all(py, &batch_of(messages))
     }
 
+    fn bindings(&self, py: Python<'_>, exchange: &str) -> PyResult<Vec<(String, String, String)>> {
+        let bindings = self.connection.run(py, |client| client.bindings(exchange))?;
+        Ok(bindings.into_iter().map(|one| (one.routing_key, one.pattern, one.queue)).collect())
+    }
+
     fn depth(&self, py: Python<'_>, queue: &str) -> PyResult<u64> {
         self.connection.run(py, |client| client.depth(queue))
     }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import fastworker
-from fastworker.app.queues import QueueTable
+from fastworker.app.queues import QueueTable, key_to_pattern
 from fastworker.app.routing import Router
 from fastworker.errors import ImproperlyConfigured, QueueNotFound
 
@@ -96,6 +96,35 @@ def test_exchange_and_key_reach_the_queues_bound_to_them() -> None:
     assert routed(None, "a", None, exchange="celery", routing_key="celery") == ("celery",)
     with pytest.raises(QueueNotFound, match="bound to exchange 'none'"):
         routed(None, "a", queues, exchange="none", routing_key="x")
+
+
+def test_what_others_have_declared_counts_too() -> None:
+    rows = {
+        "logs": [("feed.*", r"^feed\.[^\.]+$", "theirs"), ("", "", "whole")],
+        "media": [("video", "", "video"), ("audio", "", "audio")],
+    }
+    queues = QueueTable(
+        {"ours": {"exchange": "logs", "exchange_type": "topic", "routing_key": "#"}},
+        default_queue="celery",
+        default_exchange="celery",
+        default_type="direct",
+        default_key="celery",
+        create_missing=True,
+        declared=lambda exchange: rows.get(exchange, []),
+    )
+    assert queues.reached_by("logs", "feed.x") == ["ours", "theirs"]
+    assert queues.reached_by("logs", "feed.x.y") == ["ours"]
+    assert queues.reached_by("media", "video") == ["video"]
+    with pytest.raises(QueueNotFound, match="neither in task_queues nor by a worker"):
+        queues.reached_by("media", "text")
+
+
+def test_topics_are_written_down_as_kombus() -> None:
+    from kombu.transport.virtual.exchange import TopicExchange
+
+    exchange = TopicExchange(None)
+    for key in ("a.b", "a.*", "#.c-d", "*", "#", "", "a b.ü+", "a*b.#c"):
+        assert key_to_pattern(key) == exchange.key_to_pattern(key), key
 
 
 def test_fanout_is_refused() -> None:

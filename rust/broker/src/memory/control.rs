@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::client::MemoryClient;
-use crate::{Control, Error, Mark, RevokeTerms};
+use crate::{Binding, Control, Error, Mark, RevokeTerms};
 
 /// One worker's ear.
 #[derive(Default)]
@@ -149,6 +149,14 @@ impl Control for MemoryClient {
         let mut state = self.room.lock("resume a queue")?;
         state.wake(queue);
         Ok(state.paused.remove(queue))
+    }
+
+    fn bind(&mut self, _exchange: &str, _binding: &Binding) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn bindings(&mut self, _exchange: &str) -> Result<Vec<Binding>, Error> {
+        Ok(Vec::new())
     }
 
     fn paused_queues(&mut self) -> Result<Vec<String>, Error> {

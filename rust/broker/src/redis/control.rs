@@ -10,7 +10,7 @@ use super::client::RedisClient;
 use super::failure::{int, texts};
 use super::resp;
 use super::script::{MARK_REVOKED, REPLY};
-use crate::{Control, Error, Mark, RevokeTerms};
+use crate::{Binding, Control, Error, Mark, RevokeTerms};
 
 /// A blocking pop is cut into pieces of this length, so that it ends well within the connection's own time limit.
 const SLICE: Duration = Duration::from_millis(250);
@@ -99,6 +99,27 @@ impl Control for RedisClient {
         let paused = self.keys.paused.clone();
         let removed = self.command("resume a queue", &[b"SREM", paused.as_bytes(), queue.as_bytes()])?;
         Ok(int(&removed) == Some(1))
+    }
+
+    fn bind(&mut self, exchange: &str, binding: &Binding) -> Result<(), Error> {
+        let row = self.keys.binding(&binding.routing_key, &binding.pattern, &binding.queue);
+        let tables = self.keys.bindings(exchange);
+        for table in &tables {
+            resp::words(&mut self.blocking.out, &[b"SADD", table.as_bytes(), row.as_bytes()]);
+        }
+        self.confirm("declare a queue", tables.len()).map(drop)
+    }
+
+    fn bindings(&mut self, exchange: &str) -> Result<Vec<Binding>, Error> {
+        let [table, _permanent] = self.keys.bindings(exchange);
+        let reply = self.command("read the bindings of an exchange", &[b"SMEMBERS", table.as_bytes()])?;
+        let mut rows = texts(reply).unwrap_or_default();
+        rows.sort_unstable();
+        let read = |row: &String| {
+            let mut columns = row.split(self.keys.separator()).map(str::to_owned);
+            Some(Binding { routing_key: columns.next()?, pattern: columns.next()?, queue: columns.next()? })
+        };
+        Ok(rows.iter().filter_map(read).collect())
     }
 
     fn paused_queues(&mut self) -> Result<Vec<String>, Error> {

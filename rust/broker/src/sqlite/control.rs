@@ -11,7 +11,7 @@ use super::pause;
 use super::session::Session;
 use super::wake::{self, Bell, Ear};
 use crate::clock::now_ms;
-use crate::{Control, Error, Mark, RevokeTerms};
+use crate::{Binding, Control, Error, Mark, RevokeTerms};
 
 /// Broadcasts, mailboxes and what lies in them are removed by whoever writes the next one after this time.
 const KEPT_MS: i64 = 60_000;
@@ -174,6 +174,14 @@ impl Control for SqliteClient {
 
     fn resume_queue(&mut self, queue: &str) -> Result<bool, Error> {
         self.slot.write("resume a queue", |session| pause::resume(session, queue))
+    }
+
+    fn bind(&mut self, _exchange: &str, _binding: &Binding) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn bindings(&mut self, _exchange: &str) -> Result<Vec<Binding>, Error> {
+        Ok(Vec::new())
     }
 
     fn paused_queues(&mut self) -> Result<Vec<String>, Error> {

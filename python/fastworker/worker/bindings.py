@@ -1,0 +1,44 @@
+"""Which exchange leads to which consumed queue, written down for publishers that know neither the queue nor us.
+
+On Redis an exchange is a table of bindings (``_kombu.binding.<exchange>``): whoever consumes a queue declares it there,
+and a publisher looks there for the queues of a message. Source: kombu/transport/redis.py, ``_queue_bind``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from fastworker.app.queues import key_to_pattern
+from fastworker.errors import KombuError, QueueNotFound
+
+if TYPE_CHECKING:
+    from fastworker.app.app import FastWorker
+
+logger = logging.getLogger("fastworker.worker")
+
+
+def declare(app: FastWorker, names: Iterable[str]) -> None:
+    """Declare consumed queues, as Celery's workers do when they start. What cannot be declared is said in the log: the
+    worker works, and only publishers that go by the exchange may miss it.
+    """
+    table = app.publishing.settings.queues
+    for name in names:
+        try:
+            queue = table[name]
+        except QueueNotFound:
+            continue
+        if queue.exchange_type == "fanout":
+            logger.warning(
+                "queue %r is bound to the fanout exchange %r: what is broadcast there does not reach this worker; "
+                "fanout exchanges are not supported yet",
+                name,
+                queue.exchange,
+            )
+            continue
+        pattern = key_to_pattern(queue.routing_key) if queue.exchange_type == "topic" else ""
+        try:
+            app.control.mailbox.client.bind(queue.exchange, queue.routing_key, pattern, name)
+        except KombuError as exc:
+            logger.warning("queue %r is not declared for publishers by exchange: %s", name, exc)

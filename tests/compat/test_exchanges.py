@@ -1,0 +1,104 @@
+"""Exchanges on Redis: what a worker of one framework declares, a publisher of the other goes by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.compat.conftest import Pair
+from tests.support.rig import PRODUCT, Rig
+from tests.support.waiting import wait_until
+
+TIMEOUT_S = 30
+
+QUEUES: dict[str, Any] = {
+    "feeds": {"exchange": "topics", "exchange_type": "topic", "routing_key": "feed.#"},
+    "news": {"exchange": "topics", "exchange_type": "topic", "routing_key": "*.news.ro-1"},
+    "mail": {"exchange": "directs", "exchange_type": "direct", "routing_key": "by mail"},
+    "plain": {"exchange": "plain", "routing_key": "plain"},
+}
+
+
+def tables(rig: Rig) -> dict[str, list[str]]:
+    """Every binding table but those of remote control and events."""
+    client = rig.redis()
+    return {
+        key.decode(): sorted(member.decode() for member in client.smembers(key))
+        for key in sorted(client.keys("_kombu.binding*"))
+        if not any(name in key for name in (b"pidbox", b"celeryev", b"deadlines"))
+    }
+
+
+@pytest.mark.shows("route topic-exchange")
+def test_both_workers_declare_their_queues_alike(redis_rig: Rig) -> None:
+    if PRODUCT == "celery":
+        pytest.skip("there is one worker only")
+    redis_rig.configure(task_queues=QUEUES)
+    found = {}
+    for framework in ("celery", PRODUCT):
+        redis_rig.redis().flushdb()
+        worker = redis_rig.worker(framework=framework)
+        found[framework] = tables(redis_rig)
+        worker.stop()
+    assert found[PRODUCT] == found["celery"]
+    assert len(found[PRODUCT]) == 6
+
+
+def test_publisher_that_lists_no_queue_reaches_those_of_the_worker(pair: Pair) -> None:
+    pair.worker.configure(task_queues=QUEUES)
+    pair.start()
+    send = pair.task("add").apply_async
+    result = send((1, 2), exchange="directs", routing_key="by mail")
+    assert result.get(timeout=TIMEOUT_S) == 3
+
+
+@pytest.mark.parametrize(
+    ("routing_key", "queues"),
+    [("feed.new", {"feeds"}), ("feed.news.ro-1", {"feeds", "news"}), ("x.news.ro-1", {"news"})],
+)
+def test_topic_goes_to_every_queue_whose_pattern_fits(
+    pair: Pair, routing_key: str, queues: set[str]
+) -> None:
+    # Celery's publisher takes an exchange that it does not know for a direct one.
+    pair.publisher.configure(task_queues={"other": {**QUEUES["feeds"], "routing_key": "other"}})
+    pair.worker.configure(task_queues=QUEUES)
+    # So that Celery's publisher declares the exchange.
+    pair.task("add").apply_async((1, 1), queue="other")
+    worker = pair.start("-Q", "plain,feeds,news", "--prefetch-multiplier", "1")
+    worker.stop()
+    pair.task("add").apply_async((1, 2), exchange="topics", routing_key=routing_key)
+    lengths = {name for name in ("feeds", "news") if pair.publisher.redis().llen(name)}
+    assert lengths == queues
+
+
+def test_both_workers_show_the_highest_priority_of_queues(redis_rig: Rig) -> None:
+    redis_rig.configure(task_queues=QUEUES, task_queue_max_priority=7)
+    shown = []
+    for framework in dict.fromkeys(("celery", PRODUCT)):
+        worker = redis_rig.worker("-n", "w@here", framework=framework)
+        inspect = redis_rig.app.control.inspect(["w@here"], timeout=TIMEOUT_S, limit=1)
+        found = inspect.active_queues()["w@here"]
+        shown.append(sorted(found, key=lambda queue: str(queue["name"])))
+        worker.stop()
+    assert shown[0] == shown[-1]
+    assert shown[0][0]["queue_arguments"] == {"x-max-priority": 7}
+
+
+def test_added_queue_is_declared(redis_rig: Rig) -> None:
+    redis_rig.worker("-n", "w@here")
+    redis_rig.app.control.add_consumer(
+        "late", exchange="things", exchange_type="topic", routing_key="a.*", reply=True
+    )
+    rows = wait_until(
+        lambda: tables(redis_rig).get("_kombu.binding.things"), "the binding", TIMEOUT_S
+    )
+    assert rows == ["a.*\x06\x16^a\\.[^\\.]+$\x06\x16late"]
+
+
+@pytest.mark.skipif(PRODUCT == "celery", reason="Celery has fanout exchanges")
+def test_worker_says_that_it_hears_no_fanout_exchange(redis_rig: Rig) -> None:
+    every = {"exchange": "every", "exchange_type": "fanout", "routing_key": ""}
+    redis_rig.configure(task_queues={"celery": {}, "mine": every})
+    worker = redis_rig.worker()
+    assert "queue 'mine' is bound to the fanout exchange 'every'" in worker.log
