@@ -119,6 +119,11 @@ impl Fleet {
         })
     }
 
+    /// How many children are being killed while they have a task.
+    pub(crate) fn killed_at_work(&self) -> u32 {
+        self.count(|child| child.phase == Phase::Killed && !child.is_idle())
+    }
+
     /// How many children have a seat: they run tasks, or may. Of several slots those that free themselves while a child
     /// leaves must not stay empty until its last task has ended: it gives its seat up, unless as many as there are
     /// `seats` have done so already.

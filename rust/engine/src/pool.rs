@@ -137,12 +137,14 @@ impl Engine {
         }
     }
 
-    /// Spares are kept only where children have successors, and no more than one for each seat.
+    /// Spares are kept only where children have successors, and no more than one for each seat. A child that is being
+    /// killed makes none needless: the spare is about to take its place.
     fn stop_needless_spares(&mut self, actions: &mut Vec<Action>) {
         let has_successors =
             self.config.max_tasks_per_child.is_some() || self.config.max_memory_per_child_kib.is_some();
         let tolerated = if has_successors { self.seats.saturating_mul(2) } else { self.seats };
-        let mut needless = self.fleet.lasting().saturating_sub(tolerated);
+        let staying = self.fleet.lasting() - self.fleet.killed_at_work();
+        let mut needless = staying.saturating_sub(tolerated);
         for index in 0..self.fleet.children().len() {
             if needless > 0 && self.fleet.at(index).phase == Phase::Spare {
                 self.stop(index, actions);

@@ -1,6 +1,8 @@
 //! Children that are replaced, and pools that grow and shrink.
 
-use fastworker_engine::{Action, Autoscale, ChildId, Config, Ending, Event, Handle, Outcome, Resize, Shutdown};
+use fastworker_engine::{
+    Action, Autoscale, ChildId, Config, Ending, Event, Handle, Outcome, Request, Resize, Shutdown,
+};
 
 use crate::desk::{Desk, config, dispatches, early, endings, fetched, request};
 
@@ -122,6 +124,25 @@ fn autoscaled_pool_shrinks_after_a_quiet_while() {
     assert_eq!(stops(&desk.pass(1_000_000)), 0, "four were needed in that second");
     assert_eq!(stops(&desk.pass(1_000_000)), 3);
     assert_eq!(desk.engine.stats().seats, 1);
+}
+
+#[test]
+fn spare_takes_the_place_of_a_child_that_is_being_killed() {
+    let bounds = Autoscale { max: 3, min: 2, keepalive_us: 1_000_000 };
+    let mut desk = Desk::ready(Config { autoscale: Some(bounds), ..config() });
+    let limited = Request { hard_limit_s: Some(1.0), ..request(1) };
+    let actions = desk.deliver([limited, request(2), request(3)]);
+    assert_eq!(dispatches(&actions), [(1, 0, vec![1]), (0, 0, vec![2])]);
+    assert_eq!(dispatches(&desk.tell(ready(2))), [(2, 0, vec![3])]);
+    desk.ended(2, 0, Outcome::Success);
+    desk.pass(1_000_000);
+    // In one turn the pool shrinks, and a child is killed for its limit.
+    desk.now.mono_us += 1_000_000;
+    let actions = desk.observed(1, 1, 1_000_000);
+    assert!(actions.contains(&Action::Kill { child: ChildId(1) }));
+    assert_eq!(desk.engine.stats().seats, 2);
+    assert!(!actions.contains(&stop(2)), "another one would have to be started at once");
+    assert_eq!(spawned(&desk.died(1, 1)), 0);
 }
 
 #[test]
