@@ -14,7 +14,13 @@ impl Engine {
         let of_queue = |queue: u16| requests.iter().filter(|request| request.queue == queue).count() as u32;
         self.queues.fetched(Some(&of_queue));
         self.count_odd(|engine| engine.prefetch.answered(count));
+        let waited = self.waiting();
         self.take_in(now, requests, actions);
+        if self.waiting() > waited {
+            self.prefetch.passed(0);
+        } else if self.asking.is_empty() {
+            self.prefetch.passed(count);
+        }
     }
 
     /// Deliveries that came, by a fetch or a draw.

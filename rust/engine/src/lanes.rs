@@ -70,6 +70,7 @@ impl Engine {
 
     /// The broker answered: some may run, the others it has moved to their lanes.
     pub(crate) fn acquired(&mut self, now: Now, answer: Acquired, actions: &mut Vec<Action>) {
+        self.prefetch.passed(if answer.granted.is_empty() { answer.laned.len() } else { 0 });
         for (task, key, permits) in answer.ahead {
             self.rates.blocks.put((task, key), permits, now.mono_us);
         }

@@ -4,7 +4,8 @@
 //! ready and waiting here stays within what the children get through in a quarter of a second, judged by recent run
 //! times; while every child is busy with something long that is nothing, so that a worker takes no more than it can
 //! start and the rest stays where other workers find it. *Batches*: a busy worker asks for a quarter of its
-//! lookahead or more at a time; one with an idle child asks at once.
+//! lookahead or more at a time; one with an idle child asks at once. What only passes through (to a lane, say) costs no
+//! child any time: for as long as all that came did, twice as many may come on top.
 //!
 //! One fetch is outstanding at most. An answer that is shorter than asked means that the queues are empty: the next
 //! fetch waits for `Wake`. A `Wake` that comes while a fetch is out is remembered, since the fetch may have looked
@@ -36,6 +37,8 @@ pub(crate) struct Prefetch {
     mean_run_us: Option<f64>,
     lookahead: u32,
     computed_us: Option<u64>,
+    /// How many may come beyond what the children can start, because what came lately did not stay.
+    passing: u32,
 }
 
 impl Prefetch {
@@ -49,7 +52,14 @@ impl Prefetch {
             mean_run_us: None,
             lookahead: 0,
             computed_us: None,
+            passing: 0,
         }
+    }
+
+    /// So many came and none of them is there to be run; 0: some are.
+    pub(crate) fn passed(&mut self, count: usize) {
+        let twice = u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(2);
+        self.passing = twice.min(self.limit / 2);
     }
 
     /// Most deliveries held at once from now on. What is held beyond it is worked off.
@@ -142,7 +152,9 @@ impl Prefetch {
     /// How many more may come. `held`: what is here, or on its way; `waiting`: ready here, or on its way; `idle`: children
     /// without work.
     fn credit(&self, held: u32, waiting: u32, idle: u32) -> u32 {
-        self.limit.saturating_sub(held).min((self.lookahead + idle).saturating_sub(waiting))
+        let startable = (self.lookahead + idle).saturating_sub(waiting);
+        let passing = if startable > 0 { self.passing } else { 0 };
+        self.limit.saturating_sub(held).min(startable + passing)
     }
 
     /// How many to ask for now, if any.

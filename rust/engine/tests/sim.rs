@@ -54,8 +54,9 @@ fn schedule_that_does_not_fail_is_not_shrunk() {
 /// own in `rules/`, named here.
 #[test]
 fn promises_hold_in_schedules_that_broke_one() {
-    // lanes::lost_lease_gets_no_permit, pool::spare_takes_the_place_of_a_child_that_is_being_killed
-    for seed in [412_594, 624_943] {
+    // lanes::lost_lease_gets_no_permit, pool::spare_takes_the_place_of_a_child_that_is_being_killed,
+    // lanes::what_goes_to_its_lane_does_not_come_one_by_one
+    for seed in [412_594, 624_943, 691_684] {
         if let (Err(violation), _) = Case::new(seed).run(false) {
             panic!("seed {seed}: {violation}");
         }

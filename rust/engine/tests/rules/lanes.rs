@@ -2,7 +2,8 @@
 
 use fastworker_engine::sim::{Accident, Fault, Letter, Plan, Rng, play};
 use fastworker_engine::{
-    Acquired, Action, Ask, Config, Drawn, Ending, Event, Handle, Outcome, Quota, Rate, Request, Scope, Shutdown,
+    Acquired, Action, Ask, ChildId, Config, Drawn, Ending, Event, Handle, Outcome, Quota, Rate, Request, Scope,
+    Shutdown,
 };
 
 use crate::desk::{Desk, config, dispatches, endings, fetched, request};
@@ -136,6 +137,31 @@ fn far_permits_of_this_worker_are_waited_for_in_a_lane() {
     let actions = desk.deliver([request(1), request(2), request(3)]);
     assert_eq!(started(&actions), [1]);
     assert_eq!(endings(&actions), [(2, Ending::Lane), (3, Ending::Lane)]);
+}
+
+#[test]
+fn what_goes_to_its_lane_does_not_come_one_by_one() {
+    let mut desk = limited(0.1, Scope::Worker);
+    let child = dispatches(&desk.deliver([request(1)]))[0].0;
+    let ended = Event::Ended { child: ChildId(child), number: 0, outcome: Outcome::Success, runtime_us: 10_000_000 };
+    desk.tell(ended);
+    desk.tell(Event::Settled { handle: Handle(1) });
+    let (mut asked, mut handle) = (Vec::new(), 2);
+    desk.tell(Event::Delivered(vec![]));
+    desk.tell(Event::Drawn(Drawn { has_more: vec![false], ..Drawn::default() }));
+    let mut max = fetched(&desk.tell(Event::Wake)).expect("two children are idle");
+    for _ in 0..6 {
+        asked.push(max);
+        desk.now.mono_us += 1_000;
+        let mut actions = desk.tell(Event::Delivered((handle..handle + max).map(request).collect()));
+        assert_eq!(endings(&actions).len(), max as usize, "the next permit is ten seconds away");
+        for laned in handle..handle + max {
+            actions.extend(desk.tell(Event::Settled { handle: Handle(laned) }));
+        }
+        handle += max;
+        max = fetched(&actions).expect("there may be more");
+    }
+    assert_eq!(asked, [4, 10, 22, 46, 50, 50]);
 }
 
 #[test]
