@@ -38,7 +38,8 @@ impl Engine {
                 self.put_back(handle, actions);
             }
         }
-        if self.phase == Phase::Running {
+        if self.phase == Phase::Running && !self.is_elastic() {
+            // An elastic pool looks first whether one that was to leave may stay.
             self.spawn_missing(now, actions);
         }
     }

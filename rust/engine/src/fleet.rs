@@ -121,7 +121,7 @@ impl Fleet {
 
     /// How many children are being killed while they have a task.
     pub(crate) fn killed_at_work(&self) -> u32 {
-        self.count(|child| child.phase == Phase::Killed && !child.is_idle())
+        self.count(|child| child.phase == Phase::Killed && !child.is_idle() && !child.is_cell)
     }
 
     /// How many children have a seat: they run tasks, or may. Of several slots those that free themselves while a child

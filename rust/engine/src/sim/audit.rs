@@ -10,13 +10,16 @@ use std::collections::{BTreeMap, HashMap};
 use super::broker::Lease;
 use super::lines::Lines;
 use super::permits::Permits;
-use super::seats::Seats;
+use super::seats::{MOST_CELLS, Seats};
 use crate::action::{Action, Ending, Interrupt, Portion};
 use crate::config::{Config, Scope};
 use crate::event::{ChildId, Event, Handle, Now, Number, Outcome, Request, Shutdown};
 
 /// A shutdown turns cold at the latest so long after its time is over.
 const LONGEST_OVERTIME_US: u64 = 100_000;
+
+/// What the broker gave ahead may be used for so long.
+const PERMIT_LIFE_US: u64 = 250_000;
 
 /// Where the auditor believes a delivery to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,8 @@ enum Stage {
 struct Entry {
     request: Request,
     lease: Lease,
+    /// When it came: `mono_us`, and after how many facts.
+    leased: (u64, u64),
     /// Since when it has been at no child (`mono_us`).
     held_since_us: u64,
     stage: Stage,
@@ -78,6 +83,14 @@ impl Entry {
     }
 }
 
+/// Shared permits that came together, ahead of need.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    given_us: u64,
+    fact: u64,
+    left: u32,
+}
+
 /// What the auditor knows of one child.
 #[derive(Debug, Default)]
 struct Seat {
@@ -110,6 +123,11 @@ impl Seat {
     fn goes_on(&self, number: Number, now_us: u64) -> bool {
         self.told.get(&number).is_some_and(|&until_us| until_us <= now_us)
     }
+
+    /// Whether it gets no more tasks: it has had `most`, or it is too large.
+    fn is_spent(&self, most: usize) -> bool {
+        self.is_outgrown || self.ran as usize + self.open.len() >= most
+    }
 }
 
 /// The auditor of one worker incarnation.
@@ -120,8 +138,10 @@ pub(super) struct Audit {
     children: HashMap<ChildId, Seat>,
     /// By task.
     permits: Vec<Permits>,
-    /// Shared permits ahead that were given and not used, by task and key.
-    ahead: HashMap<(u32, u64), u32>,
+    /// Shared permits ahead that were given, by task and key.
+    ahead: HashMap<(u32, u64), Vec<Block>>,
+    /// Facts so far.
+    facts: u64,
     is_drawing: bool,
     is_fetching: bool,
     is_broker_up: bool,
@@ -136,6 +156,8 @@ pub(super) struct Audit {
     cells: Vec<ChildId>,
     /// The last fact showed that this runs although a revoke asked for its end.
     owes_termination: Option<(ChildId, Number)>,
+    /// Its stacks were asked for because it is about to be killed.
+    owes_kill: Option<ChildId>,
     /// The latest that its wall clock ever showed: what was due then may have been made ready.
     highest_wall_ms: i64,
     /// When it last had no credit left (`mono_us`).
@@ -162,6 +184,7 @@ impl Audit {
             entries: HashMap::new(),
             children: HashMap::new(),
             ahead: HashMap::new(),
+            facts: 0,
             is_drawing: false,
             is_fetching: false,
             is_broker_up: true,
@@ -172,6 +195,7 @@ impl Audit {
             has_finished: false,
             cells: Vec::new(),
             owes_termination: None,
+            owes_kill: None,
             highest_wall_ms: i64::MIN,
             full_until_us: 0,
             lines: Lines::new(&config.queues),
@@ -184,6 +208,7 @@ impl Audit {
         let entry = Entry {
             request: request.clone(),
             lease,
+            leased: (now_us, self.facts),
             held_since_us: now_us,
             stage: Stage::Held,
             is_acked: false,
@@ -269,6 +294,7 @@ impl Audit {
 
     /// Called when the answer to a fact is complete.
     pub(super) fn turn_is_over(&mut self) -> Verdict {
+        require!(dump_once: self.owes_kill.is_none(), "DumpStacks of {:?} for no reason", self.owes_kill);
         match self.owes_termination.take() {
             Some((child, number)) => {
                 Err(format!("revoke_terminates: {child:?} {number} runs, is revoked, and is not terminated"))
@@ -359,14 +385,20 @@ impl Audit {
     /// The same, if others could run it.
     pub(super) fn returnable_since(&self, since_us: u64, wall_ms: i64) -> Option<Handle> {
         self.find(|entry| {
-            // Who waits for a permit here would wait for it there; and who has it, is not seen from outside.
-            let may_wait = !entry.was_dispatched
-                && entry.request.task.is_some_and(|task| self.permits[task as usize].is_limited());
+            // Who waits for a shared permit here would wait for it there.
+            let may_wait = !entry.was_dispatched && !entry.is_permitted && self.is_shared(entry);
             entry.waits_since(&self.permits, since_us, wall_ms)
                 && entry.stage == Stage::Held
                 && !entry.is_acked
                 && !self.is_suspect(entry)
                 && !may_wait
+        })
+    }
+
+    /// Whether its task has a limit that all workers share.
+    fn is_shared(&self, entry: &Entry) -> bool {
+        entry.request.task.is_some_and(|task| {
+            self.config.tasks[task as usize].rate_scope == Scope::Shared && self.permits[task as usize].is_limited()
         })
     }
 
@@ -390,6 +422,7 @@ impl Audit {
     /// A fact on its way to the engine. Returns handles that are free once the engine has been told.
     pub(super) fn event(&mut self, event: &Event, now: Now) -> Vec<Handle> {
         let now_us = now.mono_us;
+        self.facts += 1;
         self.highest_wall_ms = self.highest_wall_ms.max(now.wall_ms);
         if self.entries.len() >= self.seats.prefetch(&self.config) {
             self.full_until_us = now_us;
@@ -398,7 +431,8 @@ impl Audit {
         match *event {
             Event::Acquired(ref answer) => {
                 for &(task, key, permits) in &answer.ahead {
-                    *self.ahead.entry((task, key)).or_default() += permits;
+                    let block = Block { given_us: now_us, fact: self.facts, left: permits };
+                    self.ahead.entry((task, key)).or_default().push(block);
                 }
                 for &handle in &answer.granted {
                     let entry = self.entry(handle);
@@ -512,13 +546,18 @@ impl Audit {
                 }
             }
             Event::RateLimit { task, limit } => {
-                let is_free = |entry: &&Entry| entry.request.task == Some(task) && !entry.was_dispatched;
-                let free = self.entries.values().filter(is_free).count();
-                // Who had no limit until now may have been made ready.
+                let was_limited = self.permits[task as usize].is_limited();
+                let mut waiting = (0, 0);
                 for entry in self.entries.values_mut().filter(|entry| entry.request.task == Some(task)) {
-                    entry.is_permitted = true;
+                    if entry.was_dispatched || entry.stage == Stage::Final {
+                        continue;
+                    }
+                    // Who is due, and is or was in no need of a permit, may have been made ready.
+                    let is_due = entry.request.eta_ms.is_none_or(|eta_ms| eta_ms <= self.highest_wall_ms);
+                    entry.is_permitted |= is_due && !was_limited && entry.stage != Stage::Asking;
+                    if is_due { waiting.0 += 1 } else { waiting.1 += 1 }
                 }
-                self.permits[task as usize].set(limit, free, now_us);
+                self.permits[task as usize].set(limit, waiting.0, waiting.1, now_us);
             }
             Event::Memory { child, peak_kib } => {
                 let most_kib = self.config.max_memory_per_child_kib;
@@ -592,6 +631,7 @@ impl Audit {
             }
             Action::Kill { child } => {
                 self.owes_termination = None;
+                self.owes_kill.take_if(|it| it == child);
                 self.kill(now, *child)?;
             }
             Action::DumpStacks { child, number } => self.dump(now, *child, *number)?,
@@ -603,10 +643,20 @@ impl Audit {
                 );
                 let before = self.children.insert(*child, Seat::default());
                 require!(spawn_once: before.is_none(), "{child:?} was spawned twice");
-                // Those that were told to exit, or killed, may take their time.
-                let living = self.seats_taken(|seat| !seat.is_condemned);
-                let most = self.seats.most_living(&self.config);
-                require!(spawn_bounded: living <= most, "{living} children live where {most} may");
+                // Those that were told to exit, or killed, may take their time; so may those with their last task, and
+                // those that are at work where fewer seats are left.
+                let bound = self.config.max_tasks_per_child.map_or(usize::MAX, |most| most as usize);
+                let (cells, children): (Vec<_>, Vec<_>) =
+                    self.children.iter().partition(|(id, _)| self.cells.contains(id));
+                if self.cells.contains(child) {
+                    let cells = cells.iter().filter(|(_, seat)| !seat.is_condemned).count();
+                    require!(cells_bounded: cells <= MOST_CELLS, "{cells} children take suspects only");
+                    return Ok(());
+                }
+                let staying = children.iter().filter(|(_, seat)| !seat.is_condemned && !seat.is_spent(bound)).count();
+                let busy = children.iter().filter(|(_, seat)| !seat.open.is_empty()).count();
+                let most = self.seats.most_staying() + busy.saturating_sub(self.seats.most());
+                require!(spawn_bounded: staying <= most, "{staying} children live where {most} may");
             }
             Action::Stop { child } => {
                 let seat = self.living(*child)?;
@@ -658,10 +708,14 @@ impl Audit {
         let cells = self.cells.clone();
         let busy = self.children.iter().filter(|(id, seat)| !seat.open.is_empty() && !cells.contains(id)).count();
         let now_busy = busy + usize::from(ahead.is_empty() && !cells.contains(&child));
-        // In a shutdown seats no longer matter: what was acknowledged early has to run somewhere.
+        // In a shutdown no order takes a seat away any more: what was acknowledged early has to run somewhere.
         // Those that leave give up their seats where they would leave slots empty, up to one for each seat.
-        let most_busy = if slots > 1 { 2 * self.seats.most_ever() } else { self.seats.most() };
-        require!(seats: !is_running || !ahead.is_empty() || now_busy <= most_busy, "{now_busy} children work at once");
+        let most_busy = match slots {
+            1 if is_running => self.seats.most(),
+            1 => self.seats.most_ever(),
+            _ => 2 * self.seats.most_ever(),
+        };
+        require!(seats: !ahead.is_empty() || now_busy <= most_busy, "{now_busy} children work at once");
         if slots > 1 {
             self.check_company(child, ahead.iter().chain(handles))?;
         } else {
@@ -875,6 +929,7 @@ impl Audit {
         let seat = self.children.get_mut(&child).ok_or_else(|| format!("DumpStacks of {child:?}, which is gone"))?;
         let Some(number) = number else {
             require!(dump_stuck: seat.since_us.is_some(), "{child:?} answers, and has to say where it is");
+            self.owes_kill = Some(child);
             return Ok(());
         };
         if self.config.slots > 1 {
@@ -884,10 +939,11 @@ impl Audit {
         let (running, since_us) = seat.running.ok_or("dump_running: DumpStacks of a child that runs nothing")?;
         require!(dump_running: running == number, "DumpStacks for {number}, and {running} runs");
         let is_long = after_us.is_some_and(|after_us| now.mono_us - since_us >= after_us);
-        let is_second = seat.dumped.iter().filter(|&&it| it == number).count() >= 2;
-        require!(dump_once: is_long || !is_second, "DumpStacks for {number} again");
-        seat.dumped.push(number);
-        require!(dump_twice: seat.dumped.iter().filter(|&&it| it == number).count() <= 2, "DumpStacks for {number} three times");
+        if is_long && !seat.dumped.contains(&number) {
+            seat.dumped.push(number);
+        } else {
+            self.owes_kill = Some(child);
+        }
         Ok(())
     }
 
@@ -971,13 +1027,20 @@ impl Audit {
         if is_permitted {
             return true;
         }
-        match self.ahead.get_mut(&(task, request.key)) {
-            Some(permits @ 1..) => {
-                *permits -= 1;
-                true
-            }
-            _ => false,
+        let (leased_us, leased) = self.entries[&request.handle].leased;
+        let is_fresh = |block: &Block| leased_us < block.given_us + PERMIT_LIFE_US;
+        let blocks = self.ahead.entry((task, request.key)).or_default();
+        if request.eta_ms.is_some() {
+            // It took its permit at some time since it came in.
+            return blocks.iter().any(is_fresh);
         }
+        // It took it when it came in, from the last block: that takes the place of those before.
+        let block =
+            blocks.iter_mut().rfind(|block| block.fact <= leased).filter(|block| is_fresh(block) && block.left > 0);
+        block.is_some_and(|block| {
+            block.left -= 1;
+            true
+        })
     }
 
     /// Whether this worker looks after the lanes of a task. Others go back to their queues after a minute.

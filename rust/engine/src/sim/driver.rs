@@ -87,7 +87,8 @@ impl World {
         if worker.engine.counters.odd > 0 {
             return Err("nothing_odd: the engine found a fact odd".to_owned());
         }
-        if is_tick && worker.engine.deadline().is_some_and(|due_us| due_us <= now.mono_us) {
+        worker.deadline_us = worker.engine.deadline();
+        if is_tick && worker.deadline_us.is_some_and(|due_us| due_us <= now.mono_us) {
             return Err("no_tick_at_once: a Tick asks for a Tick at once".to_owned());
         }
         Ok(())

@@ -35,8 +35,9 @@ impl Permits {
         Permits { rate, is_known: rate.is_some() || has_lanes, ..Permits::default() }
     }
 
-    /// The limit is another one. `free`: deliveries here that had no limit until now.
-    pub(super) fn set(&mut self, rate: Option<Rate>, free: usize, now_us: u64) {
+    /// The limit is another one. `free`, `timed`: deliveries here that are due, and that are not; if there was no limit
+    /// until now, the first need no permit.
+    pub(super) fn set(&mut self, rate: Option<Rate>, free: usize, timed: usize, now_us: u64) {
         self.last_us = now_us;
         self.is_known = true;
         let before_us = self.interval_us();
@@ -47,6 +48,7 @@ impl Permits {
             self.arrivals_us = vec![0; free];
             self.earliest_us = vec![0; free];
             self.free = free;
+            (0..timed).for_each(|_| self.arrived(now_us));
             return;
         };
         // What was granted before counts for the shorter of both intervals.

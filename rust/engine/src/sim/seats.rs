@@ -4,7 +4,7 @@ use crate::config::{Autoscale, Config};
 use crate::event::Resize;
 
 /// Cells beside the seats, where tasks run beside others.
-const MOST_CELLS: usize = 4;
+pub(super) const MOST_CELLS: usize = 4;
 
 /// The number of seats, exactly where it is by order, within bounds where the autoscaler chooses.
 #[derive(Clone, Copy, Debug)]
@@ -74,12 +74,10 @@ impl Seats {
         self.has_autoscaler || self.has_successors || self.most_ever != self.started || self.most != self.started
     }
 
-    /// Most children that live at once: working ones, and with bounds on a child a successor for each; and those that
-    /// were told to exit and have not.
-    pub(super) fn most_living(&self, config: &Config) -> usize {
-        let is_fixed = !self.has_autoscaler && !self.has_successors && self.most_ever == config.concurrency;
-        let cells = if config.slots > 1 { MOST_CELLS } else { 0 };
-        cells + if is_fixed { config.concurrency as usize } else { 4 * self.most_ever() + 4 }
+    /// Most children that live at once and may have more tasks: one for each seat, and with bounds on a child a
+    /// successor for each.
+    pub(super) fn most_staying(&self) -> usize {
+        if self.has_successors { 2 * self.most() } else { self.most() }
     }
 
     /// Most deliveries held at once, for a fetch.

@@ -72,6 +72,8 @@ impl Ord for Scheduled {
 pub(super) struct Worker {
     pub(super) owner: Owner,
     pub(super) engine: Engine,
+    /// What the engine said after its last turn (`mono_us`).
+    pub(super) deadline_us: Option<u64>,
     pub(super) audit: Audit,
     pub(super) children: BTreeMap<ChildId, Child>,
     pub(super) free_handles: Vec<u32>,
@@ -207,7 +209,7 @@ impl World {
             if self.is_leaving && self.workers.is_empty() {
                 return Ok(());
             }
-            let due = |worker: &Worker| Some((worker.engine.deadline()?.max(self.mono_us), worker.owner));
+            let due = |worker: &Worker| Some((worker.deadline_us?.max(self.mono_us), worker.owner));
             let tick = self.workers.values().filter_map(due).min();
             let Reverse(next) = self.heap.peek().expect("the poll is always to come");
             match tick.filter(|&(at_us, _)| at_us <= next.0) {
@@ -369,6 +371,7 @@ impl World {
             Worker {
                 owner,
                 engine: Engine::new(self.plan.config.clone()),
+                deadline_us: Some(0),
                 audit: Audit::new(self.plan.config.clone()),
                 children: BTreeMap::new(),
                 free_handles: Vec::new(),
