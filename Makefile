@@ -96,8 +96,8 @@ sim:  ## the engine's simulator, long form: 1,000,000 schedules; SIM_FIRST=seed,
 mutants: $(BIN)/python  ## engines that are broken on purpose: is each one caught?
 	$(BIN)/python rust/engine/mutants/run.py
 
-loom:  ## the shared page's protocols in every interleaving
-	cargo test --locked -p fastworker-link --lib --config 'build.rustflags=["--cfg","loom"]' --target-dir target/loom
+loom: $(STAMPS)/dev  ## the shared page's protocols in every interleaving; part of `make test`
+	$(SUITE) loom
 
 fuzz:  ## every parser of bytes from outside: FUZZ_ROUNDS (1,000,000) mutations of its corpus, from FUZZ_SEED (1)
 	FASTWORKER_FUZZ_ROUNDS=$(FUZZ_ROUNDS) FASTWORKER_FUZZ_SEED=$(FUZZ_SEED) \

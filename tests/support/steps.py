@@ -161,7 +161,16 @@ def typecheck() -> list[Step]:
 def rust() -> list[Step]:
     """Every crate's tests that need no interpreter."""
     command = ["cargo", "test", "--workspace", "--exclude", UNLINKABLE, "--locked", *features()]
-    return [Step("cargo test", command, "cargo")]
+    return [Step("cargo test", command, "cargo"), *loom()]
+
+
+def loom() -> list[Step]:
+    """The protocols of the page shared by worker and child, in every interleaving of two threads.
+    Compiled apart from everything else, since the flag concerns every crate.
+    """
+    flag = 'build.rustflags=["--cfg","loom"]'
+    command = ["cargo", "test", "--locked", "-p", "fastworker-link", "--lib", "--config", flag]
+    return [Step("loom", [*command, "--target-dir", "target/loom"], "cargo")]
 
 
 def python() -> list[Step]:

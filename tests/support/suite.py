@@ -1,7 +1,7 @@
 """``make check`` and ``make test``: runs every step, also after one has failed, and ends with one
 summary.
 
-usage: ``python -m tests.support.suite [lint] [typecheck] [rust] [python] [-- pytest arguments]``
+usage: ``python -m tests.support.suite [lint] [typecheck] [rust] [loom] [python] [-- pytest …]``
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ GROUPS: dict[str, Callable[[], list[steps.Step]]] = {
     "lint": steps.lint,
     "typecheck": steps.typecheck,
     "rust": steps.rust,
+    "loom": steps.loom,
     "python": steps.python,
 }
 NEEDS_SERVERS = {"rust", "python"}
