@@ -14,12 +14,11 @@ impl Engine {
         let of_queue = |queue: u16| requests.iter().filter(|request| request.queue == queue).count() as u32;
         self.queues.fetched(Some(&of_queue));
         self.count_odd(|engine| engine.prefetch.answered(count));
-        let waited = self.waiting();
+        let before = self.counters.laned;
         self.take_in(now, requests, actions);
-        if self.waiting() > waited {
-            self.prefetch.passed(0);
-        } else if self.asking.is_empty() {
-            self.prefetch.passed(count);
+        if self.asking.is_empty() {
+            let laned = (self.counters.laned - before) as usize;
+            self.prefetch.passed(if laned >= count { count } else { 0 });
         }
     }
 

@@ -196,3 +196,28 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{ChildId, Event};
+    use crate::requests::Held;
+    use crate::testing;
+
+    /// A shutdown empties the lists too, so that nothing seen from outside shows this.
+    #[test]
+    fn nothing_is_given_out_in_a_cold_shutdown_whatever_is_ready() {
+        let mut engine = Engine::new(testing::config());
+        let now = testing::at(0, 0);
+        engine.handle(now, Event::Tick, &mut Vec::new());
+        engine.handle(now, Event::ChildReady { child: ChildId(0) }, &mut Vec::new());
+        engine.requests.insert(Held::new(testing::request(1), Place::Ready, 0));
+        engine.ready.push_back(0, 0, Handle(1));
+        for (phase, starts) in [(Phase::Cold, false), (Phase::Finished, false), (Phase::Running, true)] {
+            engine.phase = phase;
+            let mut actions = Vec::new();
+            engine.dispatch(now, &mut actions);
+            assert_eq!(!actions.is_empty(), starts, "{phase:?}");
+        }
+    }
+}

@@ -4,8 +4,8 @@
 //! ready and waiting here stays within what the children get through in a quarter of a second, judged by recent run
 //! times; while every child is busy with something long that is nothing, so that a worker takes no more than it can
 //! start and the rest stays where other workers find it. *Batches*: a busy worker asks for a quarter of its
-//! lookahead or more at a time; one with an idle child asks at once. What only passes through (to a lane, say) costs no
-//! child any time: for as long as all that came did, twice as many may come on top.
+//! lookahead or more at a time; one with an idle child asks at once. What goes on to a lane costs no child any
+//! time: for as long as all that came did, twice as many may come on top.
 //!
 //! One fetch is outstanding at most. An answer that is shorter than asked means that the queues are empty: the next
 //! fetch waits for `Wake`. A `Wake` that comes while a fetch is out is remembered, since the fetch may have looked
@@ -56,7 +56,7 @@ impl Prefetch {
         }
     }
 
-    /// So many came and none of them is there to be run; 0: some are.
+    /// So many came and went on to lanes; 0: some stayed.
     pub(crate) fn passed(&mut self, count: usize) {
         let twice = u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(2);
         self.passing = twice.min(self.limit / 2);

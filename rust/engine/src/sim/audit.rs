@@ -142,8 +142,9 @@ pub(super) struct Audit {
     ahead: HashMap<(u32, u64), Vec<Block>>,
     /// Facts so far.
     facts: u64,
-    is_drawing: bool,
-    is_fetching: bool,
+    /// What the draw and the fetch that are out may bring.
+    drawing: Option<u32>,
+    fetching: Option<u32>,
     is_broker_up: bool,
     is_lease_safe: bool,
     shutdown: Option<Shutdown>,
@@ -185,8 +186,8 @@ impl Audit {
             children: HashMap::new(),
             ahead: HashMap::new(),
             facts: 0,
-            is_drawing: false,
-            is_fetching: false,
+            drawing: None,
+            fetching: None,
             is_broker_up: true,
             is_lease_safe: true,
             shutdown: None,
@@ -446,8 +447,8 @@ impl Audit {
                 }
                 return gone;
             }
-            Event::Drawn(_) | Event::DrawFailed => self.is_drawing = false,
-            Event::Delivered(_) | Event::FetchFailed => self.is_fetching = false,
+            Event::Drawn(_) | Event::DrawFailed => self.drawing = None,
+            Event::Delivered(_) | Event::FetchFailed => self.fetching = None,
             Event::BrokerLost => self.is_broker_up = false,
             Event::BrokerBack => self.is_broker_up = true,
             Event::LeaseAtRisk => self.is_lease_safe = false,
@@ -584,19 +585,19 @@ impl Audit {
         match action {
             Action::Fetch { max, portions } => {
                 self.check_portions(portions)?;
-                require!(one_fetch: !self.is_fetching, "a second Fetch");
+                require!(one_fetch: self.fetching.is_none(), "a second Fetch");
                 require!(fetch_at_work: self.is_at_work(), "Fetch while it must not");
-                let room = self.seats.prefetch(&self.config).saturating_sub(self.entries.len());
+                let room = self.room(self.drawing);
                 require!(fetch_room: (1..=room).contains(&(*max as usize)), "Fetch of {max} with room for {room}");
-                self.is_fetching = true;
+                self.fetching = Some(*max);
             }
             Action::Draw { max, portions, .. } => {
                 self.check_portions(portions)?;
-                require!(one_fetch: !self.is_drawing, "a second Draw");
+                require!(one_fetch: self.drawing.is_none(), "a second Draw");
                 require!(fetch_at_work: self.is_at_work(), "Draw while it must not");
-                let room = self.seats.prefetch(&self.config).saturating_sub(self.entries.len());
+                let room = self.room(self.fetching);
                 require!(fetch_room: (1..=room).contains(&(*max as usize)), "Draw of {max} with room for {room}");
-                self.is_drawing = true;
+                self.drawing = Some(*max);
             }
             Action::Acquire { asks } => {
                 for handle in asks.iter().flat_map(|ask| &ask.handles) {
@@ -677,11 +678,16 @@ impl Audit {
                 require!(finish_in_shutdown: self.shutdown.is_some(), "Finished without a shutdown");
                 require!(finish_settled: self.entries.is_empty(), "Finished with handles held");
                 require!(finish_childless: self.children.is_empty(), "Finished with children");
-                require!(finish_fetched: !self.is_fetching && !self.is_drawing, "Finished with a fetch or a draw out");
+                require!(finish_fetched: self.fetching.is_none() && self.drawing.is_none(), "Finished with a fetch or a draw out");
                 self.has_finished = true;
             }
         }
         Ok(())
+    }
+
+    /// How many more may be asked for, when so many are on their way already.
+    fn room(&self, coming: Option<u32>) -> usize {
+        self.seats.prefetch(&self.config).saturating_sub(self.entries.len() + coming.unwrap_or(0) as usize)
     }
 
     fn dispatch(&mut self, now: Now, child: ChildId, first: Number, handles: &[Handle]) -> Verdict {

@@ -159,6 +159,15 @@ fn pool_grows_and_shrinks_by_order_and_busy_children_may_finish() {
 }
 
 #[test]
+fn busy_child_that_was_to_leave_stays_when_another_dies() {
+    let mut desk = Desk::ready(config());
+    desk.deliver([request(1), request(2)]);
+    desk.tell(Event::Resize(Resize::Shrink(1)));
+    assert_eq!(spawned(&desk.died(1, 1)), 0);
+    assert!(!desk.ended(0, 0, Outcome::Success).contains(&stop(0)));
+}
+
+#[test]
 fn order_beyond_the_autoscalers_bounds_stops_at_them() {
     let mut desk = elastic();
     desk.tell(Event::Resize(Resize::Grow(100)));
