@@ -566,4 +566,10 @@ MUTANTS = [
         "child.terminating.is_some_and(|it| it.number == number) && child.phase == Phase::Ready {",
         "child.terminating.is_some_and(|it| it.number > number) && child.phase == Phase::Ready {",
     ),
+    Mutant(
+        "lets what has a permit stand for ever",
+        "give_back.rs",
+        "        if may && self.queues.has_standing() {\n",
+        "        if may && self.queues.has_standing() && now.mono_us == 1 {\n",
+    ),
 ]

@@ -27,6 +27,7 @@ impl Engine {
     pub(crate) fn stand(&mut self, handle: Handle) {
         let held = self.requests.of(handle);
         held.place = Place::Standing;
+        held.ready_since_us = self.now.mono_us;
         let queue = held.request.queue;
         self.queues.stand(queue, handle);
     }

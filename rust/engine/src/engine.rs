@@ -238,8 +238,8 @@ impl Engine {
             }
             _ => Some(last_us + WATCH_US),
         });
-        let waiting =
-            (self.waiting() > 0 || !self.suspects.is_empty()).then(|| last_us + self.config.return_after_us / 4);
+        let is_waiting = self.waiting() > 0 || !self.suspects.is_empty() || self.queues.has_standing();
+        let waiting = is_waiting.then(|| last_us + self.config.return_after_us / 4);
         spawn
             .filter(|_| is_running)
             .into_iter()

@@ -10,11 +10,26 @@ use crate::engine::{Engine, Phase};
 use crate::event::{Handle, Now};
 
 impl Engine {
+    /// Returns what has a permit and waits for a place of its queue: another worker may have one.
+    fn give_standing_back(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let (after_us, requests) = (self.config.return_after_us, &mut self.requests);
+        let is_late = |handle: Handle| {
+            let held = requests.of(handle);
+            !held.is_acked && now.mono_us.saturating_sub(held.ready_since_us) >= after_us
+        };
+        for handle in self.queues.take_late(is_late) {
+            self.hand_back(handle, actions);
+        }
+    }
+
     /// Returns what waited too long, last in line first: each goes to the front, and so the order is kept.
     pub(crate) fn give_back(&mut self, now: Now, actions: &mut Vec<Action>) {
         let may = self.phase == Phase::Running && self.is_broker_up && self.is_lease_safe;
         if may && !self.suspects.is_empty() {
             self.give_suspects_back(now, actions);
+        }
+        if may && self.queues.has_standing() {
+            self.give_standing_back(now, actions);
         }
         if !may || self.waiting() == 0 || self.fleet.idle() > 0 {
             return;

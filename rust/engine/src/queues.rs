@@ -3,7 +3,7 @@
 //! A *limit* bounds what of a queue is at the children or ready for them; each such delivery has a *place*. A fetch
 //! asks for no more than there are places free, so what is beyond stays in the broker, for other workers too. What waits
 //! here for its eta or its permit has no place yet. When its time has come and there is none, it goes back to its queue; if
-//! it has spent a permit to come so far, it *stands* here until a place is free.
+//! it has spent a permit to come so far, it *stands* here until a place is free, though not for long (`give_back`).
 //!
 //! *Weights* divide a fetch between the queues that have something: in the long run each gets its weight's part, whatever
 //! the sizes of the fetches (smooth weighted turns: each step the one goes that is owed most).
@@ -173,6 +173,22 @@ impl Queues {
         if let Some(line) = self.line(queue) {
             line.standing.retain(|&standing| standing != handle);
         }
+    }
+
+    /// Whether anybody stands here.
+    pub(crate) fn has_standing(&self) -> bool {
+        !self.is_plain && self.lines.iter().any(|line| !line.standing.is_empty())
+    }
+
+    /// Takes out whom `is_late` names of those who stand, the last first.
+    pub(crate) fn take_late(&mut self, mut is_late: impl FnMut(Handle) -> bool) -> Vec<Handle> {
+        let late = |line: &mut Line| {
+            let (late, patient) = line.standing.drain(..).partition(|&handle| is_late(handle));
+            line.standing = patient;
+            late
+        };
+        let late: Vec<VecDeque<Handle>> = self.lines.iter_mut().map(late).collect();
+        late.into_iter().flat_map(|line| line.into_iter().rev()).collect()
     }
 
     /// Takes out all who stand, the last first.

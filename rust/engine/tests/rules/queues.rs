@@ -115,6 +115,24 @@ fn delivery_with_a_permit_stands_until_there_is_a_place() {
 }
 
 #[test]
+fn delivery_with_a_permit_does_not_stand_behind_a_slow_one_for_long() {
+    let mut terms = limited(1);
+    terms.tasks[1].acks_late = true;
+    terms.tasks[1].rate = Rate::per_second(10.0);
+    let mut desk = Desk::ready(terms);
+    let rated = |handle| Request { task: Some(1), ..of_queue(0, handle) };
+    let actions = desk.deliver([rated(1)]);
+    end(&mut desk, &actions);
+    desk.deliver([rated(2)]);
+    assert_eq!(started(&desk.deliver([of_queue(0, 3)])), [3]);
+    desk.pass(150_000);
+    let due_us = desk.engine.deadline().expect("somebody stands");
+    assert!(due_us <= desk.now.mono_us + 500_000, "looked after at {due_us}");
+    assert!(endings(&desk.pass(999_000)).is_empty());
+    assert_eq!(endings(&desk.pass(1_000)), [(2, Ending::Return)], "another worker may have a place");
+}
+
+#[test]
 fn weights_divide_a_fetch() {
     let terms = [3, 1].map(|weight| QueueTerms { limit: None, weight }).to_vec();
     let mut desk = Desk::ready(Config { queues: terms, concurrency: 4, ..config() });
