@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support import option_tasks, process_tasks, switches
+from tests.support import option_tasks, pool_tasks, process_tasks, switches
 from tests.support.gate import append_line, hold
 
 APP_VARIABLE = "TEST_APP"
@@ -79,6 +79,8 @@ def build(spec: AppSpec) -> Any:
     _register(app)
     option_tasks.register(app, f"{spec.framework}.exceptions")
     process_tasks.register(app)
+    if spec.framework == "fastworker":
+        pool_tasks.register(app)
     return app
 
 

@@ -20,6 +20,7 @@ from fastworker.app.autodiscover import Packages, autodiscover
 from fastworker.app.autoretry import add_autoretry
 from fastworker.app.broker import BrokerChoice, find_home
 from fastworker.app.create import task_from_function, warn_duplicate
+from fastworker.app.lifespan import Lifespan, Lifespans
 from fastworker.app.modules import import_task_modules
 from fastworker.app.naming import client_id, qualified_name, task_name
 from fastworker.app.not_yet import refuse_constructor_arguments, refused
@@ -128,6 +129,7 @@ class FastWorker:
             namespace=namespace,
             on_loaded=self._after_configure,
         )
+        self.lifespans = Lifespans()
         self.broker = BrokerChoice(self.conf, *find_home(main))
         self._backend: Backend | None = None
         #: Version of the settings that it was made from, and what they said.
@@ -319,6 +321,17 @@ class FastWorker:
         from fastworker.app.publishing import Publishing
 
         return Publishing(self)
+
+    def lifespan(self, function: Lifespan) -> Lifespan:
+        """Decorator: what lives as long as the event loop that runs tasks (``--pool asyncio``), such as a connection
+        pool.
+
+        Args:
+            function: Takes the application; an asynchronous generator that yields once, or a function that returns an
+                asynchronous context manager. It is entered in each child process before the first task, and left
+                after the last.
+        """
+        return self.lifespans.add(function)
 
     @cached_property
     def control(self) -> Control:

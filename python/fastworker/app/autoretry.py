@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from functools import wraps
 from typing import Any
@@ -41,6 +42,19 @@ def add_autoretry(task: Any, **options: Any) -> None:
     jitter = bool(option("retry_jitter", True))
     original = task.run
 
+    def retried(exc: BaseException) -> Exception:
+        again = dict(retry_kwargs)
+        if backoff:
+            again["countdown"] = backoff_s(
+                int(max(1.0, backoff)), task.request.retries, backoff_max, jitter
+            )
+        override = task.__dict__.get("override_max_retries")
+        if override is not None:
+            again["max_retries"] = override
+        retry: Exception = task.retry(exc=exc, **again)
+        task.__dict__.pop("override_max_retries", None)
+        return retry
+
     @wraps(original)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -48,17 +62,16 @@ def add_autoretry(task: Any, **options: Any) -> None:
         except (Ignore, Retry, *never_for):
             raise
         except retry_for as exc:
-            again = dict(retry_kwargs)
-            if backoff:
-                again["countdown"] = backoff_s(
-                    int(max(1.0, backoff)), task.request.retries, backoff_max, jitter
-                )
-            override = task.__dict__.get("override_max_retries")
-            if override is not None:
-                again["max_retries"] = override
-            retry = task.retry(exc=exc, **again)
-            task.__dict__.pop("override_max_retries", None)
-            raise retry from exc
+            raise retried(exc) from exc
+
+    @wraps(original)
+    async def arun(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await original(*args, **kwargs)
+        except (Ignore, Retry, *never_for):
+            raise
+        except retry_for as exc:
+            raise retried(exc) from exc
 
     task._orig_run = original
-    task.run = run
+    task.run = arun if inspect.iscoroutinefunction(original) else run

@@ -4,9 +4,11 @@ worker.
 
 from __future__ import annotations
 
+import contextvars
+import inspect
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastworker import _core, signals, states
@@ -217,6 +219,8 @@ class _Run:
             task.before_start(task_id, args, kwargs)
             is_plain = type(task).__call__ is _plain_call()
             value = task.run(*args, **kwargs) if is_plain else task(*args, **kwargs)
+            if inspect.iscoroutine(value):
+                value = _run_to_end(value)
             as_read = self._as_read(value, states.SUCCESS)
             self._apply_callbacks(value)
         except Retry as retry:
@@ -301,6 +305,20 @@ class _Run:
             hook(*args)
         except Exception:
             logger.exception("task %s: %s raised", self._task.name, getattr(hook, "__name__", hook))
+
+
+def _run_to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What a task's coroutine returns, on an event loop of its own; in a thread of its own where one runs already."""
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(context.run, asyncio.run, coroutine).result()
 
 
 def unstorable(task: Any, value: Any, cause: BaseException) -> EncodeError:

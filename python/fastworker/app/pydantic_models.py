@@ -72,14 +72,22 @@ class ModelTask:
 
         @functools.wraps(self._function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            bound = self._signature.bind(*args, **kwargs)
-            for name, value in bound.arguments.items():
-                model = self._model_of(name, value)
-                if model is not None:
-                    bound.arguments[name] = self._validated(model, value)
-            return self._returned(self._function(*bound.args, **bound.kwargs))
+            return self._returned(self._call(*args, **kwargs))
 
-        return run
+        @functools.wraps(self._function)
+        async def arun(*args: Any, **kwargs: Any) -> Any:
+            return self._returned(await self._call(*args, **kwargs))
+
+        return arun if inspect.iscoroutinefunction(self._function) else run
+
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the user's function with models for arguments."""
+        bound = self._signature.bind(*args, **kwargs)
+        for name, value in bound.arguments.items():
+            model = self._model_of(name, value)
+            if model is not None:
+                bound.arguments[name] = self._validated(model, value)
+        return self._function(*bound.args, **bound.kwargs)
 
     def dump_arguments(
         self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None

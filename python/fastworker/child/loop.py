@@ -1,9 +1,10 @@
-"""The loop of a child process: take the next call, run it, report. One task at a time."""
+"""The loops of a child process: take the next call, run it, report."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastworker.child.crew import Crew
 from fastworker.child.trace import Tracers
 
 if TYPE_CHECKING:
@@ -12,8 +13,20 @@ if TYPE_CHECKING:
 
 
 def run_tasks(app: FastWorker, link: ChildLink, node: str) -> None:
-    """Run tasks until the worker says to finish, or is gone."""
+    """Run tasks one after the other until the worker says to finish, or is gone."""
     tracers = Tracers(app, link, node)
     take = link.next
     while (call := take()) is not None:
         tracers[call.task](call)
+
+
+def run_tasks_in_threads(app: FastWorker, link: ChildLink, node: str) -> None:
+    """Run as many tasks at once as the link has slots, each in a thread, until the worker says to finish or is gone."""
+    crew = Crew(link, Tracers(app, link, node, shares=True))
+    while (found := link.poll(blocks=True)) is not None:
+        for one in found:
+            if isinstance(one, tuple):
+                crew.interrupt(*one)
+            else:
+                crew.put(one)
+    crew.close()

@@ -13,7 +13,9 @@ from fastworker import signals
 from fastworker._core import ChildLink
 from fastworker.app.publish import set_link
 from fastworker.app.state import get_current_worker_task, set_default_app
-from fastworker.child.loop import run_tasks
+from fastworker.child.async_tasks import close_thread_loop, running_coroutine
+from fastworker.child.interrupts import current_call
+from fastworker.child.loop import run_tasks, run_tasks_in_threads
 from fastworker.child.request import WorkerRequest
 from fastworker.errors import SoftTimeLimitExceeded
 from fastworker.results.backend import Sink, set_sink
@@ -24,10 +26,25 @@ if TYPE_CHECKING:
     from fastworker.worker.logs import LogPlan
 
 ChildMain = Callable[[int, int, int], int]
+#: The pools whose tasks share a process.
+SHARED = ("threads", "asyncio")
 
 
-def child_main_of(app: FastWorker, node: str, log_plan: LogPlan | None) -> ChildMain:
-    """What a child of the zygote runs for ``app``; ``node`` is the worker's name."""
+def child_main_of(
+    app: FastWorker, node: str, log_plan: LogPlan | None, pool: str = "prefork"
+) -> ChildMain:
+    """What a child of the zygote runs for ``app``.
+
+    Args:
+        app: Its tasks.
+        node: The worker's name.
+        log_plan: How a child logs.
+        pool: ``prefork``: one task after the other; ``threads`` or ``asyncio``: several at once.
+    """
+
+    if pool == "asyncio":
+        # Before the first fork, so that the children share it.
+        from fastworker.child.event_loop import run_on_event_loop
 
     def child_main(child_id: int, socket_fd: int, page_fd: int) -> int:
         stacks.answer_behind(page_fd)
@@ -36,27 +53,51 @@ def child_main_of(app: FastWorker, node: str, log_plan: LogPlan | None) -> Child
         logs.enter_child(log_plan, child_id + 1)
         set_default_app(app)
         app.set_current()
-        if signals.worker_process_init.has_receivers:
-            signals.worker_process_init.send(sender=node)
-        link = ChildLink(socket_fd, page_fd)
-        set_link(link)
-        set_sink(_sink_of(link))
-        signal.signal(signal.SIGUSR1, lambda *_: _soft_time_limit(link))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
-            signal.signal(number, lambda received, _frame: _end_if_meant(received, link))
         status = 0
-        try:
-            run_tasks(app, link, node)
-        except SystemExit as leaving:
-            status = leaving.code if isinstance(leaving.code, int) else 1
-        finally:
+
+        def open_link() -> ChildLink:
+            if signals.worker_process_init.has_receivers:
+                signals.worker_process_init.send(sender=node)
+            link = ChildLink(socket_fd, page_fd, current_call if pool in SHARED else None)
+            set_link(link)
+            set_sink(_sink_of(link))
+            _install_signal_handlers(link, is_shared=pool in SHARED)
+            return link
+
+        def close() -> None:
             set_sink(None)
             set_link(None)
             if signals.worker_process_shutdown.has_receivers:
                 signals.worker_process_shutdown.send(sender=None, pid=os.getpid(), exitcode=status)
+
+        if pool == "asyncio":
+            run_on_event_loop(app, open_link, node, close)
+            return status
+        link = open_link()
+        try:
+            (run_tasks_in_threads if pool == "threads" else run_tasks)(app, link, node)
+        except SystemExit as leaving:
+            status = leaving.code if isinstance(leaving.code, int) else 1
+        finally:
+            close()
+            close_thread_loop()
         return status
 
     return child_main
+
+
+def _install_signal_handlers(link: ChildLink, *, is_shared: bool) -> None:
+    """A process with one task is told of limits and revokes by signals. One with several ignores them: which of its
+    tasks is meant comes by the link; and what the whole process group gets is the parent's to act on."""
+    if is_shared:
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+    else:
+        signal.signal(signal.SIGUSR1, lambda *_: _soft_time_limit(link))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+        if is_shared:
+            signal.signal(number, lambda *_: None)
+        else:
+            signal.signal(number, lambda received, _frame: _end_if_meant(received, link))
 
 
 def _let_forked_processes_be_terminated() -> None:
@@ -100,15 +141,19 @@ def _end_if_meant(number: int, link: ChildLink) -> None:
 
 def _soft_time_limit(link: ChildLink) -> None:
     """Raise in the task that the limit is meant for; a signal that comes late is for a task that has ended."""
-    if link.is_soft_target():
+    if not link.is_soft_target():
+        return
+    coroutine = running_coroutine()
+    if coroutine is None:
         raise SoftTimeLimitExceeded()
+    coroutine.interrupt_from_elsewhere(SoftTimeLimitExceeded)
 
 
 def prepare(recipe: dict[str, Any]) -> ChildMain:
     """Import the application as the command line did, in a zygote that replaces another.
 
-    ``recipe``: ``app`` (what ``-A`` named), ``workdir``, ``path`` (``sys.path``), ``include``, ``node``, ``overrides``
-    (settings from the command line) and ``logging`` (arguments of ``logs.set_up``).
+    ``recipe``: ``app`` (what ``-A`` named), ``workdir``, ``path`` (``sys.path``), ``include``, ``node``, ``pool``,
+    ``overrides`` (settings from the command line) and ``logging`` (arguments of ``logs.set_up``).
     """
     from fastworker.cli.app_lookup import find_app
     from fastworker.worker.startup import load_tasks
@@ -119,4 +164,4 @@ def prepare(recipe: dict[str, Any]) -> ChildMain:
     app.conf.update(recipe["overrides"])
     log_plan = logs.set_up(app, recipe["node"], **recipe["logging"])
     load_tasks(app, recipe["include"])
-    return child_main_of(app, recipe["node"], log_plan)
+    return child_main_of(app, recipe["node"], log_plan, recipe["pool"])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastworker._core import ChildLink
 from fastworker.app import state
 from fastworker.app.link import thread_link
+from fastworker.child.async_tasks import close_thread_loop
 from fastworker.child.loop import run_tasks
 from fastworker.child.request import WorkerRequest
 from fastworker.results.backend import set_sink
@@ -41,7 +42,10 @@ def run_in_thread(
     # Acts on the request that runs in the calling thread, so one is enough for all threads, and it may stay.
     set_sink(_store)
     with _current(app), thread_link(link), denied_join_result():
-        run_tasks(app, link if wrap is None else wrap(link), node)
+        try:
+            run_tasks(app, link if wrap is None else wrap(link), node)
+        finally:
+            close_thread_loop()
 
 
 @contextmanager

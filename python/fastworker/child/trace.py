@@ -16,7 +16,9 @@ from fastworker import signals, states
 from fastworker.app.eager import unstorable
 from fastworker.app.einfo import ExceptionInfo
 from fastworker.app.state import pop_current_task, push_current_task
+from fastworker.child.async_tasks import blocking, is_coroutine_task
 from fastworker.child.decode import accepts_json, decode_call
+from fastworker.child.interrupts import INTERRUPTS, Terminated, ToldToEnd
 from fastworker.child.request import WorkerRequest
 from fastworker.child.successors import call_errbacks, publish_successors
 from fastworker.errors import (
@@ -26,7 +28,7 @@ from fastworker.errors import (
     OperationalError,
     Reject,
     Retry,
-    SoftTimeLimitExceeded,
+    WorkerLostError,
 )
 from fastworker.serialize.saferepr import saferepr
 
@@ -43,7 +45,7 @@ _NO_CHORDS = (
     "it is a member of a chord, and this version of fastworker cannot finish chords: let a Celery worker consume the "
     "queue, and put the message back with `dead retry`"
 )
-#: These end the process. All else that a task raises is its failure, asyncio.CancelledError too.
+#: These end the process where it runs one task. All else that a task raises is its failure, asyncio.CancelledError too.
 LEAVING = (SystemExit, KeyboardInterrupt)
 _HANDLERS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
 
@@ -71,18 +73,22 @@ class Run:
 class Tracers(dict[str, Tracer]):
     """The tracer of each task by name, made when its first call arrives."""
 
-    def __init__(self, app: FastWorker, link: ChildLink, node: str) -> None:
+    def __init__(
+        self, app: FastWorker, link: ChildLink, node: str, *, shares: bool = False
+    ) -> None:
         super().__init__()
         self._app = app
         self._link = link
         self._node = node
+        #: Tasks share the process, and none of them may end it.
+        self._leaving = () if shares else LEAVING
 
     def __missing__(self, name: str) -> Tracer:
         try:
             task = self._app.tasks[name]
         except NotRegistered:
             return self._report_unknown
-        tracer = TaskTracer(self._app, self._link, self._node, task)
+        tracer = TaskTracer(self._app, self._link, self._node, task, self._leaving)
         self[name] = tracer.trace
         return tracer.trace
 
@@ -105,10 +111,19 @@ class TaskTracer:
         link: Where outcomes go.
         node: The worker's name, ``request.hostname``.
         task: The task.
+        leaving: What it may raise to end its process.
     """
 
-    def __init__(self, app: FastWorker, link: ChildLink, node: str, task: Task[..., Any]) -> None:
+    def __init__(
+        self,
+        app: FastWorker,
+        link: ChildLink,
+        node: str,
+        task: Task[..., Any],
+        leaving: tuple[type[BaseException], ...] = LEAVING,
+    ) -> None:
         self.app = app
+        self.leaving = leaving
         self.link = link
         self.node = node
         self.task = task
@@ -117,6 +132,8 @@ class TaskTracer:
         from fastworker.app.task import Task as BaseTask
 
         self.fun = task if task_class.__call__ is not BaseTask.__call__ else task.run
+        if is_coroutine_task(task):
+            self.fun = self.awaited(self.fun)
         has_handlers = any(
             getattr(task_class, name) is not getattr(BaseTask, name) for name in _HANDLERS
         )
@@ -137,6 +154,10 @@ class TaskTracer:
             has_handlers or self.logs or self.tracks_start or not self.has_plain_results
         )
 
+    def awaited(self, fun: Callable[..., Any]) -> Callable[..., Any]:
+        """What is called for a task that is a coroutine: here, what runs it to its end."""
+        return blocking(fun)
+
     def is_plain(self) -> bool:
         """Nothing needs the long way: no handlers, no receivers, no log lines. Asked for each call, so spelled out."""
         return not (
@@ -155,39 +176,58 @@ class TaskTracer:
 
     def trace(self, call: Call) -> None:
         """Run one call and report it."""
+        run = None
+        try:
+            run = self.enter(call)
+            if run is None:
+                return
+            if not run.embed and self.is_plain():
+                self._run_plain(run)
+            else:
+                self._run(run)
+        except INTERRUPTS as exc:
+            self.interrupted_outside(call, run, exc)
+        except Exception as exc:
+            self.broke(call, run, exc)
+        finally:
+            if run is not None:
+                self.leave()
+
+    def enter(self, call: Call) -> Run | None:
+        """Make a call the current one, until ``leave``. None: it cannot be run, and that is reported."""
         try:
             args, kwargs, embed = decode_call(call, self.app, self.accepts_json)
         except Exception as exc:
             self.link.report(
                 call, "poison", reason=f"its body cannot be read: {exc}", **self._failed(call, exc)
             )
-            return
+            return None
         if embed is not None and embed.get("chord"):
             self.link.report(call, "poison", reason=_NO_CHORDS)
-            return
+            return None
         request = WorkerRequest(call, args, kwargs, embed, self.node, self.link)
-        stack = self.task.request_stack
         push_current_task(self.task)
-        stack.push(request)
-        run = Run(call, request, args, kwargs, embed or {})
-        try:
-            if embed is None and self.is_plain():
-                self._run_plain(run)
-            else:
-                self._run(run)
-        except SoftTimeLimitExceeded as exc:
-            # It came after the function had returned, or while its end was being reported.
-            if self.link.is_running:
-                self._raised(run, exc)
-        except Exception as exc:
-            self._broke(run, exc)
-        finally:
-            stack.pop()
-            pop_current_task()
+        self.task.request_stack.push(request)
+        return Run(call, request, args, kwargs, embed or {})
 
-    def _broke(self, run: Run, exc: Exception) -> None:
+    def leave(self) -> None:
+        """The call that was entered last is not the current one any more."""
+        self.task.request_stack.pop()
+        pop_current_task()
+
+    def interrupted_outside(self, call: Call, run: Run | None, exc: BaseException) -> None:
+        """An interrupt came before the function was called, after it had returned, or while its end was being
+        reported."""
+        if self.link.is_running:
+            self.raised(run or self._unread(call), exc)
+
+    def _unread(self, call: Call) -> Run:
+        """A call whose body was not read."""
+        return Run(call, WorkerRequest(call, (), {}, None, self.node, self.link), (), {}, {})
+
+    def broke(self, call: Call, run: Run | None, exc: Exception) -> None:
         """Something around the task's own code raised: the user's classes, a serializer, or a mistake of ours."""
-        call = run.call
+        run = run or self._unread(call)
         logger.critical("Task %s[%s] INTERNAL ERROR: %r", self.name, call.id, exc, exc_info=exc)
         signals.task_internal_error.send(
             sender=self.task,
@@ -216,11 +256,15 @@ class TaskTracer:
     def _run_plain(self, run: Run) -> None:
         try:
             value = self.fun(*run.args, **run.kwargs)
-        except LEAVING:
+        except self.leaving:
             raise
         except BaseException as exc:
-            self._raised(run, exc)
+            self.raised(run, exc)
             return
+        self.returned_plain(run, value)
+
+    def returned_plain(self, run: Run, value: Any) -> None:
+        """It returned, and nothing needs the long way."""
         try:
             self.link.succeed(run.call, value, self.stores(run.call))
         except (TypeError, ValueError) as exc:
@@ -229,45 +273,58 @@ class TaskTracer:
     # ---------------------------------------------------------------------------------------------- the long way
 
     def _run(self, run: Run) -> None:
-        call, args, kwargs = run.call, run.args, run.kwargs
-        task = self.task
         # What task_postrun says when the process is leaving (SystemExit), as in Celery.
         state: str | None = None
         value: Any = None
         try:
-            if signals.task_prerun.has_receivers:
-                signals.task_prerun.send(
-                    sender=task, task_id=call.id, task=task, args=args, kwargs=kwargs
-                )
-            if self.tracks_start and self.stores(call):
-                meta = {"pid": os.getpid(), "hostname": self.node}
-                doc = self.app.backend.document(call.id, meta, states.STARTED, request=run.request)
-                self.link.store(call, states.STARTED, doc)
+            self.before(run)
             started = time.monotonic()
             try:
-                task.before_start(call.id, args, kwargs)
-                value = self.fun(*args, **kwargs)
-            except LEAVING:
+                self.task.before_start(run.call.id, run.args, run.kwargs)
+                value = self.fun(*run.args, **run.kwargs)
+            except self.leaving:
                 raise
             except BaseException as exc:
-                state, value = self._raised(run, exc)
+                state, value = self.raised(run, exc)
             else:
-                state, value = self._returned(run, value, time.monotonic() - started)
-            if state not in (states.RETRY, states.IGNORED, states.REJECTED):
-                self._guard(call, "after_return", state, value, call.id, args, kwargs, None)
+                state, value = self.returned(run, value, time.monotonic() - started)
+            self.after(run, state, value)
         finally:
-            if signals.task_postrun.has_receivers:
-                signals.task_postrun.send(
-                    sender=task,
-                    task_id=call.id,
-                    task=task,
-                    args=args,
-                    kwargs=kwargs,
-                    retval=value,
-                    state=state,
-                )
+            self.postrun(run, state, value)
 
-    def _returned(self, run: Run, value: Any, runtime: float) -> tuple[str, Any]:
+    def before(self, run: Run) -> None:
+        """What is told of a task that is about to start."""
+        call = run.call
+        if signals.task_prerun.has_receivers:
+            signals.task_prerun.send(
+                sender=self.task, task_id=call.id, task=self.task, args=run.args, kwargs=run.kwargs
+            )
+        if self.tracks_start and self.stores(call):
+            meta = {"pid": os.getpid(), "hostname": self.node}
+            doc = self.app.backend.document(call.id, meta, states.STARTED, request=run.request)
+            self.link.store(call, states.STARTED, doc)
+
+    def after(self, run: Run, state: str, value: Any) -> None:
+        """The task's own handler at the end of it."""
+        if state not in (states.RETRY, states.IGNORED, states.REJECTED):
+            self._guard(
+                run.call, "after_return", state, value, run.call.id, run.args, run.kwargs, None
+            )
+
+    def postrun(self, run: Run, state: str | None, value: Any) -> None:
+        """What is told of a task that has ended."""
+        if signals.task_postrun.has_receivers:
+            signals.task_postrun.send(
+                sender=self.task,
+                task_id=run.call.id,
+                task=self.task,
+                args=run.args,
+                kwargs=run.kwargs,
+                retval=value,
+                state=state,
+            )
+
+    def returned(self, run: Run, value: Any, runtime: float) -> tuple[str, Any]:
         call, request = run.call, run.request
         stores = self.stores(call)
         try:
@@ -315,13 +372,21 @@ class TaskTracer:
     def _unstorable(self, run: Run, value: Any, exc: Exception) -> tuple[str, Any]:
         """What it returned has no form in the result serializer, or what follows from it cannot be published."""
         if isinstance(exc, OperationalError):
-            return self._raised(run, exc)
+            return self.raised(run, exc)
         problem = unstorable(self.task, value, exc)
         problem.__cause__ = exc
-        return self._raised(run, problem)
+        return self.raised(run, problem)
 
-    def _raised(self, run: Run, exc: BaseException) -> tuple[str, Any]:
+    def raised(self, run: Run, exc: BaseException) -> tuple[str, Any]:
+        """It raised ``exc``: a failure, or one of the ways to say something else. Returns state and value."""
         call = run.call
+        if isinstance(exc, ToldToEnd):
+            return self._told(run, exc)
+        if isinstance(exc, LEAVING):
+            # What would end the process fails the task where others run beside it, as in Celery's pools.
+            lost = WorkerLostError(repr(exc))
+            lost.__cause__ = exc
+            exc = lost
         if isinstance(exc, Reject):
             return self._rejected(run, exc)
         if isinstance(exc, Ignore):
@@ -331,6 +396,15 @@ class TaskTracer:
         if isinstance(exc, Retry):
             return self._retried(run, exc)
         return self._failed_for_good(run, exc)
+
+    def _told(self, run: Run, exc: ToldToEnd) -> tuple[str, Any]:
+        """It was told to end: the worker writes its result, the same as for a process that it had to kill."""
+        self.link.collect_successors(False)
+        self.link.report(run.call, exc.outcome)
+        state = states.REVOKED if isinstance(exc, Terminated) else states.FAILURE
+        words = "terminated" if isinstance(exc, Terminated) else "ended by its hard time limit"
+        logger.error("Task %s[%s] %s", run.request.shadow or self.name, run.call.id, words)
+        return state, exc
 
     def _rejected(self, run: Run, exc: Reject) -> tuple[str, Any]:
         """Not requeued, it never runs again: that is a FAILURE for whoever waits, as in Celery 5.7."""

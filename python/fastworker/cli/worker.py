@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PROCESSES = ("prefork", "processes")
-_POOLS = (*_PROCESSES, "solo")
-_OTHER_POOLS = ("threads", "gevent", "eventlet")
+_SHARED = ("threads", "asyncio")
+_POOLS = (*_PROCESSES, *_SHARED, "solo")
+_OTHER_POOLS = ("gevent", "eventlet")
 
 
 def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
@@ -49,12 +50,18 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
     "-c",
     "--concurrency",
     type=CONCURRENCY,
-    help="Processes; auto: one per core that this process may use.",
+    help="Processes; with threads and asyncio: tasks in each process. auto: one per core that may be used.",
+)
+@_option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes of the pools threads and asyncio; 1 if not given.",
 )
 @_option(
     "-P",
     "--pool",
-    help="What runs tasks: prefork (processes) or solo (one at a time in this process).",
+    help="What runs tasks: prefork (processes), threads, asyncio, or solo (one at a time in this process).",
 )
 @_option(
     "-Q",
@@ -198,6 +205,7 @@ def worker(
     pool = pool or session.app.conf.worker_pool
     if pool == "solo":
         _check_solo(concurrency, options)
+    _check_size(pool, options)
     _set_umask(umask)
     app = session.app
 
@@ -247,13 +255,13 @@ def _check_pool(pool: Any, who: str) -> None:
         return
     if pool in _OTHER_POOLS:
         raise click.UsageError(
-            f"{who} {pool!r} comes in a later version of fastworker; this one has prefork and solo"
+            f"{who} {pool!r} comes in a later version of fastworker; this one has prefork, threads, asyncio and solo"
         )
     from fastworker.app.nearest import did_you_mean
 
     known = (*_POOLS, *_OTHER_POOLS)
     raise click.UsageError(
-        f"{who} {pool!r}: expected prefork or solo{did_you_mean(str(pool), known)}"
+        f"{who} {pool!r}: expected prefork, threads, asyncio or solo{did_you_mean(str(pool), known)}"
     )
 
 
@@ -273,6 +281,19 @@ def _check_solo(concurrency: int | str | None, options: dict[str, Any]) -> None:
             complain(
                 f"fastworker: {name} has no effect with the pool solo: it runs one task at a time, in this process"
             )
+
+
+def _check_size(pool: str, options: dict[str, Any]) -> None:
+    """Refuse what the pool cannot follow."""
+    if pool in _SHARED and options["autoscale"] is not None:
+        raise click.UsageError(
+            f"--autoscale: the pool {pool} has a fixed number of processes; leave it out, and say --concurrency and "
+            f"--processes"
+        )
+    if pool not in _SHARED and options["processes"] is not None:
+        raise click.UsageError(
+            f"--processes: with the pool {pool} it is --concurrency that says how many; leave it out"
+        )
 
 
 def _set_umask(text: str | None) -> None:

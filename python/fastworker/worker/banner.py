@@ -22,6 +22,7 @@ class Facts:
         broker_reason: Such as ``setting broker_url``.
         results: URL, or None when results are not stored.
         concurrency: Child processes.
+        slots: Tasks that each of them runs at once.
         concurrency_reason: Such as ``2 cores: cgroup quota``.
         prefetch: Messages held at most.
         prefetch_reason: Such as ``automatic``.
@@ -51,6 +52,7 @@ class Facts:
     sends_events: bool
     loglevel: int
     tasks: Sequence[str] = ()
+    slots: int = 1
 
 
 def banner(facts: Facts) -> str:
@@ -80,7 +82,8 @@ def banner(facts: Facts) -> str:
 
 def _concurrency(facts: Facts) -> str:
     plural = "" if facts.concurrency == 1 else "es"
-    return f"{facts.concurrency} process{plural}  ({facts.concurrency_reason})"
+    tasks = "" if facts.slots == 1 else f", {facts.slots} tasks in each"
+    return f"{facts.concurrency} process{plural}{tasks}  ({facts.concurrency_reason})"
 
 
 def _acks(facts: Facts) -> str:

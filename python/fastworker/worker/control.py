@@ -325,7 +325,7 @@ def stats(state: State, **kwargs: Any) -> dict[str, Any]:
         "pid": os.getpid(),
         "clock": str(state.app.clock.value),
         "uptime": round(state.node.uptime_s),
-        "pool": pool_info(state.app, state.node.concurrency, snapshot["pids"]),
+        "pool": pool_info(state.app, state.node.pool, state.node.concurrency, snapshot["pids"]),
         "broker": broker_info(state.app),
         "prefetch_count": state.node.prefetch,
         "rusage": resource_usage(),

@@ -103,7 +103,7 @@ class EmbeddedWorker:
         self._error: str | None = None
 
     def _settings(self) -> WorkerSettings:
-        size = size_of(self.app, self.options)
+        size = size_of(self.app, self.options, is_embedded=True)
         queues = queues_of(self.app, self.options)
         return worker_settings(
             self.app, self.options, size, queues, received_logger.isEnabledFor(logging.INFO)
@@ -121,6 +121,11 @@ class EmbeddedWorker:
         """The Rust half. Commands come from it, so that it is there by then."""
         assert self._core is not None, "a command came before the worker was started"
         return self._core
+
+    @property
+    def pool(self) -> str:
+        """What runs tasks."""
+        return self.options.pool
 
     @property
     def queues(self) -> list[str]:

@@ -63,11 +63,13 @@ def queue_info(table: QueueTable, name: str, max_priority: int | None) -> dict[s
     }
 
 
-def pool_info(app: FastWorker, concurrency: int | None, pids: list[int]) -> dict[str, Any]:
-    """The pool."""
+def pool_info(
+    app: FastWorker, pool: str, concurrency: int | None, pids: list[int]
+) -> dict[str, Any]:
+    """The pool: which one, how many tasks it runs at once, and in which processes."""
     conf = app.conf
     return {
-        "implementation": "fastworker.child.main:prefork",
+        "implementation": f"fastworker.child.main:{pool}",
         "max-concurrency": concurrency,
         "processes": sorted(pids),
         "max-tasks-per-child": conf.worker_max_tasks_per_child or "N/A",

@@ -18,11 +18,12 @@ class WorkerOptions:
         loglevel: As in ``logging``.
         logfile: Path of the log, with its abbreviations still in it; None: standard error.
         log_format: ``text`` or ``json``; None: the setting ``worker_log_style``.
-        concurrency: Child processes; None: the setting ``worker_concurrency``, else chosen from the
-            machine.
+        concurrency: Child processes, or tasks in each process where they share one; None: the
+            setting ``worker_concurrency``, else chosen from the machine.
+        processes: Child processes where tasks share one; None: the setting ``worker_processes``.
         queues: The only queues to consume; empty: the configured ones.
         exclude_queues: Configured queues that are not consumed.
-        pool: ``prefork`` or ``solo``.
+        pool: ``prefork``, ``threads``, ``asyncio`` or ``solo``.
         include: More modules to import.
         prefetch_multiplier: Messages to hold per child; None: the setting, else automatic.
         time_limit: Seconds; None: the setting.
@@ -52,6 +53,7 @@ class WorkerOptions:
     logfile: str | None = None
     log_format: str | None = None
     concurrency: int | None = None
+    processes: int | None = None
     queues: tuple[str, ...] = ()
     exclude_queues: tuple[str, ...] = ()
     pool: str = "prefork"
@@ -82,6 +84,7 @@ class WorkerOptions:
         """
         said = {
             "worker_concurrency": self.concurrency,
+            "worker_processes": self.processes,
             "worker_prefetch_multiplier": self.prefetch_multiplier,
             "worker_disable_rate_limits": self.disable_rate_limits,
             "worker_send_task_events": self.task_events,

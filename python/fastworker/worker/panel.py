@@ -37,7 +37,11 @@ class Node(Protocol):
 
     @property
     def concurrency(self) -> int | None:
-        """Child processes."""
+        """Tasks that run at once."""
+
+    @property
+    def pool(self) -> str:
+        """What runs them."""
 
     @property
     def can_terminate(self) -> bool:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: no-op tasks busy for as long as the next fetch takes. Unlike Celery's prefetch it blocks nobody: what no child here
 #: can take soon goes back to its queue.
 AUTOMATIC_PREFETCH = 512
+#: Most tasks that one child can run at once; as in ``rust/link/src/page.rs``.
+MOST_SLOTS = 65_536
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,24 @@ def lifetime(value: timedelta | float | int | None, name: str) -> int | None:
     return None if not number else max(1, round(number))
 
 
-def prefetch_of(app: FastWorker, concurrency: int, multiplier: int | None) -> tuple[int, str]:
-    """How many messages are held at most, and why."""
+def prefetch_of(
+    app: FastWorker, concurrency: int, multiplier: int | None, ahead_of: int | None = None
+) -> tuple[int, str]:
+    """How many messages are held at most, and why.
+
+    Args:
+        app: Its settings.
+        concurrency: Tasks that run at once.
+        multiplier: From the command line.
+        ahead_of: Children; None: one for each task.
+    """
     setting = app.conf.worker_prefetch
     if multiplier is None and setting is not None:
         return max(int(setting), concurrency), "setting worker_prefetch"
     if multiplier is None and "worker_prefetch_multiplier" not in app.conf.without_defaults():
-        return AUTOMATIC_PREFETCH * concurrency, "automatic"
+        if ahead_of is None:
+            return AUTOMATIC_PREFETCH * concurrency, "automatic"
+        return AUTOMATIC_PREFETCH * ahead_of + concurrency, "automatic"
     chosen = multiplier if multiplier is not None else int(app.conf.worker_prefetch_multiplier)
     if chosen < 0:
         raise ImproperlyConfigured(

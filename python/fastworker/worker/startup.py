@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from fastworker import _core
 from fastworker.app.revokes import RevokeTerms
+from fastworker.child.main import SHARED
 from fastworker.errors import ImproperlyConfigured
 from fastworker.worker.banner import Facts, banner
 from fastworker.worker.cores import choose_concurrency
 from fastworker.worker.hooks import Hooks
 from fastworker.worker.queue_terms import QueueTerms
 from fastworker.worker.settings import (
+    MOST_SLOTS,
     WorkerSettings,
     lifetime,
     naive_offset_s,
@@ -69,19 +71,32 @@ def queues_of(app: FastWorker, options: WorkerOptions) -> list[str]:
 @dataclass(frozen=True)
 class Size:
     """How many children at the start, and how many messages held at most; each with its reason. ``autoscale``: most and
-    fewest children, None for a fixed number."""
+    fewest children, None for a fixed number. ``slots``: tasks that each child runs at once."""
 
     concurrency: int
     concurrency_reason: str
     prefetch: int
     prefetch_reason: str
     autoscale: tuple[int, int] | None = None
+    slots: int = 1
 
 
-def size_of(app: FastWorker, options: WorkerOptions) -> Size:
-    """Children and prefetch, from the options, the settings or the machine."""
+#: Tasks at once in each process of the pool asyncio, when nothing is said.
+_COROUTINES = 100
+
+
+def size_of(app: FastWorker, options: WorkerOptions, *, is_embedded: bool = False) -> Size:
+    """Children and prefetch, from the options, the settings or the machine.
+
+    Args:
+        app: Its settings.
+        options: From the command line.
+        is_embedded: The worker is in its client's process, where each thread is a child of its own.
+    """
     if options.pool == "solo":
         return Size(1, "pool solo", *prefetch_of(app, 1, options.prefetch_multiplier))
+    if options.pool in SHARED and not is_embedded:
+        return _size_of_shared(app, options)
     if options.autoscale is not None:
         most, fewest = options.autoscale
         prefetch = prefetch_of(app, most, options.prefetch_multiplier)
@@ -89,6 +104,26 @@ def size_of(app: FastWorker, options: WorkerOptions) -> Size:
     chosen = choose_concurrency(options.concurrency, app.conf.worker_concurrency)
     prefetch = prefetch_of(app, chosen.count, options.prefetch_multiplier)
     return Size(chosen.count, chosen.reason, *prefetch)
+
+
+def _size_of_shared(app: FastWorker, options: WorkerOptions) -> Size:
+    """Where tasks share a process, the concurrency is that of each process; one unless something else is said."""
+    setting = app.conf.worker_concurrency
+    is_open = not options.concurrency and (
+        setting is None or str(setting).strip().lower() in ("auto", "0")
+    )
+    if is_open and options.pool == "asyncio":
+        slots, reason = _COROUTINES, "asyncio"
+    else:
+        chosen = choose_concurrency(options.concurrency, setting)
+        slots, reason = chosen.count, chosen.reason
+    if slots > MOST_SLOTS:
+        raise ImproperlyConfigured(
+            f"concurrency {slots} of each process: expected at most {MOST_SLOTS}; try more --processes"
+        )
+    processes = app.conf.worker_processes or 1
+    prefetch = prefetch_of(app, processes * slots, options.prefetch_multiplier, ahead_of=processes)
+    return Size(processes, reason, *prefetch, slots=slots)
 
 
 def autoscale_keepalive_s() -> float:
@@ -139,6 +174,7 @@ def worker_settings(
         queue_terms=[queue_terms[name] for name in queues],
         tasks=task_settings(app),
         concurrency=size.concurrency,
+        slots=size.slots,
         max_tasks_per_child=conf.worker_max_tasks_per_child,
         max_memory_per_child_kib=conf.worker_max_memory_per_child,
         autoscale=size.autoscale,
@@ -195,6 +231,7 @@ def banner_of(app: FastWorker, options: WorkerOptions, size: Size, settings: Wor
             broker_reason=app.broker.reason,
             results=settings.result_url,
             concurrency=size.concurrency,
+            slots=size.slots,
             concurrency_reason=size.concurrency_reason,
             prefetch=size.prefetch,
             prefetch_reason=size.prefetch_reason,

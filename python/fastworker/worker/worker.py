@@ -123,7 +123,7 @@ class WorkerProcess:
         check(app.conf)
         refuse_memory(app)
         size = size_of(app, options)
-        self.concurrency = size.concurrency
+        self.concurrency = size.concurrency * size.slots
         _send(signals.celeryd_after_setup, options.hostname, instance=self, conf=app.conf)
         is_info = received_logger.isEnabledFor(logging.INFO)
         revoked = self._load_state()
@@ -187,7 +187,9 @@ class WorkerProcess:
                 len(threads),
                 ", ".join(threads),
             )
-        child_main = child_main_of(self.app, self.options.hostname, self._log_plan)
+        child_main = child_main_of(
+            self.app, self.options.hostname, self._log_plan, self.options.pool
+        )
         return fork_zygote(child_main, self._lifeline, self._cores)
 
     def _serve(self) -> None:
@@ -246,6 +248,11 @@ class WorkerProcess:
         """The Rust half. Commands come from it, so that it is there by then."""
         assert self._worker is not None, "a command came before the worker was started"
         return self._worker
+
+    @property
+    def pool(self) -> str:
+        """What runs tasks."""
+        return "prefork" if self.options.pool == "processes" else self.options.pool
 
     @property
     def prefetch(self) -> int:
@@ -324,6 +331,7 @@ class WorkerProcess:
             "path": sys.path,
             "include": list(self.options.include),
             "node": self.options.hostname,
+            "pool": self.options.pool,
             "overrides": self.options.overrides(),
             "logging": self.options.logging(),
             "start_method": self._start_method,

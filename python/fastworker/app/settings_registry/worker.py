@@ -14,14 +14,16 @@ _PROCESSES = [
         "concurrency",
         None,
         "any",
-        "Tasks that run at once; unset or 'auto': one per available core.",
+        "Tasks that run at once; unset or 'auto': one per available core. With the pools threads and asyncio: tasks in "
+        "each process; unset: 100 with asyncio.",
         status="active",
     ),
     Setting(
         "pool",
         "prefork",
         "any",
-        "What runs tasks: prefork (processes) or solo (one at a time in the worker's process).",
+        "What runs tasks: prefork (processes), threads, asyncio (coroutines) or solo (one at a time in the worker's "
+        "process).",
         status="active",
     ),
     Setting(
@@ -277,6 +279,15 @@ _OURS = [
         "How log lines look: text, or one JSON object a line.",
         status="active",
         choices=("text", "json"),
+        is_ours=True,
+    ),
+    Setting(
+        "processes",
+        None,
+        "int",
+        "Processes of the pools threads and asyncio, whose tasks share a process; unset: one.",
+        status="active",
+        low=1,
         is_ours=True,
     ),
     Setting(

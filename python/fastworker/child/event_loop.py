@@ -1,0 +1,202 @@
+"""A child that runs coroutines: one event loop, and threads for the tasks that are plain functions.
+
+The loop looks at the link when its descriptor is readable, and tells the worker of what has ended once in each turn, so
+that many endings are one message. uvloop is used where it is installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from fastworker.child.async_tasks import is_coroutine_task
+from fastworker.child.async_trace import AsyncTracer
+from fastworker.child.crew import Crew
+from fastworker.child.interrupts import RAISED, current_call
+from fastworker.child.trace import Tracers
+from fastworker.errors import NotRegistered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastworker._core import Call, ChildLink
+    from fastworker.app.app import FastWorker
+    from fastworker.child.coroutines import Interruptible
+
+logger = logging.getLogger("fastworker.worker")
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed, else asyncio's."""
+    try:
+        uvloop = import_module("uvloop")
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+class EventLoop:
+    """Runs the tasks that come over a link on the running event loop.
+
+    Args:
+        app: Whose tasks they are.
+        link: Where they come from.
+        node: The worker's name.
+    """
+
+    def __init__(self, app: FastWorker, link: ChildLink, node: str) -> None:
+        self._app = app
+        self._link = link
+        self._node = node
+        self._loop = asyncio.get_running_loop()
+        self._tracers: dict[str, AsyncTracer | None] = {}
+        self._crew = Crew(link, Tracers(app, link, node, shares=True))
+        self._running: dict[int, _Running] = {}
+        self._is_flushing = False
+        self._is_over = self._loop.create_future()
+
+    async def run(self) -> None:
+        """Until the worker says to finish, or is gone."""
+        descriptor = self._link.fileno()
+        self._loop.add_reader(descriptor, self._look)
+        try:
+            self._look()
+            await self._is_over
+        finally:
+            self._loop.remove_reader(descriptor)
+        # The worker says so when nothing runs; if it is gone, nobody wants to know how what runs ends.
+        await self._loop.run_in_executor(None, self._crew.close)
+
+    def _look(self) -> None:
+        """Start what has come, and interrupt whom the worker wants interrupted."""
+        try:
+            found = self._link.poll(blocks=False)
+        except BaseException as exc:
+            self._end(exc)
+            return
+        if found is None:
+            self._end(None)
+            return
+        for one in found:
+            if isinstance(one, tuple):
+                self._interrupt(*one)
+                continue
+            tracer = self._tracer(one.task)
+            if tracer is None:
+                self._crew.put(one)
+            else:
+                running = self._running[one.number] = _Running()
+                running.task = self._loop.create_task(self._run(tracer, one, running))
+
+    def _end(self, exc: BaseException | None) -> None:
+        if self._is_over.done():
+            return
+        if exc is None:
+            self._is_over.set_result(None)
+        else:
+            self._is_over.set_exception(exc)
+
+    def _tracer(self, name: str) -> AsyncTracer | None:
+        """What runs a task on the loop; None: it is a plain function, or not registered here."""
+        try:
+            return self._tracers[name]
+        except KeyError:
+            pass
+        tracer: AsyncTracer | None = None
+        try:
+            task = self._app.tasks[name]
+            if is_coroutine_task(task):
+                tracer = AsyncTracer(self._app, self._link, self._node, task, ())
+        except NotRegistered:
+            pass
+        self._tracers[name] = tracer
+        return tracer
+
+    async def _run(self, tracer: AsyncTracer, call: Call, running: _Running) -> None:
+        current_call.set(call)
+        try:
+            await tracer.atrace(call, running.started)
+        except BaseException:
+            logger.exception("Task %s[%s]: nothing was reported of its end", call.task, call.id)
+        finally:
+            del self._running[call.number]
+            if not self._is_flushing:
+                self._is_flushing = True
+                self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        self._link.flush()
+
+    def _interrupt(self, number: int, why: str) -> None:
+        running = self._running.get(number)
+        if running is None:
+            self._crew.interrupt(number, why)
+        else:
+            running.interrupt(RAISED[why])
+
+
+class _Running:
+    """A task on the loop."""
+
+    __slots__ = ("_coroutine", "_early", "task")
+
+    def __init__(self) -> None:
+        #: Held so that the loop's weak reference is not the only one.
+        self.task: asyncio.Task[None] | None = None
+        self._coroutine: Interruptible | None = None
+        self._early: type[BaseException] | None = None
+
+    def started(self, coroutine: Interruptible) -> None:
+        """Its coroutine is about to run."""
+        self._coroutine = coroutine
+        if self._early is not None:
+            coroutine.interrupt(self._early)
+
+    def interrupt(self, exception: type[BaseException]) -> None:
+        """Raise in its coroutine, or as soon as that runs."""
+        if self._coroutine is None:
+            self._early = exception
+        else:
+            self._coroutine.interrupt(exception)
+
+
+def run_on_event_loop(
+    app: FastWorker, open_link: Callable[[], ChildLink], node: str, close: Callable[[], None]
+) -> None:
+    """Run tasks on an event loop until the worker says to finish, or is gone.
+
+    Args:
+        app: Whose tasks they are. Its lifespans last as long as the loop runs.
+        open_link: Tells the worker that this child is ready; called when all else is.
+        node: The worker's name.
+        close: Called when the last task has ended, while the loop still runs.
+    """
+
+    async def serve() -> None:
+        async with app.lifespans.entered(app):
+            try:
+                await EventLoop(app, open_link(), node).run()
+            finally:
+                close()
+
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(serve())
+    finally:
+        _close(loop)
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what is left, close asynchronous generators, and the loop."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
