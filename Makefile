@@ -1,4 +1,4 @@
-# Every command there is; `make` alone lists them. Nothing is installed outside .venv/ and target/.
+# Every command there is; `make` alone lists them. Nothing is installed outside .venv/, .venv-rivals/ and target/.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -20,6 +20,7 @@ FUZZ_SEED ?= 1
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
+RIVALS := $(CURDIR)/.venv-rivals
 export PATH := $(PATH):$(HOME)/.cargo/bin
 export VIRTUAL_ENV := $(VENV)
 export PYO3_PYTHON := $(BIN)/python
@@ -28,7 +29,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name '*.lua' -o -name '*.sql')
 SUITE := $(BIN)/python -m tests.support.suite
 
-.PHONY: help setup build fmt lint typecheck check test test-rust test-py sim mutants loom fuzz golden chaos demo bench docs clean
+.PHONY: help setup build fmt lint typecheck check test test-rust test-py sim mutants loom fuzz golden chaos demo bench rivals docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -50,6 +51,12 @@ $(STAMPS)/demo: requirements/demo.txt | $(BIN)/python
 $(STAMPS)/dev: requirements/dev.txt $(STAMPS)/demo | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@mkdir -p $(STAMPS) && touch $@
+
+# The lock has versions that do not all agree on redis-py (requirements/rivals-overrides.in); so no resolving.
+$(RIVALS)/installed: requirements/rivals.txt | $(BIN)/python
+	$(BIN)/python -m venv $(RIVALS)
+	$(RIVALS)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/rivals.txt
+	@touch $@
 
 # A checkout that lost the built module (git clean) builds it again, whatever the stamp says.
 ifeq ($(wildcard python/fastworker/_core*.so),)
@@ -114,13 +121,15 @@ chaos: $(STAMPS)/dev $(STAMPS)/extension  ## nothing lost, long form: kill -9, c
 demo: build  ## crawl Python's own documentation on the embedded queue; no server needed
 	$(BIN)/python examples/crawl/crawl.py
 
-bench: $(STAMPS)/dev $(STAMPS)/extension  ## side by side with Celery; results under benches/results/
+bench: $(STAMPS)/dev $(STAMPS)/extension rivals  ## side by side with Celery and others; results under benches/results/
 	$(BIN)/python -m benches.run
+
+rivals: $(RIVALS)/installed  ## the environment of the benches that need gevent, aiohttp and other task queues
 
 docs: $(STAMPS)/dev $(STAMPS)/extension  ## generated reference pages under docs/reference/
 	$(BIN)/python -m docs.generate
 
-clean:  ## remove what was built: .venv/, target/, caches
-	rm -rf .venv target .servers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+clean:  ## remove what was built: .venv/, .venv-rivals/, target/, caches
+	rm -rf .venv .venv-rivals target .servers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f python/fastworker/_core*.so
