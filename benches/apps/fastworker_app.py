@@ -18,6 +18,11 @@ echo = app.task(name="bench.echo")(work.echo)
 wait = app.task(name="bench.wait")(work.wait)
 burn = app.task(name="bench.burn")(work.burn)
 
+# Coroutines, which Celery does not run.
+noop_async = app.task(name="bench.noop_async")(work.noop_async)
+hold = app.task(name="bench.hold")(work.hold)
+probe = app.task(name="bench.probe")(work.probe)
+
 # The limits of the rates scenario, which Celery has no like of.
 keyed = app.task(name="bench.keyed", rate_limit="1000/s", rate_limit_key="number")(work.noop)
 hourly = app.task(name="bench.hourly", rate_limit="1/h", rate_limit_key="number")(work.noop)

@@ -20,5 +20,11 @@ BALLAST_BYTES: int = int(os.environ.get("BENCH_BALLAST_MB", "0")) * 1_000_000
 EFFECTS_DIR: Path = Path(os.environ.get("BENCH_EFFECTS", "."))
 """Where each process keeps the counter of the tasks that it ran."""
 
+PROBES: Path = EFFECTS_DIR.parent / "probes"
+"""Where probe tasks record their delays, one number of nanoseconds a line."""
+
 QUEUE: str = os.environ.get("BENCH_QUEUE", "bench")
 """The one queue that workers consume; a client that lays a load aside is given another name."""
+
+CONCURRENCY: int = int(os.environ.get("BENCH_CONCURRENCY", "0"))
+"""Tasks at once in one process, for applications that set it in code; 0: the system's default."""

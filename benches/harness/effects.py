@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterable
 from pathlib import Path
+
+SIZE = 16
+"""Two integers: tasks that ran, tasks that started."""
 
 
 class Effects:
@@ -18,12 +22,19 @@ class Effects:
 
     def total(self) -> int:
         """Tasks that ran in all processes so far."""
+        return sum(counter[0] for counter in self._mapped())
+
+    def in_flight(self) -> int:
+        """Tasks that have started and not ended, of those that say when they start."""
+        return sum(counter[1] - counter[0] for counter in self._mapped())
+
+    def _mapped(self) -> Iterable[memoryview]:
         for path in self.folder.iterdir():
-            if path.name not in self._counters and path.stat().st_size == 8:
+            if path.name not in self._counters and path.stat().st_size == SIZE:
                 with path.open("rb") as file:
-                    mapped = mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ)
+                    mapped = mmap.mmap(file.fileno(), SIZE, access=mmap.ACCESS_READ)
                 self._counters[path.name] = memoryview(mapped).cast("Q")
-        return sum(counter[0] for counter in self._counters.values())
+        return self._counters.values()
 
     def pids(self) -> set[int]:
         """Processes that have run a task."""

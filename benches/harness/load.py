@@ -4,8 +4,11 @@ one instant.
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
+import time
 import uuid
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
@@ -54,6 +57,10 @@ class RedisLoad:
             copies = [self._copy() for _ in range(min(BATCH, count - start))]
             self._client.lpush(HOLD, *copies)
 
+    def add(self, count: int) -> None:
+        """Push copies onto the queue itself, behind what is there."""
+        self._client.lpush(QUEUE, *(self._copy() for _ in range(count)))
+
     def release(self) -> None:
         """RENAME wakes blocked and tracking consumers as a push does."""
         self._client.rename(HOLD, QUEUE)
@@ -100,6 +107,23 @@ class EtaLoad(RedisLoad):
         self._pattern, found = re.subn(rb'"eta": null', due, self._pattern)
         if found != 1:
             raise SystemExit(f"expected one message without an eta, found {self._pattern!r}")
+
+
+class StampedLoad(RedisLoad):
+    """Copies of one message with the time in it, which get the time when they are made.
+
+    Args:
+        server: The broker; the message to copy has ``STAMP`` as its argument.
+    """
+
+    STAMP = "0123456789" * 2
+
+    def _copy(self) -> bytes:
+        envelope = json.loads(super()._copy())
+        body = base64.b64decode(envelope["body"]).decode()
+        stamped = body.replace(self.STAMP, f"{time.monotonic_ns():020d}")
+        envelope["body"] = base64.b64encode(stamped.encode()).decode()
+        return json.dumps(envelope).encode()
 
 
 class SqliteLoad:

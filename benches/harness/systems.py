@@ -18,6 +18,9 @@ class System:
         acks_late: Acknowledge after the run (at least once) or before it (at most once).
         prefetch: Celery's prefetch multiplier; None: the application's default.
         is_embedded: The queue is an SQLite file; no server.
+        pool: What runs tasks; empty: the application's default, which is processes.
+        processes: Of fastworker's pools threads and asyncio; None: its default.
+        python: The interpreter of the worker, for pools that need more than ``requirements/dev.txt``.
     """
 
     name: str
@@ -25,6 +28,9 @@ class System:
     acks_late: bool
     prefetch: int | None = None
     is_embedded: bool = False
+    pool: str = ""
+    processes: int | None = None
+    python: str = sys.executable
 
     @property
     def guarantee(self) -> str:
@@ -38,29 +44,14 @@ class System:
     def worker_command(self, concurrency: int) -> list[str]:
         """The command line of the worker."""
         common = ["worker", "--concurrency", str(concurrency), "--loglevel", "WARNING"]
+        start = [self.python, "-m", self.app, "-A", f"benches.apps.{self.app}_app", *common]
         if self.app == "fastworker":
-            return [
-                sys.executable,
-                "-m",
-                "fastworker",
-                "-A",
-                "benches.apps.fastworker_app",
-                *common,
-            ]
+            pool = ["--pool", self.pool] if self.pool else []
+            processes = ["--processes", str(self.processes)] if self.processes else []
+            return [*start, *pool, *processes]
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-O", "fair"]
         prefetch = ["--prefetch-multiplier", str(self.prefetch)] if self.prefetch else []
-        pool = ["--pool", "prefork"]
-        return [
-            sys.executable,
-            "-m",
-            "celery",
-            "-A",
-            "benches.apps.celery_app",
-            *common,
-            *pool,
-            *quiet,
-            *prefetch,
-        ]
+        return [*start, "--pool", self.pool or "prefork", *quiet, *prefetch]
 
 
 CELERY_LATE = System("celery-late", "celery", acks_late=True, prefetch=128)

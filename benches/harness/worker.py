@@ -11,13 +11,24 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from benches.harness import processes
 from benches.harness.effects import Effects
 from benches.harness.machine import REPOSITORY
-from benches.harness.systems import System
 
 STOP_WITHIN_S = 15.0
+
+
+class Startable(Protocol):
+    """A system as far as a worker needs to know it."""
+
+    @property
+    def name(self) -> str:
+        """As messages show it."""
+
+    def worker_command(self, concurrency: int) -> list[str]:
+        """The command line."""
 
 
 class Worker:
@@ -31,7 +42,7 @@ class Worker:
     """
 
     def __init__(
-        self, system: System, concurrency: int, folder: Path, env: Mapping[str, str]
+        self, system: Startable, concurrency: int, folder: Path, env: Mapping[str, str]
     ) -> None:
         self.system = system
         self._command = system.worker_command(concurrency)
@@ -102,7 +113,11 @@ class Worker:
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment, with the repository importable and ``extra`` set."""
-    folders = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+    """This process's environment, with the repository importable (in any interpreter) and ``extra`` set."""
+    folders = [
+        str(REPOSITORY),
+        str(REPOSITORY / "python"),
+        *filter(None, [os.environ.get("PYTHONPATH")]),
+    ]
     path = os.pathsep.join(folders)
     return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **extra}
