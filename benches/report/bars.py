@@ -9,9 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from benches.harness import rivals
 from benches.harness.stats import Summary, pairwise_ratios, summarise
 
 CELERY = ("celery-late", "celery-early")
+CELERY_WAITING = tuple(one.name for one in rivals.CELERY)
+RIVALS = tuple(one.name for one in (*rivals.RIVALS, *rivals.CELERY))
+POOLS = ("prefork", "threads", "solo", "asyncio")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Bar:
         peers: Systems to compare with; empty: the value itself is compared with ``need``.
         peer_metric: When it is another one than ``metric``.
         unit: Of ``metric``.
+        case: Of the scenario, when it has several.
     """
 
     title: str
@@ -40,6 +45,7 @@ class Bar:
     peers: tuple[str, ...] = CELERY
     peer_metric: str = ""
     unit: str = ""
+    case: str = ""
 
 
 BARS = (
@@ -80,6 +86,53 @@ BARS = (
         system="fastworker-sqlite",
         unit="tasks/s",
     ),
+    Bar(
+        "20,000 tasks that wait 100 ms for a web server, against the quickest peer",
+        "waiting",
+        "tasks_per_s",
+        1,
+        peers=RIVALS,
+        unit="tasks/s",
+        case="page",
+    ),
+    Bar(
+        "20,000 tasks that sleep 100 ms, against Celery's best pool",
+        "waiting",
+        "tasks_per_s",
+        5,
+        peers=CELERY_WAITING,
+        unit="tasks/s",
+        case="nap",
+    ),
+    Bar(
+        "Start delay beside 10,000 coroutines, p99",
+        "start_delay",
+        "p99_ms",
+        100,
+        False,
+        peers=(),
+        unit="ms",
+    ),
+    Bar(
+        "Growth of memory beside 10,000 coroutines",
+        "start_delay",
+        "growth_percent",
+        2,
+        False,
+        peers=(),
+        unit="%",
+    ),
+    *(
+        Bar(
+            f"No-op tasks, pool {pool}",
+            "pools_noop",
+            "tasks_per_s",
+            10,
+            unit="tasks/s",
+            case=pool,
+        )
+        for pool in POOLS
+    ),
 )
 
 
@@ -103,13 +156,13 @@ class Verdict:
 
 def judge(bar: Bar, document: dict[str, Any]) -> Verdict | None:
     """Compare one bar with one run's samples; None when the run lacks them."""
-    ours = values(document, bar.system, bar.metric)
+    ours = values(document, bar.system, bar.metric, bar.case)
     if not ours:
         return None
     if not bar.peers:
         return Verdict(bar, summarise(ours), None, "", summarise(ours))
     metric = bar.peer_metric or bar.metric
-    measured = {name: values(document, name, metric) for name in bar.peers}
+    measured = {name: values(document, name, metric, bar.case) for name in bar.peers}
     found = {name: samples for name, samples in measured.items() if len(samples) == len(ours)}
     if not found:
         return None

@@ -11,7 +11,7 @@ from benches.report.bars import BARS, Verdict, judge, values
 
 def bars_table(documents: dict[str, dict[str, Any]]) -> Iterator[str]:
     """One row per bar; a bar without data says so."""
-    yield from header(["bar", "needed", "reached", "", "fastworker", "Celery", "data"])
+    yield from header(["bar", "needed", "reached", "", "fastworker", "peer", "data"])
     for bar in BARS:
         document = documents.get(bar.scenario)
         verdict = judge(bar, document) if document else None
@@ -23,7 +23,9 @@ def bars_table(documents: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 def short_table(documents: dict[str, dict[str, Any]]) -> Iterator[str]:
     """What the README shows: the bars that were measured, without what was asked of them."""
-    yield from header(["", "fastworker", "Celery 5.7", "ratio, lowest to highest", "data"])
+    yield from header(
+        ["", "fastworker", "Celery 5.7 (or the peer named)", "ratio, lowest to highest", "data"]
+    )
     for bar in BARS:
         document = documents.get(bar.scenario)
         verdict = judge(bar, document) if document else None

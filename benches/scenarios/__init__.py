@@ -13,5 +13,8 @@ NAMES = (
     "curves",
     "rates",
     "parked",
+    "waiting",
+    "start_delay",
+    "pools_noop",
 )
 """Every scenario, in the order in which they run and are reported."""
