@@ -116,6 +116,7 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             cancelling_stores_its_result_in_the_same_step
             a_result_elsewhere_is_stored_before
             what_was_revoked_is_not_parked_for_long
+            every_parked_message_goes_one_way
             a_result_is_replaced_only_if_it_is_the_one_seen;
         queues:
             a_queue_gives_no_more_than_its_room

@@ -244,6 +244,54 @@ pub(super) async fn what_was_revoked_is_not_parked_for_long<S: Server>(bench: &B
     take_out(&mut *client, &queue);
 }
 
+pub(super) async fn every_parked_message_goes_one_way<S: Server>(bench: &Bench<'_, S>) {
+    let queue = bench.name("queue");
+    let broker = bench.broker(&[&queue], LONG).await;
+    let ids = names(bench, 200);
+    // Half of them are due.
+    park(bench, &broker, &queue, &ids[..100], 1_000).await;
+    park(bench, &broker, &queue, &ids[100..], FAR_MS).await;
+    let mut client = bench.client();
+    let parked = listed(&mut *client, &queue, 1000);
+    assert_eq!(parked.len(), 200);
+    let cancels = |of: &[Parked]| -> Vec<Cancel> { of.iter().map(|parked| cancel(parked, None)).collect() };
+    let (forwards, mut backwards) = (cancels(&parked), cancels(&parked));
+    backwards.reverse();
+    let handles: Vec<String> = parked.iter().step_by(3).map(|parked| parked.handle.clone()).collect();
+    let (first, second, third, mut fourth) = (bench.client(), bench.client(), bench.client(), bench.client());
+    let cancelling = |mut client: Box<dyn Client>, cancels: Vec<Cancel>| {
+        std::thread::spawn(move || {
+            let answers = cancels.chunks(7).flat_map(|some| client.cancel_parked(some, None).expect("cancel"));
+            answers.filter(|answer| *answer == Cancelled::Removed).count()
+        })
+    };
+    let threads = [cancelling(first, forwards), cancelling(second, backwards)];
+    let mut client = third;
+    let releasing = std::thread::spawn(move || {
+        for handle in handles {
+            client.release_parked(&[&handle]).expect("release");
+        }
+    });
+    let unparking = std::thread::spawn(move || fourth.unpark().expect("unpark"));
+    while threads.iter().any(|thread| !thread.is_finished()) || !releasing.is_finished() || !unparking.is_finished() {
+        broker.release_due(2_000).await.expect("release");
+        tokio::task::yield_now().await;
+    }
+    let cancelled: usize = threads.into_iter().map(|thread| thread.join().expect("it ends")).sum();
+    releasing.join().expect("it ends");
+    unparking.join().expect("it ends");
+    broker.release_due(FAR_MS * 2).await.expect("release");
+    let mut client = bench.client();
+    assert!(listed(&mut *client, &queue, 1000).is_empty());
+    let waiting = client.depth(&queue).expect("depth") as usize;
+    assert_eq!(cancelled + waiting, 200);
+    let batch = fetch_all(&broker, waiting).await;
+    let run: std::collections::BTreeSet<String> = ids_of(&batch).into_iter().collect();
+    assert_eq!(run.len(), waiting, "one was released twice");
+    ack(&broker, &batch).await;
+    assert!(broker.fetch(10).await.expect("fetch").is_empty());
+}
+
 pub(super) async fn a_result_is_replaced_only_if_it_is_the_one_seen<S: Server>(bench: &Bench<'_, S>) {
     let task = bench.name("task");
     let mut results = bench.results();
