@@ -13,6 +13,7 @@
 //!                        └── recover (owner is dead) · release_due (parked and due)
 //!
 //!   lease ─── acquire (over its rate) · settle(Lane) ──▶ lane ─── draw ──▶ lease
+//!   parked ── release (by a client) ──▶ queue · cancel (by a client) ──▶ gone (+ result)
 //! ```
 //!
 //! **Lanes** are where messages wait that are over a rate limit: one for each queue, task and key, most urgent first,
