@@ -572,4 +572,22 @@ MUTANTS = [
         "        if may && self.queues.has_standing() {\n",
         "        if may && self.queues.has_standing() && now.mono_us == 1 {\n",
     ),
+    Mutant(
+        "does not look after leases of what waits for a child",
+        "requests.rs",
+        "            | Place::Child(_) => !held.is_acked,\n            Place::Asking",
+        "            | Place::Child(_) => !held.is_acked && held.place != Place::Ready,\n            Place::Asking",
+    ),
+    Mutant(
+        "does not look after leases of what waits for its time",
+        "requests.rs",
+        "            | Place::Child(_) => !held.is_acked,\n            Place::Asking",
+        "            | Place::Child(_) => !held.is_acked && held.place != Place::Timer,\n            Place::Asking",
+    ),
+    Mutant(
+        "does not look after leases of what is at a child",
+        "requests.rs",
+        "            | Place::Aside\n            | Place::Child(_) => !held.is_acked,\n",
+        "            | Place::Aside => !held.is_acked,\n            Place::Child(_) => false,\n",
+    ),
 ]

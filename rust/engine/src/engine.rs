@@ -262,9 +262,10 @@ impl Engine {
         self.requests.whereabouts()
     }
 
-    /// What waits here and has a lease, with nothing under way that would show its loss.
-    pub fn unstarted(&self) -> impl Iterator<Item = Handle> {
-        self.requests.unstarted()
+    /// What has a lease, with nothing under way that would show its loss: what waits, and what is at a child, whose
+    /// death must not start it anew.
+    pub fn unasked(&self) -> impl Iterator<Item = Handle> {
+        self.requests.unasked()
     }
 
     /// Figures for logs and `inspect`.

@@ -155,7 +155,7 @@ pub enum Event {
     BrokerBack,
     /// The leases could not be refreshed for two thirds of their life: start nothing more.
     LeaseAtRisk,
-    /// They are refreshed again, and of what is `unstarted` the broker was asked whether it is still ours: `LeaseLost`
+    /// They are refreshed again, and of what is `unasked` the broker was asked whether it is still ours: `LeaseLost`
     /// said what is not.
     LeaseSafe,
     /// `Action::RecordAttempt` is durable; this is try number `attempt` (1 is the first).

@@ -141,13 +141,20 @@ impl Requests {
         })
     }
 
-    /// Those that nobody has started, and that the broker is not being asked about.
-    pub(crate) fn unstarted(&self) -> impl Iterator<Item = Handle> {
-        let waits = |held: &&Held| {
-            let here = [Place::Timer, Place::Limited, Place::Ready, Place::EarlyLine, Place::Aside];
-            !held.is_acked && here.contains(&held.place)
+    /// Those with a lease that the broker is not being asked about.
+    pub(crate) fn unasked(&self) -> impl Iterator<Item = Handle> {
+        let is_unasked = |held: &&Held| match held.place {
+            Place::Timer
+            | Place::Limited
+            | Place::Standing
+            | Place::Ready
+            | Place::Suspect
+            | Place::EarlyLine
+            | Place::Aside
+            | Place::Child(_) => !held.is_acked,
+            Place::Asking | Place::Recording | Place::Acking | Place::Ending => false,
         };
-        self.slots.iter().flatten().filter(waits).map(|held| held.request.handle)
+        self.slots.iter().flatten().filter(is_unasked).map(|held| held.request.handle)
     }
 
     /// How many deliveries are held.

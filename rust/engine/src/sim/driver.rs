@@ -561,8 +561,8 @@ impl World {
     /// What others have recovered meanwhile is not ours to start.
     fn look_after_leases(&mut self, owner: Owner) -> Result<(), String> {
         let Some(worker) = self.workers.get(&owner) else { return Ok(()) };
-        let unstarted: Vec<Handle> = worker.engine.unstarted().collect();
-        for handle in unstarted {
+        let unasked: Vec<Handle> = worker.engine.unasked().collect();
+        for handle in unasked {
             let lease = self.workers[&owner].audit.lease_of(handle);
             if self.broker.owned(lease, owner).is_none() {
                 self.feed(owner, Event::LeaseLost { handle })?;

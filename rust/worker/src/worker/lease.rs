@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use fastworker_broker::Tag;
-use fastworker_engine::{Event, Handle};
+use fastworker_engine::{Event, Handle, Whereabouts};
 
 use crate::report::Level;
 
@@ -49,24 +49,31 @@ impl Worker {
         (!self.lease.is_at_risk).then_some(left)
     }
 
-    /// A heartbeat that was sent at this moment was answered. What is unstarted after a gap is looked after.
+    /// A heartbeat that was sent at this moment was answered. After a gap, what we hold is looked after.
     pub(super) fn refreshed(&mut self, asked: Instant) {
         self.lease.refreshed = asked;
         if !self.lease.is_at_risk || self.lease.is_looking {
             return;
         }
         let held = |handle| Some((handle, self.held.get(handle)?.tag));
-        let leases: Vec<(Handle, Tag)> = self.engine.unstarted().filter_map(held).collect();
+        let leases: Vec<(Handle, Tag)> = self.engine.unasked().filter_map(held).collect();
         self.lease.is_looking = true;
         self.io.look_after(leases);
     }
 
-    /// The broker has said which of the leases others have; those that are still unstarted are forgotten.
+    /// The broker has said which of the leases others have. What waits is forgotten; what is at a child may end there, and
+    /// is not started anew if that dies.
     pub(super) fn looked_after(&mut self, lost: Vec<Handle>) {
         self.lease.is_looking = false;
-        let unstarted: HashSet<Handle> = self.engine.unstarted().collect();
-        for handle in lost.into_iter().filter(|handle| unstarted.contains(handle)) {
-            self.lease_lost(handle);
+        let unasked: HashSet<Handle> = self.engine.unasked().collect();
+        let lost: HashSet<Handle> = lost.into_iter().filter(|handle| unasked.contains(handle)).collect();
+        let places: Vec<(Handle, Whereabouts)> =
+            self.engine.whereabouts().filter(|(handle, _)| lost.contains(handle)).collect();
+        for (handle, place) in places {
+            match place {
+                Whereabouts::Child(_) => self.feed(Event::LeaseLost { handle }),
+                Whereabouts::Timer { .. } | Whereabouts::Waiting | Whereabouts::Ending => self.lease_lost(handle),
+            }
         }
         if !self.lease.is_overdue() {
             self.lease.is_at_risk = false;
