@@ -1,7 +1,9 @@
 //! What the engine costs a task: Delivered → Dispatch → Ended → Settle → Settled, in batches, as in a drain of no-ops.
-//! `cargo run --release -p fastworker-engine --example hot_path`: nanoseconds a task for some numbers of children.
+//! `cargo run --release -p fastworker-engine --example hot_path`: nanoseconds a task for some numbers of children. With
+//! two numbers, tasks and children, it drains once: to count instructions under `valgrind --tool=callgrind`.
 
 use std::collections::VecDeque;
+use std::env::args;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -12,15 +14,20 @@ use fastworker_engine::{
 const TASKS: u64 = 2_000_000;
 
 fn main() {
+    let numbers: Vec<u32> = args().skip(1).map(|text| text.parse().expect("a number")).collect();
+    if let [tasks, concurrency] = numbers[..] {
+        println!("{concurrency:>3} children: {:.0} ns/task", drain(concurrency, u64::from(tasks)));
+        return;
+    }
     for concurrency in [1, 2, 8, 64] {
-        let mut rounds: Vec<_> = (0..5).map(|_| drain(concurrency)).collect();
+        let mut rounds: Vec<_> = (0..5).map(|_| drain(concurrency, TASKS)).collect();
         rounds.sort_by(f64::total_cmp);
         println!("{concurrency:>3} children: {:.0} ns/task (of 5: {rounds:.0?})", rounds[2]);
     }
 }
 
-/// Runs `TASKS` no-ops through an engine; nanoseconds for each, the driver's mimicry below included.
-fn drain(concurrency: u32) -> f64 {
+/// Runs no-ops through an engine; nanoseconds for each, the driver's mimicry below included.
+fn drain(concurrency: u32, tasks: u64) -> f64 {
     let prefetch = 512.max(concurrency * 128);
     let mut engine = Engine::new(config(concurrency, prefetch));
     let mut free: Vec<u32> = (0..prefetch).collect();
@@ -29,7 +36,7 @@ fn drain(concurrency: u32) -> f64 {
     let (mut delivered, mut settled) = (0, 0);
     let mut now = Now { mono_us: 0, wall_ms: 0 };
     let start = Instant::now();
-    while settled < TASKS {
+    while settled < tasks {
         let event = todo.pop_front().unwrap_or_else(|| {
             now.mono_us += 20;
             next_end(&mut sent)
@@ -56,8 +63,8 @@ fn drain(concurrency: u32) -> f64 {
         }
         black_box(engine.deadline().filter(|_| todo.is_empty()));
     }
-    assert!(delivered >= TASKS, "everything settled was delivered");
-    start.elapsed().as_nanos() as f64 / TASKS as f64
+    assert!(delivered >= tasks, "everything settled was delivered");
+    start.elapsed().as_nanos() as f64 / tasks as f64
 }
 
 /// The child with the most work ends its foremost task.
