@@ -79,7 +79,10 @@ pub struct Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupt {
     /// Its soft time limit is over: it is told, and goes on.
-    SoftLimit,
+    SoftLimit {
+        /// The limit, for the log.
+        limit_ms: u64,
+    },
     /// Its hard time limit is over: the child ends it, and reports `Outcome::TimeLimit`.
     HardLimit,
     /// It was revoked: the child ends it, and reports `Outcome::Terminated`.

@@ -180,12 +180,13 @@ impl Engine {
                 continue;
             }
             let mut next_us = limits.hard_us.map(due);
-            match limits.soft_us.map(due).filter(|_| !it.is_soft_sent) {
-                Some(due_us) if due_us <= now.mono_us => {
+            match limits.soft_us.filter(|_| !it.is_soft_sent) {
+                Some(limit_us) if due(limit_us) <= now.mono_us => {
                     it.is_soft_sent = true;
-                    actions.push(Action::Interrupt { child: id, number, kind: Interrupt::SoftLimit });
+                    let kind = Interrupt::SoftLimit { limit_ms: limit_us / 1_000 };
+                    actions.push(Action::Interrupt { child: id, number, kind });
                 }
-                Some(due_us) => next_us = Some(next_us.map_or(due_us, |hard_us| hard_us.min(due_us))),
+                Some(limit_us) => next_us = Some(next_us.map_or(due(limit_us), |hard_us| hard_us.min(due(limit_us)))),
                 None => {}
             }
             later.extend(next_us.map(|due_us| (due_us, number)));

@@ -790,16 +790,16 @@ impl Audit {
             return Err(format!("interrupt_hits_running: {kind:?} for {child:?} {number}, which does not run"));
         };
         let is_first = match kind {
-            Interrupt::SoftLimit => !seat.soft_sent.contains(&number),
+            Interrupt::SoftLimit { .. } => !seat.soft_sent.contains(&number),
             Interrupt::HardLimit | Interrupt::Terminate => !seat.told.contains_key(&number),
         };
         require!(interrupt_once: is_first, "{kind:?} for {child:?} {number} again");
         match kind {
-            Interrupt::SoftLimit => seat.soft_sent.push(number),
+            Interrupt::SoftLimit { .. } => seat.soft_sent.push(number),
             Interrupt::HardLimit => drop(seat.told.insert(number, now.mono_us + crate::interrupts::GRACE_US)),
             Interrupt::Terminate => drop(seat.told.insert(number, now.mono_us + crate::revoke::GRACE_US)),
         }
-        if self.owes_termination == Some((child, number)) && kind != Interrupt::SoftLimit {
+        if self.owes_termination == Some((child, number)) && !matches!(kind, Interrupt::SoftLimit { .. }) {
             self.owes_termination = None;
         }
         let entry = self.get(handle)?;
@@ -810,7 +810,7 @@ impl Audit {
         }
         let (soft_s, hard_s) = (entry.request.soft_limit_s, entry.request.hard_limit_s);
         let options = &self.config.tasks[self.entries[&handle].request.task.expect("it runs") as usize];
-        let limit_s = if kind == Interrupt::SoftLimit {
+        let limit_s = if matches!(kind, Interrupt::SoftLimit { .. }) {
             soft_s.or(options.soft_limit_s)
         } else {
             hard_s.or(options.hard_limit_s)

@@ -482,7 +482,7 @@ impl World {
                 continue;
             }
             let outcome = match kind {
-                Interrupt::SoftLimit => Outcome::Failure,
+                Interrupt::SoftLimit { .. } => Outcome::Failure,
                 Interrupt::HardLimit => Outcome::TimeLimit,
                 Interrupt::Terminate => Outcome::Terminated,
             };

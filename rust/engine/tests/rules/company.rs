@@ -82,7 +82,7 @@ fn soft_limit_is_told_to_the_task_that_it_is_of() {
     desk.deliver([request(0), limited(1, Some(1.0), None), request(2)]);
     desk.pass(1_000_000);
     assert!(desk.engine.looks_at(ChildId(0), desk.now.mono_us));
-    assert_eq!(interrupts(&desk.runs(0, 3, 0..3)), [(1, Interrupt::SoftLimit)]);
+    assert_eq!(interrupts(&desk.runs(0, 3, 0..3)), [(1, Interrupt::SoftLimit { limit_ms: 1_000 })]);
     assert!(!desk.engine.looks_at(ChildId(0), desk.now.mono_us));
     assert_eq!(interrupts(&desk.runs(0, 3, 0..3)), []);
 }

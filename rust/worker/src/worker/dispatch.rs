@@ -47,7 +47,12 @@ impl Worker {
             return;
         }
         known.signal(Signal::USR1);
-        if let Some(held) = known.handle_of(number).and_then(|handle| self.held.get(handle)) {
+        self.say_soft_limit(child, number, limit_ms);
+    }
+
+    fn say_soft_limit(&self, child: ChildId, number: Number, limit_ms: u64) {
+        let handle = self.children.get(&child).and_then(|known| known.handle_of(number));
+        if let Some(held) = handle.and_then(|handle| self.held.get(handle)) {
             let limit_s = limit_ms as f64 / 1000.0;
             let text = format!("Soft time limit ({limit_s}s) exceeded for {}[{}]", held.task, held.id);
             self.reporter.log(Level::Warning, text);
@@ -60,11 +65,14 @@ impl Worker {
         known.push_interrupt(
             number,
             match kind {
-                Interrupt::SoftLimit => InterruptKind::SoftLimit,
+                Interrupt::SoftLimit { .. } => InterruptKind::SoftLimit,
                 Interrupt::HardLimit => InterruptKind::HardLimit,
                 Interrupt::Terminate => InterruptKind::Terminate,
             },
         );
         self.touched.push(child);
+        if let Interrupt::SoftLimit { limit_ms } = kind {
+            self.say_soft_limit(child, number, limit_ms);
+        }
     }
 }
