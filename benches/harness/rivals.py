@@ -34,8 +34,9 @@ class Rival:
         name: Key in samples and tables.
         module: Under ``benches.rivals``.
         command: The command line after the interpreter's folder; ``{n}`` is ``concurrency``.
-        concurrency: Tasks at once in one process: enough that the processor is the limit, and no more,
-            since more made most of them slower; by trial of 100 to 1,000.
+        concurrency: Tasks at once in one process (pgqueuer: fetched at once): enough that the
+            processor is the limit, and no more, since more made most of them slower; by trial
+            of 100 to 1,000.
         copies: How often the command is started, for those whose command is one process.
         copies_messages: The load is copies of one published message (kombu's layout).
         needs_postgres: The broker is PostgreSQL, not Redis.

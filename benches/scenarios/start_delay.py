@@ -28,6 +28,7 @@ SPARE = 500
 WATCH_S = float(os.environ.get("BENCH_START_DELAY_S", "10" if IS_QUICK else "600"))
 TICK_S = 0.05
 MEMORY_READINGS = 10
+START_WITHIN_S = 60.0
 
 CONDITIONS = {
     "load": f"{IN_FLIGHT:,} coroutines that sleep {HOLD_S:g} s, begun evenly over {HOLD_S:g} s and replaced "
@@ -36,7 +37,8 @@ CONDITIONS = {
     "from just before the push to the first line of the task",
     "watched": f"{WATCH_S:g} s, after all are in flight and have been replaced once",
     "memory": "proportional set size of the worker's tree, 1 MB = 2**20 bytes; growth from the first reading "
-    f"of {MEMORY_READINGS + 1} to the last",
+    f"of {MEMORY_READINGS + 1} to the last; kb_per_task: the first reading less that of the idle worker, by coroutine, "
+    "1 KB = 2**10 bytes",
     "worker": f"-P asyncio --processes 1 --concurrency {IN_FLIGHT + SPARE}, log level WARNING, otherwise "
     "defaults, uvloop installed",
     "broker": "a private Redis on loopback, persistence off",
@@ -64,6 +66,8 @@ def main() -> None:
 def watched(stage: Stage, probes: StampedLoad, run: Run) -> dict[str, float]:
     """Fill the worker, then watch it."""
     feeder = Feeder(stage)
+    await_first(stage, probes)
+    idle_mb = processes.tree_pss_bytes(stage.worker.pid) / 2**20
     feeder.keep_full(2 * HOLD_S)
     before = len(delays_ms(stage))
     memory_mb = [processes.tree_pss_bytes(stage.worker.pid) / 2**20]
@@ -82,9 +86,19 @@ def watched(stage: Stage, probes: StampedLoad, run: Run) -> dict[str, float]:
         "probes": len(delays),
         "fewest_in_flight": fewest,
         "memory_mb": memory_mb[0],
-        "kb_per_task": memory_mb[0] * 2**10 / IN_FLIGHT,
+        "kb_per_task": (memory_mb[0] - idle_mb) * 2**10 / IN_FLIGHT,
         "growth_percent": (memory_mb[-1] / memory_mb[0] - 1) * 100,
     }
+
+
+def await_first(stage: Stage, probes: StampedLoad) -> None:
+    """Wait until the worker is up and has run a probe."""
+    probes.add(1)
+    deadline = time.monotonic() + START_WITHIN_S
+    while not delays_ms(stage):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"start_delay: no probe has run in {START_WITHIN_S:g} s")
+        time.sleep(0.01)
 
 
 class Feeder:

@@ -61,7 +61,7 @@ def main() -> None:
     with open_run("waiting", __doc__, CONDITIONS) as run, page_server() as url:
         systems = [*peers, FASTWORKER_ASYNCIO]
         run.conditions["acknowledgement"] = {one.name: one.guarantee for one in systems}
-        run.conditions["tasks at once in one process"] = {
+        run.conditions["tasks at once in one process (pgqueuer: no limit; fetched at once)"] = {
             one.name: str(one.concurrency) for one in systems
         }
         run.details["versions"] = versions()
