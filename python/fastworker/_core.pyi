@@ -490,10 +490,12 @@ class Worker:
     ) -> Worker: ...
     def start(self) -> None:
         """Start the runtime thread."""
-    def wait(self, timeout_s: float) -> list[tuple[str, dict[str, Any]]]:
-        """Wait for events for the main thread (log records, hooks); empty when the time is over.
+    def wait(self, timeout_s: float, alarm: int | None = None) -> list[tuple[str, dict[str, Any]]]:
+        """Wait for events for the main thread (log records, hooks); empty when the time is over, or when the descriptor
+        ``alarm`` is readable.
 
-        Handles Python signals while it waits. ``("start_thread", {"child": int, "socket": int, "page": int})`` wants a
+        Handles Python signals while it waits. Whoever calls it again has dealt with the events of the last call:
+        failures among them are settled then. ``("start_thread", {"child": int, "socket": int, "page": int})`` wants a
         thread that runs tasks from ``ChildLink(socket, page)``, and then ``thread_ended(child)``. The last event is
         ``("finished", {"error": str | None})``.
         """

@@ -70,6 +70,39 @@ def test_signal_of_a_task_whose_process_died_says_what_is_stored(rig: Rig, gate:
     wait_until(lambda: read_lines(path) == [f"{result.id} {stored!r}"], "the signal")
 
 
+@pytest.mark.parametrize("task", ["die", "hard_limited"])
+def test_errback_that_its_worker_did_not_survive_is_called_by_another(
+    rig: Rig, gate: Gate, task: str
+) -> None:
+    rig.configure(worker_lease_life=3, task_max_deliveries=1)
+    worker = rig.worker()
+    errback = rig.task("holding_errback").s(path=gate.path)
+    arguments = {"die": (gate.path + ".deaths",), "hard_limited": ()}[task]
+    result = rig.task(task).apply_async(arguments, link_error=errback)
+    assert gate.wait_started(1) == [worker.pid]
+    assert result.state == "PENDING"
+    worker.kill_node()
+    other = rig.worker()
+    assert gate.wait_started(2, timeout_s=TIMEOUT_S)[1] == other.pid
+    gate.release()
+    with pytest.raises(Exception, match=r"exited prematurely|TimeLimitExceeded"):
+        result.get(timeout=TIMEOUT_S)
+    assert result.state == "FAILURE"
+    assert other.stop() == 0
+    assert len(gate.starts) == 2
+
+
+def test_slow_errback_is_let_finish_by_a_shutdown(rig: Rig, gate: Gate) -> None:
+    worker = rig.worker()
+    errback = rig.task("holding_errback").s(path=gate.path)
+    result = rig.task("die").apply_async((gate.path + ".deaths",), link_error=errback)
+    gate.wait_started()
+    worker.signal(signal.SIGTERM)
+    gate.release()
+    assert worker.wait_ended() == 0
+    assert result.state == "FAILURE"
+
+
 def test_poison_task_does_not_take_its_neighbours_along(rig: Rig, gate: Gate) -> None:
     rig.worker(concurrency=1)
     path = gate.path + ".deaths"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.gate import append_line, read_lines
+from tests.support.gate import append_line, hold, read_lines
 
 #: Every attribute of ``self.request`` that Celery documents (contract 9.10).
 REQUEST_FIELDS = (
@@ -76,6 +76,10 @@ def register(app: Any, errors: str) -> None:
     @task(name="proj.telling_errback")
     def telling_errback(request: Any, exc: Any, traceback: Any, path: str = "") -> None:
         append_line(path, str(exc))
+
+    @task(name="proj.holding_errback")
+    def holding_errback(request: Any, exc: Any, traceback: Any, path: str = "") -> None:
+        hold(path)
 
     @task(name="proj.old_errback")
     def old_errback(task_id: str) -> str:

@@ -1,8 +1,9 @@
-"""The user's hooks in the parent: what the worker decided by itself, told on the main thread after the broker has it.
+"""The user's hooks in the parent: what the worker decided by itself, told on the main thread.
 
-Signals: ``task_received``, ``task_revoked`` (also of expired tasks), ``task_unknown``, ``task_rejected``, and
-``task_failure`` of a task whose process was killed or died; for those also the failure handlers and errbacks, which the
-dead process cannot call any more. Source: celery-contract 9.7, 9.9, 9.14.
+Signals: ``task_received``, ``task_revoked`` (also of expired tasks), ``task_unknown``, ``task_rejected``, sent after
+the broker has it; and ``task_failure``, failure handlers and errbacks of a task whose process was killed or died,
+which the dead process cannot call any more. These are called before the end is settled: a worker that dies in between
+repeats them, and drops none. Source: celery-contract 9.7, 9.9, 9.14.
 
 The runtime tells only of what has a receiver when the worker starts, so that nothing is spent on the rest.
 """

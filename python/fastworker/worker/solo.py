@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from fastworker import _core, signals
 from fastworker.app.state import set_default_app
 from fastworker.child.thread import run_in_thread
+from fastworker.worker.alarm import Alarm
 from fastworker.worker.embedded import warn_of_time_limits
 from fastworker.worker.worker import WorkerProcess
 
@@ -31,6 +32,10 @@ logger = logging.getLogger("fastworker.worker")
 
 #: When the worker has ended and its task does not let itself be interrupted, the process exits after so many seconds.
 _LAST_WORDS_S = 5.0
+
+
+#: How often the main thread is interrupted until it has looked at a signal, in seconds.
+_KICK_EVERY_S = 0.1
 
 
 class _Leave(SystemExit):
@@ -56,6 +61,7 @@ class SoloProcess(WorkerProcess):
         warn_of_time_limits(self.settings)
         self._starts: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._is_at_work = False
+        self._has_unheard = False
         self._is_over = threading.Event()
         self._main_thread = threading.get_ident()
         core = self._worker = _core.Worker(self.settings)
@@ -63,6 +69,8 @@ class SoloProcess(WorkerProcess):
         if signals.worker_process_init.has_receivers:
             signals.worker_process_init.send(sender=None)
         self._install_signal_handlers()
+        signal.signal(signal.SIGURG, self._on_kick)
+        self._alarm = Alarm()
         core.start()
         server = threading.Thread(
             target=self._serve_to_the_end, name="fastworker-events", daemon=True
@@ -72,7 +80,23 @@ class SoloProcess(WorkerProcess):
             self._run_tasks(core, **start)
         self._is_over.set()
         server.join()
+        self._alarm.close()
         return self._end()
+
+    def _pause_s(self) -> float:
+        pause_s = super()._pause_s()
+        return min(pause_s, _KICK_EVERY_S) if self._has_unheard else pause_s
+
+    def _noticed(self, numbers: set[int]) -> None:
+        """The main thread may be about to wait for a task, and would hear of a signal when that comes."""
+        if numbers - {signal.SIGURG}:
+            self._has_unheard = True
+        if self._has_unheard and not self._is_over.is_set():
+            signal.pthread_kill(self._main_thread, signal.SIGURG)
+
+    def _on_kick(self, number: int, frame: FrameType | None) -> None:
+        """In the main thread, after the handlers of all signals that came before."""
+        self._has_unheard = False
 
     def _run_tasks(self, core: _core.Worker, child: int, socket: int, page: int) -> None:
         try:

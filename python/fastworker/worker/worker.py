@@ -24,6 +24,7 @@ from fastworker.errors import ImproperlyConfigured
 from fastworker.observer import Signal
 from fastworker.worker import logs
 from fastworker.worker.affinity import cores_of
+from fastworker.worker.alarm import Alarm
 from fastworker.worker.bindings import declare
 from fastworker.worker.hooks import Hooks
 from fastworker.worker.lifeline import Lifeline
@@ -170,8 +171,10 @@ class WorkerProcess:
         words, self._zygote_pid = self._first_zygote()
         self._worker = _core.Worker(self.settings, words.detach(), self._zygote_pid)
         self._install_signal_handlers()
+        self._alarm = Alarm()
         self._worker.start()
         self._serve()
+        self._alarm.close()
         self._reap(self._zygote_pid)
         return self._end()
 
@@ -195,14 +198,18 @@ class WorkerProcess:
     def _serve(self) -> None:
         """Act on what the worker reports, until it has ended."""
         while not self._is_finished:
-            for name, facts in self.core.wait(self._pause_s()):
+            for name, facts in self.core.wait(self._pause_s(), self._alarm.fileno()):
                 self._on_event(name, facts)
+            self._noticed(self._alarm.take())
             if self._replace_at is not None and time.monotonic() >= self._replace_at:
                 self._replace_zygote()
             if self._save_at is not None and time.monotonic() >= self._save_at:
                 self._save_state()
         if self._save_at is not None:
             self._save_state()
+
+    def _noticed(self, numbers: set[int]) -> None:
+        """Signals came; here, in the main thread, their handlers have been called."""
 
     def _end(self) -> int:
         """The last hook and word; returns the exit status."""

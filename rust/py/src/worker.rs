@@ -1,7 +1,7 @@
 //! `Worker`: the runtime on a thread of its own, and the door between it and the main thread.
 
 use std::collections::HashMap;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fastworker_worker::{
-    Autoscale, Command, Fate, HeldTask, Level, Pool, QueueTerms, Rate, RegisteredTask, Report, Reporter, Reports,
-    Resize, RevokeTerms, Scope, Shutdown, Stage, TaskOptions, WorkerConfig, clock_moved, forward_to, run,
+    Autoscale, Command, Fate, Handle, HeldTask, Level, Pool, QueueTerms, Rate, RegisteredTask, Report, Reporter,
+    Reports, Resize, RevokeTerms, Scope, Shutdown, Stage, TaskOptions, WorkerConfig, clock_moved, forward_to, run,
     stop_forwarding, thread_ended,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -164,6 +164,8 @@ pub(crate) struct Worker {
     start: Mutex<Option<Start>>,
     commands: UnboundedSender<Command>,
     reporter: Reporter,
+    /// Failures among what the last `wait` returned.
+    telling: Mutex<Vec<(Handle, u64)>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -221,6 +223,7 @@ impl Worker {
             start: Mutex::new(Some(Start { config: WorkerConfig { drains, ..settings.into() }, pool, commands })),
             commands: sender,
             reporter: Reporter::new()?,
+            telling: Mutex::default(),
             thread: Mutex::new(None),
         })
     }
@@ -246,18 +249,40 @@ impl Worker {
         }
     }
 
-    fn wait<'py>(&self, py: Python<'py>, timeout_s: f64) -> PyResult<Vec<(&'static str, Bound<'py, PyDict>)>> {
-        let timeout = Timespec::try_from(Duration::from_secs_f64(timeout_s.clamp(0.0, 3600.0)))
-            .map_err(|_| PyRuntimeError::new_err("timeout_s does not fit"))?;
+    #[pyo3(signature = (timeout_s, alarm=None))]
+    fn wait<'py>(
+        &self,
+        py: Python<'py>,
+        timeout_s: f64,
+        alarm: Option<RawFd>,
+    ) -> PyResult<Vec<(&'static str, Bound<'py, PyDict>)>> {
+        let timeout = Duration::from_secs_f64(timeout_s.clamp(0.0, 3600.0));
+        // Who waits again has dealt with what it got.
+        let told = std::mem::take(&mut *self.telling.lock().expect("nothing panics while it holds this"));
+        if !told.is_empty() {
+            self.command(Command::Told(told));
+        }
+        let timeout = Timespec::try_from(timeout).map_err(|_| PyRuntimeError::new_err("timeout_s does not fit"))?;
         let bell = self.reporter.bell();
-        let polled = py.detach(|| poll(&mut [PollFd::new(&bell, PollFlags::IN)], Some(&timeout)));
+        // SAFETY: the caller keeps it open meanwhile.
+        let alarm = alarm.map(|alarm| unsafe { BorrowedFd::borrow_raw(alarm) });
+        let polled = py.detach(|| {
+            let both = [Some(bell), alarm];
+            let mut polled: Vec<_> = both.iter().flatten().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+            poll(&mut polled, Some(&timeout))
+        });
         match polled {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(PyOSError::new_err(error.to_string())),
         }
         py.check_signals()?;
-        self.reporter.take().into_iter().map(|report| event(py, report)).collect()
+        let reports = self.reporter.take();
+        let failures = reports.iter().filter_map(|report| match report {
+            Report::Failed { handle, number, .. } => Some((*handle, *number)),
+            _ => None,
+        });
+        *self.telling.lock().expect("nothing panics while it holds this") = failures.collect();
+        reports.into_iter().map(|report| event(py, report)).collect()
     }
 
     fn adopt_zygote(&self, zygote: RawFd, zygote_pid: i32) {
@@ -385,6 +410,25 @@ fn held(py: Python<'_>, task: HeldTask) -> PyResult<Bound<'_, PyDict>> {
     Ok(dict)
 }
 
+fn ended(facts: &Bound<'_, PyDict>, fate: Fate, call: &[u8]) -> PyResult<()> {
+    let mut text = None;
+    let (fate, number) = match fate {
+        Fate::Expired => ("expired", 0.0),
+        Fate::Revoked { signal } => ("revoked", f64::from(signal.unwrap_or(0))),
+        Fate::Unknown => ("unknown", 0.0),
+        Fate::WorkerLost { text: death } => {
+            text = Some(death);
+            ("worker_lost", 0.0)
+        }
+        Fate::TimeLimit { limit_ms } => ("time_limit", limit_ms as f64 / 1000.0),
+    };
+    facts.set_item("fate", fate)?;
+    facts.set_item("number", number)?;
+    facts.set_item("text", text)?;
+    facts.set_item("call", Call::of_frame(call))?;
+    Ok(())
+}
+
 fn event<'py>(py: Python<'py>, report: Report) -> PyResult<(&'static str, Bound<'py, PyDict>)> {
     let facts = PyDict::new(py);
     let name = match report {
@@ -405,22 +449,8 @@ fn event<'py>(py: Python<'py>, report: Report) -> PyResult<(&'static str, Bound<
             facts.set_item("call", call.as_deref().map(Call::of_frame))?;
             "received"
         }
-        Report::Ended { fate, call } => {
-            let mut text = None;
-            let (fate, number) = match fate {
-                Fate::Expired => ("expired", 0.0),
-                Fate::Revoked { signal } => ("revoked", f64::from(signal.unwrap_or(0))),
-                Fate::Unknown => ("unknown", 0.0),
-                Fate::WorkerLost { text: death } => {
-                    text = Some(death);
-                    ("worker_lost", 0.0)
-                }
-                Fate::TimeLimit { limit_ms } => ("time_limit", limit_ms as f64 / 1000.0),
-            };
-            facts.set_item("fate", fate)?;
-            facts.set_item("number", number)?;
-            facts.set_item("text", text)?;
-            facts.set_item("call", Call::of_frame(&call))?;
+        Report::Ended { fate, call } | Report::Failed { fate, call, .. } => {
+            ended(&facts, fate, &call)?;
             "ended"
         }
         Report::Rejected { message, reason, detail } => {

@@ -108,6 +108,7 @@ impl Decoder {
             attempt: 1,
             is_early_acked: false,
             unconfirmed: 0,
+            told_as: None,
             refused: None,
             reported: None,
             fate: None,

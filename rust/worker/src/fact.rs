@@ -21,6 +21,10 @@ pub enum Command {
     AdoptZygote(std::os::fd::OwnedFd, i32),
     /// The clocks were moved ahead: what is due has to be found anew.
     ClockMoved,
+    /// The main thread has called what follows from these failures; the numbers of [`Report::Failed`].
+    ///
+    /// [`Report::Failed`]: crate::report::Report::Failed
+    Told(Vec<(Handle, u64)>),
     /// A child that runs as a thread of this process has ended.
     ThreadEnded(ChildId),
     /// Tasks are revoked: what is held of them does not start, and is ended by a signal if that is asked for.

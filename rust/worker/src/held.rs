@@ -42,12 +42,15 @@ pub(crate) struct Held {
     pub(crate) has_attempts: bool,
     pub(crate) attempt: u32,
     pub(crate) is_early_acked: bool,
-    /// Messages published by its run that the broker has not confirmed yet, and that its settlement waits for.
+    /// Messages published by its run that the broker has not confirmed yet, and that its settlement waits for; one more
+    /// while the main thread calls what follows from its failure.
     pub(crate) unconfirmed: u32,
+    /// The number under which the main thread was told of its failure, before it is settled.
+    pub(crate) told_as: Option<u64>,
     /// A publish was refused by the broker: the task fails with these words.
     pub(crate) refused: Option<String>,
     pub(crate) reported: Option<Reported>,
-    /// The main thread is told of its end, once the broker has it.
+    /// The main thread is told of its end once the broker has it: only signals hang on it.
     pub(crate) fate: Option<Fate>,
     /// The engine wants it settled; waits for `unconfirmed` to reach 0.
     pub(crate) ending: Option<fastworker_engine::Ending>,

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex};
 
+use fastworker_engine::Handle;
 use rustix::event::{EventfdFlags, eventfd};
 
 /// How serious a line is; Python's levels.
@@ -79,6 +80,20 @@ pub enum Report {
         id: String,
         /// Its frame, as a child would get it, when somebody wants more than the name.
         call: Option<Vec<u8>>,
+    },
+    /// A task failed whose child cannot call what follows from that: [`Fate::WorkerLost`] or [`Fate::TimeLimit`]. It is
+    /// settled when [`Command::Told`] says that handlers and errbacks were called, so that none is lost.
+    ///
+    /// [`Command::Told`]: crate::fact::Command::Told
+    Failed {
+        /// Why.
+        fate: Fate,
+        /// The task's frame.
+        call: Vec<u8>,
+        /// Which.
+        handle: Handle,
+        /// Handles are used again; this is not.
+        number: u64,
     },
     /// The worker ended a task that no child reported the end of, and the broker has it so.
     Ended {

@@ -177,6 +177,9 @@ struct Worker {
     /// Processes that end because their task was revoked: nobody needs to be alarmed.
     terminated_pids: HashSet<i32>,
     revoked: Revoked,
+    /// Failures that the main thread was told of, and how many of them it has not seen to yet.
+    tellings: u64,
+    untold: usize,
     /// It was said that broadcasts are not heard.
     is_deaf: bool,
 }
@@ -250,6 +253,8 @@ impl Worker {
             touched: Vec::new(),
             terminated_pids: HashSet::new(),
             revoked,
+            tellings: 0,
+            untold: 0,
             is_deaf: false,
         }
     }
@@ -375,6 +380,7 @@ impl Worker {
                 self.stop(kind);
             }
             Fact::Command(Command::Resize(resize)) => self.feed(Event::Resize(resize)),
+            Fact::Command(Command::Told(failures)) => self.told(failures),
             Fact::Command(Command::ThreadEnded(child)) => self.exited(child),
             // The loop looks at the clock after every fact.
             Fact::Command(Command::ClockMoved) => self.io.clock_moved.notify_one(),

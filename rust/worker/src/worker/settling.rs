@@ -22,6 +22,13 @@ impl Worker {
             return;
         }
         let Some(ending) = held.ending.take() else { return };
+        if held.told_as.is_none()
+            && let Some(fate @ (Fate::WorkerLost { .. } | Fate::TimeLimit { .. })) = fate_of(held, &ending)
+        {
+            held.ending = Some(ending);
+            self.tell_failure(handle, fate);
+            return;
+        }
         if let Ending::Unknown = ending {
             let fate = if self.policy.discards_unknown { "thrown away" } else { "moved to the dead letters" };
             let text = format!("message {} {fate}: unknown task {:?}", held.id, held.task);
@@ -36,11 +43,37 @@ impl Worker {
         held.fate = fate_of(held, &ending).filter(|fate| match fate {
             Fate::Expired => self.config.reports.expired,
             Fate::Unknown => self.config.reports.unknown,
-            Fate::Revoked { .. } | Fate::WorkerLost { .. } | Fate::TimeLimit { .. } => true,
+            Fate::Revoked { .. } => true,
+            // Told already.
+            Fate::WorkerLost { .. } | Fate::TimeLimit { .. } => false,
         });
         held.is_early_acked |= !is_final;
         let settlement = settle::settlement(held, &ending, self.policy, clock::wall_us());
         self.settling.push((settlement, Some(Settling { handle, is_final })));
+    }
+
+    /// What follows from a failure comes before its end is settled: a worker that dies in between repeats it, and drops
+    /// nothing.
+    fn tell_failure(&mut self, handle: Handle, fate: Fate) {
+        let Some(held) = self.held.get_mut(handle) else { return };
+        self.tellings += 1;
+        let number = self.tellings;
+        held.told_as = Some(number);
+        held.unconfirmed += 1;
+        self.untold += 1;
+        self.reporter.send(Report::Failed { fate, call: held.frame.clone(), handle, number });
+    }
+
+    /// The main thread has called handlers and errbacks.
+    pub(super) fn told(&mut self, failures: Vec<(Handle, u64)>) {
+        for (handle, number) in failures {
+            self.untold -= 1;
+            // The lease may have been lost meanwhile, and the handle be another's.
+            if let Some(held) = self.held.get_mut(handle).filter(|held| held.told_as == Some(number)) {
+                held.unconfirmed -= 1;
+                self.settle_if_confirmed(handle);
+            }
+        }
     }
 
     pub(super) fn settled(&mut self, batch: Vec<Option<Settling>>, lost: &[usize]) {

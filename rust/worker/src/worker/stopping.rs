@@ -66,7 +66,8 @@ impl Worker {
 
     /// How long the broker is still waited for; `None` while nothing but the broker is waited for yet.
     pub(super) fn give_up_in(&self) -> Option<Duration> {
-        if !self.is_stopping || !self.children.is_empty() {
+        // Handlers of failures are the user's, and are let finish.
+        if !self.is_stopping || !self.children.is_empty() || self.untold > 0 {
             return None;
         }
         let at_us = self.patient_until_us.max(self.answered_us).saturating_add(micros(BROKER_PATIENCE));
