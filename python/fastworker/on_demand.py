@@ -88,7 +88,8 @@ class Waiter:
         self._loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self._loop.create_future()
 
-    def _finish(self, outcome: Any) -> None:
+    def finish(self, outcome: Any) -> None:
+        """On its loop: the value, or the exception to raise."""
         if self.future.done():  # cancelled meanwhile
             return
         if isinstance(outcome, BaseException):
@@ -97,10 +98,39 @@ class Waiter:
             self.future.set_result(outcome)
 
 
-def finish(outcomes: Iterable[tuple[Waiter, Any]]) -> None:
+class BlockedWaiter:
+    """The same for whoever blocks while it waits: a greenlet, where ``threading`` is made for greenlets."""
+
+    __slots__ = ("_event", "_outcome")
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._outcome: Any = None
+
+    def wait(self, timeout_s: float) -> Any:
+        """The value; None when the time is over.
+
+        Raises:
+            BaseException: What it was finished with.
+        """
+        self._event.wait(timeout_s)
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome
+
+    def finish(self, outcome: Any) -> None:
+        """In any greenlet: the value, or the exception to raise."""
+        self._outcome = outcome
+        self._event.set()
+
+
+def finish(outcomes: Iterable[tuple[Waiter | BlockedWaiter, Any]]) -> None:
     """Give each waiter its value, or the exception to raise; from any thread, one wake-up for each loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Waiter, Any]]] = {}
     for waiter, outcome in outcomes:
+        if isinstance(waiter, BlockedWaiter):
+            waiter.finish(outcome)
+            continue
         by_loop.setdefault(waiter._loop, []).append((waiter, outcome))
     for loop, those in by_loop.items():
         try:
@@ -112,7 +142,7 @@ def finish(outcomes: Iterable[tuple[Waiter, Any]]) -> None:
 
 def _finish_all(outcomes: list[tuple[Waiter, Any]]) -> None:
     for waiter, outcome in outcomes:
-        waiter._finish(outcome)
+        waiter.finish(outcome)
 
 
 def _after_fork() -> None:

@@ -183,3 +183,21 @@ def test_store_that_cannot_be_opened_is_said_at_once() -> None:
 
     with pytest.raises(NotImplementedError, match="no result backend"):
         asyncio.run(ResultWatcher(no_store).change("a", None))
+
+
+def test_who_blocks_waits_as_coroutines_do() -> None:
+    store = Store()
+    watcher = ResultWatcher(lambda: store)
+    assert watcher.wait("a", None, 0.0) is None
+    threading.Timer(0.02, store.documents.update, kwargs={"a": b"1"}).start()
+    assert watcher.wait("a", None, 20) == b"1"
+    assert not watcher._waiting
+
+
+def test_who_blocks_hears_that_the_store_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastworker.results.watcher._PAUSE_S", 0.0)
+    monkeypatch.setattr("fastworker.results.watcher._PATIENCE_S", 0.0)
+    store = Store()
+    store.failures = [OperationalError("away")] * 1000
+    with pytest.raises(OperationalError, match="away"):
+        ResultWatcher(lambda: store).wait("a", None, 20)

@@ -19,6 +19,7 @@ from fastworker.app.naming import anonymous_node
 from fastworker.app.rate_limits import key_spec
 from fastworker.app.state import get_current_worker_task, task_stack
 from fastworker.errors import OperationalError
+from fastworker.greenlets import at_work
 from fastworker.serialize import registry
 from fastworker.serialize.saferepr import saferepr
 from fastworker.signals import after_task_publish, before_task_publish, task_sent
@@ -159,6 +160,9 @@ def open_lane(task: Task[..., Any]) -> Lane | None:
     if len(destination.queues) != 1 or destination.exchange:
         return None
     link = usable_link()
+    if link is None and at_work() is not None:
+        # A plan publishes on the connection itself, which would keep every greenlet waiting.
+        return None
     priority = options.get("priority")
     plan = _core.MessagePlan(
         link if link is not None else app.publishing.publisher,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastworker import _core
 from fastworker.errors import ContentDisallowed, DecodeError
+from fastworker.greenlets import cooperative
 from fastworker.serialize import registry
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Mailbox:
         address = (broker.write_url, broker.options)
         if self._client is None or self._address != address:
             broker.prepare()
-            self._client, self._address = _core.ControlClient(*address), address
+            self._client, self._address = cooperative(_core.ControlClient(*address)), address
         return self._client
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from fastworker.app.batch_publisher import BatchPublisher
 from fastworker.app.link import Envelope
 from fastworker.app.queues import QueueTable
 from fastworker.app.routing import Router
+from fastworker.greenlets import cooperative
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -72,7 +73,7 @@ class Publishing:
         address = (url, {**_time_limits(url, self.settings.deadline_s), **self._app.broker.options})
         if self._publisher is None or self._address != address:
             self._app.broker.prepare()
-            self._publisher = _core.Publisher(*address)
+            self._publisher = cooperative(_core.Publisher(*address))
             self._address = address
         return self._publisher
 

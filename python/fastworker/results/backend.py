@@ -2,7 +2,7 @@
 read here.
 
 A store is kept per thread: waiting for a result occupies its connection, and threads wait at the
-same time.
+same time. Greenlets share one, and wait by the watcher, as coroutines do.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from fastworker import _core, states
 from fastworker.errors import DecodeError, EncodeError, TaskRevokedError
+from fastworker.greenlets import at_work, cooperative
 from fastworker.results.application import ResultApp
 from fastworker.results.async_result import AsyncResult
 from fastworker.results.document import Meta, build, pending, revive
@@ -75,13 +76,19 @@ class Backend:
         self.url = url
         self.options = dict(options)
         self._local = threading.local()
-        #: For coroutines; its thread exists while one of them awaits a result.
+        #: What greenlets ask instead.
+        self._shared: _core.ResultStore | None = None
+        #: For coroutines and greenlets; its thread exists while one of them awaits a result.
         self.watcher = ResultWatcher(self._open_store)
         self._terms: _Terms | None = None
 
     @property
     def store(self) -> _core.ResultStore:
         """This thread's connection."""
+        if at_work() is not None:
+            if self._shared is None:
+                self._shared = self._open_store()
+            return self._shared
         try:
             found: _core.ResultStore = self._local.store
         except AttributeError:
@@ -89,7 +96,7 @@ class Backend:
         return found
 
     def _open_store(self) -> _core.ResultStore:
-        return _core.ResultStore(self.url, self.options)
+        return cooperative(_core.ResultStore(self.url, self.options))
 
     def as_uri(self, include_password: bool = False) -> str:
         """The store's URL, its password masked unless asked for."""
@@ -110,7 +117,12 @@ class Backend:
 
     def wait_for_change(self, task_id: str, seen: bytes | None, timeout_s: float) -> bytes | None:
         """Wait for a document that differs from ``seen``; None when the time is over."""
-        return self.store.wait(task_id, seen, timeout_s)
+        if at_work() is None:
+            return self.store.wait(task_id, seen, timeout_s)
+        doc = self.store.get(task_id)
+        if doc is not None and doc != seen:
+            return doc
+        return self.watcher.wait(task_id, seen, timeout_s)
 
     def decode(self, task_id: str, doc: bytes | None) -> Meta:
         """Read a document.
@@ -298,6 +310,7 @@ class Backend:
     def close(self) -> None:
         """Let go of this thread's connection, which ends it; the next use opens another."""
         self._local.__dict__.pop("store", None)
+        self._shared = None
 
     # ---------------------------------------------------------------------------------------- terms
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from fastworker.errors import OperationalError
-from fastworker.on_demand import OnDemandThread, Waiter, finish
+from fastworker.on_demand import BlockedWaiter, OnDemandThread, Waiter, finish
 
 #: Longest wait for news before looking for new awaits, in seconds.
 _SLICE_S = 0.005
@@ -61,18 +61,31 @@ class ResultWatcher:
             OperationalError: The store has not answered for some seconds.
         """
         waiter = Waiter()
-        with self._thread.changed:
-            others = self._waiting.setdefault(task_id, {})
-            (self._joined if others else self._fresh).append(task_id)
-            others[waiter] = seen
-            self._thread.wake()
+        self._enter(task_id, seen, waiter)
         try:
             document: bytes = await waiter.future
             return document
         finally:
             self._leave(task_id, waiter)
 
-    def _leave(self, task_id: str, waiter: Waiter) -> None:
+    def wait(self, task_id: str, seen: bytes | None, timeout_s: float) -> bytes | None:
+        """``change`` for a greenlet; None when the time is over."""
+        waiter = BlockedWaiter()
+        self._enter(task_id, seen, waiter)
+        try:
+            document: bytes | None = waiter.wait(timeout_s)
+            return document
+        finally:
+            self._leave(task_id, waiter)
+
+    def _enter(self, task_id: str, seen: bytes | None, waiter: Waiter | BlockedWaiter) -> None:
+        with self._thread.changed:
+            others = self._waiting.setdefault(task_id, {})
+            (self._joined if others else self._fresh).append(task_id)
+            others[waiter] = seen
+            self._thread.wake()
+
+    def _leave(self, task_id: str, waiter: Waiter | BlockedWaiter) -> None:
         with self._thread.changed:
             waiters = self._waiting.get(task_id)
             if waiters is None:  # a fork has forgotten all of them
@@ -84,7 +97,7 @@ class ResultWatcher:
 
     def _forget(self) -> None:
         #: Who waits for what, and what they have seen.
-        self._waiting: dict[str, dict[Waiter, bytes | None]] = {}
+        self._waiting: dict[str, dict[Waiter | BlockedWaiter, bytes | None]] = {}
         #: To be watched, no longer to be watched, and to be looked at: watched already, and somebody joined.
         self._fresh: list[str] = []
         self._gone: list[str] = []
