@@ -23,15 +23,19 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.skipif(PRODUCT == "celery", reason="Celery has other pools")
 
 TIMEOUT_S = 30
-POOLS = ["prefork", "threads", "asyncio"]
+POOLS = ["prefork", "threads", "asyncio", "gevent", "eventlet"]
 #: Pools whose tasks share a process, and the kind of task that does so there natively.
-SHARED = [("threads", "pool"), ("asyncio", "apool")]
+SHARED = [("threads", "pool"), ("asyncio", "apool"), ("gevent", "pool"), ("eventlet", "pool")]
 
 kinds = pytest.mark.parametrize("kind", ["pool", "apool"])
 shared = pytest.mark.parametrize(("pool", "kind"), SHARED)
 
 
-@pytest.fixture(scope="module", params=[(p, b) for p in POOLS for b in ("redis", "sqlite")])
+@pytest.fixture(
+    scope="module",
+    params=[(pool, broker) for pool in POOLS for broker in ("redis", "sqlite")],
+    ids="-".join,
+)
 def any_pool(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Rig]:
@@ -243,7 +247,13 @@ def test_cold_shutdown_has_tasks_run_elsewhere(
 
 
 @pytest.mark.parametrize(
-    ("pool", "kind", "count"), [("threads", "pool", 40), ("asyncio", "apool", 500)]
+    ("pool", "kind", "count"),
+    [
+        ("threads", "pool", 40),
+        ("asyncio", "apool", 500),
+        ("gevent", "pool", 200),
+        ("eventlet", "pool", 200),
+    ],
 )
 def test_as_many_tasks_run_at_once_as_there_are_slots(
     rig: Rig, pool: str, kind: str, count: int

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support import option_tasks, pool_tasks, process_tasks, switches
+from tests.support import greenlet_tasks, option_tasks, pool_tasks, process_tasks, switches
 from tests.support.gate import append_line, hold
 
 APP_VARIABLE = "TEST_APP"
@@ -81,6 +81,7 @@ def build(spec: AppSpec) -> Any:
     process_tasks.register(app)
     if spec.framework == "fastworker":
         pool_tasks.register(app)
+        greenlet_tasks.register(app)
     return app
 
 

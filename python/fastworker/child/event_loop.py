@@ -54,7 +54,7 @@ class EventLoop:
         self._loop = asyncio.get_running_loop()
         self._tracers: dict[str, AsyncTracer | None] = {}
         self._crew = Crew(link, Tracers(app, link, node, shares=True))
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, RunningCoroutine] = {}
         self._is_flushing = False
         self._is_over = self._loop.create_future()
 
@@ -88,7 +88,7 @@ class EventLoop:
             if tracer is None:
                 self._crew.put(one)
             else:
-                running = self._running[one.number] = _Running()
+                running = self._running[one.number] = RunningCoroutine()
                 running.task = self._loop.create_task(self._run(tracer, one, running))
 
     def _end(self, exc: BaseException | None) -> None:
@@ -115,7 +115,7 @@ class EventLoop:
         self._tracers[name] = tracer
         return tracer
 
-    async def _run(self, tracer: AsyncTracer, call: Call, running: _Running) -> None:
+    async def _run(self, tracer: AsyncTracer, call: Call, running: RunningCoroutine) -> None:
         current_call.set(call)
         try:
             await tracer.atrace(call, running.started)
@@ -139,7 +139,7 @@ class EventLoop:
             running.interrupt(RAISED[why])
 
 
-class _Running:
+class RunningCoroutine:
     """A task on the loop."""
 
     __slots__ = ("_coroutine", "_early", "task")

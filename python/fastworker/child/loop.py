@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastworker.child.crew import Crew
+from fastworker.child.greenlet_loop import GreenletLoop
 from fastworker.child.trace import Tracers
 
 if TYPE_CHECKING:
     from fastworker._core import ChildLink
     from fastworker.app.app import FastWorker
+    from fastworker.greenlets import Greenlets
 
 
 def run_tasks(app: FastWorker, link: ChildLink, node: str) -> None:
@@ -30,3 +32,8 @@ def run_tasks_in_threads(app: FastWorker, link: ChildLink, node: str) -> None:
             else:
                 crew.put(one)
     crew.close()
+
+
+def run_tasks_in_greenlets(app: FastWorker, link: ChildLink, node: str, kind: Greenlets) -> None:
+    """The same, each in a greenlet."""
+    GreenletLoop(app, link, node, kind).run()

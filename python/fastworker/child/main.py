@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fastworker import signals
+from fastworker import greenlets, signals
 from fastworker._core import ChildLink
 from fastworker.app.publish import set_link
 from fastworker.app.state import get_current_worker_task, set_default_app
 from fastworker.child.async_tasks import close_thread_loop, running_coroutine
 from fastworker.child.interrupts import current_call
-from fastworker.child.loop import run_tasks, run_tasks_in_threads
+from fastworker.child.loop import run_tasks, run_tasks_in_greenlets, run_tasks_in_threads
 from fastworker.child.request import WorkerRequest
 from fastworker.errors import SoftTimeLimitExceeded
 from fastworker.results.backend import Sink, set_sink
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ChildMain = Callable[[int, int, int], int]
 #: The pools whose tasks share a process.
-SHARED = ("threads", "asyncio")
+SHARED = ("threads", "asyncio", *greenlets.NAMES)
 
 
 def child_main_of(
@@ -39,7 +39,8 @@ def child_main_of(
         app: Its tasks.
         node: The worker's name.
         log_plan: How a child logs.
-        pool: ``prefork``: one task after the other; ``threads`` or ``asyncio``: several at once.
+        pool: ``prefork``: one task after the other; ``threads`` or ``asyncio``: several at once; ``gevent`` or
+            ``eventlet``: the same in a process that was started by ``greenlets.argv_of``.
     """
 
     if pool == "asyncio":
@@ -75,7 +76,10 @@ def child_main_of(
             return status
         link = open_link()
         try:
-            (run_tasks_in_threads if pool == "threads" else run_tasks)(app, link, node)
+            if pool in greenlets.NAMES:
+                run_tasks_in_greenlets(app, link, node, greenlets.of(pool))
+            else:
+                (run_tasks_in_threads if pool == "threads" else run_tasks)(app, link, node)
         except SystemExit as leaving:
             status = leaving.code if isinstance(leaving.code, int) else 1
         finally:

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PROCESSES = ("prefork", "processes")
-_SHARED = ("threads", "asyncio")
+_SHARED = ("threads", "asyncio", "gevent", "eventlet")
 _POOLS = (*_PROCESSES, *_SHARED, "solo")
-_OTHER_POOLS = ("gevent", "eventlet")
 
 
 def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
@@ -50,18 +49,18 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
     "-c",
     "--concurrency",
     type=CONCURRENCY,
-    help="Processes; with threads and asyncio: tasks in each process. auto: one per core that may be used.",
+    help="Processes; with a pool whose tasks share one: tasks in each process. auto: one per core that may be used.",
 )
 @_option(
     "--processes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Processes of the pools threads and asyncio; 1 if not given.",
+    help="Processes of the pools threads, asyncio, gevent and eventlet; 1 if not given.",
 )
 @_option(
     "-P",
     "--pool",
-    help="What runs tasks: prefork (processes), threads, asyncio, or solo (one at a time in this process).",
+    help="What runs tasks: prefork (processes), threads, asyncio, gevent, eventlet, or solo (one at a time, here).",
 )
 @_option(
     "-Q",
@@ -253,15 +252,11 @@ def _purge(app: FastWorker, options: WorkerOptions) -> None:
 def _check_pool(pool: Any, who: str) -> None:
     if pool is None or pool in _POOLS:
         return
-    if pool in _OTHER_POOLS:
-        raise click.UsageError(
-            f"{who} {pool!r} comes in a later version of fastworker; this one has prefork, threads, asyncio and solo"
-        )
     from fastworker.app.nearest import did_you_mean
 
-    known = (*_POOLS, *_OTHER_POOLS)
     raise click.UsageError(
-        f"{who} {pool!r}: expected prefork, threads, asyncio or solo{did_you_mean(str(pool), known)}"
+        f"{who} {pool!r}: expected prefork, threads, asyncio, gevent, eventlet or solo"
+        f"{did_you_mean(str(pool), _POOLS)}"
     )
 
 

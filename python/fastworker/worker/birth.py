@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from fastworker import signals
+from fastworker import greenlets, signals
 from fastworker.worker import lifeline, stacks
 
 ChildMain = Callable[[int, int, int], int]
@@ -45,6 +45,9 @@ def forking(child_main: ChildMain, leave_zygote: Callable[[], None]) -> Birth:
 def spawning(recipe: dict[str, Any]) -> Birth:
     """Children that are programs of their own. ``recipe``: see ``child.main.prepare``."""
     text = json.dumps(recipe)
+    program = [sys.executable, "-m", "fastworker.worker.birth"]
+    if recipe["pool"] in greenlets.NAMES:
+        program = greenlets.argv_of(recipe["pool"], "fastworker.worker.birth")
 
     def birth(child_id: int, socket_fd: int, page_fd: int) -> int:
         with lifeline.handed_on() as lifeline_fd:
@@ -52,7 +55,7 @@ def spawning(recipe: dict[str, Any]) -> Birth:
             for fd in descriptors:
                 os.set_inheritable(fd, True)
             numbers = [str(number) for number in (child_id, *descriptors)]
-            argv = [sys.executable, "-m", "fastworker.worker.birth", *numbers, text]
+            argv = [*program, *numbers, text]
             # Held back until the program has handlers for them.
             return os.posix_spawn(sys.executable, argv, os.environ, setsigmask=_PARENTS_SIGNALS)
 

@@ -52,7 +52,8 @@ def tie(read_fd: int) -> None:
     fcntl.fcntl(own, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
     try:
-        is_over = os.read(own, 1) == b""
+        # Not read(), which eventlet replaces by one that waits.
+        is_over = os.readv(own, [bytearray(1)]) == 0
     except BlockingIOError:
         is_over = False
     if is_over:

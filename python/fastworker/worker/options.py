@@ -23,7 +23,7 @@ class WorkerOptions:
         processes: Child processes where tasks share one; None: the setting ``worker_processes``.
         queues: The only queues to consume; empty: the configured ones.
         exclude_queues: Configured queues that are not consumed.
-        pool: ``prefork``, ``threads``, ``asyncio`` or ``solo``.
+        pool: ``prefork``, ``threads``, ``asyncio``, ``gevent``, ``eventlet`` or ``solo``.
         include: More modules to import.
         prefetch_multiplier: Messages to hold per child; None: the setting, else automatic.
         time_limit: Seconds; None: the setting.

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastworker import _core
+from fastworker import _core, greenlets
 from fastworker.app.revokes import RevokeTerms
 from fastworker.child.main import SHARED
 from fastworker.errors import ImproperlyConfigured
@@ -81,8 +81,9 @@ class Size:
     slots: int = 1
 
 
-#: Tasks at once in each process of the pool asyncio, when nothing is said.
-_COROUTINES = 100
+#: Tasks at once in each process of the pools that wait for many, when nothing is said.
+_WAITING = 100
+_POOLS_THAT_WAIT = ("asyncio", *greenlets.NAMES)
 
 
 def size_of(app: FastWorker, options: WorkerOptions, *, is_embedded: bool = False) -> Size:
@@ -112,8 +113,8 @@ def _size_of_shared(app: FastWorker, options: WorkerOptions) -> Size:
     is_open = not options.concurrency and (
         setting is None or str(setting).strip().lower() in ("auto", "0")
     )
-    if is_open and options.pool == "asyncio":
-        slots, reason = _COROUTINES, "asyncio"
+    if is_open and options.pool in _POOLS_THAT_WAIT:
+        slots, reason = _WAITING, options.pool
     else:
         chosen = choose_concurrency(options.concurrency, setting)
         slots, reason = chosen.count, chosen.reason

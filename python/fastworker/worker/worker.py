@@ -16,7 +16,7 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fastworker import _core, signals
+from fastworker import _core, greenlets, signals
 from fastworker.app.settings_check import check
 from fastworker.app.unacted import unacted
 from fastworker.child.main import child_main_of
@@ -132,10 +132,14 @@ class WorkerProcess:
         self._autoscale = self.settings.autoscale
         self._cores = cores_of(app.conf.worker_cpu_affinity, "worker_cpu_affinity (--cpu-affinity)")
         self._start_method = app.conf.worker_pool_start_method
+        if options.pool in greenlets.NAMES:
+            # Not a fork: it would have its parent's hub, and what waits there.
+            self._start_method = "spawn"
+            greenlets.of(options.pool)
         if self._start_method == "spawn" and not options.app_spec:
             raise ImproperlyConfigured(
-                "worker_pool_start_method is spawn: each process imports the application by itself, and nothing says "
-                "from where; start the worker with -A"
+                f"{self._why_spawned()}: each process imports the application by itself, and nothing says from where; "
+                f"start the worker with -A"
             )
         self._soft_s = self.settings.soft_shutdown_s
         if not options.quiet:
@@ -144,6 +148,14 @@ class WorkerProcess:
             logger.info("queue %r has a limit or a weight, and is not consumed here", queue)
         for line in unacted(app.conf):
             logger.warning("%s", line)
+
+    def _why_spawned(self) -> str:
+        pool = self.options.pool
+        return (
+            f"the pool is {pool}"
+            if pool in greenlets.NAMES
+            else "worker_pool_start_method is spawn"
+        )
 
     def _settings(
         self,

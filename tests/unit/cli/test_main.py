@@ -129,7 +129,8 @@ def test_workdir_is_where_the_app_is(fastworker: Run, project: Path, started: li
         ("-A fwt_tasks worker --autoscale 1,4", "expected the larger number first; try 4,1"),
         ("-A fwt_tasks worker --autoscale many", "expected two whole numbers MAX,MIN; try 10,3"),
         ("-A fwt_tasks worker --max-memory-per-child 0", "is not in the range x>=1"),
-        ("-A fwt_tasks -P gevent", "'gevent' comes in a later version"),
+        ("-A fwt_tasks -P gevnt", "did you mean 'gevent'?"),
+        ("-A fwt_tasks -P gevent --autoscale 4,1", "the pool gevent has a fixed number"),
         ("-A fwt_tasks -P asynco", "did you mean 'asyncio'?"),
         ("-A fwt_tasks -P asyncio --autoscale 4,1", "the pool asyncio has a fixed number"),
         ("-A fwt_tasks --processes 2", "with the pool prefork it is --concurrency"),
@@ -221,8 +222,10 @@ def test_purge_empties_the_queues_that_will_be_consumed(
 
 
 @pytest.mark.shows("setting worker_pool")
-def test_pool_that_is_not_there_yet_stops_the_start() -> None:
+def test_pool_that_there_is_none_of_stops_the_start() -> None:
     app = FastWorker("proj", broker="redis://nowhere/0", set_as_current=False)
-    app.conf.worker_pool = "gevent"
-    with pytest.raises(click.UsageError, match="setting worker_pool 'gevent' comes in a later"):
+    app.conf.worker_pool = "goroutines"
+    with pytest.raises(
+        click.UsageError, match="setting worker_pool 'goroutines': expected prefork"
+    ):
         _run(app, WorkerOptions("w@h"))

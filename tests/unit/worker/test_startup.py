@@ -39,6 +39,14 @@ def test_prefetch_follows_the_settings() -> None:
     assert prefetch_of(app_with(worker_prefetch_multiplier=4), 2, 1)[0] == 2
 
 
+@pytest.mark.parametrize("pool", ["asyncio", "gevent", "eventlet"])
+def test_pools_that_wait_run_a_hundred_tasks_in_a_process(pool: str) -> None:
+    size = size_of(app_with(worker_processes=2), WorkerOptions("w@h", pool=pool))
+    assert (size.concurrency, size.slots) == (2, 100)
+    chosen = size_of(app_with(worker_concurrency=7), WorkerOptions("w@h", pool=pool))
+    assert (chosen.concurrency, chosen.slots) == (1, 7)
+
+
 @pytest.mark.shows("setting worker_eta_horizon", "setting worker_lease_life")
 def test_times_are_seconds_whatever_they_are_written_as() -> None:
     app = app_with(worker_eta_horizon=timedelta(minutes=1), worker_lease_life=3)

@@ -14,16 +14,16 @@ _PROCESSES = [
         "concurrency",
         None,
         "any",
-        "Tasks that run at once; unset or 'auto': one per available core. With the pools threads and asyncio: tasks in "
-        "each process; unset: 100 with asyncio.",
+        "Tasks that run at once; unset or 'auto': one per available core. With the pools threads, asyncio, "
+        "gevent and eventlet: tasks in each process; unset: 100, with threads one per core.",
         status="active",
     ),
     Setting(
         "pool",
         "prefork",
         "any",
-        "What runs tasks: prefork (processes), threads, asyncio (coroutines) or solo (one at a time in the worker's "
-        "process).",
+        "What runs tasks: prefork (processes), threads, asyncio (coroutines), gevent, eventlet or solo (one at a time "
+        "in the worker's process).",
         status="active",
     ),
     Setting(
@@ -285,7 +285,7 @@ _OURS = [
         "processes",
         None,
         "int",
-        "Processes of the pools threads and asyncio, whose tasks share a process; unset: one.",
+        "Processes of the pools threads, asyncio, gevent and eventlet, whose tasks share a process; unset: one.",
         status="active",
         low=1,
         is_ours=True,

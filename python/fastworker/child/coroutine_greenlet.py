@@ -1,0 +1,88 @@
+"""Coroutines beside greenlets: one event loop a process, which is a greenlet like the tasks.
+
+Not a thread of its own: what it would share with the greenlets is guarded by locks, and eventlet's do not work between
+threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextvars import copy_context
+from typing import TYPE_CHECKING
+
+from fastworker.child.async_trace import AsyncTracer
+from fastworker.child.event_loop import RunningCoroutine
+from fastworker.child.interrupts import RAISED, current_call
+
+if TYPE_CHECKING:
+    from fastworker._core import Call, ChildLink
+    from fastworker.app.app import FastWorker
+    from fastworker.greenlets import Greenlets
+
+logger = logging.getLogger("fastworker.worker")
+
+
+class CoroutineGreenlet:
+    """Runs tasks that are coroutines, and reports them. Its methods are called in other greenlets.
+
+    The lifespans of the application are not entered.
+
+    Args:
+        app: Whose tasks they are.
+        link: Where outcomes go.
+        node: The worker's name.
+        greenlets: gevent or eventlet.
+    """
+
+    def __init__(self, app: FastWorker, link: ChildLink, node: str, greenlets: Greenlets) -> None:
+        self._app = app
+        self._link = link
+        self._node = node
+        self._tracers: dict[str, AsyncTracer] = {}
+        #: By number; only touched on the loop.
+        self._running: dict[int, RunningCoroutine] = {}
+        self._context = copy_context()
+        # Not uvloop's, which would let no greenlet run while it waits.
+        self._loop = asyncio.new_event_loop()
+        greenlets.spawn(self._serve)
+
+    def put(self, call: Call) -> None:
+        """Run a call, which was claimed."""
+        # What wakes the loop is the same from another greenlet as from another thread.
+        self._loop.call_soon_threadsafe(self._start, call, context=self._context.copy())
+
+    def interrupt(self, number: int, why: str) -> None:
+        """Interrupt a task, if it runs here; ``why`` as ``ChildLink.poll`` says."""
+        self._loop.call_soon_threadsafe(self._interrupt, number, why)
+
+    # ------------------------------------------------------------------------------------------------ on the loop
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _start(self, call: Call) -> None:
+        tracer = self._tracers.get(call.task)
+        if tracer is None:
+            task = self._app.tasks[call.task]
+            tracer = self._tracers[call.task] = AsyncTracer(
+                self._app, self._link, self._node, task, ()
+            )
+        running = self._running[call.number] = RunningCoroutine()
+        running.task = self._loop.create_task(self._run(tracer, call, running))
+
+    def _interrupt(self, number: int, why: str) -> None:
+        running = self._running.get(number)
+        if running is not None:
+            running.interrupt(RAISED[why])
+
+    async def _run(self, tracer: AsyncTracer, call: Call, running: RunningCoroutine) -> None:
+        current_call.set(call)
+        try:
+            await tracer.atrace(call, running.started)
+        except BaseException:
+            logger.exception("Task %s[%s]: nothing was reported of its end", call.task, call.id)
+        finally:
+            del self._running[call.number]
+            self._link.flush()
