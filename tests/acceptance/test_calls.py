@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fastworker import FastWorker
 from tests.support.apps import BigBoom, Boom
 from tests.support.gate import Gate, read_lines
 from tests.support.rig import PRODUCT, Rig
@@ -211,3 +212,13 @@ def test_expired_task_does_not_run(running: Rig, tmp_path: Path) -> None:
 
 def test_body_of_100_mb_works(running: Rig) -> None:
     assert running.task("length").delay("x" * 100_000_000).get(timeout=90) == 100_000_000
+
+
+@only_fastworker
+def test_task_publishes_with_another_application_to_its_broker(
+    running: Rig, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/elsewhere.db"
+    running.task("publish_elsewhere").delay(url).get(timeout=TIMEOUT_S)
+    other = FastWorker("other", broker=url, set_as_current=False)
+    assert other.publishing.publisher.purge("celery") == 3

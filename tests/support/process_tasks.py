@@ -31,6 +31,15 @@ def register(app: Any) -> None:
         """Asks its process to exit."""
         raise SystemExit(3)
 
+    @task(name="proj.publish_elsewhere")
+    def publish_elsewhere(url: str) -> None:
+        """Publishes three times with another application, whose broker is another one."""
+        other = type(app)("other", broker=url, set_as_current=False)
+        there = other.task(lambda: None, name="other.there", shared=False)
+        there.delay()
+        there.apply_async(priority=3)
+        other.send_task("other.there")
+
     @task(name="proj.stubborn")
     def stubborn(path: str) -> None:
         """As ``hold``, and goes on waiting whatever is raised in it; also while it deals with that."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastworker.errors import OperationalError
 
 if TYPE_CHECKING:
+    from fastworker.app.link import Address
     from fastworker.app.settings import Settings
 
 _DIRECTORY = ".fastworker"
@@ -57,6 +58,16 @@ class BrokerChoice:
     def write_url(self) -> str:
         """Where tasks are published to."""
         return _joined(self._conf.broker_write_url) or self.default_url
+
+    @property
+    def read_address(self) -> Address:
+        """``read_url`` with its options."""
+        return self.read_url, self.options
+
+    @property
+    def write_address(self) -> Address:
+        """``write_url`` with its options."""
+        return self.write_url, self.options
 
     @property
     def reason(self) -> str:

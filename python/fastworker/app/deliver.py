@@ -28,7 +28,7 @@ def deliver(app: FastWorker, envelopes: list[links.Envelope], policy: Policy | N
     Raises:
         OperationalError: Not confirmed after the last attempt, or within ``broker_publish_deadline``.
     """
-    through: links.Sender = links.sender() or app.publishing.publisher
+    through: links.Sender = links.sender(app.broker.write_address) or app.publishing.publisher
     pauses = _pauses(policy, app.publishing.settings.deadline_s)
     while True:
         try:
@@ -49,7 +49,7 @@ async def adeliver(app: FastWorker, envelopes: list[links.Envelope], policy: Pol
     # A program with coroutines has it already; for one without it is a tenth of the whole import.
     import asyncio
 
-    link = links.usable_link()
+    link = links.usable_link(app.broker.write_address)
     pauses = _pauses(policy, app.publishing.settings.deadline_s)
     while True:
         try:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastworker import _core
 from fastworker.app.arguments import encode_error
+from fastworker.app.link import Address, link_to, usable_link
 from fastworker.app.link import state as link_state
-from fastworker.app.link import usable_link
 from fastworker.app.naming import anonymous_node
 from fastworker.app.rate_limits import key_spec
 from fastworker.app.state import get_current_worker_task, task_stack
@@ -54,11 +54,13 @@ class Lane:
     """
 
     __slots__ = (
+        "_address",
         "_codecs",
         "_conf",
         "_epoch",
         "_ignored",
         "_link",
+        "_may_use_link",
         "_plan",
         "_result",
         "_send",
@@ -67,13 +69,20 @@ class Lane:
     )
 
     def __init__(
-        self, task: Task[..., Any], plan: _core.MessagePlan, link: Any, version: int
+        self,
+        task: Task[..., Any],
+        plan: _core.MessagePlan,
+        link: Any,
+        version: int,
+        address: Address,
     ) -> None:
         app = task.app
         self._task = task
         self._plan = plan
         self._send = plan.send
         self._link = link
+        self._address = address
+        self._may_use_link = link_to(address) is not None
         self._version = version
         self._conf = app.conf
         self._epoch = link_state.epoch
@@ -96,10 +105,11 @@ class Lane:
             or after_task_publish.has_receivers
             or task_sent.has_receivers
             or (
-                link_state.link is not None
+                self._may_use_link
+                and link_state.link is not None
                 and link_state.link.is_usable != (self._link is not None)
             )
-            or (link_state.threads and usable_link() is not self._link)
+            or (link_state.threads and usable_link(self._address) is not self._link)
         )
 
     def send(self, args: Any, kwargs: Any) -> AsyncResult[Any]:
@@ -159,7 +169,8 @@ def open_lane(task: Task[..., Any]) -> Lane | None:
     # What an exchange leads to is asked anew each time: workers come and go.
     if len(destination.queues) != 1 or destination.exchange:
         return None
-    link = usable_link()
+    address = app.broker.write_address
+    link = usable_link(address)
     if link is None and at_work() is not None:
         # A plan publishes on the connection itself, which would keep every greenlet waiting.
         return None
@@ -176,4 +187,4 @@ def open_lane(task: Task[..., Any]) -> Lane | None:
         time_limit=options.get("time_limit"),
         saferepr=lambda value: saferepr(value, 1024, settings.repr_levels),
     )
-    return Lane(task, plan, link, settings.version)
+    return Lane(task, plan, link, settings.version, address)

@@ -2,7 +2,8 @@
 
 A child of a worker has a link to it; publishing through the link costs no round trip, and the
 running task's acknowledgement waits until the broker has confirmed. Outside of a late-acknowledged
-task, and in a process that user code forked, the link is not usable and a connection is.
+task, in a process that user code forked, and for an application whose broker is another one than the
+worker's, the link is not usable and a connection is.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from fastworker.results.joining import set_task_join_will_block
 if TYPE_CHECKING:
     from fastworker._core import ChildLink
 
+#: A broker: its URL, and the transport options.
+Address = tuple[str, dict[str, str]]
 #: ``(queue, priority, envelope)``
 Envelope = tuple[str, int, bytes]
 
@@ -34,37 +37,43 @@ class LinkState:
 
     Attributes:
         link: The child's link to its worker; None in a client.
-        threads: The links of threads that are children of a worker in this process, by their ident.
+        address: The broker that the link leads to.
+        threads: The same two for threads that are children of a worker in this process, by their
+            ident.
         epoch: Raised whenever plans that were made for this process may be wrong: another link, or
             a fork.
     """
 
-    __slots__ = ("epoch", "link", "threads")
+    __slots__ = ("address", "epoch", "link", "threads")
 
     def __init__(self) -> None:
         self.link: ChildLink | None = None
-        self.threads: dict[int, ChildLink] = {}
+        self.address: Address | None = None
+        self.threads: dict[int, tuple[ChildLink, Address]] = {}
         self.epoch = 0
 
 
 state = LinkState()
 
 
-def set_link(link: ChildLink | None) -> None:
-    """Publish through ``link`` while it is usable; None: on a connection.
+def set_link(link: ChildLink | None, address: Address | None = None) -> None:
+    """Publish through ``link``, which leads to the broker at ``address``, while it is usable; None:
+    on a connection.
 
     A process with a link is a worker's child, where waiting for another task's result is refused.
     """
     state.link = link
+    state.address = address
     state.epoch += 1
     set_task_join_will_block(link is not None)
 
 
 @contextmanager
-def thread_link(link: ChildLink) -> Iterator[None]:
-    """Publish through ``link`` from this thread alone, for a block: it is a child of a worker in this process."""
+def thread_link(link: ChildLink, address: Address) -> Iterator[None]:
+    """Publish through ``link``, which leads to the broker at ``address``, from this thread alone, for a block: it is a
+    child of a worker in this process."""
     own = get_ident()
-    state.threads[own] = link
+    state.threads[own] = link, address
     state.epoch += 1
     try:
         yield
@@ -73,18 +82,23 @@ def thread_link(link: ChildLink) -> Iterator[None]:
         state.epoch += 1
 
 
-def usable_link() -> ChildLink | None:
-    """The link, when it can be published through now."""
-    link = _own_link()
+def link_to(address: Address) -> ChildLink | None:
+    """The link, when it leads to the broker at ``address``; it may not be usable now."""
+    link, leads_to = _own_link()
+    return link if link is not None and leads_to == address else None
+
+
+def usable_link(address: Address) -> ChildLink | None:
+    """The link, when the broker at ``address`` can be published to through it now."""
+    link = link_to(address)
     return link if link is not None and link.is_usable else None
 
 
-def _own_link() -> ChildLink | None:
-    """The link of this process, or of this thread."""
-    link = state.link
-    if link is None and state.threads:
-        link = state.threads.get(get_ident())
-    return link
+def _own_link() -> tuple[ChildLink | None, Address | None]:
+    """The link of this process, or of this thread, and where it leads."""
+    if state.link is None and state.threads:
+        return state.threads.get(get_ident(), (None, None))
+    return state.link, state.address
 
 
 class _WithOutcome:
@@ -97,7 +111,7 @@ class _WithOutcome:
 class _Local(local):
     """Set while what this thread publishes leaves with the running task's outcome."""
 
-    with_outcome: _WithOutcome | None = None
+    with_outcome: tuple[_WithOutcome, Address | None] | None = None
 
 
 _local = _Local()
@@ -108,20 +122,22 @@ def leaving_with_outcome() -> Iterator[None]:
     """What is published in here leaves in one step with the running task's acknowledgement and
     state; at once where no task of a worker runs.
     """
-    link = _own_link()
+    link, address = _own_link()
     if link is None or not link.is_own:
         yield
         return
-    _local.with_outcome = _WithOutcome(link)
+    _local.with_outcome = _WithOutcome(link), address
     try:
         yield
     finally:
         _local.with_outcome = None
 
 
-def sender() -> Sender | None:
-    """What the worker offers to publish through now; None: a connection is needed."""
-    return _local.with_outcome or usable_link()
+def sender(address: Address) -> Sender | None:
+    """What the worker offers to publish to the broker at ``address`` through now; None: a connection is needed."""
+    if _local.with_outcome is not None and _local.with_outcome[1] == address:
+        return _local.with_outcome[0]
+    return usable_link(address)
 
 
 def _after_fork() -> None:

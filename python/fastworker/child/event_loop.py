@@ -10,7 +10,7 @@ import asyncio
 import gc
 import logging
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastworker.child.async_tasks import is_coroutine_task
 from fastworker.child.async_trace import AsyncTracer
@@ -78,13 +78,16 @@ class EventLoop:
     def _look(self) -> None:
         """Start what has come, and interrupt whom the worker wants interrupted."""
         try:
-            found = self._link.poll(blocks=False)
+            # Again until there is nothing: the worker's last word may be behind what was found.
+            while found := self._link.poll(blocks=False):
+                self._deal_with(found)
         except BaseException as exc:
             self._end(exc)
             return
         if found is None:
             self._end(None)
-            return
+
+    def _deal_with(self, found: list[Any]) -> None:
         for one in found:
             if isinstance(one, tuple):
                 self._interrupt(*one)

@@ -60,7 +60,7 @@ def child_main_of(
             if signals.worker_process_init.has_receivers:
                 signals.worker_process_init.send(sender=node)
             link = ChildLink(socket_fd, page_fd, current_call if pool in SHARED else None)
-            set_link(link)
+            set_link(link, app.broker.read_address)
             set_sink(_sink_of(link))
             _install_signal_handlers(link, is_shared=pool in SHARED)
             return link

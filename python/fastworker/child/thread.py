@@ -41,7 +41,7 @@ def run_in_thread(
     link = ChildLink(socket, page)
     # Acts on the request that runs in the calling thread, so one is enough for all threads, and it may stay.
     set_sink(_store)
-    with _current(app), thread_link(link), denied_join_result():
+    with _current(app), thread_link(link, app.broker.read_address), denied_join_result():
         try:
             run_tasks(app, link if wrap is None else wrap(link), node)
         finally:

@@ -109,7 +109,7 @@ def test_child_publishes_through_its_link_while_it_is_usable(
     add: Any, memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakeLink(memory)
-    link.set_link(fake)  # type: ignore[arg-type]
+    link.set_link(fake, add.app.broker.read_address)  # type: ignore[arg-type]
     try:
         add.delay(1, 2)
         add.publish((1, 2))
