@@ -232,6 +232,7 @@ impl Audit {
             was_terminated: false,
             is_permitted: request.is_drawn,
         };
+        self.lines.came(request.queue, now_us);
         if let Some(permits) = self.permits_of(request) {
             permits.arrived(now_us);
         }

@@ -12,11 +12,13 @@ struct Line {
     is_closed: bool,
     /// When it last had no room, or was opened (`mono_us`).
     full_until_us: Option<u64>,
+    /// When something of it came last (`mono_us`).
+    came_us: Option<u64>,
 }
 
 impl Lines {
     pub(super) fn new(terms: &[QueueTerms]) -> Lines {
-        let line = |terms: &QueueTerms| Line { limit: terms.limit, is_closed: false, full_until_us: None };
+        let line = |terms: &QueueTerms| Line { limit: terms.limit, is_closed: false, full_until_us: None, came_us: None };
         Lines(terms.iter().map(line).collect())
     }
 
@@ -33,6 +35,17 @@ impl Lines {
                 line.full_until_us = Some(now_us);
             }
         }
+    }
+
+    pub(super) fn came(&mut self, queue: u16, now_us: u64) {
+        self.0[usize::from(queue)].came_us = Some(now_us);
+    }
+
+    /// Whether it has a limit, and is being fetched: as many at a time as there are places, so that what goes on to lanes
+    /// holds up the rest for a round trip each.
+    pub(super) fn is_coming(&self, queue: u16, since_us: u64) -> bool {
+        let line = &self.0[usize::from(queue)];
+        line.limit.is_some() && line.came_us.is_some_and(|came_us| came_us > since_us)
     }
 
     pub(super) fn had_room_since(&self, queue: u16, since_us: u64) -> bool {
