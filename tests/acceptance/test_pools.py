@@ -162,6 +162,38 @@ def test_task_that_leaves_does_not_take_the_others_along(
     assert neighbour.get(timeout=TIMEOUT_S) == int(read_lines(path)[0])
 
 
+def test_code_that_leaves_the_loop_does_not_take_the_others_along(
+    sqlite_rig: Rig, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "starts")
+    sqlite_rig.worker("--pool", "asyncio", concurrency=4)
+    neighbour = call(sqlite_rig, "apool.wait", path)
+    wait_until(lambda: read_lines(path), "its start")
+    assert outcome(call(sqlite_rig, "apool.leave_in_subtask")) == ("FAILURE", "WorkerLostError")
+    Path(path + ".go").touch()
+    assert neighbour.get(timeout=TIMEOUT_S) == int(read_lines(path)[0])
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_soft_limit_ends_what_the_coroutine_has_started(
+    sqlite_rig: Rig, pool: str, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "ends")
+    sqlite_rig.worker("--pool", pool, concurrency=2)
+    limited = call(sqlite_rig, "apool.soft_with_subtask", path)
+    assert outcome(limited) == ("FAILURE", "SoftTimeLimitExceeded")
+    wait_until(lambda: read_lines(path) == ["cancelled"], "the end of what it had started")
+
+
+@shared
+def test_receiver_that_leaves_fails_its_task_alone(
+    sqlite_rig: Rig, pool: str, kind: str, tmp_path: Path
+) -> None:
+    sqlite_rig.worker("--pool", pool, concurrency=4, TEST_PRERUN_LEAVES=f"{kind}.who")
+    assert outcome(call(sqlite_rig, f"{kind}.who")) == ("FAILURE", "WorkerLostError")
+    assert outcome(call(sqlite_rig, f"{kind}.fail", "no")) == ("FAILURE", "ValueError")
+
+
 @shared
 def test_process_of_a_task_that_blocks_is_replaced_and_its_neighbours_run_again(
     rig: Rig, pool: str, kind: str, tmp_path: Path

@@ -114,3 +114,61 @@ def test_children_are_spread_over_the_cores_and_so_are_their_successors(
     gate.wait_started(2)
     wait_until(lambda: pinned() == cores, "a successor on the core of the dead")
     assert os.sched_getaffinity(worker.pid) == set(cores)
+
+
+SLOW = """
+import time
+from fastworker import FastWorker
+
+app = FastWorker("slow", broker={url!r}, backend={url!r})
+time.sleep(5)
+
+
+@app.task(name="slow.ask")
+def ask():
+    return True
+"""
+
+PATCHED = """
+from gevent import monkey
+
+monkey.patch_all()
+
+import os
+import time
+from fastworker import FastWorker
+
+app = FastWorker("patched", broker={url!r}, backend={url!r})
+
+
+@app.task(name="patched.ask")
+def ask():
+    time.sleep(0.05)
+    return os.getpid()
+"""
+
+
+@pytest.mark.shows("setting worker_pool_start_method")
+def test_spawned_children_have_time_to_import_the_application(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    (tmp_path / "slow.py").write_text(SLOW.format(url=sqlite_url))
+    client = FastWorker("client", broker=sqlite_url, backend=sqlite_url, set_as_current=False)
+    line = [command("fastworker"), "-A", "slow", "worker", "-c", "1"]
+    with WorkerProcess([*line, "--pool-start-method", "spawn"], cwd=tmp_path) as worker:
+        worker.wait_ready()
+        assert client.send_task("slow.ask").get(timeout=TIMEOUT_S) is True
+        assert "is not ready" not in worker.log
+
+
+def test_forked_children_of_an_application_that_gevent_has_patched_live_on(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    (tmp_path / "patched.py").write_text(PATCHED.format(url=sqlite_url))
+    client = FastWorker("client", broker=sqlite_url, backend=sqlite_url, set_as_current=False)
+    with WorkerProcess(
+        [command("fastworker"), "-A", "patched", "worker", "-c", "1"], cwd=tmp_path
+    ) as worker:
+        worker.wait_ready()
+        pids = {client.send_task("patched.ask").get(timeout=TIMEOUT_S) for _ in range(3)}
+        assert len(pids) == 1

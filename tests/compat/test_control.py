@@ -57,6 +57,11 @@ def consumed(client: Any, count: int) -> Any:
     return queues if len(queues) == count else None
 
 
+def shared(tasks: list[str]) -> list[str]:
+    """Without the tasks of pools that only one of the two has."""
+    return [task for task in tasks if task.startswith(("celery.", "proj."))]
+
+
 def answers(client: Any, rig: Rig, gate: Gate) -> dict[str, Any]:
     """Everything that a worker with one running, one waiting and one scheduled task answers."""
     later = client.tasks["proj.echo"].apply_async(("x",), countdown=100)
@@ -85,8 +90,10 @@ def answers(client: Any, rig: Rig, gate: Gate) -> dict[str, Any]:
             ).items()
         },
         "active_queues": ask(client, "active_queues"),
-        "registered": ask(client, "registered"),
-        "registered items": ask(client, "registered", taskinfoitems=["max_retries", "_x"])[:3],
+        "registered": shared(ask(client, "registered")),
+        "registered items": shared(ask(client, "registered", taskinfoitems=["max_retries", "_x"]))[
+            :3
+        ],
         "revoked": ask(client, "revoked"),
         "clock": {key: type(value) for key, value in ask(client, "clock").items()},
         "report": list(ask(client, "report")),

@@ -78,6 +78,26 @@ def register(app: Any) -> None:
     async def aleave() -> None:
         raise SystemExit(3)
 
+    @task(name="apool.leave_in_subtask")
+    async def aleave_in_subtask() -> None:
+        async def leave_() -> None:
+            raise SystemExit(3)
+
+        await asyncio.create_task(leave_())
+
+    @task(name="apool.soft_with_subtask", soft_time_limit=0.3)
+    async def asoft_with_subtask(path: str) -> None:
+        """What it started notes how it ended."""
+
+        async def wait_() -> None:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                append_line(path, "cancelled")
+                raise
+
+        await asyncio.wait_for(wait_(), 60)
+
     def ends(how: str) -> None:
         if how == "ignore":
             raise Ignore()

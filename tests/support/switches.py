@@ -17,7 +17,8 @@ def connect(app: Any) -> None:
 
     ``TEST_EXTRA_TASK`` names one more task, which adds. ``TEST_REVOKED_SIGNAL`` and ``TEST_FAILURE_SIGNAL`` are files
     for what receivers of these signals are told. ``TEST_STUCK_ONCE`` is a file: whoever removes it never gets ready.
-    ``TEST_ZYGOTE_DIES`` is explained at ``_die_after_fork``.
+    ``TEST_PRERUN_LEAVES`` names a task before which a receiver wants the process to exit. ``TEST_ZYGOTE_DIES`` is
+    explained at ``_die_after_fork``.
     """
     extra = os.environ.get("TEST_EXTRA_TASK")
     if extra is not None:
@@ -26,10 +27,11 @@ def connect(app: Any) -> None:
         ("TEST_REVOKED_SIGNAL", _note_revoked),
         ("TEST_FAILURE_SIGNAL", _note_failures),
         ("TEST_STUCK_ONCE", _stick_at_start),
+        ("TEST_PRERUN_LEAVES", _leave_before),
     ):
-        path = os.environ.get(variable)
-        if path is not None:
-            listen(path)
+        value = os.environ.get(variable)
+        if value is not None:
+            listen(value)
     dies = os.environ.get("TEST_ZYGOTE_DIES")
     if dies is not None:
         _die_after_fork(*json.loads(dies))
@@ -52,6 +54,15 @@ def _note_failures(path: str) -> None:
     @task_failure.connect(weak=False)
     def note(task_id: str, exception: BaseException, **_: Any) -> None:
         append_line(path, f"{task_id} {exception!r}")
+
+
+def _leave_before(task: str) -> None:
+    from fastworker.signals import task_prerun
+
+    @task_prerun.connect(weak=False)
+    def leave(sender: Any, **_: Any) -> None:
+        if sender.name == task:
+            raise SystemExit(3)
 
 
 def _stick_at_start(path: str) -> None:

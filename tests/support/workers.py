@@ -69,6 +69,10 @@ class WorkerProcess:
         self._reader.start()
 
     @property
+    def _is_celery(self) -> bool:
+        return Path(self.arguments[0]).name == "celery"
+
+    @property
     def pid(self) -> int:
         """The supervisor's pid; also its session's."""
         return self._process.pid
@@ -167,7 +171,8 @@ class WorkerProcess:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if self.returncode is None and kind is None:
+            # Celery's worker does not always come to the end of a warm shutdown, which is not ours to show.
+            if self.returncode is None and kind is None and not self._is_celery:
                 self.stop()
         finally:
             processes.kill_all(self.members())

@@ -238,11 +238,13 @@ class Control:
         is_for_all = destination is None and not kwargs.get("pattern")
         if is_for_all:
             self._remember(ids, [])
-            # In this order: what is parked from now on meets the remembered id.
-            self.app.parked.cancel(*ids)
         arguments = {"task_id": ids if not isinstance(task_id, str) else task_id}
         arguments |= {"terminate": terminate, "signal": signal}  # type: ignore[dict-item]
-        return self.broadcast("revoke", destination=destination, arguments=arguments, **kwargs)
+        replies = self.broadcast("revoke", destination=destination, arguments=arguments, **kwargs)
+        if is_for_all:
+            # After the id is remembered: what is parked from now on meets that.
+            self.app.parked.cancel(*ids)
+        return replies
 
     def revoke_by_stamped_headers(
         self,

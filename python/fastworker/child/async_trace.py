@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fastworker.child.coroutines import Interruptible
+from fastworker.child.coroutines import Interruptible, until_end
 from fastworker.child.trace import TaskTracer
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class AsyncTracer(TaskTracer):
                 await self._arun(run, started)
         except Exception as exc:
             self.broke(call, run, exc)
+        except BaseException as exc:
+            self.left(call, run, exc)
         finally:
             if run is not None:
                 self.leave()
@@ -51,7 +53,7 @@ class AsyncTracer(TaskTracer):
         assert task is not None, "a coroutine runs in a task"
         coroutine.drive(task)
         try:
-            return await coroutine
+            return await until_end(coroutine)
         except asyncio.CancelledError:
             if coroutine.told is not None:
                 raise coroutine.told from None
@@ -80,4 +82,8 @@ class AsyncTracer(TaskTracer):
                 state, value = self.returned(run, value, time.monotonic() - since)
             self.after(run, state, value)
         finally:
-            self.postrun(run, state, value)
+            try:
+                self.postrun(run, state, value)
+            finally:
+                # The traceback of an exception holds this frame.
+                value = None

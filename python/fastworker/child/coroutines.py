@@ -11,15 +11,31 @@ from typing import Any
 
 from fastworker.child.async_tasks import running
 from fastworker.child.interrupts import ToldToEnd
+from fastworker.errors import SoftTimeLimitExceeded
+
+
+class _SoftCancel(SoftTimeLimitExceeded, asyncio.CancelledError):
+    """Both, on its way through the task's own code: a task group cancels what it holds, as for a cancellation, and
+    ``except SoftTimeLimitExceeded`` catches the limit."""
+
+
+async def until_end(interruptible: Interruptible) -> Any:
+    """Await it. What its soft limit raised comes out as `SoftTimeLimitExceeded` alone: asyncio would take it for a
+    cancellation."""
+    try:
+        return await interruptible
+    except _SoftCancel as exc:
+        limit = SoftTimeLimitExceeded(*exc.args)
+        raise limit.with_traceback(exc.__traceback__) from exc.__cause__
 
 
 class Interruptible(Coroutine[Any, Any, Any]):
     """A task's coroutine, in which an exception can be raised at the ``await`` at which it is, or the next one.
 
     asyncio knows one way to interrupt a task: cancellation. So the task is cancelled, and on its way to the coroutine
-    the ``CancelledError`` is exchanged for the exception that was meant; the cancellation is taken back, so that
-    ``asyncio.timeout`` and task groups in the coroutine do not take it for their own. A task that is told to end gets
-    the ``CancelledError``, which libraries know how to clean up after.
+    the ``CancelledError`` is exchanged for the exception that was meant, which is a ``CancelledError`` too; the
+    cancellation is taken back, so that ``asyncio.timeout`` in the coroutine does not take it for its own. A task that
+    is told to end gets the ``CancelledError``, which libraries know how to clean up after.
 
     Args:
         coroutine: The task's own.
@@ -43,7 +59,8 @@ class Interruptible(Coroutine[Any, Any, Any]):
         if issubclass(exception, ToldToEnd):
             self.told = exception
         else:
-            self._soft = exception()
+            is_soft = exception is SoftTimeLimitExceeded
+            self._soft = _SoftCancel() if is_soft else exception()
         if self._task is not None:
             self._task.cancel()
 
@@ -110,27 +127,24 @@ def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
         asyncio.set_event_loop(loop)
     ident = threading.get_ident()
     interruptible = Interruptible(coroutine)
-    task = loop.create_task(_await(interruptible))
-    interruptible.drive(task)
-    running[ident] = interruptible
+    task: asyncio.Task[Any] | None = None
     try:
+        task = loop.create_task(until_end(interruptible))
+        interruptible.drive(task)
+        running[ident] = interruptible
         return loop.run_until_complete(task)
     except asyncio.CancelledError:
         if interruptible.told is not None:
             raise interruptible.told from None
         raise
     finally:
-        del running[ident]
-        if not task.done():
-            # Something was raised in the loop itself.
+        running.pop(ident, None)
+        if task is not None and not task.done():
+            # Something was raised in the loop itself, or before it ran.
             task.cancel()
             loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
         # One that was cancelled before its first step has not begun.
         coroutine.close()
-
-
-async def _await(interruptible: Interruptible) -> Any:
-    return await interruptible
 
 
 def close_loop() -> None:

@@ -93,12 +93,16 @@ class Crew:
         ident = threading.get_ident()
         try:
             current_call.set(call)
+            # Made before it can be interrupted: the first one takes a while.
+            trace = self._tracers[call.task]
             with self._lock:
                 self._running[call.number] = ident
-            self._tracers[call.task](call)
-        except INTERRUPTS:
-            # Its tracer deals with those that come while the task is its own; this one came when it had ended.
-            pass
+            trace(call)
+        except INTERRUPTS as exc:
+            # Its tracer deals with those that come while the task is its own. This one came when it had ended, or just
+            # before it began.
+            if self._link.is_running:
+                self._tracers.interrupted(call, exc)
         except BaseException:
             logger.exception("Task %s[%s]: nothing was reported of its end", call.task, call.id)
         while True:

@@ -39,8 +39,9 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-#: Objects made beyond those that were freed, before the youngest are looked through.
-_LEAST_GC_THRESHOLD = 10_000
+#: Objects made beyond those that were freed, before the youngest are looked through; and Python's own, of all versions.
+_GC_THRESHOLD = 10_000
+_PYTHONS_GC_THRESHOLDS = (700, 2000)
 
 
 class EventLoop:
@@ -194,10 +195,18 @@ def run_on_event_loop(
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
     _collect_seldom()
-    try:
-        loop.run_until_complete(serve())
-    finally:
-        _close(loop)
+    serving = loop.create_task(serve())
+    while True:
+        try:
+            loop.run_until_complete(serving)
+            break
+        except (SystemExit, KeyboardInterrupt) as exc:
+            # asyncio lets these out of the loop whoever raised them, and the other tasks have no part in it.
+            if serving.done():
+                raise
+            logger.critical("code that a task started on the event loop raised %r; it goes on", exc)
+    # Not after an error: what runs would be cancelled and reported as failed, and is delivered again as it is.
+    _close(loop)
 
 
 def _collect_seldom() -> None:
@@ -205,7 +214,8 @@ def _collect_seldom() -> None:
     nothing else runs: a tenth of a second for ten thousand. With Python's threshold of 700 one comes every few seconds;
     with this it is one in a minute or more. Whoever has set another threshold keeps it."""
     youngest, *older = gc.get_threshold()
-    gc.set_threshold(max(youngest, _LEAST_GC_THRESHOLD), *older)
+    if youngest in _PYTHONS_GC_THRESHOLDS:
+        gc.set_threshold(_GC_THRESHOLD, *older)
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:

@@ -92,6 +92,12 @@ class Tracers(dict[str, Tracer]):
         self[name] = tracer.trace
         return tracer.trace
 
+    def interrupted(self, call: Call, exc: BaseException) -> None:
+        """An interrupt came when a call had been taken and not begun."""
+        task = self._app.tasks[call.task]
+        tracer = TaskTracer(self._app, self._link, self._node, task, self._leaving)
+        tracer.interrupted_outside(call, None, exc)
+
     def _report_unknown(self, call: Call) -> None:
         doc = self._app.backend.document(call.id, NotRegistered(call.task), states.FAILURE)
         self._link.report(
@@ -189,6 +195,8 @@ class TaskTracer:
             self.interrupted_outside(call, run, exc)
         except Exception as exc:
             self.broke(call, run, exc)
+        except BaseException as exc:
+            self.left(call, run, exc)
         finally:
             if run is not None:
                 self.leave()
@@ -243,6 +251,19 @@ class TaskTracer:
             self.link.collect_successors(False)
             self.link.report(call, "failure", **self._failed_somehow(call, exc))
 
+    def left(self, call: Call, run: Run | None, exc: BaseException) -> None:
+        """Something around the task's own code wants the process to exit: it does where the task has it for itself;
+        where it is shared, the task fails as if it had died of that.
+
+        Raises:
+            BaseException: ``exc``.
+        """
+        if self.leaving or not self.link.is_running:
+            raise exc
+        lost = WorkerLostError(repr(exc))
+        lost.__cause__ = exc
+        self.broke(call, run, lost)
+
     def _failed_somehow(self, call: Call, exc: Exception) -> dict[str, Any]:
         """``_failed``, when the store's serializer may be what is broken."""
         try:
@@ -290,7 +311,11 @@ class TaskTracer:
                 state, value = self.returned(run, value, time.monotonic() - started)
             self.after(run, state, value)
         finally:
-            self.postrun(run, state, value)
+            try:
+                self.postrun(run, state, value)
+            finally:
+                # The traceback of an exception holds this frame.
+                value = None
 
     def before(self, run: Run) -> None:
         """What is told of a task that is about to start."""

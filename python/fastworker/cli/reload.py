@@ -87,8 +87,11 @@ class _Reloader:
         if word == "signal":
             if worker is None:
                 return 128 + self._signals[0]
-            # The terminal has sent its signals to the worker too: one that comes on top must not make it colder.
-            worker.send_signal(signal.SIGTERM if len(self._signals) == 1 else signal.SIGQUIT)
+            # The terminal has sent its Ctrl-C to the worker too: one that comes on top must not make it colder.
+            if len(self._signals) == 1:
+                worker.terminate()
+            elif self._signals[-1] != signal.SIGINT:
+                worker.send_signal(self._signals[-1])
         if word == "ended" and worker is not None and (status := worker.poll()) is not None:
             self._worker = None
             if self._signals or (status == 0 and not self._is_restarting):
@@ -122,8 +125,11 @@ def _watching(directories: Sequence[str], words: queue.SimpleQueue[_Word]) -> It
     is_over = threading.Event()
 
     def look() -> None:
-        for _changes in watch(*directories, watch_filter=PythonFilter(), stop_event=is_over):
-            words.put("changed")
+        try:
+            for _changes in watch(*directories, watch_filter=PythonFilter(), stop_event=is_over):
+                words.put("changed")
+        except Exception as error:
+            complain(f"fastworker: cannot watch files any more, changes have no effect: {error}")
 
     thread = threading.Thread(target=look, name="fastworker-reload", daemon=True)
     thread.start()

@@ -61,14 +61,15 @@ class Pins:
         self._of_child: dict[int, int] = {}
 
     def pin(self, pid: int) -> None:
-        """Give a new process the core that has the fewest; one that is gone already needs none."""
+        """Give a new process the core that has the fewest. One that is gone needs none; if the core has been taken from
+        us since, it runs where the kernel lets it."""
         if not self._cores:
             return
         used = Counter(self._of_child.values())
         core = min(self._cores, key=lambda core: used[core])
         try:
             os.sched_setaffinity(pid, {core})
-        except ProcessLookupError:
+        except OSError:
             return
         self._of_child[pid] = core
 

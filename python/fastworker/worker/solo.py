@@ -17,7 +17,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from fastworker import _core, signals
-from fastworker.app.state import set_default_app
+from fastworker.app.state import get_current_worker_task, set_default_app
 from fastworker.child.thread import run_in_thread
 from fastworker.worker.alarm import Alarm
 from fastworker.worker.embedded import warn_of_time_limits
@@ -105,8 +105,9 @@ class SoloProcess(WorkerProcess):
                 run_in_thread(self.app, self.hostname, socket, page)
             finally:
                 self._is_at_work = False
-        except _Leave:
-            logger.warning("the running task was interrupted; it is delivered again")
+        except _Leave as leaving:
+            if leaving.code:
+                logger.warning("the running task was interrupted; it is delivered again")
         except SystemExit:
             logger.warning("a task raised SystemExit; the worker goes on")
         except BaseException:
@@ -140,12 +141,17 @@ class SoloProcess(WorkerProcess):
         if not self._is_finished:
             super()._on_quit(number, frame)
         elif self._is_at_work:
-            raise _Leave
+            self._leave()
 
     def _stop(self, number: int, how: str) -> None:
         super()._stop(number, how)
         if how == "cold" and self._is_at_work:
-            raise _Leave
+            self._leave()
+
+    @staticmethod
+    def _leave() -> None:
+        """Raise in the task; its code says whether there is one."""
+        raise _Leave(get_current_worker_task() is not None)
 
     def _words_of(self, how: str) -> str:
         return (

@@ -83,6 +83,8 @@ class Size:
 
 #: Tasks at once in each process of the pools that wait for many, when nothing is said.
 _WAITING = 100
+#: How long a child that imports the application by itself has to get ready, in seconds, unless a setting says it.
+_IMPORTING_S = 60.0
 _POOLS_THAT_WAIT = ("asyncio", *greenlets.NAMES)
 
 
@@ -182,8 +184,7 @@ def worker_settings(
         autoscale_keepalive_s=autoscale_keepalive_s(),
         prefetch=size.prefetch,
         lease_life_s=seconds(conf.worker_lease_life, "worker_lease_life") or 10.0,
-        start_timeout_s=seconds(conf.worker_proc_alive_timeout, "worker_proc_alive_timeout")
-        or None,
+        start_timeout_s=_start_timeout_s(app, options),
         stacks_after_s=seconds(conf.worker_stacks_after, "worker_stacks_after") or None,
         warm_shutdown_s=seconds(conf.worker_warm_shutdown_timeout, "worker_warm_shutdown_timeout")
         or None,
@@ -204,6 +205,15 @@ def worker_settings(
         revoked=list(revoked),
         **Hooks.wanted(),
     )
+
+
+def _start_timeout_s(app: FastWorker, options: WorkerOptions) -> float | None:
+    """How long a child has to get ready; longer by default where each imports the application by itself."""
+    conf = app.conf
+    imports_itself = options.pool in greenlets.NAMES or conf.worker_pool_start_method == "spawn"
+    if imports_itself and "worker_proc_alive_timeout" not in conf.without_defaults():
+        return _IMPORTING_S
+    return seconds(conf.worker_proc_alive_timeout, "worker_proc_alive_timeout") or None
 
 
 def threads_of_imports() -> list[str]:

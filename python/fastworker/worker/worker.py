@@ -347,7 +347,8 @@ class WorkerProcess:
         return {
             "app": self.options.app_spec,
             "workdir": os.getcwd(),
-            "path": sys.path,
+            # Python ignores what is no text.
+            "path": [entry for entry in sys.path if isinstance(entry, str)],
             "include": list(self.options.include),
             "node": self.options.hostname,
             "pool": self.options.pool,

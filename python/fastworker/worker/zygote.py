@@ -61,7 +61,7 @@ class Zygote:
         stacks.listen()
         _core.adopt_orphans()
         with _child_bell() as bell, selectors.DefaultSelector() as selector:
-            self._bell = bell
+            self._bell, self._selector = bell, selector
             selector.register(self._words, selectors.EVENT_READ)
             selector.register(bell, selectors.EVENT_READ)
             self._say("serving")
@@ -124,6 +124,8 @@ class Zygote:
         """In a child: none of this is its own."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # Before what it watches: that of a patched library would go on watching closed descriptors.
+        self._selector.close()
         self._words.close()
         self._bell.close()
 
