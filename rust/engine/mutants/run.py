@@ -62,7 +62,7 @@ class Verdict(NamedTuple):
 def rules() -> set[str]:
     """The name of every rule that the simulator checks."""
     found: set[str] = set()
-    for path in sorted((CRATE / "src" / "sim").glob("*.rs")):
+    for path in sorted((CRATE / "src" / "sim").rglob("*.rs")):
         text = "\n".join(
             line for line in path.read_text().splitlines() if not line.lstrip().startswith("//")
         )

@@ -18,7 +18,8 @@ struct Line {
 
 impl Lines {
     pub(super) fn new(terms: &[QueueTerms]) -> Lines {
-        let line = |terms: &QueueTerms| Line { limit: terms.limit, is_closed: false, full_until_us: None, came_us: None };
+        let line =
+            |terms: &QueueTerms| Line { limit: terms.limit, is_closed: false, full_until_us: None, came_us: None };
         Lines(terms.iter().map(line).collect())
     }
 
