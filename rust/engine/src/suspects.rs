@@ -11,13 +11,15 @@
 
 use crate::action::{Action, Ending};
 use crate::admit::is_expired;
-use crate::child::Phase as ChildPhase;
+use crate::child::{Child, Phase as ChildPhase};
 use crate::engine::{Engine, Phase};
 use crate::event::{Handle, Now};
 use crate::requests::Place;
 
-/// Most cells at once.
+/// Most cells at once that take more.
 const MOST_CELLS: u32 = 4;
+/// Most cells at once, with those that leave.
+const MOST_WITH_LEAVING: u32 = 2 * MOST_CELLS;
 
 impl Engine {
     /// The children that are cells; for the simulator.
@@ -58,17 +60,23 @@ impl Engine {
                 }
             }
         }
-        let is_cell = |phase| move |child: &crate::child::Child| child.is_cell && child.phase == phase;
+        let is_cell = |phase| move |child: &Child| child.is_cell && child.phase == phase;
         let is_waiting = self.fleet.count(is_cell(ChildPhase::Starting)) > 0
             || self.fleet.count(|child| child.is_cell && child.reserved_for.is_some()) > 0;
-        let cells = self.fleet.count(is_cell(ChildPhase::Ready));
         let has_use = !self.suspects.is_empty() && self.is_lease_safe && self.is_broker_up;
-        if has_use && !is_waiting && cells < MOST_CELLS {
+        if has_use && !is_waiting && self.may_have_another_cell() {
             actions.extend(self.fleet.spawn_cell(now.mono_us).map(|child| Action::Spawn { child }));
         }
         if self.suspects.is_empty() {
             self.close_cells(actions);
         }
+    }
+
+    /// Whether the cells are fewer than there may be. One that leaves takes nothing more, and makes room for another.
+    fn may_have_another_cell(&self) -> bool {
+        let cells = self.fleet.count(|child| child.is_cell && child.phase == ChildPhase::Ready);
+        let staying = self.fleet.count(|child| child.is_cell && child.is_staying());
+        staying < MOST_CELLS && cells < MOST_WITH_LEAVING
     }
 
     /// When a cell can be started that is called for (`mono_us`).
@@ -120,12 +128,22 @@ impl Engine {
     /// Promise 6: what no cell here can take within a second may be tried by others, last in line first.
     pub(crate) fn give_suspects_back(&mut self, now: Now, actions: &mut Vec<Action>) {
         let after_us = self.config.return_after_us;
-        let cells = self.fleet.count(|child| child.is_cell && child.phase == ChildPhase::Ready);
-        let is_stuck = |child: &crate::child::Child| {
-            let is_closed = child.is_exclusive || child.stuck_for_us(now.mono_us) > 0;
-            child.is_cell && is_closed && now.mono_us.saturating_sub(child.busy_since_us) >= after_us
+        if self.may_have_another_cell() && !self.fleet.is_failing_to_start() {
+            return;
+        }
+        // Nothing goes past one that is to be alone.
+        let most = self.config.max_deliveries;
+        let next_is_last = self.suspects.front().is_some_and(|&handle| {
+            let held = self.requests.of(handle);
+            held.is_recorded && most > 0 && held.attempts >= most
+        });
+        let is_cell = |child: &Child| child.is_cell && child.phase == ChildPhase::Ready;
+        let is_stuck = |child: &Child| {
+            let is_shut = child.is_exclusive || child.is_leaving() || (next_is_last && !child.is_idle());
+            let is_closed = is_shut || child.stuck_for_us(now.mono_us) > 0;
+            is_cell(child) && is_closed && now.mono_us.saturating_sub(child.busy_since_us) >= after_us
         };
-        if cells < MOST_CELLS || self.fleet.count(is_stuck) < cells {
+        if self.fleet.count(is_stuck) < self.fleet.count(is_cell) {
             return;
         }
         let requests = &mut self.requests;

@@ -3,7 +3,7 @@
 use crate::config::{Autoscale, Config};
 use crate::event::Resize;
 
-/// Cells beside the seats, where tasks run beside others.
+/// Cells beside the seats that take more, where tasks run beside others; twice as many with those that leave.
 pub(super) const MOST_CELLS: usize = 4;
 
 /// The number of seats, exactly where it is by order, within bounds where the autoscaler chooses.

@@ -217,3 +217,50 @@ fn child_that_has_had_its_last_task_gives_up_its_seat_while_some_still_run() {
     let actions = desk.tell(Event::ChildReady { child: ChildId(1) });
     assert_eq!((spawned, dispatches(&actions)), (vec![1], vec![(1, 0, vec![2])]));
 }
+
+/// Suspects that wait for a cell while no cell takes any go back after a second, last in line first.
+fn assert_given_back(desk: &mut Desk, handles: impl IntoIterator<Item = u32>) {
+    assert_eq!(endings(&desk.pass(999_999)), []);
+    let expected: Vec<_> = handles.into_iter().map(|handle| (handle, Ending::Return)).collect();
+    assert_eq!(endings(&desk.pass(1)), expected);
+}
+
+#[test]
+fn suspects_go_back_when_the_first_in_line_waits_for_an_idle_cell() {
+    let mut desk = Desk::ready(many());
+    desk.deliver((0..12).map(redelivered));
+    for child in 1..=4 {
+        desk.cell(child, 1);
+    }
+    for child in 1..=4 {
+        (0..2).for_each(|number| drop(desk.ended(child, number, Outcome::Success)));
+    }
+    // Each cell counts an attempt of one of the first four.
+    desk.deliver((12..18).map(redelivered));
+    for handle in (12..16).rev().map(Handle) {
+        let actions = desk.tell(Event::AttemptRecorded { handle, attempt: 3 });
+        assert_eq!((dispatches(&actions), spawned(&actions)), (vec![], vec![]));
+    }
+    assert_given_back(&mut desk, [17, 16]);
+    assert_eq!(dispatches(&desk.ended(1, 2, Outcome::Success)), [(1, 3, vec![12])], "its start was counted");
+}
+
+#[test]
+fn cells_that_leave_make_room_for_others_up_to_eight() {
+    let mut desk = Desk::ready(Config { max_tasks_per_child: Some(1), ..many() });
+    desk.deliver((0..9).map(redelivered));
+    let mut started = Vec::new();
+    for child in 1..=8 {
+        started.extend(dispatches(&desk.cell(child, 1)).into_iter().flat_map(|(_, _, handles)| handles));
+    }
+    assert_eq!(started, (0..8).collect::<Vec<_>>());
+    assert_given_back(&mut desk, [8]);
+}
+
+#[test]
+fn suspects_go_back_when_no_cell_can_be_started() {
+    let mut desk = Desk::ready(many());
+    assert_eq!(spawned(&desk.deliver((0..2).map(redelivered))), [1]);
+    desk.died(1, 0);
+    assert_given_back(&mut desk, [1, 0]);
+}

@@ -92,8 +92,10 @@ impl Audit {
                 let (cells, children): (Vec<_>, Vec<_>) =
                     self.children.iter().partition(|(id, _)| self.cells.contains(id));
                 if self.cells.contains(child) {
-                    let cells = cells.iter().filter(|(_, seat)| !seat.is_condemned).count();
-                    require!(cells_bounded: cells <= MOST_CELLS, "{cells} children take suspects only");
+                    let all = cells.iter().filter(|(_, seat)| !seat.is_condemned).count();
+                    let staying = cells.iter().filter(|(_, seat)| !seat.is_condemned && !seat.is_spent(bound)).count();
+                    let is_bounded = staying <= MOST_CELLS && all <= 2 * MOST_CELLS;
+                    require!(cells_bounded: is_bounded, "{all} children take suspects only, {staying} of them more");
                     return Ok(());
                 }
                 let staying = children.iter().filter(|(_, seat)| !seat.is_condemned && !seat.is_spent(bound)).count();
