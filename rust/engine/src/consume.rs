@@ -113,7 +113,7 @@ impl Engine {
 
     /// Ends withdrawals of which nothing can come late any more.
     pub(crate) fn end_withdrawals(&mut self) {
-        if !self.queues.is_withdrawing() || self.prefetch.is_fetching() || self.draws.outstanding() > 0 {
+        if !self.queues.is_withdrawing() || self.is_awaiting() {
             return;
         }
         if self.fleet.children().iter().any(|child| child.is_recalling) {

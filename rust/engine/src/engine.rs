@@ -268,6 +268,11 @@ impl Engine {
         self.requests.unasked()
     }
 
+    /// Whether the answer to a fetch or a draw is out: what it brings is not known yet.
+    pub fn is_awaiting(&self) -> bool {
+        self.prefetch.is_fetching() || self.draws.outstanding() > 0
+    }
+
     /// Figures for logs and `inspect`.
     pub fn stats(&self) -> Stats {
         Stats::of(self)

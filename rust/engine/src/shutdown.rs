@@ -87,11 +87,7 @@ impl Engine {
             self.stop_idle_children(actions);
         }
         let is_idle = self.stays_until_us.is_none_or(|until_us| until_us <= now.mono_us);
-        let is_over = is_idle
-            && self.requests.len() == 0
-            && self.fleet.children().is_empty()
-            && !self.prefetch.is_fetching()
-            && self.draws.outstanding() == 0;
+        let is_over = is_idle && self.requests.len() == 0 && self.fleet.children().is_empty() && !self.is_awaiting();
         if is_over {
             self.phase = Phase::Finished;
             actions.push(Action::Finished);

@@ -3,6 +3,7 @@
 //! One fetch, one settlement batch and one publish batch are in flight at a time; what gathers meanwhile goes with
 //! the next. So batches grow with the load by themselves, and an idle worker waits for nothing.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -139,7 +140,7 @@ impl BrokerIo {
     }
 
     /// Publishes what tasks publish. A refusal ends it: the tasks fail.
-    pub(crate) fn publish(&self, batch: Vec<Publish>, handles: Vec<Handle>) {
+    pub(crate) fn publish(&self, batch: Vec<Publish>, deliveries: Vec<Option<(Handle, Tag)>>) {
         let io = self.clone();
         tokio::task::spawn_local(async move {
             let mut backoff = Backoff::new();
@@ -154,7 +155,7 @@ impl BrokerIo {
                 }
                 backoff.pause().await;
             };
-            io.tell(Fact::Published { handles, refusal });
+            io.tell(Fact::Published { deliveries, refusal });
         });
     }
 
@@ -184,8 +185,8 @@ impl BrokerIo {
         let io = self.clone();
         tokio::task::spawn_local(async move {
             let tags: Vec<Tag> = leases.iter().map(|(_, tag)| *tag).collect();
-            let lost = io.persist(|| io.broker.lost(&tags)).await;
-            let lost = leases.into_iter().filter(|(_, tag)| lost.contains(tag)).map(|(handle, _)| handle);
+            let lost: HashSet<Tag> = io.persist(|| io.broker.lost(&tags)).await.into_iter().collect();
+            let lost = leases.into_iter().filter(|(_, tag)| lost.contains(tag));
             io.tell(Fact::LookedAfter { lost: lost.collect() });
         });
     }

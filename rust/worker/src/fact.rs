@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fastworker_broker::lane::{Drawn, Granted};
-use fastworker_broker::{Delivery, Error, Mark, Recovered};
+use fastworker_broker::{Delivery, Error, Mark, Recovered, Tag};
 use fastworker_engine::{Ask, ChildId, Handle, QueueTerms, Rate, Resize, Shutdown};
 
 use crate::pool::{SocketFact, ZygoteFact};
@@ -143,9 +143,9 @@ pub(crate) enum Fact {
         batch: Vec<Option<Settling>>,
         lost: Vec<usize>,
     },
-    /// A batch was published, or refused for good.
+    /// A batch was published, or refused for good; which delivery published each message, if it is held.
     Published {
-        handles: Vec<Handle>,
+        deliveries: Vec<Option<(Handle, Tag)>>,
         refusal: Option<String>,
     },
     /// `None`: the lease was lost.
@@ -163,7 +163,7 @@ pub(crate) enum Fact {
     },
     /// Those of the leases asked about that others have.
     LookedAfter {
-        lost: Vec<Handle>,
+        lost: Vec<(Handle, Tag)>,
     },
     Recovered(Recovered),
     /// A broadcast of remote control.

@@ -15,7 +15,7 @@
 //! message goes back only in the step that removes its lease. Nor does an owner that comes back in the middle of it: that
 //! step sees its heartbeat, and what has gone back before the owner finds out by looking after its leases.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use redis::Value;
 use tokio::time::Instant;
@@ -69,7 +69,8 @@ impl RedisBroker {
         let held = tags.iter().filter_map(|tag| Some((*tag, self.held.get(*tag)?)));
         let (held, names): (Vec<Tag>, Vec<String>) =
             held.map(|(tag, lease)| (tag, self.held.name(tag, lease.step))).unzip();
-        let mut lost: Vec<Tag> = tags.iter().copied().filter(|tag| !held.contains(tag)).collect();
+        let known: HashSet<Tag> = held.iter().copied().collect();
+        let mut lost: Vec<Tag> = tags.iter().copied().filter(|tag| !known.contains(tag)).collect();
         if !names.is_empty() {
             let mut command = redis::cmd("ZMSCORE");
             command.arg(&self.keys.unacked_index).arg(&names);

@@ -548,10 +548,15 @@ impl World {
             return Ok(());
         }
         worker.refreshed_us = now_us;
-        let was_at_risk = std::mem::take(&mut worker.is_at_risk);
+        let was_at_risk = worker.is_at_risk;
+        // What an answer brings that is still out is looked after with the next beat.
+        worker.is_at_risk &= worker.engine.is_awaiting();
+        let is_at_risk = worker.is_at_risk;
         self.fine(owner)?;
         if was_at_risk {
             self.look_after_leases(owner)?;
+        }
+        if was_at_risk && !is_at_risk {
             self.feed(owner, Event::LeaseSafe)?;
         }
         self.recover_dead(owner);

@@ -20,12 +20,20 @@ pub(super) struct LeaseWatch {
     is_at_risk: bool,
     /// The broker is being asked.
     is_looking: bool,
+    /// It is asked about all that we have: no answer was out that brings more.
+    covers_all: bool,
 }
 
 impl LeaseWatch {
     /// `life`: of a lease that has just been refreshed.
     pub(super) fn new(life: Duration) -> LeaseWatch {
-        LeaseWatch { patience: life * 2 / 3, refreshed: Instant::now(), is_at_risk: false, is_looking: false }
+        LeaseWatch {
+            patience: life * 2 / 3,
+            refreshed: Instant::now(),
+            is_at_risk: false,
+            is_looking: false,
+            covers_all: false,
+        }
     }
 
     fn is_overdue(&self) -> bool {
@@ -58,15 +66,19 @@ impl Worker {
         let held = |handle| Some((handle, self.held.get(handle)?.tag));
         let leases: Vec<(Handle, Tag)> = self.engine.unasked().filter_map(held).collect();
         self.lease.is_looking = true;
+        self.lease.covers_all = !self.engine.is_awaiting();
         self.io.look_after(leases);
     }
 
     /// The broker has said which of the leases others have. What waits is forgotten; what is at a child may end there, and
-    /// is not started anew if that dies.
-    pub(super) fn looked_after(&mut self, lost: Vec<Handle>) {
+    /// is not started anew if that dies. What came after the question is asked about with the next heartbeat.
+    pub(super) fn looked_after(&mut self, lost: Vec<(Handle, Tag)>) {
         self.lease.is_looking = false;
         let unasked: HashSet<Handle> = self.engine.unasked().collect();
-        let lost: HashSet<Handle> = lost.into_iter().filter(|handle| unasked.contains(handle)).collect();
+        // A handle may be another delivery's meanwhile.
+        let is_same = |handle, tag| self.held.get(handle).is_some_and(|held| held.tag == tag);
+        let still = lost.into_iter().filter(|&(handle, tag)| unasked.contains(&handle) && is_same(handle, tag));
+        let lost: HashSet<Handle> = still.map(|(handle, _)| handle).collect();
         let places: Vec<(Handle, Whereabouts)> =
             self.engine.whereabouts().filter(|(handle, _)| lost.contains(handle)).collect();
         for (handle, place) in places {
@@ -75,7 +87,7 @@ impl Worker {
                 Whereabouts::Timer { .. } | Whereabouts::Waiting | Whereabouts::Ending => self.lease_lost(handle),
             }
         }
-        if !self.lease.is_overdue() {
+        if self.lease.covers_all && !self.lease.is_overdue() {
             self.lease.is_at_risk = false;
             self.reporter.log(Level::Warning, "the leases are refreshed again");
             self.feed(Event::LeaseSafe);

@@ -24,7 +24,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
-use fastworker_broker::{Broker, Publish, Settlement};
+use fastworker_broker::{Broker, Publish, Settlement, Tag};
 use fastworker_engine::{Action, ChildId, Config, Engine, Event, Handle};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -155,7 +155,7 @@ struct Worker {
     wanted: VecDeque<ChildId>,
     settling: Vec<(Settlement, Option<Settling>)>,
     is_settling: bool,
-    publishing: Vec<(Publish, Handle)>,
+    publishing: Vec<(Publish, Option<(Handle, Tag)>)>,
     is_publishing: bool,
     asked: u32,
     draining: Draining,
@@ -353,7 +353,7 @@ impl Worker {
                 self.feed(Event::Wake);
             }
             Fact::Settled { batch, lost } => self.settled(batch, &lost),
-            Fact::Published { handles, refusal } => self.published(handles, refusal),
+            Fact::Published { deliveries, refusal } => self.published(deliveries, refusal),
             Fact::AttemptRecorded { handle, attempt: None } => self.lease_lost(handle),
             Fact::AttemptRecorded { handle, attempt: Some(attempt) } => {
                 if let Some(held) = self.held.get_mut(handle) {
@@ -463,8 +463,8 @@ impl Worker {
         }
         if !self.is_publishing && !self.publishing.is_empty() {
             self.is_publishing = true;
-            let (batch, handles) = self.publishing.drain(..).unzip();
-            self.io.publish(batch, handles);
+            let (batch, deliveries) = self.publishing.drain(..).unzip();
+            self.io.publish(batch, deliveries);
         }
         if !self.is_settling && !self.settling.is_empty() {
             self.is_settling = true;

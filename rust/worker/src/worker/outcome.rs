@@ -52,10 +52,11 @@ impl Worker {
             }
             Ok(FromChild::Publish { number, message }) => {
                 let Some(handle) = self.children.get(&child).and_then(|known| known.handle_of(number)) else { return };
-                if let Some(held) = self.held.get_mut(handle) {
+                let delivery = self.held.get_mut(handle).map(|held| {
                     held.unconfirmed += 1;
-                }
-                self.publishing.push((own(&message), handle));
+                    (handle, held.tag)
+                });
+                self.publishing.push((own(&message), delivery));
             }
             Err(malformed) => {
                 self.reporter.log(Level::Critical, format!("a child sent nonsense: {malformed}: killing it"));

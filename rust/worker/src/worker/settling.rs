@@ -1,5 +1,6 @@
 //! Station 9, settle, as the loop sees it: what waits to be settled, and what was.
 
+use fastworker_broker::Tag;
 use fastworker_engine::{Ending, Event, Handle};
 
 use crate::fact::Settling;
@@ -108,18 +109,18 @@ impl Worker {
         self.reporter.log(Level::Warning, text);
     }
 
-    pub(super) fn published(&mut self, handles: Vec<Handle>, refusal: Option<String>) {
+    pub(super) fn published(&mut self, deliveries: Vec<Option<(Handle, Tag)>>, refusal: Option<String>) {
         self.is_publishing = false;
         self.answered_us = clock::mono_us();
         if let Some(refusal) = &refusal {
             self.reporter.log(Level::Error, format!("publishing from tasks: {refusal}"));
         }
-        for handle in handles {
-            if let Some(held) = self.held.get_mut(handle) {
-                held.unconfirmed = held.unconfirmed.saturating_sub(1);
-                if refusal.is_some() {
-                    held.refused.clone_from(&refusal);
-                }
+        for (handle, tag) in deliveries.into_iter().flatten() {
+            // The lease may have been lost meanwhile, and the handle be another's.
+            let Some(held) = self.held.get_mut(handle).filter(|held| held.tag == tag) else { continue };
+            held.unconfirmed -= 1;
+            if refusal.is_some() {
+                held.refused.clone_from(&refusal);
             }
             self.settle_if_confirmed(handle);
         }
