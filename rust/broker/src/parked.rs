@@ -4,6 +4,8 @@
 //! done to so many handles as one page has. A handle names one parked message; once that is released, by time or by
 //! somebody else, the handle names nothing, and to act on it does nothing.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use fastworker_wire::envelope;
 
@@ -136,6 +138,10 @@ pub(crate) fn store_first(
     }
     Ok((answers, places))
 }
+
+/// A message is parked for a moment only if it was revoked on its way: so short a time ago, at most. What was revoked
+/// earlier was known to the worker that parks it, which had a reason not to end it.
+pub(crate) const REVOKED_LATELY: Duration = Duration::from_secs(600);
 
 /// The two numbers of a handle, or cursor, that has no more in it; `None` for text that was not made so.
 pub(crate) fn two_numbers<N: std::str::FromStr>(text: &str) -> Option<(i64, N)> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::client::MemoryClient;
+use crate::parked::REVOKED_LATELY;
 use crate::{Binding, Control, Error, Mark, RevokeTerms};
 
 /// One worker's ear.
@@ -76,9 +77,9 @@ impl Desk {
         self.revoked.iter().map(|(mark, since)| (mark.clone(), since.elapsed())).collect()
     }
 
-    /// Whether this is remembered as revoked.
-    pub(super) fn is_revoked(&self, mark: &Mark) -> bool {
-        self.revoked.iter().any(|(revoked, _)| revoked == mark)
+    /// Whether this was revoked lately.
+    pub(super) fn is_revoked_lately(&self, mark: &Mark) -> bool {
+        self.revoked.iter().any(|(revoked, since)| revoked == mark && since.elapsed() < REVOKED_LATELY)
     }
 
     fn mark_revoked(&mut self, marks: &[Mark], terms: RevokeTerms) {

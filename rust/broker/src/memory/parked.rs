@@ -16,7 +16,7 @@ const REVOKED_MS: i64 = 1_000;
 impl State {
     /// Keeps a message until it is due; `id` is its task's.
     pub(super) fn park(&mut self, message: Message, due_ms: i64, id: Option<&str>) {
-        let is_revoked = id.is_some_and(|id| self.desk.is_revoked(&Mark::Id(id.to_owned())));
+        let is_revoked = id.is_some_and(|id| self.desk.is_revoked_lately(&Mark::Id(id.to_owned())));
         let due_ms = if is_revoked { due_ms.min(now_ms() + REVOKED_MS) } else { due_ms };
         self.parked.insert((due_ms, message.age), message);
     }

@@ -11,6 +11,7 @@ use super::pause;
 use super::session::Session;
 use super::wake::{self, Bell, Ear};
 use crate::clock::now_ms;
+use crate::parked::REVOKED_LATELY;
 use crate::{Binding, Control, Error, Mark, RevokeTerms};
 
 /// Broadcasts, mailboxes and what lies in them are removed by whoever writes the next one after this time.
@@ -49,12 +50,12 @@ pub(super) fn revoked(session: &Session) -> rusqlite::Result<Vec<(Mark, Duration
     Ok(marks)
 }
 
-/// Whether this is remembered as revoked.
-pub(super) fn is_revoked(session: &Session, mark: &Mark) -> rusqlite::Result<bool> {
+/// Whether this was revoked lately.
+pub(super) fn is_revoked_lately(session: &Session, mark: &Mark) -> rusqlite::Result<bool> {
     session
         .sql
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM revoked WHERE mark = ?1)")?
-        .query_row([mark.to_text()], |row| row.get(0))
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM revoked WHERE mark = ?1 AND at_ms > ?2)")?
+        .query_row((mark.to_text(), now_ms() - REVOKED_LATELY.as_millis() as i64), |row| row.get(0))
 }
 
 fn broadcast(session: &Session, exchange: &str, message: &[u8]) -> rusqlite::Result<()> {

@@ -19,7 +19,7 @@ const REVOKED_MS: i64 = 1_000;
 /// Keeps a message, whose lease the caller has ended, until `due_ms`; `letter` is its task id.
 pub(super) fn park(session: &Session, held: &Held, due_ms: i64, letter: Option<&str>) -> rusqlite::Result<()> {
     let is_revoked = match letter {
-        Some(letter) => control::is_revoked(session, &Mark::Id(letter.to_owned()))?,
+        Some(letter) => control::is_revoked_lately(session, &Mark::Id(letter.to_owned()))?,
         None => false,
     };
     let due_ms = if is_revoked { due_ms.min(now_ms() + REVOKED_MS) } else { due_ms };

@@ -1,6 +1,6 @@
 //! What lies in the server: priorities, turns, the form of leases, and what is no JSON.
 
-use fastworker_broker::{Broker, Client, Publish, Verdict};
+use fastworker_broker::{Broker, Client, ParkedClient, Publish, Settlement, Verdict};
 
 use crate::support::{BROKER_DB, Site, fill, ids, publish, run, settlement};
 
@@ -120,5 +120,29 @@ fn a_body_of_a_hundred_megabytes_works() {
         let fetched = broker.fetch(10).await.unwrap();
         assert!(fetched[0].message == big.message);
         assert!(broker.settle(&[settlement(fetched[0].tag, Verdict::Ack)]).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn what_was_revoked_long_ago_stays_parked_until_it_is_due() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let broker = site.broker(&["a"]).await;
+        fill(&broker, "a", 2).await;
+        let mut raw = site.raw(BROKER_DB);
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+        for (id, age) in [("a-0", 500.0), ("a-1", 700.0)] {
+            let key = site.key("fastworker:revoked");
+            redis::cmd("ZADD").arg(key).arg(now - age).arg(format!("id:{id}")).exec(&mut raw).unwrap();
+        }
+        let due_ms = (now * 1000.0) as i64 + 1_000_000;
+        let fetched = broker.fetch(2).await.unwrap();
+        for (delivery, id) in fetched.iter().zip(ids(&fetched)) {
+            let park = settlement(delivery.tag, Verdict::Park { due_ms });
+            broker.settle(&[Settlement { message_id: Some(id), ..park }]).await.unwrap();
+        }
+        let parked = site.client().parked_page(None, 10).unwrap().messages;
+        let waits: Vec<_> = parked.iter().map(|parked| (parked.id.as_str(), parked.due_ms == due_ms)).collect();
+        assert_eq!(waits, [("a-0", false), ("a-1", true)]);
     });
 }

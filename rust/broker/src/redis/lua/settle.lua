@@ -48,9 +48,10 @@ if verb == 'return' or verb == 'requeue' then
   redis.call('RPUSH', ARGV[args + 1], message)
 elseif verb == 'park' then
   local parked, due = ARGV[args + 1], ARGV[args + 2]
-  if redis.call('ZSCORE', KEYS[9], ARGV[args + 4]) then
-    -- Revoked on its way here. Revokes are forgotten some day: let a worker end it while this one is known.
-    local time = redis.call('TIME')
+  local revoked, time = redis.call('ZSCORE', KEYS[9], ARGV[args + 4]), redis.call('TIME')
+  if revoked and time[1] - revoked < 600 then
+    -- Revoked on its way here. Revokes are forgotten some day: let a worker end it while this one is known. One that is
+    -- ten minutes old was known to the worker that sent it here.
     due = string.format('%.0f', math.min(due, time[1] * 1000 + math.floor(time[2] / 1000) + 1000))
   end
   redis.call('HSET', unacked, parked, entry)
