@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastworker_broker::conformance::{Server, exercise};
 use fastworker_broker::{
-    Broker, Client, Delivery, Error, LeaseTerms, Publish, ResultClient, Settlement, SqliteBroker, SqliteClient,
-    SqliteOptions, SqliteResultClient, Verdict,
+    Broker, Cancel, Cancelled, Client, Delivery, Error, LeaseTerms, ParkedClient, Publish, ResultClient, Settlement,
+    SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, Verdict,
 };
 
 /// A file of its own for each test.
@@ -170,4 +170,56 @@ fn every_client_is_closed_before_a_fork_and_opens_again() {
     fastworker_broker::after_fork();
     let mut client = publisher.join().expect("it ends").expect("publish");
     assert_eq!(client.depth("celery").expect("depth"), 2);
+}
+
+/// When the tests' parked messages are due: far away.
+const DUE_MS: i64 = 4_000_000_000_000;
+
+/// Publishes a message with this task id, and has a worker park it.
+async fn park(file: &File, broker: &SqliteBroker, id: &str) {
+    let text = format!(r#"{{"headers": {{"task": "t", "id": "{id}"}}, "properties": {{}}}}"#);
+    SqliteClient::new(file.options()).publish(&[message(text)]).expect("publish");
+    let held = broker.fetch(1).await.expect("fetch");
+    let verdict = Verdict::Park { due_ms: DUE_MS };
+    let park = Settlement { message_id: Some(id.to_owned()), verdict, ..ack(&held[0]) };
+    assert!(broker.settle(&[park]).await.expect("settle").is_empty());
+}
+
+#[test]
+fn handle_of_a_message_that_is_gone_does_not_come_to_mean_another() {
+    let file = File::new();
+    let mut client = SqliteClient::new(file.options());
+    block_on(async {
+        let broker = file.broker(&["celery".to_owned()], TERMS).await.expect("connect");
+        park(&file, &broker, "one").await;
+        let handle = client.parked_page(None, 10).expect("list").messages.remove(0).handle;
+        let cancel = Cancel { handle: handle.clone(), seen: None, result: None };
+        assert_eq!(client.cancel_parked(std::slice::from_ref(&cancel), None).expect("cancel"), [Cancelled::Removed]);
+        // It gets the number, and the time, of the first.
+        park(&file, &broker, "two").await;
+        assert_eq!(client.release_parked(&[&handle]).expect("release"), [false]);
+        assert_eq!(client.cancel_parked(&[cancel], None).expect("cancel"), [Cancelled::NotParked]);
+        let other = client.parked_page(None, 10).expect("list").messages.remove(0);
+        assert_eq!(other.handle.replace("two", "one"), handle);
+        assert_eq!(client.parked_page(Some(&other.handle), 10).expect("list").messages, []);
+        assert_eq!(client.release_parked(&[&other.handle]).expect("release"), [true]);
+    });
+}
+
+#[test]
+fn what_was_revoked_long_ago_stays_parked_until_it_is_due() {
+    let file = File::new();
+    let mut client = SqliteClient::new(file.options());
+    block_on(async {
+        let broker = file.broker(&["celery".to_owned()], TERMS).await.expect("connect");
+        let now_ms = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_millis() as i64;
+        let raw = rusqlite::Connection::open(&file.path).expect("open");
+        for (id, age_ms) in [("new", 500_000), ("old", 700_000)] {
+            raw.execute("INSERT INTO revoked VALUES (?1, ?2)", (format!("id:{id}"), now_ms - age_ms)).expect("revoke");
+            park(&file, &broker, id).await;
+        }
+        let parked = client.parked_page(None, 10).expect("list").messages;
+        let waits: Vec<_> = parked.iter().map(|parked| (parked.id.as_str(), parked.due_ms == DUE_MS)).collect();
+        assert_eq!(waits, [("new", false), ("old", true)]);
+    });
 }

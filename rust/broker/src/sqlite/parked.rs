@@ -11,11 +11,21 @@ use super::session::Session;
 use super::settle::{put_back, remove_body};
 use crate::clock::now_ms;
 use crate::connect::{Kind, is_same_file};
-use crate::parked::{store_first, two_numbers};
+use crate::parked::store_first;
 use crate::{Cancel, Cancelled, Error, PARKED_AT_ONCE, Parked, ParkedClient, ParkedPage, ResultsAt};
 
-const MESSAGES: &str = "SELECT p.due_ms, p.id, name, message
-    FROM parked p JOIN queues q ON q.id = p.queue JOIN bodies b ON b.id = p.id";
+const MESSAGES: &str = "SELECT p.due_ms, p.id, name, message, coalesce(l.letter, '')
+    FROM parked p JOIN queues q ON q.id = p.queue JOIN bodies b ON b.id = p.id LEFT JOIN parked_ids l ON l.id = p.id";
+
+/// Of one place. A number may be given again to another message, so its task id belongs to a place too.
+const AT_PLACE: &str =
+    "due_ms = ?1 AND id = ?2 AND coalesce((SELECT letter FROM parked_ids l WHERE l.id = parked.id), '') = ?3";
+
+/// What a handle says: when it is due, its number and its task id; `None` for text that was not made so.
+fn place(handle: &str) -> Option<(i64, i64, &str)> {
+    let mut parts = handle.splitn(3, ':');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?))
+}
 
 impl SqliteClient {
     /// Whether results lie in the broker's own file.
@@ -36,7 +46,7 @@ impl ParkedClient for SqliteClient {
 
     fn parked_page(&mut self, after: Option<&str>, limit: usize) -> Result<ParkedPage, Error> {
         let limit = limit.min(PARKED_AT_ONCE);
-        let after = after.and_then(two_numbers::<i64>).unwrap_or((i64::MIN, i64::MIN));
+        let after = after.and_then(place).map_or((i64::MIN, i64::MIN), |(due_ms, id, _)| (due_ms, id));
         let messages = self.slot.read("list of parked messages", |session| page(session, after, limit))?;
         let next = messages.last().filter(|_| messages.len() == limit).map(|last| last.handle.clone());
         Ok(ParkedPage { messages, next })
@@ -90,26 +100,22 @@ fn page(session: &Session, after: (i64, i64), limit: usize) -> rusqlite::Result<
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Parked> {
-    let (due_ms, id): (i64, i64) = (row.get(0)?, row.get(1)?);
-    Ok(Parked::read(format!("{due_ms}:{id}"), row.get(2)?, due_ms, row.get_ref(3)?.as_blob()?))
+    let (due_ms, id, letter): (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(4)?);
+    Ok(Parked::read(format!("{due_ms}:{id}:{letter}"), row.get(2)?, due_ms, row.get_ref(3)?.as_blob()?))
 }
 
 fn stands(session: &Session, handle: &str) -> rusqlite::Result<bool> {
-    let Some(place) = two_numbers::<i64>(handle) else { return Ok(false) };
-    let mut found = session.sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM parked WHERE due_ms = ?1 AND id = ?2)")?;
+    let Some(place) = place(handle) else { return Ok(false) };
+    let found = format!("SELECT EXISTS (SELECT 1 FROM parked WHERE {AT_PLACE})");
+    let mut found = session.sql.prepare_cached(&found)?;
     found.query_row(place, |row| row.get(0))
 }
 
 /// Takes a message out of its place; the body stays.
 fn take(session: &Session, handle: &str) -> rusqlite::Result<Option<Held>> {
-    let Some(place) = two_numbers::<i64>(handle) else { return Ok(None) };
-    session
-        .sql
-        .prepare_cached(
-            "DELETE FROM parked WHERE due_ms = ?1 AND id = ?2 RETURNING id, queue, priority, is_redelivered, attempts",
-        )?
-        .query_row(place, Held::read)
-        .optional()
+    let Some(place) = place(handle) else { return Ok(None) };
+    let take = format!("DELETE FROM parked WHERE {AT_PLACE} RETURNING id, queue, priority, is_redelivered, attempts");
+    session.sql.prepare_cached(&take)?.query_row(place, Held::read).optional()
 }
 
 fn release(session: &Session, handle: &str) -> rusqlite::Result<bool> {
