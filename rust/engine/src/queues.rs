@@ -253,6 +253,8 @@ impl Queues {
     /// A fetch was answered with so many of each queue; `None`: it failed, so nobody knows.
     pub(crate) fn fetched(&mut self, brought: Option<&dyn Fn(u16) -> u32>) {
         if self.is_plain {
+            // It may have been otherwise when the fetch was asked for.
+            self.lines.iter_mut().for_each(|line| line.fetching = 0);
             return;
         }
         for (index, line) in self.lines.iter_mut().enumerate() {
@@ -263,9 +265,7 @@ impl Queues {
 
     /// A draw was answered, or failed.
     pub(crate) fn drawn(&mut self) {
-        if !self.is_plain {
-            self.lines.iter_mut().for_each(|line| line.drawing = 0);
-        }
+        self.lines.iter_mut().for_each(|line| line.drawing = 0);
     }
 
     /// How `max` is divided by weights between the queues with room.
@@ -345,6 +345,18 @@ mod tests {
         queues.fetched(Some(&|_| 0));
         queues.drawn();
         assert_eq!(queues.fetch_portions(10)[0].room, 2);
+    }
+
+    #[test]
+    fn answers_need_no_room_any_more_that_came_while_there_was_no_limit() {
+        let mut queues = queues(&[(Some(3), 1)]);
+        queues.fetch_portions(2);
+        queues.draw_portions(1);
+        queues.open(0, QueueTerms { limit: None, weight: 1 });
+        queues.fetched(Some(&|_| 0));
+        queues.drawn();
+        queues.open(0, QueueTerms { limit: Some(3), weight: 1 });
+        assert_eq!(queues.fetch_portions(10)[0].room, 3);
     }
 
     #[test]
