@@ -30,6 +30,8 @@ const LOOKING_FOR_STACKS: Duration = Duration::from_millis(100);
 pub(crate) enum SocketFact {
     /// One frame, without its length.
     Frame(Vec<u8>),
+    /// A length that no honest child writes; nothing more is read.
+    Nonsense,
     /// There is room for more bytes again.
     Writable,
     /// The process is gone.
@@ -335,6 +337,7 @@ async fn read_frames(stream: Rc<UnixStream>, inbox: Rc<RefCell<Vec<u8>>>, tell: 
                 let mut bytes = inbox.borrow_mut();
                 bytes.extend_from_slice(&buffer[..len]);
                 if !split_frames(&mut bytes, |frame| tell(SocketFact::Frame(frame))) {
+                    tell(SocketFact::Nonsense);
                     return;
                 }
             }

@@ -189,6 +189,11 @@ impl Worker {
                 self.measure(child);
                 self.frame(child, &frame);
             }
+            SocketFact::Nonsense => {
+                let text = "a child sent a frame of an impossible length: killing it";
+                self.reporter.log(Level::Critical, text);
+                self.kill(child);
+            }
             SocketFact::Writable => {
                 if let Some(known) = self.children.get_mut(&child) {
                     known.writable();
