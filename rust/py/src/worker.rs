@@ -244,8 +244,13 @@ impl Worker {
     fn join(&self, py: Python<'_>) {
         let thread = self.thread.lock().expect("nothing panics while it holds this").take();
         if let Some(thread) = thread {
-            // A panic of it was reported as the end of the worker.
-            let _reported = py.detach(|| thread.join());
+            py.detach(|| {
+                while !thread.is_finished() {
+                    self.answer_for_nobody();
+                }
+                // A panic of it was reported as the end of the worker.
+                let _reported = thread.join();
+            });
         }
     }
 
@@ -277,11 +282,7 @@ impl Worker {
         }
         py.check_signals()?;
         let reports = self.reporter.take();
-        let failures = reports.iter().filter_map(|report| match report {
-            Report::Failed { handle, number, .. } => Some((*handle, *number)),
-            _ => None,
-        });
-        *self.telling.lock().expect("nothing panics while it holds this") = failures.collect();
+        *self.telling.lock().expect("nothing panics while it holds this") = failures(&reports);
         reports.into_iter().map(|report| event(py, report)).collect()
     }
 
@@ -370,6 +371,18 @@ impl Worker {
     }
 }
 
+/// Failures among reports, as they are answered.
+fn failures(reports: &[Report]) -> Vec<(Handle, u64)> {
+    let failure = |report: &Report| match report {
+        Report::Failed { handle, number, .. } => Some((*handle, *number)),
+        _ => None,
+    };
+    reports.iter().filter_map(failure).collect()
+}
+
+/// Who joins looks so often whether the I/O thread has ended.
+const ENDED: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+
 /// How long the main thread waits for the I/O thread, which never sleeps while there is a command.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -386,6 +399,17 @@ impl Worker {
             };
             raise(py, "OperationalError", text.to_owned())
         })
+    }
+
+    /// Whoever joins listens no more, and nobody else may: the worker must not wait for what is called after a failure.
+    fn answer_for_nobody(&self) {
+        let mut told = std::mem::take(&mut *self.telling.lock().expect("nothing panics while it holds this"));
+        told.extend(failures(&self.reporter.take()));
+        if !told.is_empty() {
+            self.command(Command::Told(told));
+        }
+        // A signal, or a fault, only makes it look again sooner.
+        let _sooner = poll(&mut [PollFd::from_borrowed_fd(self.reporter.bell(), PollFlags::IN)], Some(&ENDED));
     }
 
     fn command(&self, command: Command) {
