@@ -110,10 +110,11 @@ impl Engine {
     /// After the number of seats went down: idle children become spares, and if that is not enough, busy ones leave
     /// when their task has ended. Marks that are no longer called for are taken back.
     fn take_seats(&mut self, actions: &mut Vec<Action>) {
+        // One that is marked has given up its seat: counted so, its mark would come and go.
+        (0..self.fleet.children().len()).for_each(|index| self.fleet.at(index).is_surplus = false);
         let mut surplus = self.fleet.seated(self.seats).saturating_sub(self.seats);
         for index in 0..self.fleet.children().len() {
             let child = self.fleet.at(index);
-            child.is_surplus = false;
             if surplus > 0 && child.is_staying() && child.is_idle() && !child.is_recalling && !child.is_cell {
                 child.phase = Phase::Spare;
                 child.reserved_for = None;
