@@ -262,19 +262,19 @@ MUTANTS = [
     Mutant(
         "ends with deliveries in hand",
         "shutdown.rs",
-        "            && self.requests.len() == 0\n",
+        " && self.requests.len() == 0",
         "",
     ),
     Mutant(
         "ends with children alive",
         "shutdown.rs",
-        "            && self.fleet.children().is_empty()\n",
+        " && self.fleet.children().is_empty()",
         "",
     ),
     Mutant(
         "ends with a fetch out",
         "shutdown.rs",
-        "            && !self.prefetch.is_fetching()\n",
+        " && !self.is_awaiting()",
         "",
     ),
     Mutant(
