@@ -292,6 +292,22 @@ class ResultStore:
         """Store a document if the stored one is still ``seen`` (None: there is none). False: it is not."""
     def forget(self, task_ids: Sequence[str]) -> None:
         """Remove documents."""
+    def set_chord_size(self, group_id: str, size: int, ttl_s: int | None) -> None:
+        """Say how many members the chord has that is about to be published; an earlier run under the id is forgotten.
+
+        Args:
+            group_id: Of the header.
+            size: Members, at least 1.
+            ttl_s: Seconds that an unfinished chord is kept after the last news of it; None keeps it for ever.
+        """
+    def add_to_chord(self, group_id: str, ttl_s: int | None) -> None:
+        """Say that the chord has one member more, before that one is published."""
+    def save_group(self, group_id: str, doc: bytes, ttl_s: int | None) -> None:
+        """Store the document of a group."""
+    def group(self, group_id: str) -> bytes | None:
+        """The stored document of a group, or None."""
+    def delete_group(self, group_id: str) -> None:
+        """Remove the document of a group."""
     def close(self) -> None:
         """Close the connection; the next call opens another."""
 

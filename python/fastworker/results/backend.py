@@ -20,6 +20,7 @@ from fastworker.greenlets import at_work, cooperative
 from fastworker.results.application import ResultApp
 from fastworker.results.async_result import AsyncResult
 from fastworker.results.document import Meta, build, pending, revive
+from fastworker.results.group_store import GroupStore
 from fastworker.results.remote_error import encode_exception
 from fastworker.results.result_set import GroupResult
 from fastworker.results.watcher import ResultWatcher
@@ -32,6 +33,7 @@ from fastworker.serialize.picklable import picklable
 Sink = Callable[[str, str, bytes], bool]
 _sink: Sink | None = None
 
+_DAY_S = 86_400
 _PASSWORD = re.compile(r"(://[^:@/]*:)[^@/]*@")
 
 
@@ -42,8 +44,8 @@ def set_sink(sink: Sink | None) -> None:
 
 
 @dataclass(frozen=True)
-class _Terms:
-    """The settings that documents depend on, read once per change of the configuration."""
+class Terms:
+    """The settings that documents depend on, read once per change of the configuration; lifetimes in seconds."""
 
     version: int
     serializer: str
@@ -51,10 +53,11 @@ class _Terms:
     accept: frozenset[str] | None
     ttl_s: int | None
     failure_ttl_s: int | None
+    chord_ttl_s: int | None
     is_extended: bool
 
 
-class Backend:
+class Backend(GroupStore):
     """A result store.
 
     Args:
@@ -80,7 +83,7 @@ class Backend:
         self._shared: _core.ResultStore | None = None
         #: For coroutines and greenlets; its thread exists while one of them awaits a result.
         self.watcher = ResultWatcher(self._open_store)
-        self._terms: _Terms | None = None
+        self._terms: Terms | None = None
 
     @property
     def store(self) -> _core.ResultStore:
@@ -325,7 +328,7 @@ class Backend:
         return self.terms.serializer
 
     @property
-    def terms(self) -> _Terms:
+    def terms(self) -> Terms:
         """The settings in force."""
         conf = self.app.conf
         if self._terms is None or self._terms.version != conf.version:
@@ -333,18 +336,19 @@ class Backend:
         return self._terms
 
 
-def _read_terms(conf: Any) -> _Terms:
+def _read_terms(conf: Any) -> Terms:
     version = conf.version
     accept = conf.result_accept_content
     ttl_s = _seconds(conf.result_expires)
     failure = conf.result_failure_expires
-    return _Terms(
+    return Terms(
         version=version,
         serializer=conf.result_serializer,
         compression=conf.result_compression,
         accept=registry.content_types(conf.accept_content if accept is None else accept),
         ttl_s=ttl_s,
         failure_ttl_s=ttl_s if failure is None else _seconds(failure),
+        chord_ttl_s=_chord_seconds(conf.result_chord_expires, ttl_s),
         is_extended=bool(conf.result_extended),
     )
 
@@ -353,3 +357,12 @@ def _seconds(value: timedelta | float | None) -> int | None:
     """None and 0 keep for ever, as in Celery."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     return int(seconds) if seconds else None
+
+
+def _chord_seconds(value: timedelta | float | None, results_s: int | None) -> int | None:
+    """Unset it is as long as results are kept, and a day at least: members may take longer than anybody wants to keep
+    their results.
+    """
+    if value is not None:
+        return _seconds(value)
+    return None if results_s is None else max(results_s, _DAY_S)

@@ -35,6 +35,7 @@ fn ending(delivery: &Delivery, task_id: String, has_result: bool) -> Settlement 
         verdict: Verdict::Ack,
         result: has_result.then_some(result),
         successors: Vec::new(),
+        member: None,
     }
 }
 

@@ -6,7 +6,10 @@ use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::memory::{MemoryBroker, MemoryStore};
 use crate::redis::RedisBroker;
 use crate::sqlite::{SqliteBroker, SqliteStore};
-use crate::{Broker, Delivery, Error, Heard, Mark, Portion, Publish, Recovered, ResultDoc, Settlement, Tag};
+use crate::{
+    Broker, Delivery, Error, Heard, Join, Joined, Mark, Part, Parts, Portion, Publish, Recovered, ResultDoc, Settled,
+    Settlement, Tag,
+};
 
 /// A broker of any kind.
 #[allow(clippy::large_enum_variant, reason = "there is one per worker")]
@@ -41,6 +44,43 @@ impl AnyStore {
             AnyStore::Memory(store) => store.store(batch),
         }
     }
+
+    /// Counts members of chords; says of each whether it completed its chord: the caller leaves the join with the
+    /// message's end ([`Member::Last`](crate::Member::Last)).
+    pub async fn count(&self, parts: &[Part]) -> Result<Vec<bool>, Error> {
+        match self {
+            AnyStore::Redis(broker) => broker.count_parts(parts).await,
+            AnyStore::Sqlite(store) => store.count(parts).await,
+            AnyStore::Memory(store) => store.count(parts),
+        }
+    }
+
+    /// How the members of a chord ended.
+    pub async fn parts(&self, group_id: &str) -> Result<Parts, Error> {
+        match self {
+            AnyStore::Redis(broker) => broker.read_parts(group_id).await,
+            AnyStore::Sqlite(store) => store.parts(group_id).await,
+            AnyStore::Memory(store) => store.parts(group_id),
+        }
+    }
+
+    /// Makes the claim of a join last, before its body is published. False: the chord is done, or was begun anew.
+    pub async fn hold(&self, join: &Join) -> Result<bool, Error> {
+        match self {
+            AnyStore::Redis(broker) => broker.hold_chord(join).await,
+            AnyStore::Sqlite(store) => store.hold(join).await,
+            AnyStore::Memory(store) => store.hold(join),
+        }
+    }
+
+    /// Ends the chord, once its body is published.
+    pub async fn forget(&self, join: &Join) -> Result<(), Error> {
+        match self {
+            AnyStore::Redis(broker) => broker.forget_chord(join).await,
+            AnyStore::Sqlite(store) => store.forget_chord(join).await,
+            AnyStore::Memory(store) => store.forget_chord(join),
+        }
+    }
 }
 
 /// Delegates to whichever it is.
@@ -71,8 +111,20 @@ impl Broker for AnyBroker {
         either!(self, broker => broker.wait().await)
     }
 
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<usize>, Error> {
-        either!(self, broker => broker.settle(batch).await)
+    async fn settle_and_count(&self, batch: &[Settlement]) -> Result<Settled, Error> {
+        either!(self, broker => broker.settle_and_count(batch).await)
+    }
+
+    async fn joins(&self) -> Result<Vec<Join>, Error> {
+        either!(self, broker => broker.joins().await)
+    }
+
+    async fn parts(&self, group_id: &str) -> Result<Parts, Error> {
+        either!(self, broker => broker.parts(group_id).await)
+    }
+
+    async fn finish_join(&self, joined: &Joined) -> Result<bool, Error> {
+        either!(self, broker => broker.finish_join(joined).await)
     }
 
     async fn begin_attempt(&self, tag: Tag, message_id: &str, floor: u32) -> Result<Option<u32>, Error> {

@@ -34,7 +34,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::lane::{Ask, Drawn, Granted, Quota};
-use crate::{Error, Heard, Mark, Portion};
+use crate::{Error, Heard, Join, Joined, Mark, Member, Parts, Portion};
 
 /// Names one leased message; chosen by the implementation, meaningless to others, never reused by one `Broker` value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,6 +134,17 @@ pub struct Settlement {
     pub result: Option<ResultDoc>,
     /// Published in the same step. Only if the lease was still ours.
     pub successors: Vec<Publish>,
+    /// Counted in the same step, if the message was one of a chord's header. Only if the lease was still ours.
+    pub member: Option<Box<Member>>,
+}
+
+/// What became of settlements; indices into their batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Whose lease was no longer ours: for these nothing was done, except that a SUCCESS result was stored.
+    pub lost: Vec<usize>,
+    /// Which completed a chord: their joins are ours now.
+    pub complete: Vec<usize>,
 }
 
 /// What `recover` did.
@@ -184,7 +195,23 @@ pub trait Broker {
 
     /// Carries out every settlement; one round trip for the whole batch. Returns the indices whose lease was no
     /// longer ours: for these nothing was done, except that a SUCCESS result was stored.
-    fn settle(&self, batch: &[Settlement]) -> impl Future<Output = Result<Vec<usize>, Error>>;
+    fn settle(&self, batch: &[Settlement]) -> impl Future<Output = Result<Vec<usize>, Error>> {
+        async { Ok(self.settle_and_count(batch).await?.lost) }
+    }
+
+    /// The same; says also which of them completed a chord. When the answer is lost, [`joins`](Broker::joins) tells.
+    fn settle_and_count(&self, batch: &[Settlement]) -> impl Future<Output = Result<Settled, Error>>;
+
+    /// Joins of ours that were not ended, those of dead owners included, which are ours from now on. To be called after
+    /// `recover`.
+    fn joins(&self) -> impl Future<Output = Result<Vec<Join>, Error>>;
+
+    /// How the members of a chord ended.
+    fn parts(&self, group_id: &str) -> impl Future<Output = Result<Parts, Error>>;
+
+    /// Ends a join in one step: publishes, stores states, and forgets the chord. False: it had been ended before, or the
+    /// chord was begun anew; nothing was done.
+    fn finish_join(&self, joined: &Joined) -> impl Future<Output = Result<bool, Error>>;
 
     /// Counts one started attempt of a redelivered message, durably, and returns its number: `max(stored, floor) + 1`.
     /// `None`: the lease was no longer ours, and nothing was counted.

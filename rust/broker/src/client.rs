@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Control, Error, ParkedClient, Publish, ResultDoc};
+use crate::{ChordClient, Control, Error, ParkedClient, Publish, ResultDoc};
 
 /// A message that could not be run, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub trait Client: Control + ParkedClient {
 }
 
 /// A blocking connection to a result store.
-pub trait ResultClient: Send {
+pub trait ResultClient: ChordClient + Send {
     /// The stored document, if any.
     fn get(&mut self, task_id: &str) -> Result<Option<Bytes>, Error>;
     /// The stored documents of many tasks, in one round trip per thousand, in the order asked.

@@ -6,6 +6,7 @@
 //! that it proves; it gets a runtime of its own, as a worker has one.
 
 mod bench;
+mod chords;
 mod control;
 mod dead;
 mod delivery;
@@ -151,6 +152,18 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             a_forgotten_result_is_gone
             a_result_expires
             a_success_in_a_client_stays_too;
+        chords:
+            a_group_is_saved_and_deleted
+            a_group_expires
+            the_last_member_completes_its_chord
+            a_member_that_ends_twice_counts_once
+            members_may_end_before_the_size_is_known
+            a_dead_workers_joins_are_taken_over
+            who_closes_leaves_its_joins_to_others
+            a_member_of_a_lost_lease_is_not_counted
+            a_chord_that_is_begun_anew_forgets_its_old_join
+            a_complete_chord_does_not_expire
+            a_saved_group_comes_with_the_parts;
     }
     count
 }

@@ -8,6 +8,7 @@
 mod any;
 mod broker;
 mod burial;
+mod chord;
 mod client;
 mod clock;
 #[cfg(feature = "conformance")]
@@ -27,7 +28,8 @@ mod watched;
 
 pub use self::redis::{RedisBroker, RedisClient, RedisOptions, RedisResultClient, RedisResults};
 pub use any::{AnyBroker, AnyStore};
-pub use broker::{Broker, Delivery, LeaseTerms, Publish, Recovered, ResultDoc, Settlement, Tag, Verdict};
+pub use broker::{Broker, Delivery, LeaseTerms, Publish, Recovered, ResultDoc, Settled, Settlement, Tag, Verdict};
+pub use chord::{ChordClient, Join, Joined, Member, Part, Parts};
 pub use client::{Client, DeadLetter, ResultClient};
 pub use connect::{Options, client, connect, result_client};
 pub use control::{Binding, Control, Heard, Mark, RevokeTerms};

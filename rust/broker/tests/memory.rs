@@ -98,6 +98,7 @@ fn what_waits_can_be_looked_at_in_the_order_of_fetching() {
             verdict: Verdict::Park { due_ms: i64::MAX },
             result: None,
             successors: Vec::new(),
+            member: None,
         };
         assert_eq!(
             memory_messages("memory://looked at").expect("a look"),
@@ -128,6 +129,7 @@ fn a_cleared_room_is_empty_and_its_leases_are_lost() {
             verdict: Verdict::Ack,
             result: None,
             successors: Vec::new(),
+            member: None,
         };
         assert_eq!(broker.settle(&[ack]).await.expect("settle"), [0]);
         let mut client = client("memory://cleared", &[]).expect("client");

@@ -75,6 +75,7 @@ fn ack(delivery: &Delivery) -> Settlement {
         verdict: Verdict::Ack,
         result: None,
         successors: Vec::new(),
+        member: None,
     }
 }
 

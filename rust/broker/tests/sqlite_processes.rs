@@ -58,6 +58,7 @@ fn ack(delivery: &Delivery) -> Settlement {
         verdict: Verdict::Ack,
         result: Some(ResultDoc { task_id, doc: Bytes::from_static(b"{}"), is_success: true, ttl_s: None }),
         successors: Vec::new(),
+        member: None,
     }
 }
 

@@ -113,6 +113,29 @@ impl ResultStore {
         self.connection.run(py, |client| client.forget(&ids))
     }
 
+    #[pyo3(signature = (group_id, size, ttl_s))]
+    fn set_chord_size(&self, py: Python<'_>, group_id: &str, size: u64, ttl_s: Option<u64>) -> PyResult<()> {
+        self.connection.run(py, |client| client.set_chord_size(group_id, size, ttl_s))
+    }
+
+    #[pyo3(signature = (group_id, ttl_s))]
+    fn add_to_chord(&self, py: Python<'_>, group_id: &str, ttl_s: Option<u64>) -> PyResult<()> {
+        self.connection.run(py, |client| client.add_to_chord(group_id, ttl_s))
+    }
+
+    #[pyo3(signature = (group_id, doc, ttl_s))]
+    fn save_group(&self, py: Python<'_>, group_id: &str, doc: &[u8], ttl_s: Option<u64>) -> PyResult<()> {
+        self.connection.run(py, |client| client.save_group(group_id, doc, ttl_s))
+    }
+
+    fn group<'py>(&self, py: Python<'py>, group_id: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        Ok(bytes(py, self.connection.run(py, |client| client.group(group_id))?))
+    }
+
+    fn delete_group(&self, py: Python<'_>, group_id: &str) -> PyResult<()> {
+        self.connection.run(py, |client| client.delete_group(group_id))
+    }
+
     fn close(&self, py: Python<'_>) {
         self.connection.close(py);
     }

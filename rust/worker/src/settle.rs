@@ -61,6 +61,7 @@ pub(crate) fn settlement(held: &mut Held, ending: &Ending, policy: Policy, wall_
         verdict,
         result,
         successors,
+        member: None,
     }
 }
 
@@ -78,6 +79,7 @@ pub(crate) fn intermediate(held: &Held, status: &str, doc: &[u8], lifetimes: Lif
             ttl_s: lifetimes.of(status),
         }),
         successors: Vec::new(),
+        member: None,
     }
 }
 

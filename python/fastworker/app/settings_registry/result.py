@@ -42,8 +42,9 @@ RESULT = group(
             "chord_expires",
             None,
             "seconds",
-            "How long a chord's parts are kept; unset: as results.",
+            "How long a chord is kept after the last end of a member; unset: as results, a day at least.",
             low=0,
+            status="active",
         ),
         Setting(
             "failure_expires",

@@ -85,6 +85,7 @@ pub(super) fn ending(delivery: &Delivery, verdict: Verdict) -> Settlement {
         verdict,
         result: None,
         successors: Vec::new(),
+        member: None,
     }
 }
 

@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::clock::now_ms;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::vigil::Vigil;
 use crate::{
-    Broker, Delivery, Error, Heard, LeaseTerms, Mark, Portion, Publish, Recovered, ResultDoc, Settlement, Tag,
+    Broker, Delivery, Error, Heard, Join, Joined, LeaseTerms, Mark, Part, Parts, Portion, Publish, Recovered,
+    ResultDoc, Settled, Settlement, Tag,
 };
 
 use super::control::Ear;
@@ -89,12 +91,26 @@ impl Broker for MemoryBroker {
         self.watcher.bell.notified().await;
     }
 
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<usize>, Error> {
-        let lost = self.room.lock("settle")?.settle(self.owner, batch);
+    async fn settle_and_count(&self, batch: &[Settlement]) -> Result<Settled, Error> {
+        let settled = self.room.lock("settle")?.settle(self.owner, batch);
         if batch.iter().any(|settlement| settlement.result.is_some()) {
             self.room.stored.notify_all();
         }
-        Ok(lost)
+        Ok(settled)
+    }
+
+    async fn joins(&self) -> Result<Vec<Join>, Error> {
+        Ok(self.room.lock("look for joins")?.joins(self.owner))
+    }
+
+    async fn parts(&self, group_id: &str) -> Result<Parts, Error> {
+        Ok(self.room.lock("read a chord's parts")?.chords.parts(group_id, now_ms()))
+    }
+
+    async fn finish_join(&self, joined: &Joined) -> Result<bool, Error> {
+        let is_done = self.room.lock("end a join")?.finish_join(joined);
+        self.room.stored.notify_all();
+        Ok(is_done)
     }
 
     async fn begin_attempt(&self, tag: Tag, _message_id: &str, floor: u32) -> Result<Option<u32>, Error> {
@@ -172,12 +188,34 @@ impl MemoryStore {
     pub fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
         store(&self.0, batch)
     }
+
+    /// Counts members of chords; says of each whether it completed its chord.
+    pub fn count(&self, parts: &[Part]) -> Result<Vec<bool>, Error> {
+        let mut state = self.0.lock("count a chord's member")?;
+        Ok(parts.iter().map(|part| state.chords.count(part, true, now_ms())).collect())
+    }
+
+    /// How the members of a chord ended.
+    pub fn parts(&self, group_id: &str) -> Result<Parts, Error> {
+        Ok(self.0.lock("read a chord's parts")?.chords.parts(group_id, now_ms()))
+    }
+
+    /// Makes the claim of a join last. False: the chord is done, or somebody else's.
+    pub fn hold(&self, join: &Join) -> Result<bool, Error> {
+        Ok(self.0.lock("hold a chord")?.chords.hold(join))
+    }
+
+    /// Ends the chord of a join.
+    pub fn forget_chord(&self, join: &Join) -> Result<(), Error> {
+        self.0.lock("end a chord")?.chords.forget(join, now_ms());
+        Ok(())
+    }
 }
 
 /// Stores, and wakes who waits.
 pub(super) fn store(room: &Room, batch: &[ResultDoc]) -> Result<(), Error> {
     let mut state = room.lock("store of results")?;
-    let now = crate::clock::now_ms();
+    let now = now_ms();
     batch.iter().for_each(|result| state.results.put(result, now));
     room.stored.notify_all();
     Ok(())

@@ -17,6 +17,7 @@
 //! | `broker`, `client`, `result_client` | the faces of a room |
 
 mod broker;
+mod chord;
 mod client;
 mod control;
 mod dead;

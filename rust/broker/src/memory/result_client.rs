@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::clock::now_ms;
 use crate::watched::Watched;
-use crate::{Error, ResultClient, ResultDoc};
+use crate::{ChordClient, Error, ResultClient, ResultDoc};
 
 use super::broker;
 use super::room::Room;
@@ -88,6 +88,32 @@ impl ResultClient for MemoryResultClient {
     fn forget(&mut self, task_ids: &[&str]) -> Result<(), Error> {
         let mut state = self.room.lock("forget of results")?;
         task_ids.iter().for_each(|task_id| state.results.remove(task_id));
+        Ok(())
+    }
+}
+
+impl ChordClient for MemoryResultClient {
+    fn set_chord_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>) -> Result<(), Error> {
+        self.room.lock("set chord size")?.chords.set_size(group_id, size, ttl_s, now_ms());
+        Ok(())
+    }
+
+    fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>) -> Result<(), Error> {
+        self.room.lock("add to chord")?.chords.add(group_id, ttl_s, now_ms());
+        Ok(())
+    }
+
+    fn save_group(&mut self, group_id: &str, doc: &[u8], ttl_s: Option<u64>) -> Result<(), Error> {
+        self.room.lock("save group")?.chords.save_group(group_id, doc, ttl_s, now_ms());
+        Ok(())
+    }
+
+    fn group(&mut self, group_id: &str) -> Result<Option<Bytes>, Error> {
+        Ok(self.room.lock("restore group")?.chords.group(group_id, now_ms()))
+    }
+
+    fn delete_group(&mut self, group_id: &str) -> Result<(), Error> {
+        self.room.lock("delete group")?.chords.delete_group(group_id);
         Ok(())
     }
 }

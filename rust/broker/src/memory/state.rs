@@ -10,8 +10,9 @@ use tokio::sync::Notify;
 use crate::burial::Burial;
 use crate::clock::now_ms;
 use crate::vigil::Vigil;
-use crate::{Publish, Recovered, Settlement, Verdict};
+use crate::{Join, Joined, Member, Publish, Recovered, Settled, Settlement, Verdict};
 
+use super::chord::Chords;
 use super::control::Desk;
 use super::dead::Letters;
 use super::lane::Lanes;
@@ -73,6 +74,9 @@ pub(super) struct State {
     pub(super) lanes: Lanes,
     pub(super) dead: Letters,
     pub(super) results: Results,
+    pub(super) chords: Chords,
+    /// By group: whose they are.
+    joins: BTreeMap<String, (i64, Join)>,
     pub(super) desk: Desk,
     owners: HashMap<i64, Owner>,
     watchers: Vec<Weak<Watcher>>,
@@ -151,13 +155,20 @@ impl State {
         waiting.into_iter().map(publish).collect()
     }
 
-    /// Carries out every settlement whose lease is still the owner's; returns the indices of the others.
-    pub(super) fn settle(&mut self, owner: i64, batch: &[Settlement]) -> Vec<usize> {
-        let mut lost = Vec::new();
+    /// Carries out every settlement whose lease is still the owner's.
+    pub(super) fn settle(&mut self, owner: i64, batch: &[Settlement]) -> Settled {
+        let Settled { mut lost, mut complete } = Settled::default();
         for (index, settlement) in batch.iter().enumerate() {
             let is_ours = settlement.verdict == Verdict::Acked || self.end(owner, settlement);
             if is_ours {
                 self.publish(&settlement.successors);
+                if let Some(member) = &settlement.member
+                    && self.is_last(member)
+                {
+                    let join = member.join();
+                    self.joins.insert(join.group_id.clone(), (owner, join));
+                    complete.push(index);
+                }
             } else {
                 lost.push(index);
             }
@@ -167,7 +178,41 @@ impl State {
                 self.results.put(result, now_ms());
             }
         }
-        lost
+        Settled { lost, complete }
+    }
+
+    /// Counts a member, if it is to be counted here.
+    fn is_last(&mut self, member: &Member) -> bool {
+        match member {
+            Member::Part(part) => self.chords.count(part, false, now_ms()),
+            Member::Last(_) => true,
+        }
+    }
+
+    /// The owner's joins; those whose owner is not among the living become its own.
+    pub(super) fn joins(&mut self, own: i64) -> Vec<Join> {
+        for (owner, _) in self.joins.values_mut() {
+            if !self.owners.contains_key(owner) {
+                *owner = own;
+            }
+        }
+        self.joins.values().filter(|(owner, _)| *owner == own).map(|(_, join)| join.clone()).collect()
+    }
+
+    /// Ends a join. False: it had been ended before, or its chord was begun anew.
+    pub(super) fn finish_join(&mut self, joined: &Joined) -> bool {
+        let join = &joined.join;
+        if self.joins.get(&join.group_id).is_none_or(|(_, known)| known.token != join.token) {
+            return false;
+        }
+        self.joins.remove(&join.group_id);
+        let is_ours = self.chords.lets_end(join);
+        if is_ours {
+            self.publish(&joined.messages);
+            joined.results.iter().for_each(|result| self.results.put(result, now_ms()));
+            self.chords.forget(join, now_ms());
+        }
+        is_ours
     }
 
     /// Moves the message to where the verdict sends it. False: the lease is not ours, and nothing was done.

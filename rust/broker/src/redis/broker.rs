@@ -18,7 +18,8 @@ use super::recover::Watch;
 use super::wake::Wake;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::{
-    Broker, Delivery, Error, Heard, LeaseTerms, Mark, Portion, Publish, Recovered, ResultDoc, Settlement, Tag,
+    Broker, Delivery, Error, Heard, Join, Joined, LeaseTerms, Mark, Parts, Portion, Publish, Recovered, ResultDoc,
+    Settled, Settlement, Tag,
 };
 
 /// The Redis broker of one worker incarnation. Lives on one thread, under a tokio runtime.
@@ -147,8 +148,20 @@ impl Broker for RedisBroker {
         self.wake.wait().await;
     }
 
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<usize>, Error> {
+    async fn settle_and_count(&self, batch: &[Settlement]) -> Result<Settled, Error> {
         self.settle_batch(batch).await
+    }
+
+    async fn joins(&self) -> Result<Vec<Join>, Error> {
+        self.find_joins().await
+    }
+
+    async fn parts(&self, group_id: &str) -> Result<Parts, Error> {
+        self.read_parts(group_id).await
+    }
+
+    async fn finish_join(&self, joined: &Joined) -> Result<bool, Error> {
+        self.end_join(joined).await
     }
 
     async fn begin_attempt(&self, tag: Tag, message_id: &str, floor: u32) -> Result<Option<u32>, Error> {

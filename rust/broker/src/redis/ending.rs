@@ -3,10 +3,11 @@
 use redis::Cmd;
 
 use super::broker::RedisBroker;
+use super::chord::part_args;
 use super::lease::{Held, Lease};
 use super::script::SETTLE;
 use super::store::fill_result;
-use crate::{Mark, Settlement, Verdict};
+use crate::{Mark, Member, Settlement, Verdict};
 
 pub(super) struct Ending<'a> {
     /// Its place in the batch.
@@ -16,6 +17,8 @@ pub(super) struct Ending<'a> {
     pub(super) lease: Option<(String, Lease)>,
     /// The envelope with kombu's mark, for a redelivery.
     pub(super) marked: Option<Vec<u8>>,
+    /// Counted in another store, it completed its chord.
+    pub(super) is_last: bool,
 }
 
 impl<'a> Ending<'a> {
@@ -23,7 +26,7 @@ impl<'a> Ending<'a> {
         let is_leased = !matches!(settlement.verdict, Verdict::Acked);
         let lease = held.get(settlement.tag).filter(|_| is_leased);
         let lease = lease.map(|lease| (held.name(settlement.tag, lease.step), lease));
-        Self { at, settlement, lease, marked: None }
+        Self { at, settlement, lease, marked: None, is_last: false }
     }
 
     /// Repeating it, or doing it without owning the lease, shows nowhere.
@@ -34,7 +37,9 @@ impl<'a> Ending<'a> {
             Verdict::Acked => settlement.result.is_some(),
             _ => false,
         };
-        ends && settlement.successors.is_empty() && settlement.result.as_ref().is_none_or(|doc| doc.is_success)
+        ends && settlement.member.is_none()
+            && settlement.successors.is_empty()
+            && settlement.result.as_ref().is_none_or(|doc| doc.is_success)
     }
 
     /// A plain acknowledgement of what we do not hold.
@@ -82,10 +87,21 @@ impl RedisBroker {
         let result_key = side.zip(doc).map(|(side, doc)| side.results.key(&doc.task_id));
 
         let mut command = redis::cmd("EVALSHA");
-        command.arg(&SETTLE.sha).arg(9);
+        let counted = settlement.member.as_deref().and_then(|member| self.counted_here(member));
+        let member = settlement
+            .member
+            .as_deref()
+            .filter(|member| counted.is_some() || ending.is_last || matches!(member, Member::Last(_)));
+        command.arg(&SETTLE.sha).arg(9 + usize::from(member.is_some()) + if counted.is_some() { 6 } else { 0 });
         command.arg(&keys.unacked).arg(&keys.unacked_index).arg(&keys.parked).arg(&keys.dead).arg(&keys.dead_index);
         command.arg(attempts.map(|id| keys.attempts(id)).unwrap_or_default()).arg(result_key.unwrap_or_default());
         command.arg(&keys.parked_ids).arg(&keys.revoked);
+        if member.is_some() {
+            command.arg(&keys.joins);
+        }
+        if let Some((part, side)) = counted {
+            command.arg(&side.results.chord_keys(&part.group_id));
+        }
         command.arg(ending.verb()).arg(ending.name());
         command.arg(self.db).arg(side.map_or(self.db, |side| side.results.db()));
         fill_result(&mut command, doc);
@@ -95,6 +111,12 @@ impl RedisBroker {
         }
         if let Some((_, lease)) = &ending.lease {
             self.verdict_args(&mut command, ending, *lease);
+        }
+        if let Some(member) = member {
+            self.join_args(&mut command, &member.join());
+        }
+        if let Some((part, side)) = counted {
+            part_args(&mut command, part, side.results.has_ordered_parts);
         }
         command
     }

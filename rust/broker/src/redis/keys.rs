@@ -27,6 +27,8 @@ pub(super) struct Keys {
     pub(super) parked_ids: String,
     /// Shared limits: task and key, scored by the time of the next permit.
     pub(super) permits: String,
+    /// Chords whose bodies are about to be published, and by whom.
+    pub(super) joins: String,
     /// How many messages of each queue are in lanes.
     pub(super) laned: String,
     pub(super) dead: String,
@@ -58,6 +60,7 @@ impl Keys {
             parked: format!("{prefix}fastworker:parked"),
             parked_ids: format!("{prefix}fastworker:parked:ids"),
             permits: format!("{prefix}fastworker:permits"),
+            joins: format!("{prefix}fastworker:joins"),
             laned: format!("{prefix}fastworker:laned"),
             dead: format!("{prefix}fastworker:dead"),
             dead_index: format!("{prefix}fastworker:dead:index"),

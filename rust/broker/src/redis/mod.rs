@@ -36,6 +36,8 @@
 mod bindings;
 mod blocking;
 mod broker;
+mod chord;
+mod chord_client;
 mod client;
 mod connection;
 mod control;

@@ -56,6 +56,9 @@ impl RedisOptions {
 pub struct RedisResults {
     pub(super) server: Server,
     prefix: String,
+    group_prefix: String,
+    /// Parts are kept in a sorted set, in the order of the header; else in a list, as they come.
+    pub(super) has_ordered_parts: bool,
     unused: Vec<String>,
 }
 
@@ -63,7 +66,7 @@ impl RedisResults {
     /// Reads a `result_backend` URL and `result_backend_transport_options` (and `redis_backend_use_ssl` entries).
     ///
     /// `global_keyprefix` gets an `_` unless it ends in one of `:_-.`, as Celery's backend does (the broker's prefix is
-    /// taken verbatim).
+    /// taken verbatim). `result_chord_ordered` false keeps the parts of a chord in the order in which members end.
     ///
     /// # Errors
     /// As for [`RedisOptions::parse`].
@@ -73,8 +76,11 @@ impl RedisResults {
         if !prefix.is_empty() && !prefix.ends_with([':', '_', '-', '.']) {
             prefix.push('_');
         }
+        let group_prefix = format!("{prefix}celery-taskset-meta-");
         prefix.push_str("celery-task-meta-");
-        Ok(Self { server, prefix, unused: settings.unused() })
+        let has_ordered_parts =
+            !matches!(settings.text("result_chord_ordered").as_deref(), Some("False" | "false" | "0"));
+        Ok(Self { server, prefix, group_prefix, has_ordered_parts, unused: settings.unused() })
     }
 
     /// Whether results lie on the broker's own server, so that a result and an acknowledgement can be one step.
@@ -99,6 +105,18 @@ impl RedisResults {
         key.push_str(&self.prefix);
         key.push_str(task_id);
         key
+    }
+
+    /// The key, and the channel, of a group.
+    pub(super) fn group_key(&self, group_id: &str) -> String {
+        format!("{}{group_id}", self.group_prefix)
+    }
+
+    /// What is known of a chord: parts, added, size, counted, group, claim.
+    pub(super) fn chord_keys(&self, group_id: &str) -> [String; 6] {
+        let key = self.group_key(group_id);
+        let [j, t, s, d, c] = [".j", ".t", ".s", ".d", ".c"].map(|ending| format!("{key}{ending}"));
+        [j, t, s, d, key, c]
     }
 
     /// The number of the database that results lie in.

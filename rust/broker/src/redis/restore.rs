@@ -93,6 +93,7 @@ impl RedisBroker {
                 verdict: Verdict::Return { is_redelivery: false },
                 result: None,
                 successors: Vec::new(),
+                member: None,
             })
             .collect();
         self.settle_batch(&returns).await?;

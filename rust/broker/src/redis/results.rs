@@ -23,8 +23,8 @@ const SHORTEST_READ: Duration = Duration::from_millis(1);
 
 /// A blocking Redis result store. Opens its connections at the first call.
 pub struct RedisResultClient {
-    results: RedisResults,
-    asking: Blocking,
+    pub(super) results: RedisResults,
+    pub(super) asking: Blocking,
     listening: Blocking,
     /// The channel that `listening` hears, and the number of the connection on which it was subscribed.
     heard: Option<(String, u64)>,
@@ -211,7 +211,7 @@ impl RedisResultClient {
     }
 }
 
-fn document(value: Value) -> Option<Bytes> {
+pub(super) fn document(value: Value) -> Option<Bytes> {
     match value {
         Value::BulkString(doc) => Some(doc.into()),
         _ => None,

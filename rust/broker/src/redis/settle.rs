@@ -17,12 +17,12 @@ use super::failure::int;
 use super::restore::marked;
 use super::script::{EARLY_ACK, SETTLE, STORE};
 use super::store::{store_commands, store_success};
-use crate::{Error, ResultDoc, Settlement, Verdict};
+use crate::{Error, ResultDoc, Settled, Settlement, Verdict};
 
 const WHAT: &str = "settle";
 
 impl RedisBroker {
-    pub(super) async fn settle_batch(&self, batch: &[Settlement]) -> Result<Vec<usize>, Error> {
+    pub(super) async fn settle_batch(&self, batch: &[Settlement]) -> Result<Settled, Error> {
         let endings = batch.iter().enumerate().map(|(at, settlement)| Ending::new(&self.held, at, settlement));
         let is_early = |ending: &Ending<'_>| matches!(ending.settlement.verdict, Verdict::EarlyAck);
         let (early, endings): (Vec<_>, Vec<_>) = endings.partition(is_early);
@@ -34,7 +34,10 @@ impl RedisBroker {
         });
         self.mark_redeliveries(&mut guarded).await?;
         self.store_elsewhere(batch, &guarded).await?;
-        let (mut lost, early_lost) = tokio::try_join!(self.run_endings(&plain, &guarded), self.acknowledge(&early))?;
+        let last = self.count_elsewhere(batch).await?;
+        guarded.iter_mut().for_each(|ending| ending.is_last = last.contains(&ending.at));
+        let (settled, early_lost) = tokio::try_join!(self.run_endings(&plain, &guarded), self.acknowledge(&early))?;
+        let Settled { mut lost, complete } = settled;
         lost.extend(early_lost);
 
         for (at, settlement) in batch.iter().enumerate() {
@@ -43,7 +46,7 @@ impl RedisBroker {
             }
         }
         lost.sort_unstable();
-        Ok(lost)
+        Ok(Settled { lost, complete })
     }
 
     /// Reads the envelopes that go back marked, and marks them; rare, since a redelivery means that a process died.
@@ -88,8 +91,8 @@ impl RedisBroker {
         link.call(WHAT).values(values).map(drop)
     }
 
-    /// The one write. Returns where in the batch the lease was no longer ours.
-    async fn run_endings(&self, plain: &[Ending<'_>], guarded: &[Ending<'_>]) -> Result<Vec<usize>, Error> {
+    /// The one write.
+    async fn run_endings(&self, plain: &[Ending<'_>], guarded: &[Ending<'_>]) -> Result<Settled, Error> {
         let build = |pipeline: &mut Pipeline| {
             for ending in guarded {
                 pipeline.add_command(self.guarded_call(ending));
@@ -104,7 +107,7 @@ impl RedisBroker {
             self.work.run_scripts(WHAT, &SETTLE, build).await?
         };
         let transaction = values.split_off(guarded.len());
-        let mut lost = self.guardedly_lost(guarded, values)?;
+        let Settled { mut lost, complete } = self.guardedly_settled(guarded, values)?;
         // A server that is out of memory takes no transaction, but it takes scripts that make room.
         if transaction.iter().any(is_out_of_memory) {
             let build = |pipeline: &mut Pipeline| {
@@ -113,15 +116,15 @@ impl RedisBroker {
                 }
             };
             let values = self.work.run_scripts(WHAT, &SETTLE, build).await?;
-            lost.extend(self.guardedly_lost(plain, values)?);
-            return Ok(lost);
+            lost.extend(self.guardedly_settled(plain, values)?.lost);
+            return Ok(Settled { lost, complete });
         }
         let mut transaction = self.work.call(WHAT).values(transaction)?;
         lost.extend(plain.iter().filter(|ending| ending.is_stray()).map(|ending| ending.at));
         if let Some(Value::Array(replies)) = transaction.pop() {
             lost.extend(plainly_lost(plain, &replies));
         }
-        Ok(lost)
+        Ok(Settled { lost, complete })
     }
 
     /// Early acknowledgements. Returns where in the batch the lease had been lost before.
@@ -148,11 +151,18 @@ impl RedisBroker {
         Ok(lost)
     }
 
-    /// Those for which the script found no lease.
-    fn guardedly_lost(&self, endings: &[Ending<'_>], values: Vec<Value>) -> Result<Vec<usize>, Error> {
+    /// Those for which the script found no lease, and those that completed a chord.
+    fn guardedly_settled(&self, endings: &[Ending<'_>], values: Vec<Value>) -> Result<Settled, Error> {
         let values = self.work.call(WHAT).values(values)?;
-        let is_lost = |(_, value): &(&Ending<'_>, &Value)| int(value) != Some(1);
-        Ok(endings.iter().zip(&values).filter(is_lost).map(|(ending, _)| ending.at).collect())
+        let mut settled = Settled::default();
+        for (ending, value) in endings.iter().zip(&values) {
+            match int(value) {
+                Some(1) => {}
+                Some(2) => settled.complete.push(ending.at),
+                _ => settled.lost.push(ending.at),
+            }
+        }
+        Ok(settled)
     }
 
     fn plain_transaction(&self, pipeline: &mut Pipeline, plain: &[Ending<'_>]) {

@@ -71,6 +71,13 @@ fn ttl_s(doc: &ResultDoc) -> Option<u64> {
     doc.ttl_s.filter(|ttl_s| *ttl_s > 0)
 }
 
+/// Documents as `finish_join.lua` takes them.
+pub(super) fn result_args(command: &mut Cmd, results: &RedisResults, batch: &[ResultDoc]) {
+    for doc in batch {
+        command.arg(results.key(&doc.task_id)).arg(&doc.doc[..]).arg(ttl_text(doc)).arg(i32::from(doc.is_success));
+    }
+}
+
 /// A result's key, document, ttl and success flag for `settle.lua`.
 pub(super) fn fill_result(command: &mut Cmd, doc: Option<&ResultDoc>) {
     match doc {

@@ -13,12 +13,13 @@ use super::recover;
 use super::session::Session;
 use super::wake::{AsyncEar, Bell};
 use super::writer::Writer;
-use super::{control, lane, park, publish, results, settle};
+use super::{control, join, lane, park, publish, results, settle};
 use crate::clock::now_ms;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::vigil::Vigil;
 use crate::{
-    Broker, Delivery, Error, Heard, LeaseTerms, Mark, Portion, Publish, Recovered, ResultDoc, Settlement, Tag,
+    Broker, Delivery, Error, Heard, Join, Joined, LeaseTerms, Mark, Parts, Portion, Publish, Recovered, ResultDoc,
+    Settled, Settlement, Tag,
 };
 
 /// A worker's connection to a queue in a SQLite file.
@@ -153,9 +154,26 @@ impl Broker for SqliteBroker {
         }
     }
 
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<usize>, Error> {
+    async fn settle_and_count(&self, batch: &[Settlement]) -> Result<Settled, Error> {
         let (owner, batch) = (self.owner.id, batch.to_vec());
         self.writer.run("settle", move |session| settle::settle(session, owner, &batch)).await
+    }
+
+    async fn joins(&self) -> Result<Vec<Join>, Error> {
+        if !self.read("look for joins", join::has_joins)? {
+            return Ok(Vec::new());
+        }
+        let owner = self.owner.id;
+        self.writer.run("look for joins", move |session| join::joins(session, owner)).await
+    }
+
+    async fn parts(&self, group_id: &str) -> Result<Parts, Error> {
+        self.read("read a chord's parts", |session| join::parts(session, group_id, now_ms()))
+    }
+
+    async fn finish_join(&self, joined: &Joined) -> Result<bool, Error> {
+        let joined = joined.clone();
+        self.writer.run("end a join", move |session| join::finish(session, &joined, now_ms())).await
     }
 
     async fn begin_attempt(&self, tag: Tag, _message_id: &str, floor: u32) -> Result<Option<u32>, Error> {

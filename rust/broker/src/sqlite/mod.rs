@@ -18,6 +18,7 @@
 //! shared index after), and on every acknowledgement of every worker.
 
 mod broker;
+mod chord;
 mod client;
 mod control;
 mod dead;
@@ -25,6 +26,7 @@ mod fault;
 mod fetch;
 mod file;
 mod fork;
+mod join;
 mod lane;
 mod lease;
 mod log;

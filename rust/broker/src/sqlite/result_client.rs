@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::options::SqliteOptions;
-use super::results;
 use super::slot::Slot;
 use super::wake::{self, Bell, Ear};
+use super::{chord, results};
 use crate::clock::now_ms;
 use crate::watched::Watched;
-use crate::{Error, ResultClient, ResultDoc};
+use crate::{ChordClient, Error, ResultClient, ResultDoc};
 
 /// A client of the results in a SQLite file. Opens the file at its first call.
 pub struct SqliteResultClient {
@@ -115,5 +115,28 @@ impl ResultClient for SqliteResultClient {
 
     fn forget(&mut self, task_ids: &[&str]) -> Result<(), Error> {
         self.slot.write("forget of results", |session| results::forget(session, task_ids))
+    }
+}
+
+impl ChordClient for SqliteResultClient {
+    fn set_chord_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>) -> Result<(), Error> {
+        self.slot.write("set chord size", |session| chord::set_size(session, group_id, size, ttl_s, now_ms()))
+    }
+
+    fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>) -> Result<(), Error> {
+        self.slot.write("add to chord", |session| chord::add(session, group_id, ttl_s, now_ms()))
+    }
+
+    fn save_group(&mut self, group_id: &str, doc: &[u8], ttl_s: Option<u64>) -> Result<(), Error> {
+        self.slot.write("save group", |session| chord::save_group(session, group_id, doc, ttl_s, now_ms()))
+    }
+
+    fn group(&mut self, group_id: &str) -> Result<Option<Bytes>, Error> {
+        let found = self.slot.read("restore group", |session| chord::group(session, group_id, now_ms()))?;
+        Ok(found.map(Bytes::from))
+    }
+
+    fn delete_group(&mut self, group_id: &str) -> Result<(), Error> {
+        self.slot.write("delete group", |session| chord::delete_group(session, group_id))
     }
 }

@@ -13,6 +13,8 @@
 //! owners    the incarnations that hold or may hold leases, with a heartbeat counter.
 //! results   task id → result document.
 //! queues    name ↔ number.
+//! groups    group id → the document of a group. chords: what is counted of a chord; chord_parts: how its members ended; a
+//!           part goes with its chord. joins: chords whose body is about to be published, and by whom (format 5).
 //! meta      facts about the file: `oldest_reader`, and a row `paused:<name>` for each queue that is paused.
 //! control   broadcasts to the workers, for a minute (format 2).
 //! mailboxes who waits for replies; replies: what came for them (format 2).
@@ -34,7 +36,7 @@ use super::park;
 use crate::Error;
 
 /// The format that this version writes.
-pub(super) const FORMAT: i64 = 4;
+pub(super) const FORMAT: i64 = 5;
 
 /// `PRAGMA application_id`: "FWQ1", so that `file(1)` and we know our files from other people's.
 const APPLICATION: i64 = 0x4657_5131;
@@ -109,6 +111,25 @@ CREATE TRIGGER IF NOT EXISTS parked_gone AFTER DELETE ON parked BEGIN
 END;
 ";
 
+/// Format 5: groups and chords. It only adds tables; programs of an older format know no chords.
+const CHORDS: &str = "
+CREATE TABLE IF NOT EXISTS groups(
+    group_id TEXT PRIMARY KEY, doc BLOB NOT NULL, expires_ms INTEGER) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS groups_expiry ON groups(expires_ms) WHERE expires_ms IS NOT NULL;
+CREATE TABLE IF NOT EXISTS chords(
+    number INTEGER PRIMARY KEY, group_id TEXT NOT NULL UNIQUE, size INTEGER, more INTEGER NOT NULL,
+    parts INTEGER NOT NULL, claim TEXT, expires_ms INTEGER);
+CREATE INDEX IF NOT EXISTS chords_expiry ON chords(expires_ms) WHERE expires_ms IS NOT NULL;
+CREATE TABLE IF NOT EXISTS chord_parts(
+    chord INTEGER NOT NULL, place INTEGER NOT NULL, task_id TEXT NOT NULL, doc BLOB NOT NULL,
+    PRIMARY KEY(chord, place, task_id)) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS chord_gone AFTER DELETE ON chords BEGIN
+    DELETE FROM chord_parts WHERE chord = OLD.number;
+END;
+CREATE TABLE IF NOT EXISTS joins(
+    group_id TEXT PRIMARY KEY, token TEXT NOT NULL, owner INTEGER NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
+";
+
 /// Why a file could not be opened: SQLite says so, or we do.
 pub(super) enum Trouble {
     /// SQLite's error, to be worded by `fault.rs`.
@@ -135,6 +156,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             transaction.execute_batch(CONTROL_TABLES)?;
             transaction.execute_batch(LANES)?;
             transaction.execute_batch(PARKED_IDS)?;
+            transaction.execute_batch(CHORDS)?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
@@ -147,13 +169,16 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             ),
         ))),
         found if found > FORMAT => judge_newer(&transaction, path, found),
-        before @ (1..=3) => {
+        before @ (1..=4) => {
             if before == 1 {
                 transaction.execute_batch(CONTROL_TABLES)?;
             }
             transaction.execute_batch(LANES)?;
-            transaction.execute_batch(PARKED_IDS)?;
-            park::note_ids(&transaction)?;
+            if before < 4 {
+                transaction.execute_batch(PARKED_IDS)?;
+                park::note_ids(&transaction)?;
+            }
+            transaction.execute_batch(CHORDS)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
         }
@@ -222,7 +247,7 @@ mod tests {
     #[test]
     fn a_too_new_format_names_both_versions_and_the_way_out() {
         let text = said(ensure(&file_of_format(7, 6), Path::new("q.db")));
-        assert!(text.contains("format 7") && text.contains("format 4") && text.contains("upgrade"), "{text}");
+        assert!(text.contains("format 7") && text.contains("format 5") && text.contains("upgrade"), "{text}");
     }
 
     #[test]
@@ -249,6 +274,7 @@ mod tests {
             assert_eq!(parked().as_deref(), Some("seven99"));
             connection.execute("DELETE FROM parked", []).expect("an old program releases it");
             assert_eq!(parked(), None);
+            connection.execute("INSERT INTO groups VALUES ('g', x'00', NULL)", []).expect("format 5's table");
         }
     }
 

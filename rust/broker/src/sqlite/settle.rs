@@ -4,15 +4,15 @@ use super::dead;
 use super::lease::{self, Held};
 use super::results;
 use super::session::Session;
-use super::{lane, park, publish};
+use super::{join, lane, park, publish};
 use crate::burial::Burial;
 use crate::clock::now_ms;
-use crate::{Settlement, Verdict};
+use crate::{Member, Settled, Settlement, Verdict};
 
-/// Carries out every settlement whose lease is still the owner's; returns the indices of the others.
-pub(super) fn settle(session: &Session, owner: i64, batch: &[Settlement]) -> rusqlite::Result<Vec<usize>> {
+/// Carries out every settlement whose lease is still the owner's.
+pub(super) fn settle(session: &Session, owner: i64, batch: &[Settlement]) -> rusqlite::Result<Settled> {
     let now = now_ms();
-    let mut lost = Vec::new();
+    let Settled { mut lost, mut complete } = Settled::default();
     let mut stored = 0;
     for (index, settlement) in batch.iter().enumerate() {
         let is_ours = match &settlement.verdict {
@@ -21,6 +21,12 @@ pub(super) fn settle(session: &Session, owner: i64, batch: &[Settlement]) -> rus
         };
         if is_ours {
             publish::publish(session, &settlement.successors)?;
+            if let Some(member) = &settlement.member
+                && is_last(session, member, now)?
+            {
+                join::leave(session, owner, &member.join())?;
+                complete.push(index);
+            }
         } else {
             lost.push(index);
         }
@@ -32,7 +38,15 @@ pub(super) fn settle(session: &Session, owner: i64, batch: &[Settlement]) -> rus
         }
     }
     results::sweep_after(session, stored, now)?;
-    Ok(lost)
+    Ok(Settled { lost, complete })
+}
+
+/// Counts a member, if it is to be counted here.
+fn is_last(session: &Session, member: &Member, now_ms: i64) -> rusqlite::Result<bool> {
+    match member {
+        Member::Part(part) => join::count(session, part, false, now_ms),
+        Member::Last(_) => Ok(true),
+    }
 }
 
 /// Moves the message to where the verdict sends it. False: the lease is not ours, and nothing was done.

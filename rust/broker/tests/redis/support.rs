@@ -166,7 +166,15 @@ pub(crate) fn ids(deliveries: &[Delivery]) -> Vec<String> {
 }
 
 pub(crate) fn settlement(tag: Tag, verdict: Verdict) -> Settlement {
-    Settlement { tag, message_id: None, has_attempts: false, verdict, result: None, successors: Vec::new() }
+    Settlement {
+        tag,
+        message_id: None,
+        has_attempts: false,
+        verdict,
+        result: None,
+        successors: Vec::new(),
+        member: None,
+    }
 }
 
 pub(crate) fn doc(task_id: &str, status: &str) -> ResultDoc {

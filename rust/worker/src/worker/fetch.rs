@@ -67,6 +67,7 @@ impl Worker {
                         verdict: Verdict::DeadLetter { reason: poison.reason.to_owned(), detail: poison.detail },
                         result: None,
                         successors: Vec::new(),
+                        member: None,
                     };
                     self.settling.push((settlement, None));
                 }

@@ -1,15 +1,18 @@
 -- Ends one lease, if it is still ours: successors, result and removal in one step.
 --
 -- KEYS  1 unacked  2 unacked_index  3 parked  4 dead  5 dead index  6 attempts record or ''  7 result key or ''
---       8 parked by id  9 revoked
+--       8 parked by id  9 revoked; of a chord's member 10 joins, and if it is counted here 11 parts  12 added  13 size
+--       14 counted  15 group  16 claim
 -- ARGV  1 verb  2 tag  3 broker db  4 result db  5 document  6 ttl  7 '1' for SUCCESS  8 number of successors
 --       then their pairs (list, message), and the verb's own arguments:
 --         return, requeue  list, length of the entry's tail, marked message or ''
 --         park    parked tag, due ms, visibility timeout in ms, mark by which it would be revoked
 --         lane    list, length of the entry's tail, index of workers' lanes, task, counts of laned messages, queue
 --         dead    id, queue, reason, detail, died ms, length of the entry's tail, step
+--       last, of a chord's member: group, join; and if it is counted here task id, place, part, '1' for a sorted set, ttl or
+--       '', token
 --
--- Returns 1 when it was done, 0 when the lease was not ours. What can fail (a list of a wrong type) comes before the
+-- Returns 1 when it was done, 2 when it also completed a chord, 0 when the lease was not ours. What can fail (a list of a wrong type) comes before the
 -- removal, so that an error leaves the lease in place.
 local unacked, index, verb, tag = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local successors = tonumber(ARGV[8])
@@ -36,7 +39,23 @@ if KEYS[7] ~= '' and (owned or ARGV[7] == '1') then
   if ARGV[4] ~= ARGV[3] then redis.call('SELECT', ARGV[3]) end
 end
 if not owned then return 0 end
-if verb == 'keep' or verb == 'acked' then return 1 end
+local done = 1
+if KEYS[10] then
+  local at = #ARGV - 1
+  if KEYS[11] then
+    at = #ARGV - 7
+    if ARGV[4] ~= ARGV[3] then redis.call('SELECT', ARGV[4]) end
+    if add_part(KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4],
+        ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], '') then
+      done = 2
+    end
+    if ARGV[4] ~= ARGV[3] then redis.call('SELECT', ARGV[3]) end
+  else
+    done = 2
+  end
+  if done == 2 then redis.call('HSET', KEYS[10], ARGV[at], ARGV[at + 1]) end
+end
+if verb == 'keep' or verb == 'acked' then return done end
 
 local function field(text)
   return #text .. ':' .. text
@@ -87,4 +106,4 @@ end
 redis.call('HDEL', unacked, tag)
 redis.call('ZREM', index, tag)
 if KEYS[6] ~= '' and verb ~= 'return' and verb ~= 'park' and verb ~= 'lane' then redis.call('DEL', KEYS[6]) end
-return 1
+return done

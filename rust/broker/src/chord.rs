@@ -1,0 +1,122 @@
+//! Groups and chords, as brokers and result stores keep them.
+//!
+//! A *chord* is a header, which is a group of tasks, and a body, which gets the list of their results. Nobody waits for
+//! the header: each member's settlement carries its *part*, which is counted in the same step. The step that completes
+//! the count *claims* the chord and leaves a *join* behind, a durable record with everything that the body's publication
+//! needs beside the parts. Whoever owns the join reads the parts, makes the body's message, and ends the join: message,
+//! states and the end of the chord are one step again. A join whose owner died is taken over by another worker.
+//!
+//! ```text
+//!   settle(Part) ─▶ counted ─ last one ─▶ claimed + join ── finish_join ──▶ body published, chord done
+//!        │ again: nothing                      │ owner dies                        ▲
+//!        └─ after the end: nothing             └─ joins() of another worker ───────┘
+//! ```
+//!
+//! Where results live elsewhere than messages, the part is counted there first, under a token that names the member: a
+//! member that runs again because its worker died in between claims the same chord again, and the join is written with
+//! its acknowledgement. The body is then published at least once.
+
+use bytes::Bytes;
+
+use crate::{Error, Publish, ResultDoc};
+
+/// How long a claim in another store stands that no join vouches for yet.
+pub(crate) const CLAIM_S: u64 = 600;
+/// How long the end of a chord is remembered, so that a late copy of a member begins nothing.
+pub(crate) const DONE_S: u64 = 3_600;
+
+/// How one member of a chord's header ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The chord: the id of its header's group.
+    pub group_id: String,
+    /// The member.
+    pub task_id: String,
+    /// Its place in the header; `None` where that is not known: after the others.
+    pub index: Option<i64>,
+    /// Celery's `[1, task id, state, result]`, encoded.
+    pub doc: Bytes,
+    /// What the join needs beside the parts. No broker looks into it.
+    pub record: Bytes,
+    /// Seconds that the unfinished chord is kept from now on; `None` keeps it for ever.
+    pub ttl_s: Option<u64>,
+}
+
+impl Part {
+    /// Celery's name of the place: a score of a sorted set.
+    pub(crate) fn place(&self) -> String {
+        self.index.map_or_else(|| "+inf".to_owned(), |index| index.to_string())
+    }
+
+    /// The join that this part brings about, if it is the last one.
+    pub fn join(&self) -> Join {
+        let token = format!("fw:{}:{}", self.task_id, self.place());
+        Join { group_id: self.group_id.clone(), token, record: self.record.clone() }
+    }
+}
+
+/// A chord whose parts are all there, and whose body nobody has published yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// The chord.
+    pub group_id: String,
+    /// What it was claimed by.
+    pub token: String,
+    /// From the part that completed it.
+    pub record: Bytes,
+}
+
+/// What a settlement has to do with a chord.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// The message was a member's: count it.
+    Part(Part),
+    /// It was counted elsewhere, and was the last: leave the join.
+    Last(Join),
+}
+
+impl Member {
+    /// The join that may come of it.
+    pub fn join(&self) -> Join {
+        match self {
+            Member::Part(part) => part.join(),
+            Member::Last(join) => join.clone(),
+        }
+    }
+}
+
+/// What a join is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// The parts, in the order of the header.
+    pub docs: Vec<Bytes>,
+    /// The document of the group, if its client saved one: members are groups themselves, and results are read by it.
+    pub group: Option<Bytes>,
+}
+
+/// The end of a join.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// Which.
+    pub join: Join,
+    /// The body's messages; those of its error callbacks if the chord failed.
+    pub messages: Vec<Publish>,
+    /// States of tasks that will not run.
+    pub results: Vec<ResultDoc>,
+}
+
+/// What a client does with groups and chords; part of a [`ResultClient`](crate::ResultClient).
+pub trait ChordClient {
+    /// Says how many members the chord has that is about to be published, and forgets an earlier run under the same id.
+    /// To be called before the first member is published. `ttl_s`: seconds that an unfinished chord is kept after the
+    /// last news of it; `None` keeps it for ever.
+    fn set_chord_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>) -> Result<(), Error>;
+    /// Says that the chord has one member more, before that one is published.
+    fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>) -> Result<(), Error>;
+    /// Stores the document of a group.
+    fn save_group(&mut self, group_id: &str, doc: &[u8], ttl_s: Option<u64>) -> Result<(), Error>;
+    /// The stored document of a group, if any.
+    fn group(&mut self, group_id: &str) -> Result<Option<Bytes>, Error>;
+    /// Removes the document of a group.
+    fn delete_group(&mut self, group_id: &str) -> Result<(), Error>;
+}

@@ -1,0 +1,229 @@
+//! Groups and chords.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::Server;
+use super::bench::{Bench, LONG, SHORT, ack, ending, fetch_all, id_of, ids_of, message, result};
+use crate::{Broker, Delivery, Join, Joined, LeaseTerms, Member, Part, Parts, Publish, Settled, Settlement, Verdict};
+
+pub(super) async fn a_group_is_saved_and_deleted<S: Server>(bench: &Bench<'_, S>) {
+    let group = bench.name("group");
+    let mut results = bench.results();
+    assert_eq!(results.group(&group).expect("restore"), None);
+    for doc in ["{\"result\": 1}", "{\"result\": \"é\"}"] {
+        results.save_group(&group, doc.as_bytes(), None).expect("save");
+        assert_eq!(results.group(&group).expect("restore").as_deref(), Some(doc.as_bytes()));
+    }
+    assert_eq!(results.get(&group).expect("get"), None, "a group is no task");
+    results.delete_group(&group).expect("delete");
+    results.delete_group(&group).expect("deleting twice is no error");
+    assert_eq!(results.group(&group).expect("restore"), None);
+}
+
+pub(super) async fn a_group_expires<S: Server>(bench: &Bench<'_, S>) {
+    let group = bench.name("group");
+    let mut results = bench.results();
+    results.save_group(&group, b"{}", Some(1)).expect("save");
+    assert!(results.group(&group).expect("restore").is_some(), "gone too early");
+    let since = Instant::now();
+    while results.group(&group).expect("restore").is_some() {
+        assert!(since.elapsed() < Duration::from_secs(5), "it does not expire");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The part of the message's task in the chord of `group`.
+fn part(delivery: &Delivery, group: &str, index: i64) -> Part {
+    let task_id = id_of(delivery);
+    let doc = format!("[1, \"{task_id}\", \"SUCCESS\", {index}]");
+    let record = Bytes::from(format!("body of {group}"));
+    Part { group_id: group.to_owned(), task_id, index: Some(index), doc: doc.into(), record, ttl_s: Some(600) }
+}
+
+fn member(delivery: &Delivery, part: Part) -> Settlement {
+    Settlement { member: Some(Box::new(Member::Part(part))), ..ending(delivery, Verdict::Ack) }
+}
+
+async fn count(broker: &impl Broker, batch: &[Settlement]) -> Vec<usize> {
+    let settled = broker.settle_and_count(batch).await.expect("settle");
+    assert!(settled.lost.is_empty(), "lost {settled:?}");
+    settled.complete
+}
+
+/// A worker that holds the `size` messages of a chord's header, and the chord's name.
+async fn begun<S: Server>(
+    bench: &Bench<'_, S>,
+    size: usize,
+    terms: LeaseTerms,
+) -> (S::Broker, String, Vec<Delivery>, String) {
+    let (queue, group) = (bench.name("queue"), bench.name("group"));
+    let broker = bench.broker(&[&queue], terms).await;
+    bench.results().set_chord_size(&group, size as u64, Some(600)).expect("set size");
+    bench.publish(&queue, 0, size);
+    let held = fetch_all(&broker, size).await;
+    (broker, group, held, queue)
+}
+
+async fn complete(broker: &impl Broker, held: &[Delivery], group: &str) -> Join {
+    let last = held.len() - 1;
+    let batch: Vec<Settlement> = (0..).zip(held).map(|(at, one)| member(one, part(one, group, at))).collect();
+    assert_eq!(count(broker, &batch).await, [last]);
+    part(&held[last], group, last as i64).join()
+}
+
+fn joined(join: &Join, messages: Vec<Publish>) -> Joined {
+    Joined { join: join.clone(), messages, results: Vec::new() }
+}
+
+pub(super) async fn the_last_member_completes_its_chord<S: Server>(bench: &Bench<'_, S>) {
+    let (broker, group, held, queue) = begun(bench, 3, LONG).await;
+    let [first, second, third] = [0, 1, 2].map(|at| member(&held[at], part(&held[at], &group, at as i64)));
+    assert_eq!(count(&broker, &[third, first]).await, [] as [usize; 0]);
+    assert!(!broker.joins().await.expect("look").iter().any(|join| join.group_id == group));
+    assert_eq!(count(&broker, std::slice::from_ref(&second)).await, [0]);
+    let join = part(&held[1], &group, 1).join();
+    assert!(broker.joins().await.expect("look").contains(&join), "it is ours until it is ended");
+    let parts = broker.parts(&group).await.expect("read");
+    let docs: Vec<Bytes> = (0..3).map(|at| part(&held[at], &group, at as i64).doc).collect();
+    assert_eq!((parts.docs, parts.group), (docs, None), "in the order of the header");
+    let (body, failed) = (bench.name("task"), bench.name("task"));
+    let mut end = joined(&join, vec![message(&queue, 0, &body)]);
+    end.results = vec![result(&failed, "{\"status\": \"FAILURE\"}", false)];
+    assert!(broker.finish_join(&end).await.expect("end"));
+    assert!(!broker.finish_join(&end).await.expect("end again"));
+    assert!(!broker.joins().await.expect("look").contains(&join));
+    assert_eq!(broker.parts(&group).await.expect("read"), Parts::default());
+    let published = fetch_all(&broker, 1).await;
+    assert_eq!(ids_of(&published), [body]);
+    ack(&broker, &published).await;
+    assert!(broker.fetch(1).await.expect("fetch").is_empty(), "published once");
+    assert!(bench.results().get(&failed).expect("get").is_some());
+}
+
+pub(super) async fn a_member_that_ends_twice_counts_once<S: Server>(bench: &Bench<'_, S>) {
+    let (broker, group, held, queue) = begun(bench, 2, LONG).await;
+    let again = |doc: &'static str| Part { doc: doc.into(), ..part(&held[0], &group, 0) };
+    bench.publish(&queue, 0, 3);
+    let copies = fetch_all(&broker, 3).await;
+    assert_eq!(count(&broker, &[member(&held[0], again("[1, \"x\", \"SUCCESS\", 1]"))]).await, [] as [usize; 0]);
+    assert_eq!(count(&broker, &[member(&copies[0], again("[1, \"x\", \"SUCCESS\", 2]"))]).await, [] as [usize; 0]);
+    assert_eq!(count(&broker, &[member(&held[1], part(&held[1], &group, 1))]).await, [0]);
+    let join = part(&held[1], &group, 1).join();
+    assert_eq!(count(&broker, &[member(&copies[1], again("[]"))]).await, [] as [usize; 0], "another has claimed it");
+    let parts = broker.parts(&group).await.expect("read").docs;
+    assert_eq!(parts, [again("[1, \"x\", \"SUCCESS\", 1]").doc, part(&held[1], &group, 1).doc]);
+    assert!(broker.finish_join(&joined(&join, Vec::new())).await.expect("end"));
+    assert_eq!(count(&broker, &[member(&copies[2], again("[]"))]).await, [] as [usize; 0], "it is over");
+    assert_eq!(broker.parts(&group).await.expect("read"), Parts::default());
+}
+
+pub(super) async fn members_may_end_before_the_size_is_known<S: Server>(bench: &Bench<'_, S>) {
+    let (broker, group, held, queue) = begun(bench, 1, LONG).await;
+    let late = bench.name("group");
+    bench.publish(&queue, 0, 2);
+    let more = fetch_all(&broker, 2).await;
+    // Celery's client writes the size with the header's last message; ours with the first. Both write it before a last
+    // member can end; only a size that is written anew forgets what was counted.
+    bench.results().add_to_chord(&late, Some(600)).expect("add");
+    assert_eq!(count(&broker, &[member(&more[0], part(&more[0], &late, 0))]).await, [] as [usize; 0]);
+    bench.results().add_to_chord(&group, Some(600)).expect("add");
+    assert_eq!(count(&broker, &[member(&held[0], part(&held[0], &group, 0))]).await, [] as [usize; 0]);
+    assert_eq!(count(&broker, &[member(&more[1], part(&more[1], &group, 1))]).await, [0], "the added one");
+    bench.results().set_chord_size(&late, 1, Some(600)).expect("set size");
+    assert_eq!(broker.parts(&late).await.expect("read"), Parts::default(), "a run of its own");
+    assert!(broker.finish_join(&joined(&part(&more[1], &group, 1).join(), Vec::new())).await.expect("end"));
+}
+
+pub(super) async fn a_dead_workers_joins_are_taken_over<S: Server>(bench: &Bench<'_, S>) {
+    let (dead, group, held, queue) = begun(bench, 2, SHORT).await;
+    let heir = bench.broker(&[&queue], SHORT).await;
+    let join = complete(&dead, &held, &group).await;
+    heir.heartbeat().await.expect("heartbeat");
+    assert!(!heir.joins().await.expect("look").contains(&join), "its owner lives");
+    let since = Instant::now();
+    while !heir.joins().await.expect("look").contains(&join) {
+        assert!(since.elapsed() < Duration::from_secs(20), "nobody took it over");
+        heir.heartbeat().await.expect("heartbeat");
+        heir.recover().await.expect("recover");
+        tokio::time::sleep(SHORT.refresh).await;
+    }
+    assert_eq!(heir.parts(&group).await.expect("read").docs.len(), 2);
+    let body = bench.name("task");
+    assert!(heir.finish_join(&joined(&join, vec![message(&queue, 0, &body)])).await.expect("end"));
+    // It was not dead after all.
+    assert!(!dead.finish_join(&joined(&join, vec![message(&queue, 0, &body)])).await.expect("end"));
+    assert_eq!(ids_of(&fetch_all(&heir, 1).await), [body]);
+    assert!(heir.fetch(1).await.expect("fetch").is_empty(), "published once");
+}
+
+pub(super) async fn who_closes_leaves_its_joins_to_others<S: Server>(bench: &Bench<'_, S>) {
+    let (leaving, group, held, queue) = begun(bench, 2, LONG).await;
+    let join = complete(&leaving, &held, &group).await;
+    leaving.close().await.expect("close");
+    let heir = bench.broker(&[&queue], LONG).await;
+    assert!(heir.joins().await.expect("look").contains(&join));
+    assert!(heir.finish_join(&joined(&join, Vec::new())).await.expect("end"));
+}
+
+pub(super) async fn a_member_of_a_lost_lease_is_not_counted<S: Server>(bench: &Bench<'_, S>) {
+    let (slow, group, held, queue) = begun(bench, 1, SHORT).await;
+    let heir = bench.broker(&[&queue], SHORT).await;
+    let mut again = Vec::new();
+    while again.is_empty() {
+        tokio::time::sleep(SHORT.refresh).await;
+        heir.heartbeat().await.expect("heartbeat");
+        heir.recover().await.expect("recover");
+        again = heir.fetch(1).await.expect("fetch");
+    }
+    let settled = slow.settle_and_count(&[member(&held[0], part(&held[0], &group, 0))]).await.expect("settle");
+    assert_eq!(settled, Settled { lost: vec![0], complete: Vec::new() });
+    assert!(heir.parts(&group).await.expect("read").docs.is_empty());
+    let join = complete(&heir, &again, &group).await;
+    assert!(heir.finish_join(&joined(&join, Vec::new())).await.expect("end"));
+}
+
+pub(super) async fn a_chord_that_is_begun_anew_forgets_its_old_join<S: Server>(bench: &Bench<'_, S>) {
+    let (broker, group, held, queue) = begun(bench, 1, LONG).await;
+    let old = complete(&broker, &held, &group).await;
+    bench.results().set_chord_size(&group, 2, Some(600)).expect("set size");
+    bench.publish(&queue, 0, 2);
+    let again = fetch_all(&broker, 2).await;
+    assert_eq!(count(&broker, &[member(&again[0], part(&again[0], &group, 0))]).await, [] as [usize; 0]);
+    let body = message(&queue, 0, &bench.name("task"));
+    assert!(!broker.finish_join(&joined(&old, vec![body])).await.expect("end"));
+    assert_eq!(count(&broker, &[member(&again[1], part(&again[1], &group, 1))]).await, [0]);
+    assert!(broker.fetch(1).await.expect("fetch").is_empty(), "the old body was not published");
+    let new = part(&again[1], &group, 1).join();
+    assert!(broker.finish_join(&joined(&new, Vec::new())).await.expect("end"));
+}
+
+pub(super) async fn a_complete_chord_does_not_expire<S: Server>(bench: &Bench<'_, S>) {
+    let (broker, group, held, queue) = begun(bench, 1, LONG).await;
+    let unfinished = bench.name("group");
+    bench.publish(&queue, 0, 1);
+    let other = fetch_all(&broker, 1).await;
+    let short = |part: Part| Part { ttl_s: Some(1), ..part };
+    bench.results().set_chord_size(&unfinished, 2, Some(1)).expect("set size");
+    let both =
+        [member(&held[0], short(part(&held[0], &group, 0))), member(&other[0], short(part(&other[0], &unfinished, 0)))];
+    assert_eq!(count(&broker, &both).await, [0]);
+    let since = Instant::now();
+    while !broker.parts(&unfinished).await.expect("read").docs.is_empty() {
+        assert!(since.elapsed() < Duration::from_secs(5), "what nobody ends does not expire");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        // Where nothing expires by itself, the next to come sweeps.
+        bench.results().set_chord_size(&bench.name("group"), 1, Some(1)).expect("set size");
+    }
+    assert_eq!(broker.parts(&group).await.expect("read").docs.len(), 1);
+    assert!(broker.finish_join(&joined(&part(&held[0], &group, 0).join(), Vec::new())).await.expect("end"));
+}
+
+pub(super) async fn a_saved_group_comes_with_the_parts<S: Server>(bench: &Bench<'_, S>) {
+    let (broker, group, held, _queue) = begun(bench, 1, LONG).await;
+    bench.results().save_group(&group, b"{\"result\": []}", Some(600)).expect("save");
+    let join = complete(&broker, &held, &group).await;
+    assert_eq!(broker.parts(&group).await.expect("read").group.as_deref(), Some(&b"{\"result\": []}"[..]));
+    assert!(broker.finish_join(&joined(&join, Vec::new())).await.expect("end"));
+}

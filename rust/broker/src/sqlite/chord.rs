@@ -1,0 +1,93 @@
+//! Groups and chords.
+
+use rusqlite::OptionalExtension;
+
+use super::session::Session;
+
+/// What each write of a group or chord removes of expired ones at most: enough to keep pace.
+const SWEEP: i64 = 4;
+
+/// When something ends that is kept for `ttl_s`. Celery's `result_expires = 0` keeps for ever.
+pub(super) fn end_of(ttl_s: Option<u64>, now_ms: i64) -> Option<i64> {
+    let ttl_s = ttl_s.filter(|ttl_s| *ttl_s > 0)?;
+    Some(now_ms.saturating_add(i64::try_from(ttl_s).unwrap_or(i64::MAX).saturating_mul(1_000)))
+}
+
+/// Begins a chord of `size` members; an earlier run of it is forgotten.
+pub(super) fn set_size(
+    session: &Session,
+    group_id: &str,
+    size: u64,
+    ttl_s: Option<u64>,
+    now_ms: i64,
+) -> rusqlite::Result<()> {
+    forget(session, group_id)?;
+    session
+        .sql
+        .prepare_cached("INSERT INTO chords(group_id, size, more, parts, expires_ms) VALUES (?1, ?2, 0, 0, ?3)")?
+        .execute((group_id, i64::try_from(size).unwrap_or(i64::MAX), end_of(ttl_s, now_ms)))?;
+    sweep(session, now_ms)
+}
+
+/// One more member.
+pub(super) fn add(session: &Session, group_id: &str, ttl_s: Option<u64>, now_ms: i64) -> rusqlite::Result<()> {
+    session
+        .sql
+        .prepare_cached(
+            "INSERT INTO chords(group_id, more, parts, expires_ms) VALUES (?1, 1, 0, ?2)
+             ON CONFLICT(group_id) DO UPDATE SET more = more + 1, expires_ms = excluded.expires_ms",
+        )?
+        .execute((group_id, end_of(ttl_s, now_ms)))?;
+    Ok(())
+}
+
+/// Stores the document of a group.
+pub(super) fn save_group(
+    session: &Session,
+    group_id: &str,
+    doc: &[u8],
+    ttl_s: Option<u64>,
+    now_ms: i64,
+) -> rusqlite::Result<()> {
+    session
+        .sql
+        .prepare_cached(
+            "INSERT INTO groups VALUES (?1, ?2, ?3)
+             ON CONFLICT(group_id) DO UPDATE SET doc = excluded.doc, expires_ms = excluded.expires_ms",
+        )?
+        .execute((group_id, doc, end_of(ttl_s, now_ms)))?;
+    sweep(session, now_ms)
+}
+
+/// The document of a group, if there is one that has not expired.
+pub(super) fn group(session: &Session, group_id: &str, now_ms: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+    session
+        .sql
+        .prepare_cached("SELECT doc FROM groups WHERE group_id = ?1 AND (expires_ms IS NULL OR expires_ms > ?2)")?
+        .query_row((group_id, now_ms), |row| row.get(0))
+        .optional()
+}
+
+/// Removes the document of a group.
+pub(super) fn delete_group(session: &Session, group_id: &str) -> rusqlite::Result<()> {
+    session.sql.prepare_cached("DELETE FROM groups WHERE group_id = ?1")?.execute([group_id])?;
+    Ok(())
+}
+
+/// Removes everything known of a chord; its parts go with it.
+fn forget(session: &Session, group_id: &str) -> rusqlite::Result<()> {
+    session.sql.prepare_cached("DELETE FROM chords WHERE group_id = ?1")?.execute([group_id])?;
+    Ok(())
+}
+
+fn sweep(session: &Session, now_ms: i64) -> rusqlite::Result<()> {
+    for statement in [
+        "DELETE FROM groups WHERE group_id IN
+         (SELECT group_id FROM groups WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)",
+        "DELETE FROM chords WHERE number IN
+         (SELECT number FROM chords WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)",
+    ] {
+        session.sql.prepare_cached(statement)?.execute((now_ms, SWEEP))?;
+    }
+    Ok(())
+}
