@@ -512,9 +512,15 @@ class Worker:
 
         Handles Python signals while it waits. Whoever calls it again has dealt with the events of the last call:
         failures among them are settled then. ``("start_thread", {"child": int, "socket": int, "page": int})`` wants a
-        thread that runs tasks from ``ChildLink(socket, page)``, and then ``thread_ended(child)``. The last event is
-        ``("finished", {"error": str | None})``.
+        thread that runs tasks from ``ChildLink(socket, page)``, and then ``thread_ended(child)``. ``("limited",
+        {"task": str})`` says once of a task, if ``reports_limited``, that it came and is limited by this worker alone.
+        The last event is ``("finished", {"error": str | None})``.
         """
+    @staticmethod
+    def wait_any(
+        workers: Sequence[Worker], timeout_s: float, alarm: int | None = None
+    ) -> list[tuple[int, str, dict[str, Any]]]:
+        """``wait`` for several: which of them, by its place in ``workers``, is before each event."""
     def join(self) -> None:
         """Wait until the runtime thread has ended; call it after ``finished``. At once when it was not started."""
     def clock_moved(self) -> None:
@@ -536,7 +542,7 @@ class Worker:
             ``started_us`` (Unix time), ``pid``, ``is_acked``.
 
         Raises:
-            fastworker.exceptions.OperationalError: The worker is not connected or has ended.
+            fastworker.errors.OperationalError: The worker does not answer; ``WorkerEnded``: it has ended.
         """
     def set_limits(
         self, task: str, soft_time_limit: float | None, time_limit: float | None

@@ -45,6 +45,10 @@ class OperationalError(KombuError):
     """The broker did not confirm: unreachable, or gone before it answered."""
 
 
+class WorkerEnded(OperationalError):
+    """What was asked of a worker of this process comes too late: it has ended."""
+
+
 class SerializationError(KombuError):
     """A value and its bytes do not go together."""
 

@@ -86,6 +86,8 @@ class WorkerSettings:
     reports_expired: bool = False
     reports_unknown: bool = False
     reports_rejected: bool = False
+    #: Tell of the tasks that come and have a rate limit of each worker, each once.
+    reports_limited: bool = False
 
 
 def seconds(value: timedelta | float | int | None, name: str) -> float | None:

@@ -75,6 +75,7 @@ struct Settings {
     reports_expired: bool,
     reports_unknown: bool,
     reports_rejected: bool,
+    reports_limited: bool,
     control_exchange: Option<String>,
     revokes_max: u32,
     revoke_expires_s: f64,
@@ -140,6 +141,7 @@ impl From<Settings> for WorkerConfig {
                 expired: settings.reports_expired,
                 unknown: settings.reports_unknown,
                 rejected: settings.reports_rejected,
+                limited: settings.reports_limited,
             },
             control_exchange: settings.control_exchange,
             revoke_terms: RevokeTerms {
@@ -261,29 +263,28 @@ impl Worker {
         timeout_s: f64,
         alarm: Option<RawFd>,
     ) -> PyResult<Vec<(&'static str, Bound<'py, PyDict>)>> {
-        let timeout = Duration::from_secs_f64(timeout_s.clamp(0.0, 3600.0));
-        // Who waits again has dealt with what it got.
-        let told = std::mem::take(&mut *self.telling.lock().expect("nothing panics while it holds this"));
-        if !told.is_empty() {
-            self.command(Command::Told(told));
+        wait_for_bells(py, &[self], timeout_s, alarm)?;
+        self.events(py).collect()
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (workers, timeout_s, alarm=None))]
+    fn wait_any<'py>(
+        py: Python<'py>,
+        workers: Vec<Py<Worker>>,
+        timeout_s: f64,
+        alarm: Option<RawFd>,
+    ) -> PyResult<Vec<(usize, &'static str, Bound<'py, PyDict>)>> {
+        let workers: Vec<&Worker> = workers.iter().map(Py::get).collect();
+        wait_for_bells(py, &workers, timeout_s, alarm)?;
+        let mut all = Vec::new();
+        for (at, worker) in workers.into_iter().enumerate() {
+            for event in worker.events(py) {
+                let (name, facts) = event?;
+                all.push((at, name, facts));
+            }
         }
-        let timeout = Timespec::try_from(timeout).map_err(|_| PyRuntimeError::new_err("timeout_s does not fit"))?;
-        let bell = self.reporter.bell();
-        // SAFETY: the caller keeps it open meanwhile.
-        let alarm = alarm.map(|alarm| unsafe { BorrowedFd::borrow_raw(alarm) });
-        let polled = py.detach(|| {
-            let both = [Some(bell), alarm];
-            let mut polled: Vec<_> = both.iter().flatten().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
-            poll(&mut polled, Some(&timeout))
-        });
-        match polled {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(PyOSError::new_err(error.to_string())),
-        }
-        py.check_signals()?;
-        let reports = self.reporter.take();
-        *self.telling.lock().expect("nothing panics while it holds this") = failures(&reports);
-        reports.into_iter().map(|report| event(py, report)).collect()
+        Ok(all)
     }
 
     fn adopt_zygote(&self, zygote: RawFd, zygote_pid: i32) {
@@ -371,6 +372,26 @@ impl Worker {
     }
 }
 
+/// Waits until one of the workers has something to report, the alarm is readable or the time is over; then for signals.
+fn wait_for_bells(py: Python<'_>, workers: &[&Worker], timeout_s: f64, alarm: Option<RawFd>) -> PyResult<()> {
+    let timeout = Duration::from_secs_f64(timeout_s.clamp(0.0, 3600.0));
+    let timeout = Timespec::try_from(timeout).map_err(|_| PyRuntimeError::new_err("timeout_s does not fit"))?;
+    // Who waits again has dealt with what it got.
+    workers.iter().for_each(|worker| worker.answer());
+    let bells = workers.iter().map(|worker| worker.reporter.bell());
+    // SAFETY: the caller keeps it open meanwhile.
+    let alarm = alarm.map(|alarm| unsafe { BorrowedFd::borrow_raw(alarm) });
+    let waited_for: Vec<BorrowedFd<'_>> = bells.chain(alarm).collect();
+    let polled = py.detach(|| {
+        let mut polled: Vec<_> = waited_for.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        poll(&mut polled, Some(&timeout))
+    });
+    match polled {
+        Ok(_) | Err(rustix::io::Errno::INTR) => py.check_signals(),
+        Err(error) => Err(PyOSError::new_err(error.to_string())),
+    }
+}
+
 /// Failures among reports, as they are answered.
 fn failures(reports: &[Report]) -> Vec<(Handle, u64)> {
     let failure = |report: &Report| match report {
@@ -393,12 +414,30 @@ impl Worker {
         self.command(order(answer));
         let answered = py.detach(move || answered.recv_timeout(ANSWER));
         answered.map_err(|error| {
-            let text = match error {
-                RecvTimeoutError::Timeout => "the worker is busy; try again",
-                RecvTimeoutError::Disconnected => "the worker is not connected, or has ended",
+            let (class, text) = match error {
+                RecvTimeoutError::Timeout => ("OperationalError", "the worker is busy; try again"),
+                RecvTimeoutError::Disconnected => ("WorkerEnded", "the worker is not connected, or has ended"),
             };
-            raise(py, "OperationalError", text.to_owned())
+            raise(py, class, text.to_owned())
         })
+    }
+
+    /// Failures that were told of have been dealt with.
+    fn answer(&self) {
+        let told = std::mem::take(&mut *self.telling.lock().expect("nothing panics while it holds this"));
+        if !told.is_empty() {
+            self.command(Command::Told(told));
+        }
+    }
+
+    /// What was reported, for Python.
+    fn events<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> impl Iterator<Item = PyResult<(&'static str, Bound<'py, PyDict>)>> + use<'py> {
+        let reports = self.reporter.take();
+        *self.telling.lock().expect("nothing panics while it holds this") = failures(&reports);
+        reports.into_iter().map(move |report| event(py, report))
     }
 
     /// Whoever joins listens no more, and nobody else may: the worker must not wait for what is called after a failure.
@@ -481,6 +520,10 @@ fn event<'py>(py: Python<'py>, report: Report) -> PyResult<(&'static str, Bound<
             facts.set_item("message", PyBytes::new(py, &message))?;
             facts.set_item("reason", format!("{reason}: {detail}"))?;
             "rejected"
+        }
+        Report::Limited { task } => {
+            facts.set_item("task", task)?;
+            "limited"
         }
         Report::Broadcast { message } => {
             facts.set_item("message", PyBytes::new(py, &message))?;

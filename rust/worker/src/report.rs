@@ -60,6 +60,8 @@ pub struct Reports {
     pub unknown: bool,
     /// Messages that are no task's.
     pub rejected: bool,
+    /// Tasks that come and have a rate limit of each worker.
+    pub limited: bool,
 }
 
 /// Something for the main thread.
@@ -110,6 +112,11 @@ pub enum Report {
         reason: &'static str,
         /// The latter.
         detail: String,
+    },
+    /// A task came that this worker limits by itself. Told once of each task.
+    Limited {
+        /// Its name.
+        task: String,
     },
     /// A broadcast of remote control: kombu's envelope.
     Broadcast {

@@ -11,25 +11,22 @@ use tracing::{Event, Level as TraceLevel, Metadata, Subscriber};
 
 use crate::report::{Level, Reporter};
 
-/// The reporter of the worker that was started last in this process, while it lives.
-static LATEST: Mutex<Option<Reporter>> = Mutex::new(None);
+/// The reporters of the workers that live in this process, the one that was started last at the end.
+static LIVING: Mutex<Vec<Reporter>> = Mutex::new(Vec::new());
 
-/// Sends events to a reporter; without one of its own, to the latest worker's.
+/// Sends events to a reporter; without one of its own, to the latest worker's that lives.
 struct ToReporter(Option<Reporter>);
 
-/// Sends what is said from now on, on any thread of this process, to `reporter`.
+/// Sends what is said from now on, on any thread of this process, to `reporter`, until another one is named.
 pub fn forward_to(reporter: &Reporter) {
-    *LATEST.lock().expect("nothing panics while it holds this") = Some(reporter.clone());
+    LIVING.lock().expect("nothing panics while it holds this").push(reporter.clone());
     // Set by an earlier worker of this process already: that one finds the reporter too.
     let _already_set = tracing::subscriber::set_global_default(ToReporter(None));
 }
 
-/// Undoes `forward_to`, unless another worker was started since.
+/// Undoes `forward_to`: the latest of those that are left has it then.
 pub fn stop_forwarding(reporter: &Reporter) {
-    let mut latest = LATEST.lock().expect("nothing panics while it holds this");
-    if latest.as_ref().is_some_and(|latest| latest.is_same(reporter)) {
-        *latest = None;
-    }
+    LIVING.lock().expect("nothing panics while it holds this").retain(|living| !living.is_same(reporter));
 }
 
 impl Subscriber for ToReporter {
@@ -51,7 +48,7 @@ impl Subscriber for ToReporter {
         let level = if *event.metadata().level() == TraceLevel::ERROR { Level::Error } else { Level::Warning };
         let Line { message, facts } = line;
         let text = if facts.is_empty() { message } else { format!("{message} ({})", facts.trim_start()) };
-        let latest = || LATEST.lock().expect("nothing panics while it holds this").clone();
+        let latest = || LIVING.lock().expect("nothing panics while it holds this").last().cloned();
         if let Some(reporter) = self.0.clone().or_else(latest) {
             reporter.log(level, text);
         }
@@ -92,5 +89,25 @@ mod tests {
         });
         let text = "a message is odd (queue=\"q\")".to_owned();
         assert_eq!(reporter.take(), [Report::Log { level: Level::Warning, text }]);
+    }
+
+    #[test]
+    fn when_a_worker_ends_another_that_lives_is_told() {
+        let said = |text: &'static str| {
+            tracing::subscriber::with_default(ToReporter(None), || {
+                tracing::warn!(target: "fastworker_broker", "{text}");
+            });
+        };
+        let [first, second] = [(); 2].map(|()| Reporter::new().expect("an eventfd"));
+        forward_to(&first);
+        forward_to(&second);
+        said("both live");
+        stop_forwarding(&second);
+        said("one lives");
+        stop_forwarding(&first);
+        said("nobody lives");
+        let log = |text: &str| [Report::Log { level: Level::Warning, text: text.to_owned() }];
+        assert_eq!(second.take(), log("both live"));
+        assert_eq!(first.take(), log("one lives"));
     }
 }

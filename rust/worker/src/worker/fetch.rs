@@ -1,7 +1,7 @@
 //! Station 2, fetch, as the loop sees it: what came, and whether the broker is there.
 
 use fastworker_broker::{Delivery, Error, Settlement, Verdict};
-use fastworker_engine::{Event, Request};
+use fastworker_engine::{Event, Request, Scope};
 
 use crate::report::{Level, Report};
 
@@ -45,6 +45,9 @@ impl Worker {
                         let call = wanted.calls.then(|| held.frame.clone());
                         self.reporter.send(Report::Received { task, id, call });
                     }
+                    if wanted.limited {
+                        self.tell_of_limit(&request);
+                    }
                     if self.has_threads {
                         self.drop_limits(&held.task, &mut request);
                     }
@@ -74,6 +77,16 @@ impl Worker {
             }
         }
         requests
+    }
+
+    /// Tells, once of each task, that it came and that its rate is limited here alone.
+    fn tell_of_limit(&mut self, request: &Request) {
+        let Some(task) = request.task else { return };
+        let known = &self.config.tasks[task as usize];
+        let is_limited = known.options.rate.is_some() && known.options.rate_scope == Scope::Worker;
+        if is_limited && self.told_limited.insert(task) {
+            self.reporter.send(Report::Limited { task: known.name.clone() });
+        }
     }
 
     /// A thread can be neither interrupted nor killed. Said once.

@@ -163,6 +163,8 @@ struct Worker {
     is_waiting: bool,
     is_broker_lost: bool,
     has_told_of_limits: bool,
+    /// Tasks that `Report::Limited` was sent of.
+    told_limited: HashSet<u32>,
     is_ready: bool,
     is_stopping: bool,
     is_cold: bool,
@@ -242,6 +244,7 @@ impl Worker {
             is_waiting: false,
             is_broker_lost: false,
             has_told_of_limits: false,
+            told_limited: HashSet::new(),
             is_ready: false,
             is_stopping: false,
             is_cold: false,
