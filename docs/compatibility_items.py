@@ -294,6 +294,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "cancel_consumer": "differs: what the worker has not started goes back to the queue; Celery runs it",
             "--queue-limit": "works: ours",
             "--queue-weight": "works: ours",
+            "--lane": "works: ours",
             "pause_queue": "works: ours, and resume_queue",
         },
     ),

@@ -60,21 +60,26 @@ class Rig:
         return [entry["request"]["id"] for entry in replies.get(node, ())]
 
     def worker(
-        self, *options: str, framework: str | None = None, concurrency: int = 2, **environment: str
+        self,
+        *options: str,
+        framework: str | None = None,
+        concurrency: int | None = 2,
+        **environment: str,
     ) -> WorkerProcess:
         """Start a worker of this app and wait until it is ready.
 
         Args:
             options: More command-line options.
             framework: ``celery`` for the real one; the product under test unless given.
-            concurrency: Child processes.
+            concurrency: Child processes; None: not said.
             environment: More variables for it.
         """
         spec = self.spec.of(framework or self.spec.framework)
+        size = () if concurrency is None else ("--concurrency", str(concurrency))
         worker = self.run(
             command(spec.framework),
             *("-A", "tests.support.worker_app", "worker"),
-            *("--loglevel", "INFO", "--concurrency", str(concurrency)),
+            *("--loglevel", "INFO", *size),
             *options,
             environment={**spec.environment(), **environment},
         )

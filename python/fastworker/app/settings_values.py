@@ -116,6 +116,19 @@ def _queue_numbers(value: Any) -> str | None:
     return "a dict of queues and whole numbers of at least 1; try {'crawl': 2}"
 
 
+def _lanes(value: Any) -> str | None:
+    keys = ("queues", "pool", "concurrency")
+    if isinstance(value, Mapping) and all(
+        isinstance(lane, Mapping) and all(lane.get(key) is not None for key in keys)
+        for lane in value.values()
+    ):
+        return None
+    return (
+        "a dict of lanes, each a dict with queues, pool and concurrency; try {'cpu': {'queues': ['parse'], "
+        "'pool': 'processes', 'concurrency': 2}}"
+    )
+
+
 SPECIAL: dict[str, Check] = {
     "broker_url": _url,
     "broker_read_url": _url,
@@ -128,4 +141,5 @@ SPECIAL: dict[str, Check] = {
     "task_default_rate_limit": _rate,
     "worker_queue_limits": _queue_numbers,
     "worker_queue_weights": _queue_numbers,
+    "worker_lanes": _lanes,
 }

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastworker import greenlets, signals
 from fastworker._core import ChildLink
@@ -30,8 +30,30 @@ ChildMain = Callable[[int, int, int], int]
 SHARED = ("threads", "asyncio", *greenlets.NAMES)
 
 
+class Seat(NamedTuple):
+    """Which of its node's children one lane's are.
+
+    Attributes:
+        lane: Its name; None: the node has no lanes.
+        first: Number of its first child, from 1.
+        step: From one of its children to the next: the children of all lanes have numbers of their own.
+    """
+
+    lane: str | None = None
+    first: int = 1
+    step: int = 1
+
+    def number(self, child_id: int) -> int:
+        """A child's number, from 1, in names of processes and log files."""
+        return self.first + child_id * self.step
+
+
 def child_main_of(
-    app: FastWorker, node: str, log_plan: LogPlan | None, pool: str = "prefork"
+    app: FastWorker,
+    node: str,
+    log_plan: LogPlan | None,
+    pool: str = "prefork",
+    seat: Seat = Seat(),  # noqa: B008
 ) -> ChildMain:
     """What a child of the zygote runs for ``app``.
 
@@ -41,17 +63,18 @@ def child_main_of(
         log_plan: How a child logs.
         pool: ``prefork``: one task after the other; ``threads`` or ``asyncio``: several at once; ``gevent`` or
             ``eventlet``: the same in a process that was started by ``greenlets.argv_of``.
+        seat: Which children.
     """
-
     if pool == "asyncio":
         # Before the first fork, so that the children share it.
         from fastworker.child.event_loop import run_on_event_loop
 
     def child_main(child_id: int, socket_fd: int, page_fd: int) -> int:
         stacks.answer_behind(page_fd)
-        multiprocessing.current_process().name = f"ForkPoolWorker-{child_id + 1}"
+        number = seat.number(child_id)
+        multiprocessing.current_process().name = f"ForkPoolWorker-{number}"
         _let_forked_processes_be_terminated()
-        logs.enter_child(log_plan, child_id + 1)
+        logs.enter_child(log_plan, number, seat.lane)
         set_default_app(app)
         app.set_current()
         status = 0
@@ -157,7 +180,7 @@ def prepare(recipe: dict[str, Any]) -> ChildMain:
     """Import the application as the command line did, in a zygote that replaces another.
 
     ``recipe``: ``app`` (what ``-A`` named), ``workdir``, ``path`` (``sys.path``), ``include``, ``node``, ``pool``,
-    ``overrides`` (settings from the command line) and ``logging`` (arguments of ``logs.set_up``).
+    ``seat``, ``overrides`` (settings from the command line) and ``logging`` (arguments of ``logs.set_up``).
     """
     from fastworker.cli.app_lookup import find_app
     from fastworker.worker.startup import load_tasks
@@ -168,4 +191,4 @@ def prepare(recipe: dict[str, Any]) -> ChildMain:
     app.conf.update(recipe["overrides"])
     log_plan = logs.set_up(app, recipe["node"], **recipe["logging"])
     load_tasks(app, recipe["include"])
-    return child_main_of(app, recipe["node"], log_plan, recipe["pool"])
+    return child_main_of(app, recipe["node"], log_plan, recipe["pool"], Seat(**recipe["seat"]))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from fastworker.worker.lane_spec import LaneSpec
+
     _Type = click.ParamType[Any]
 else:  # generic for type checkers only, in older releases
     _Type = click.ParamType
@@ -116,6 +118,26 @@ class QueueNumber(_Type):
         return queue, int(number)
 
 
+class LaneText(_Type):
+    """``NAME=QUEUE,…,POOL,CONCURRENCY``: a ``worker.lane_spec.LaneSpec``."""
+
+    name = "name=queue,…,pool,concurrency"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> LaneSpec:
+        """Parse; every mistake is a usage error that says what is wrong."""
+        from fastworker.errors import ImproperlyConfigured
+        from fastworker.worker.lane_spec import LaneSpec
+
+        if isinstance(value, LaneSpec):
+            return value
+        try:
+            return LaneSpec.from_text(str(value))
+        except ImproperlyConfigured as exc:
+            raise click.UsageError(str(exc), ctx) from None
+
+
 class Concurrency(_Type):
     """A number of processes, or ``auto``; 0 is ``auto`` too."""
 
@@ -164,6 +186,7 @@ LOG_LEVEL = LogLevel()
 AUTOSCALE = AutoscaleBounds()
 CONCURRENCY = Concurrency()
 QUEUE_NUMBER = QueueNumber()
+LANE = LaneText()
 TIME = Moment(allows_seconds=False)
 TIME_OR_SECONDS = Moment(allows_seconds=True)
 JSON_LIST = Json(list, "a JSON list, such as '[1, 2]'")

@@ -11,11 +11,19 @@ import click
 from fastworker.cli.group import Command, Option
 from fastworker.cli.reload import is_watched_already, run_reloading
 from fastworker.cli.session import Session, complain, pass_session
-from fastworker.cli.values import AUTOSCALE, COMMA_SEPARATED, CONCURRENCY, LOG_LEVEL, QUEUE_NUMBER
+from fastworker.cli.values import (
+    AUTOSCALE,
+    COMMA_SEPARATED,
+    CONCURRENCY,
+    LANE,
+    LOG_LEVEL,
+    QUEUE_NUMBER,
+)
 from fastworker.cli.worker_later import later_options
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
+    from fastworker.worker.lane_spec import LaneSpec
     from fastworker.worker.options import WorkerOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,6 +69,16 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
     "-P",
     "--pool",
     help="What runs tasks: prefork (processes), threads, asyncio, gevent, eventlet, or solo (one at a time, here).",
+)
+@_option(
+    "--lane",
+    "lanes",
+    type=LANE,
+    multiple=True,
+    metavar="NAME=QUEUE,…,POOL,CONCURRENCY",
+    help="A pool of its own for these queues, such as cpu=parse,thumbs,processes,2 or io=crawl,asyncio,500; may be "
+    "given more than once. After the concurrency: processes=N, autoscale=MAX, prefetch-multiplier=N, "
+    "max-tasks-per-child=N, max-memory-per-child=KIB.",
 )
 @_option(
     "-Q",
@@ -190,6 +208,7 @@ def worker(
     umask: str | None,
     reload: bool,
     reload_dir: tuple[str, ...],
+    lanes: tuple[LaneSpec, ...],
     **options: Any,
 ) -> int:
     """Run a worker: fetch tasks from the broker and run them in processes.
@@ -201,13 +220,17 @@ def worker(
     _check_pool(pool, "--pool")
     if reload and not is_watched_already():
         return run_reloading(reload_dir or (".",), session.workdir)
-    pool = pool or session.app.conf.worker_pool
+    _set_umask(umask)
+    app = session.app
+    if lanes or app.conf.worker_lanes:
+        _check_lanes(bool(lanes), {"--pool": pool, "--concurrency": concurrency, **options})
+        pool = "prefork"
+    pool = pool or app.conf.worker_pool
     if pool == "solo":
         _check_solo(concurrency, options)
     _check_size(pool, options)
-    _set_umask(umask)
-    app = session.app
 
+    from fastworker.worker.lane_spec import with_own_names
     from fastworker.worker.node_names import file_name, node_name
     from fastworker.worker.options import WorkerOptions
 
@@ -217,6 +240,7 @@ def worker(
         app_spec=session.spec or "",
         concurrency=concurrency if isinstance(concurrency, int) else None,
         pool=pool,
+        lanes=with_own_names(lanes),
         pidfile=None if pidfile is None else file_name(pidfile, node),
         statedb=None if statedb is None else file_name(statedb, node),
         quiet=session.quiet,
@@ -231,9 +255,11 @@ def worker(
 
 def _run(app: FastWorker, options: WorkerOptions) -> int:
     from fastworker.app.settings_check import check
+    from fastworker.worker.lane_spec import lanes_of
     from fastworker.worker.worker import run
 
     check(app.conf)
+    lanes_of(app.conf.worker_lanes)
     _check_pool(app.conf.worker_pool, "setting worker_pool")
     if options.purge:
         _purge(app, options)
@@ -242,8 +268,9 @@ def _run(app: FastWorker, options: WorkerOptions) -> int:
 
 def _purge(app: FastWorker, options: WorkerOptions) -> None:
     """Empty the queues that will be consumed. The connection must not live on into the forks."""
-    names = options.queues or tuple(app.configured_queues())
-    names = tuple(name for name in names if name not in options.exclude_queues)
+    from fastworker.worker.lane_plan import lane_plans
+
+    names = [name for plan in lane_plans(app, options) for name in plan.queues]
     removed = sum(app.publishing.publisher.purge(name) for name in names)
     app.publishing.close()
     complain(f"fastworker: purged {removed} messages from {', '.join(names)}")
@@ -276,6 +303,28 @@ def _check_solo(concurrency: int | str | None, options: dict[str, Any]) -> None:
             complain(
                 f"fastworker: {name} has no effect with the pool solo: it runs one task at a time, in this process"
             )
+
+
+#: Options that say what lanes say each for itself.
+_LANES_SAY = {
+    "--pool": "--pool",
+    "--concurrency": "--concurrency",
+    "processes": "--processes",
+    "queues": "--queues",
+    "exclude_queues": "--exclude-queues",
+    "autoscale": "--autoscale",
+}
+
+
+def _check_lanes(is_said: bool, options: dict[str, Any]) -> None:
+    """Refuse what is said beside lanes and contradicts them."""
+    contradicting = [name for key, name in _LANES_SAY.items() if options[key] not in (None, ())]
+    if contradicting:
+        who = "--lane" if is_said else "the setting worker_lanes"
+        raise click.UsageError(
+            f"{contradicting[0]} is for a worker with one pool, and {who} says for each lane which queues, pool and "
+            f"concurrency it has; leave one of them out"
+        )
 
 
 def _check_size(pool: str, options: dict[str, Any]) -> None:

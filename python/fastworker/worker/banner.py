@@ -11,6 +11,19 @@ from fastworker.app.masking import mask_url
 
 
 @dataclass(frozen=True)
+class LaneFacts:
+    """What the banner tells of one lane; fields as in ``Facts``. ``most``: processes, if their number is not fixed."""
+
+    name: str
+    pool: str
+    concurrency: int
+    slots: int
+    most: int | None
+    prefetch: int
+    queues: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Facts:
     """What the banner tells. Each ``…_reason`` says in a few words why the value is what it is.
 
@@ -33,6 +46,8 @@ class Facts:
         sends_events: Events about tasks are published.
         loglevel: As in ``logging``.
         tasks: Names of the registered tasks; empty: not listed.
+        lanes: Each of them; empty: there is one pool for all queues. They have their own ``concurrency`` to
+            ``prefetch`` and ``queues``, so that those of the node are left out.
     """
 
     node: str
@@ -53,6 +68,7 @@ class Facts:
     loglevel: int
     tasks: Sequence[str] = ()
     slots: int = 1
+    lanes: Sequence[LaneFacts] = ()
 
 
 def banner(facts: Facts) -> str:
@@ -61,8 +77,7 @@ def banner(facts: Facts) -> str:
         ("app", facts.app),
         ("broker", f"{mask_url(facts.broker)}  ({facts.broker_reason})"),
         ("results", mask_url(facts.results) if facts.results else "not stored"),
-        ("concurrency", _concurrency(facts)),
-        ("prefetch", f"{facts.prefetch} messages  ({facts.prefetch_reason})"),
+        *_size(facts),
         ("acks", _acks(facts)),
         ("lease", f"{facts.lease_s:g} s, kept alive while this worker lives"),
         ("events", "on" if facts.sends_events else "off"),
@@ -73,17 +88,33 @@ def banner(facts: Facts) -> str:
             f"{facts.node}  fastworker {facts.version}",
             f"Python {platform.python_version()}, {platform.platform()}",
             *_section("config", [f"{name + ':':<13} {text}" for name, text in rows]),
-            *_section("queues", facts.queues),
+            *_section("queues", () if facts.lanes else facts.queues),
+            *_section("lanes", [_lane(lane) for lane in facts.lanes]),
             *_section("tasks", facts.tasks),
             "",
         ]
     )
 
 
-def _concurrency(facts: Facts) -> str:
+def _size(facts: Facts) -> list[tuple[str, str]]:
+    if facts.lanes:
+        return []
+    return [
+        ("concurrency", f"{_processes(facts)}  ({facts.concurrency_reason})"),
+        ("prefetch", f"{facts.prefetch} messages  ({facts.prefetch_reason})"),
+    ]
+
+
+def _processes(facts: Facts | LaneFacts) -> str:
     plural = "" if facts.concurrency == 1 else "es"
     tasks = "" if facts.slots == 1 else f", {facts.slots} tasks in each"
-    return f"{facts.concurrency} process{plural}{tasks}  ({facts.concurrency_reason})"
+    return f"{facts.concurrency} process{plural}{tasks}"
+
+
+def _lane(lane: LaneFacts) -> str:
+    most = "" if lane.most is None else f", up to {lane.most}"
+    size = f"{lane.pool}, {_processes(lane)}{most}, prefetch {lane.prefetch}"
+    return f"{lane.name + ':':<13} {size}: {', '.join(lane.queues)}"
 
 
 def _acks(facts: Facts) -> str:

@@ -16,7 +16,14 @@ from fastworker.app.rate_limits import per_second
 from fastworker.app.revokes import RevokeTerms
 from fastworker.errors import BackendError, ImproperlyConfigured, KombuError
 from fastworker.worker.bindings import declare
-from fastworker.worker.node_info import broker_info, pool_info, queue_info, resource_usage
+from fastworker.worker.lanes import UnknownLane
+from fastworker.worker.node_info import (
+    autoscaler_info,
+    broker_info,
+    pool_info,
+    queue_info,
+    resource_usage,
+)
 from fastworker.worker.panel import (
     NO_REPLY,
     CommandInfo,
@@ -186,13 +193,25 @@ def active_queues(state: State) -> list[dict[str, Any]]:
     table = state.app.publishing.settings.queues
     paused = state.app.control.paused_queues()
     most = state.app.conf.task_queue_max_priority
-    infos = [queue_info(table, name, most) for name in state.node.queues]
-    return [{**info, "paused": True} if info["name"] in paused else info for info in infos]
+    infos = []
+    for name in state.node.queues:
+        info = queue_info(table, name, most)
+        if name in paused:
+            info["paused"] = True
+        lane = state.node.lane_of(name)
+        infos.append(info if lane is None else {**info, "lane": lane})
+    return infos
 
 
 @control_command(
-    args=[("queue", str), ("exchange", str), ("exchange_type", str), ("routing_key", str)],
-    signature="<queue> [exchange [type [routing_key]]]",
+    args=[
+        ("queue", str),
+        ("exchange", str),
+        ("exchange_type", str),
+        ("routing_key", str),
+        ("lane", str),
+    ],
+    signature="<queue> [exchange [type [routing_key [lane]]]]",
 )
 def add_consumer(
     state: State,
@@ -200,15 +219,19 @@ def add_consumer(
     exchange: str | None = None,
     exchange_type: str | None = None,
     routing_key: str | None = None,
+    lane: str | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Tell worker(s) to consume from task queue by name."""
+    node = state.node
+    try:
+        node.unit(lane, queue)
+    except UnknownLane as exc:
+        return nok(str(exc))
     table = state.app.publishing.settings.queues
     table.add(queue, exchange or queue, exchange_type or "direct", routing_key or queue)
-    node = state.node
     if queue not in node.queues:
-        limit, weight = node.terms_of(queue)
-        node.core.consume(queue, limit, weight)
+        node.consume(queue, lane)
         node.queues.append(queue)
         declare(state.app, [queue])
         logger.info("Started consuming from %s", queue)
@@ -245,34 +268,44 @@ def resume_queue(state: State, queue: str, **kwargs: Any) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------------------- the pool
 
 
-@control_command(args=[("n", int)], signature="[N=1]")
-def pool_grow(state: State, n: int = 1, **kwargs: Any) -> dict[str, Any]:
+@control_command(args=[("n", int), ("lane", str)], signature="[N=1 [lane]]")
+def pool_grow(state: State, n: int = 1, lane: str | None = None, **kwargs: Any) -> dict[str, Any]:
     """Grow pool by n processes/threads."""
-    if state.node.autoscale is not None:
-        return nok("pool_grow is not supported with autoscale. Adjust autoscale range instead.")
-    if n > 0:
-        state.node.core.resize(n)
-    return ok("pool will grow")
+    return _resize(state, "grow", n, n, lane)
 
 
-@control_command(args=[("n", int)], signature="[N=1]")
-def pool_shrink(state: State, n: int = 1, **kwargs: Any) -> dict[str, Any]:
+@control_command(args=[("n", int), ("lane", str)], signature="[N=1 [lane]]")
+def pool_shrink(state: State, n: int = 1, lane: str | None = None, **kwargs: Any) -> dict[str, Any]:
     """Shrink pool by n processes/threads."""
-    if state.node.autoscale is not None:
-        return nok("pool_shrink is not supported with autoscale. Adjust autoscale range instead.")
+    return _resize(state, "shrink", n, -n, lane)
+
+
+def _resize(state: State, verb: str, n: int, more: int, lane: str | None) -> dict[str, Any]:
+    try:
+        unit = state.node.unit(lane)
+    except UnknownLane as exc:
+        return nok(str(exc))
+    if unit.autoscale is not None:
+        return nok(f"pool_{verb} is not supported with autoscale. Adjust autoscale range instead.")
     if n > 0:
-        state.node.core.resize(-n)
-    return ok("pool will shrink")
+        unit.core.resize(more)
+    return ok(f"pool will {verb}")
 
 
-@control_command(args=[("max", int), ("min", int)], signature="[max [min]]")
-def autoscale(state: State, max: int | None = None, min: int | None = None) -> dict[str, Any]:
+@control_command(args=[("max", int), ("min", int), ("lane", str)], signature="[max [min [lane]]]")
+def autoscale(
+    state: State, max: int | None = None, min: int | None = None, lane: str | None = None
+) -> dict[str, Any]:
     """Modify autoscale settings."""
-    bounds = state.node.autoscale
+    try:
+        unit = state.node.unit(lane)
+    except UnknownLane as exc:
+        return nok(str(exc))
+    bounds = unit.autoscale
     if bounds is None:
         raise ValueError("Autoscale not enabled")
     most, fewest = (bounds[0] if max is None else max), (bounds[1] if min is None else min)
-    state.node.set_autoscale(most, fewest)
+    unit.set_autoscale(most, fewest)
     return ok(f"autoscale now max={most} min={fewest}")
 
 
@@ -311,23 +344,20 @@ def stats(state: State, **kwargs: Any) -> dict[str, Any]:
     """Request worker statistics/information."""
     import os
 
-    snapshot = state.node.core.snapshot()
-    bounds = state.node.autoscale
-    autoscaler = {}
-    if bounds is not None:
-        current = len(snapshot["pids"])
-        autoscaler = {
-            "autoscaler": {"max": bounds[0], "min": bounds[1], "current": current, "qty": 0}
-        }
+    node, snapshot = state.node, state.node.core.snapshot()
+    pids = snapshot["pids"]
+    lanes = node.lane_stats(snapshot.get("lanes", {}))
+    autoscaler = {} if lanes else autoscaler_info(node.unit(None).autoscale, len(pids))
     return {
         **autoscaler,
         "total": snapshot["total"],
         "pid": os.getpid(),
         "clock": str(state.app.clock.value),
-        "uptime": round(state.node.uptime_s),
-        "pool": pool_info(state.app, state.node.pool, state.node.concurrency, snapshot["pids"]),
+        "uptime": round(node.uptime_s),
+        "pool": pool_info(state.app, node.pool, node.concurrency, pids),
+        **({"lanes": lanes} if lanes else {}),
         "broker": broker_info(state.app),
-        "prefetch_count": state.node.prefetch,
+        "prefetch_count": node.prefetch,
         "rusage": resource_usage(),
     }
 

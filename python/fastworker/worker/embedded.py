@@ -25,13 +25,14 @@ from fastworker.child.thread import run_in_thread
 from fastworker.errors import ImproperlyConfigured
 from fastworker.worker.bindings import declare
 from fastworker.worker.hooks import Hooks
+from fastworker.worker.lanes import UnknownLane
 from fastworker.worker.panel import State
 from fastworker.worker.pidbox import Pidbox
 from fastworker.worker.queue_terms import QueueTerms
 from fastworker.worker.startup import load_tasks, queues_of, size_of, worker_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fastworker.app.app import FastWorker
     from fastworker.worker.options import WorkerOptions
@@ -151,9 +152,25 @@ class EmbeddedWorker:
         """A thread cannot be ended from outside."""
         return False
 
-    def terms_of(self, queue: str) -> tuple[int | None, int]:
-        """The limit and the weight that a queue is consumed with."""
-        return QueueTerms.of(self.app, self.options)[queue]
+    def unit(self, lane: str | None, queue: str | None = None) -> EmbeddedWorker:
+        """It has no lanes."""
+        if lane is not None:
+            raise UnknownLane(
+                f"a worker inside of a process has no lanes, so none that is called {lane!r}; leave the argument lane "
+                f"out"
+            )
+        return self
+
+    def lane_of(self, queue: str) -> None:
+        """It has no lanes."""
+
+    def lane_stats(self, pids: Mapping[str, list[int]]) -> dict[str, dict[str, Any]]:
+        """It has no lanes."""
+        return {}
+
+    def consume(self, queue: str, lane: str | None) -> None:
+        """Consume one more queue."""
+        self.core.consume(queue, *QueueTerms.of(self.app, self.options)[queue])
 
     @property
     def uptime_s(self) -> float:

@@ -16,6 +16,20 @@ _COLOURS = {
 }
 _UNKNOWN = "???"
 
+#: The lane that this process runs the tasks of; None: it has none, or serves all.
+_lane: str | None = None
+
+
+def enter_lane(name: str | None) -> None:
+    """Lines of this process are a lane's from now on."""
+    global _lane
+    _lane = name
+
+
+def _lane_of(record: logging.LogRecord) -> str | None:
+    """The lane a record is about: of this process, or named by ``extra={"worker_lane": …}``."""
+    return _lane or record.__dict__.get("worker_lane")
+
 
 class TextFormatter(logging.Formatter):
     """The format given, coloured by level when asked."""
@@ -26,9 +40,22 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of ``record``, its traceback included."""
-        line = super().format(record)
+        line = self._line(record)
         colour = _COLOURS.get(record.levelname) if self._is_coloured else None
         return f"{colour}{line}{_RESET}" if colour else line
+
+    def _line(self, record: logging.LogRecord) -> str:
+        """A lane is shown behind the process: ``MainProcess/io``."""
+        lane = _lane_of(record)
+        if lane is None:
+            return super().format(record)
+        process = record.processName
+        record.processName = f"{process}/{lane}"
+        try:
+            return super().format(record)
+        finally:
+            # Others format the record too.
+            record.processName = process
 
 
 class TaskTextFormatter(TextFormatter):
@@ -48,7 +75,7 @@ class TaskTextFormatter(TextFormatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (ISO 8601, UTC), level, logger, process, message; task_id,
+    """One JSON object a line: time (ISO 8601, UTC), level, logger, process, message; lane, task_id,
     task_name and exc when there are any.
     """
 
@@ -62,6 +89,9 @@ class JsonFormatter(logging.Formatter):
             "process": record.processName,
             "message": record.getMessage(),
         }
+        lane = _lane_of(record)
+        if lane is not None:
+            line["lane"] = lane
         task_id, task_name = _task_of(record)
         if task_id is not None:
             line.update(task_id=task_id, task_name=task_name)

@@ -16,7 +16,12 @@ from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING, Any
 
 from fastworker import signals
-from fastworker.worker.log_format import JsonFormatter, TaskTextFormatter, TextFormatter
+from fastworker.worker.log_format import (
+    JsonFormatter,
+    TaskTextFormatter,
+    TextFormatter,
+    enter_lane,
+)
 from fastworker.worker.log_redirect import redirect_stdouts
 from fastworker.worker.node_names import file_name, is_per_child
 
@@ -105,13 +110,15 @@ def set_up(
     return plan
 
 
-def enter_child(plan: LogPlan | None, child: int) -> None:
+def enter_child(plan: LogPlan | None, child: int, lane: str | None = None) -> None:
     """In a fresh child: open its own log file when the name has ``%i`` or ``%I`` in it.
 
     Args:
         plan: What ``set_up`` returned in the parent.
         child: The child's number from 1.
+        lane: The lane whose tasks it runs, which its lines name.
     """
+    enter_lane(lane)
     if plan is None or plan.file is None or not is_per_child(plan.file):
         return
     for name in (None, TASK_LOGGER):

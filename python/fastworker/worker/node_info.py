@@ -14,6 +14,7 @@ from fastworker.errors import QueueNotFound
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
     from fastworker.app.queues import QueueTable
+    from fastworker.worker.lane import Lane
 
 _PORTS = {"redis": 6379, "rediss": 6379, "valkey": 6379, "valkeys": 6379}
 _USAGE = (
@@ -75,6 +76,27 @@ def pool_info(
         "max-tasks-per-child": conf.worker_max_tasks_per_child or "N/A",
         "put-guarded-by-semaphore": False,
         "timeouts": [conf.task_soft_time_limit or 0, conf.task_time_limit or 0],
+    }
+
+
+def autoscaler_info(bounds: tuple[int, int] | None, current: int) -> dict[str, Any]:
+    """The entry of a pool that scales by itself: its most and fewest children, and how many there are; else nothing."""
+    if bounds is None:
+        return {}
+    return {"autoscaler": {"max": bounds[0], "min": bounds[1], "current": current, "qty": 0}}
+
+
+def lane_info(app: FastWorker, lane: Lane, pids: list[int]) -> dict[str, Any]:
+    """One lane, in the words that ``inspect stats`` has for a node."""
+    most = lane.settings.max_tasks_per_child
+    return {
+        **autoscaler_info(lane.autoscale, len(pids)),
+        "pool": {
+            **pool_info(app, lane.pool, lane.concurrency, pids),
+            "max-tasks-per-child": most or "N/A",
+        },
+        "queues": list(lane.queues),
+        "prefetch_count": lane.settings.prefetch,
     }
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastworker.worker.lane_spec import LaneSpec
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class WorkerOptions:
         queues: The only queues to consume; empty: the configured ones.
         exclude_queues: Configured queues that are not consumed.
         pool: ``prefork``, ``threads``, ``asyncio``, ``gevent``, ``eventlet`` or ``solo``.
+        lanes: Pools of their own for some queues each; empty: the setting ``worker_lanes``, else
+            there is one pool for all queues.
         include: More modules to import.
         prefetch_multiplier: Messages to hold per child; None: the setting, else automatic.
         time_limit: Seconds; None: the setting.
@@ -57,6 +62,7 @@ class WorkerOptions:
     queues: tuple[str, ...] = ()
     exclude_queues: tuple[str, ...] = ()
     pool: str = "prefork"
+    lanes: tuple[LaneSpec, ...] = ()
     include: tuple[str, ...] = ()
     prefetch_multiplier: int | None = None
     time_limit: float | None = None
@@ -83,6 +89,7 @@ class WorkerOptions:
         its settings.
         """
         said = {
+            "worker_lanes": {lane.name: lane.as_setting() for lane in self.lanes} or None,
             "worker_concurrency": self.concurrency,
             "worker_processes": self.processes,
             "worker_prefetch_multiplier": self.prefetch_multiplier,

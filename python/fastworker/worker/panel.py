@@ -6,7 +6,7 @@ A command is a function of ``(state, **arguments)`` whose return value is the re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
@@ -20,12 +20,67 @@ F = TypeVar("F", bound=Callable[..., Any])
 NO_REPLY = object()
 
 
-class Node(Protocol):
-    """A worker as its control commands know it."""
+class Core(Protocol):
+    """What answers for a whole node: its Rust half, or those of all its lanes. See ``_core.Worker``."""
+
+    def revoke(
+        self, ids: Sequence[str], stamps: Sequence[tuple[str, str]], terminate: int | None
+    ) -> list[dict[str, Any]]:
+        """Revoke tasks."""
+
+    def set_limits(
+        self, task: str, soft_time_limit: float | None, time_limit: float | None
+    ) -> bool:
+        """Other time limits."""
+
+    def set_rate(self, task: str, per_second: float | None) -> bool:
+        """Another rate limit."""
+
+    def give_back(self, queue: str, *, is_cancelled: bool) -> bool:
+        """What has not started of a queue goes back to it."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """What is held."""
+
+
+class Unit(Protocol):
+    """What has a number of children: the node, or one of its lanes."""
 
     @property
     def core(self) -> _core.Worker:
         """The Rust half."""
+
+    @property
+    def autoscale(self) -> tuple[int, int] | None:
+        """Most and fewest children, when the pool scales by itself."""
+
+    def set_autoscale(self, most: int, fewest: int) -> None:
+        """Other bounds."""
+
+
+class Node(Protocol):
+    """A worker as its control commands know it."""
+
+    @property
+    def core(self) -> Core:
+        """What answers for all of it."""
+
+    def unit(self, lane: str | None, queue: str | None = None) -> Unit:
+        """What a command is for that names a lane, or does not.
+
+        Raises:
+            UnknownLane: There are several, or none of this name.
+        """
+
+    def lane_of(self, queue: str) -> str | None:
+        """The name of the lane that consumes a queue; None without lanes."""
+
+    def consume(self, queue: str, lane: str | None) -> None:
+        """Consume one more queue.
+
+        Raises:
+            UnknownLane: As ``unit``.
+        """
 
     @property
     def queues(self) -> list[str]:
@@ -51,15 +106,8 @@ class Node(Protocol):
     def uptime_s(self) -> float:
         """Seconds since the start."""
 
-    @property
-    def autoscale(self) -> tuple[int, int] | None:
-        """Most and fewest children, when the pool scales by itself."""
-
-    def set_autoscale(self, most: int, fewest: int) -> None:
-        """Other bounds."""
-
-    def terms_of(self, queue: str) -> tuple[int | None, int]:
-        """The limit and the weight that a queue is consumed with."""
+    def lane_stats(self, pids: Mapping[str, list[int]]) -> dict[str, dict[str, Any]]:
+        """What ``inspect stats`` says of each lane, given its children; empty without lanes."""
 
     def stop_by_remote(self, message: str) -> None:
         """Begin a warm shutdown."""

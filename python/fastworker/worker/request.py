@@ -21,7 +21,8 @@ class HeldRequest:
     Args:
         app: Says how its arguments are read.
         node: The worker's name.
-        held: As ``_core.Worker.snapshot`` gives it: ``call stage eta_ms started_us pid is_acked``.
+        held: As ``_core.Worker.snapshot`` gives it: ``call stage eta_ms started_us pid is_acked``; and ``lane``, if the
+            worker has lanes.
     """
 
     def __init__(self, app: FastWorker, node: str, held: dict[str, Any]) -> None:
@@ -33,6 +34,7 @@ class HeldRequest:
         self._started_us: int | None = held["started_us"]
         self.worker_pid: int | None = held["pid"]
         self.acknowledged: bool = held["is_acked"]
+        self.lane: str | None = held.get("lane")
 
     @property
     def id(self) -> str:
@@ -81,4 +83,5 @@ class HeldRequest:
             "acknowledged": self.acknowledged,
             "delivery_info": delivery,
             "worker_pid": self.worker_pid,
+            **({} if self.lane is None else {"lane": self.lane}),
         }

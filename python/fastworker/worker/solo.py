@@ -16,7 +16,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
-from fastworker import _core, signals
+from fastworker import signals
 from fastworker.app.state import get_current_worker_task, set_default_app
 from fastworker.child.thread import run_in_thread
 from fastworker.worker.alarm import Alarm
@@ -26,7 +26,9 @@ from fastworker.worker.worker import WorkerProcess
 if TYPE_CHECKING:
     from types import FrameType
 
-    from fastworker.worker.settings import WorkerSettings
+    from fastworker import _core
+    from fastworker.worker.lane import Lane
+    from fastworker.worker.lane_plan import LanePlan
 
 logger = logging.getLogger("fastworker.worker")
 
@@ -49,12 +51,16 @@ class SoloProcess(WorkerProcess):
     #: A task that runs cannot be ended alone: it has no process of its own.
     can_terminate = False
 
-    def _settings(self, *args: Any) -> WorkerSettings:
-        settings = super()._settings(*args)
+    def _lane(self, *args: Any) -> Lane:
+        lane = super()._lane(*args)
         # There is nothing to replace.
-        return dataclasses.replace(
-            settings, max_tasks_per_child=None, max_memory_per_child_kib=None
+        lane.settings = dataclasses.replace(
+            lane.settings, max_tasks_per_child=None, max_memory_per_child_kib=None
         )
+        return lane
+
+    def _keeper(self, plan: LanePlan) -> None:
+        """There are no children."""
 
     def run(self) -> int:
         """Work until told to stop; returns the process's exit status."""
@@ -64,7 +70,9 @@ class SoloProcess(WorkerProcess):
         self._has_unheard = False
         self._is_over = threading.Event()
         self._main_thread = threading.get_ident()
-        core = self._worker = _core.Worker(self.settings)
+        [lane] = self.lanes
+        lane.hold(None)
+        core = lane.core
         set_default_app(self.app)
         if signals.worker_process_init.has_receivers:
             signals.worker_process_init.send(sender=None)
@@ -117,10 +125,10 @@ class SoloProcess(WorkerProcess):
             self._is_at_work = False
             core.thread_ended(child)
 
-    def _on_event(self, name: str, facts: dict[str, Any]) -> None:
+    def _on_event(self, lane: Lane, name: str, facts: dict[str, Any]) -> None:
         if name == "start_thread":
             self._starts.put(facts)
-        super()._on_event(name, facts)
+        super()._on_event(lane, name, facts)
 
     def _serve_to_the_end(self) -> None:
         """The second thread. When the worker has ended, a task that still runs is interrupted, and if that does not

@@ -11,7 +11,7 @@ from fastworker import _core, greenlets
 from fastworker.app.revokes import RevokeTerms
 from fastworker.child.main import SHARED
 from fastworker.errors import ImproperlyConfigured
-from fastworker.worker.banner import Facts, banner
+from fastworker.worker.banner import Facts, LaneFacts, banner
 from fastworker.worker.cores import choose_concurrency
 from fastworker.worker.hooks import Hooks
 from fastworker.worker.queue_terms import QueueTerms
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastworker.app.app import FastWorker
+    from fastworker.worker.lane import Lane
     from fastworker.worker.options import WorkerOptions
 
 
@@ -124,7 +125,7 @@ def _size_of_shared(app: FastWorker, options: WorkerOptions) -> Size:
         raise ImproperlyConfigured(
             f"concurrency {slots} of each process: expected at most {MOST_SLOTS}; try more --processes"
         )
-    processes = app.conf.worker_processes or 1
+    processes = options.processes or app.conf.worker_processes or 1
     prefetch = prefetch_of(app, processes * slots, options.prefetch_multiplier, ahead_of=processes)
     return Size(processes, reason, *prefetch, slots=slots)
 
@@ -154,8 +155,18 @@ def worker_settings(
     queues: list[str],
     reports_received: bool,
     revoked: Sequence[str] = (),
+    is_lane: bool = False,
 ) -> WorkerSettings:
-    """Everything that the Rust half is told, validated. ``revoked``: ids beside those that the broker remembers.
+    """Everything that the Rust half is told, validated.
+
+    Args:
+        app: Its settings.
+        options: From the command line; they come before the settings.
+        size: Children and prefetch.
+        queues: What is consumed.
+        reports_received: Tell of each received task.
+        revoked: Ids beside those that the broker remembers.
+        is_lane: The node has others.
 
     Raises:
         ImproperlyConfigured: A setting cannot be used; the text names it.
@@ -178,8 +189,10 @@ def worker_settings(
         tasks=task_settings(app),
         concurrency=size.concurrency,
         slots=size.slots,
-        max_tasks_per_child=conf.worker_max_tasks_per_child,
-        max_memory_per_child_kib=conf.worker_max_memory_per_child,
+        max_tasks_per_child=_first(options.max_tasks_per_child, conf.worker_max_tasks_per_child),
+        max_memory_per_child_kib=_first(
+            options.max_memory_per_child, conf.worker_max_memory_per_child
+        ),
         autoscale=size.autoscale,
         autoscale_keepalive_s=autoscale_keepalive_s(),
         prefetch=size.prefetch,
@@ -203,8 +216,14 @@ def worker_settings(
         revokes_max=terms.most,
         revoke_expires_s=terms.expires_s,
         revoked=list(revoked),
+        reports_limited=is_lane,
         **Hooks.wanted(),
     )
+
+
+def _first(*values: int | None) -> int | None:
+    """The first that says something."""
+    return next((value for value in values if value is not None), None)
 
 
 def _start_timeout_s(app: FastWorker, options: WorkerOptions) -> float | None:
@@ -230,9 +249,11 @@ def threads_of_imports() -> list[str]:
     return names
 
 
-def banner_of(app: FastWorker, options: WorkerOptions, size: Size, settings: WorkerSettings) -> str:
+def banner_of(app: FastWorker, options: WorkerOptions, lanes: Sequence[Lane]) -> str:
     """What the worker says of itself at the start."""
     names = [name for name in sorted(app.tasks) if not name.startswith("celery.")]
+    settings, size = lanes[0].settings, lanes[0].size
+    has_lanes = lanes[0].name is not None
     return banner(
         Facts(
             node=options.hostname,
@@ -253,5 +274,14 @@ def banner_of(app: FastWorker, options: WorkerOptions, size: Size, settings: Wor
             sends_events=bool(app.conf.worker_send_task_events),
             loglevel=options.loglevel,
             tasks=names if options.loglevel <= logging.INFO else (),
+            lanes=[_facts_of(lane) for lane in lanes] if has_lanes else (),
         )
+    )
+
+
+def _facts_of(lane: Lane) -> LaneFacts:
+    size = lane.size
+    most = None if size.autoscale is None else size.autoscale[0]
+    return LaneFacts(
+        str(lane.name), lane.pool, size.concurrency, size.slots, most, size.prefetch, lane.queues
     )

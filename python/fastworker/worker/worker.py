@@ -10,44 +10,41 @@ import faulthandler
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fastworker import _core, greenlets, signals
+from fastworker import signals
 from fastworker.app.settings_check import check
 from fastworker.app.unacted import unacted
-from fastworker.child.main import child_main_of
-from fastworker.errors import ImproperlyConfigured
 from fastworker.observer import Signal
 from fastworker.worker import logs
 from fastworker.worker.affinity import cores_of
 from fastworker.worker.alarm import Alarm
 from fastworker.worker.bindings import declare
 from fastworker.worker.hooks import Hooks
+from fastworker.worker.lane import Lane, first_zygotes
+from fastworker.worker.lane_plan import LanePlan, follow, lane_plans, unserved
+from fastworker.worker.lanes import Lanes
 from fastworker.worker.lifeline import Lifeline
+from fastworker.worker.node_info import lane_info
 from fastworker.worker.node_names import file_name
 from fastworker.worker.panel import State
 from fastworker.worker.pidbox import Pidbox
 from fastworker.worker.pidfile import pidfile
 from fastworker.worker.queue_terms import QueueTerms
 from fastworker.worker.startup import (
-    Size,
     banner_of,
     load_tasks,
-    queues_of,
     refuse_memory,
-    size_of,
-    threads_of_imports,
     worker_settings,
 )
 from fastworker.worker.statedb import StateFile
-from fastworker.worker.zygote import fork_zygote, spawn_zygote
+from fastworker.worker.zygote_keeper import ZygoteKeeper
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fastworker.app.app import FastWorker
     from fastworker.worker.options import WorkerOptions
@@ -60,10 +57,6 @@ received_logger = logging.getLogger("fastworker.worker.strategy")
 _SAVE_AFTER_S = 1.0
 #: How long the main thread sleeps when nothing happens, in seconds; signals and reports wake it at once.
 _LONGEST_SLEEP_S = 3600.0
-#: A zygote that dies this soon after its start is not replaced at once, in seconds; after so many of them in a row, not
-#: at all.
-_SOON_S = 5.0
-_MOST_EARLY_DEATHS = 5
 
 
 class WorkerProcess:
@@ -87,18 +80,13 @@ class WorkerProcess:
         self._save_at: float | None = None
         self._pidbox = Pidbox(State(app, options.hostname, self))
         self._started = time.monotonic()
-        self._autoscale: tuple[int, int] | None = None
-        self._worker: _core.Worker | None = None
         self._lifeline = Lifeline()
-        self._zygote_pid = 0
-        self._zygote_started = time.monotonic()
-        self._early_deaths = 0
-        self._replace_at: float | None = None
         self._stops = 0
         self._is_quitting = False
         self._soft_s = 0.0
         self._is_finished = False
         self._error: str | None = None
+        self._limited_in: dict[str, str] = {}
 
     def prepare(self) -> None:
         """Everything before the first fork; sends the hooks of a worker that is about to start.
@@ -116,58 +104,47 @@ class WorkerProcess:
         )
         # The modules may connect setup_logging, so they come before it.
         load_tasks(app, options.include)
-        self.queues = queues_of(app, options)
+        plans = lane_plans(app, options)
+        self.queues = [queue for plan in plans for queue in plan.queues]
         _send(signals.worker_init, self)
         self._log_plan = logs.set_up(
             app, options.hostname, **options.logging(), redirects=self.redirects_stdouts
         )
         check(app.conf)
         refuse_memory(app)
-        size = size_of(app, options)
-        self.concurrency = size.concurrency * size.slots
+        self.concurrency = sum(plan.concurrency for plan in plans)
         _send(signals.celeryd_after_setup, options.hostname, instance=self, conf=app.conf)
-        is_info = received_logger.isEnabledFor(logging.INFO)
+        follow(plans, self.queues)
         revoked = self._load_state()
-        self.settings = self._settings(app, options, size, self.queues, is_info, revoked)
-        self._autoscale = self.settings.autoscale
-        self._cores = cores_of(app.conf.worker_cpu_affinity, "worker_cpu_affinity (--cpu-affinity)")
-        self._start_method = app.conf.worker_pool_start_method
-        if options.pool in greenlets.NAMES:
-            # Not a fork: it would have its parent's hub, and what waits there.
-            self._start_method = "spawn"
-            greenlets.of(options.pool)
-        if self._start_method == "spawn" and not options.app_spec:
-            raise ImproperlyConfigured(
-                f"{self._why_spawned()}: each process imports the application by itself, and nothing says from where; "
-                f"start the worker with -A"
-            )
+        self.lanes = Lanes([self._lane(plan, revoked) for plan in plans])
         self._soft_s = self.settings.soft_shutdown_s
         if not options.quiet:
-            print(banner_of(app, options, size, self.settings), file=sys.__stdout__, flush=True)
+            print(banner_of(app, options, list(self.lanes)), file=sys.__stdout__, flush=True)
         for queue in QueueTerms.of(app, options).unused(self.queues):
             logger.info("queue %r has a limit or a weight, and is not consumed here", queue)
+        for queue in unserved(app, plans):
+            logger.info("queue %r is configured, and in no lane: it is not consumed here", queue)
         for line in unacted(app.conf):
             logger.warning("%s", line)
 
-    def _why_spawned(self) -> str:
-        pool = self.options.pool
-        return (
-            f"the pool is {pool}"
-            if pool in greenlets.NAMES
-            else "worker_pool_start_method is spawn"
+    def _lane(self, plan: LanePlan, revoked: Sequence[str]) -> Lane:
+        is_info = received_logger.isEnabledFor(logging.INFO)
+        settings = worker_settings(
+            self.app, plan.options, plan.size, plan.queues, is_info, revoked, plan.name is not None
         )
+        return Lane(plan.name, plan.options, plan.size, settings, self._keeper(plan))
 
-    def _settings(
-        self,
-        app: FastWorker,
-        options: WorkerOptions,
-        size: Size,
-        queues: list[str],
-        reports_received: bool,
-        revoked: Sequence[str],
-    ) -> WorkerSettings:
-        """What the Rust half is told."""
-        return worker_settings(app, options, size, queues, reports_received, revoked)
+    def _keeper(self, plan: LanePlan) -> ZygoteKeeper | None:
+        """What has the lane's children made."""
+        cores = cores_of(self.app.conf.worker_cpu_affinity, "worker_cpu_affinity (--cpu-affinity)")
+        return ZygoteKeeper(
+            self.app,
+            self.options,
+            plan.options.pool,
+            plan.seat,
+            self._lifeline,
+            plan.cores_first(cores),
+        )
 
     def _load_state(self) -> Sequence[str]:
         """The ids in the state file, if there is one."""
@@ -180,41 +157,27 @@ class WorkerProcess:
 
     def run(self) -> int:
         """Work until told to stop; returns the process's exit status."""
-        words, self._zygote_pid = self._first_zygote()
-        self._worker = _core.Worker(self.settings, words.detach(), self._zygote_pid)
+        zygotes = first_zygotes(list(self.lanes), self._log_plan)
+        for lane, zygote in zip(self.lanes, zygotes, strict=True):
+            lane.hold(zygote)
         self._install_signal_handlers()
         self._alarm = Alarm()
-        self._worker.start()
+        for lane in self.lanes:
+            lane.core.start()
         self._serve()
         self._alarm.close()
-        self._reap(self._zygote_pid)
+        for lane in self.lanes:
+            if lane.keeper is not None:
+                lane.keeper.reap()
         return self._end()
-
-    def _first_zygote(self) -> tuple[socket.socket, int]:
-        if self._start_method == "spawn":
-            return spawn_zygote(self._recipe(), self._lifeline)
-        threads = threads_of_imports()
-        if threads:
-            logger.warning(
-                "importing the application started %d thread(s) (%s): a fork does not copy them, and locks they hold "
-                "stay locked in the children. Start them in worker_process_init instead, or run with "
-                "--pool-start-method spawn.",
-                len(threads),
-                ", ".join(threads),
-            )
-        child_main = child_main_of(
-            self.app, self.options.hostname, self._log_plan, self.options.pool
-        )
-        return fork_zygote(child_main, self._lifeline, self._cores)
 
     def _serve(self) -> None:
         """Act on what the worker reports, until it has ended."""
         while not self._is_finished:
-            for name, facts in self.core.wait(self._pause_s(), self._alarm.fileno()):
-                self._on_event(name, facts)
+            for lane, name, facts in self.lanes.wait(self._pause_s(), self._alarm.fileno()):
+                self._on_event(lane, name, facts)
             self._noticed(self._alarm.take())
-            if self._replace_at is not None and time.monotonic() >= self._replace_at:
-                self._replace_zygote()
+            self._replace_zygotes()
             if self._save_at is not None and time.monotonic() >= self._save_at:
                 self._save_state()
         if self._save_at is not None:
@@ -234,63 +197,109 @@ class WorkerProcess:
 
     # ------------------------------------------------------------------------------------------------- events
 
-    def _on_event(self, name: str, facts: dict[str, Any]) -> None:
+    def _on_event(self, lane: Lane, name: str, facts: dict[str, Any]) -> None:
         if name == "broadcast":
-            self._pidbox.on_broadcast(facts["message"])
+            if self.lanes.is_news(facts["message"]):
+                self._pidbox.on_broadcast(facts["message"])
         elif name == "received":
-            received_logger.info("Task %(task)s[%(id)s] received", facts)
+            received_logger.info("Task %(task)s[%(id)s] received", facts, extra=lane.log_extra)
         elif name == "log":
-            logger.log(facts["level"], "%s", facts["text"])
+            logger.log(facts["level"], "%s", facts["text"], extra=lane.log_extra)
         elif name == "ready":
-            declare(self.app, self.queues)
-            if logger.isEnabledFor(logging.INFO):
-                logger.info("%s ready.", self.options.hostname)
-            elif not self.options.quiet:
-                print(f"{self.options.hostname} ready.", file=sys.__stdout__, flush=True)
-            if signals.worker_ready.has_receivers:
-                signals.worker_ready.send(sender=self)
+            self._on_ready(lane)
         elif name == "zygote_gone":
-            self._on_zygote_gone()
+            self._on_zygote_gone(lane)
+        elif name == "limited":
+            self._on_limited(lane, facts["task"])
         elif name == "finished":
-            self._is_finished = True
-            self._error = self._error or facts["error"]
+            self._on_finished(lane, facts["error"])
         self._hooks.on_event(name, facts)
 
+    def _on_ready(self, lane: Lane) -> None:
+        """The node is ready when all its lanes are; those that are sooner work by then."""
+        lane.is_ready = True
+        if lane.name is not None:
+            logger.info("consuming %s", ", ".join(lane.queues), extra=lane.log_extra)
+        if not all(lane.is_ready for lane in self.lanes):
+            return
+        declare(self.app, self.queues)
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("%s ready.", self.options.hostname)
+        elif not self.options.quiet:
+            print(f"{self.options.hostname} ready.", file=sys.__stdout__, flush=True)
+        if signals.worker_ready.has_receivers:
+            signals.worker_ready.send(sender=self)
+
+    def _on_finished(self, lane: Lane, error: str | None) -> None:
+        """The node ends when all its lanes have. If one cannot go on, the tasks of the others may end."""
+        lane.is_finished = True
+        self._error = self._error or error
+        self._is_finished = all(lane.is_finished for lane in self.lanes)
+        if error is not None and not self._is_finished and not self._stops:
+            logger.critical("%s; stopping the other lanes", error, extra=lane.log_extra)
+            self._stop(signal.SIGTERM, "warm")
+
+    def _on_limited(self, lane: Lane, task: str) -> None:
+        """A task with a rate limit of each worker came to a lane, which keeps the limit by itself."""
+        name = str(lane.name)
+        first = self._limited_in.setdefault(task, name)
+        if first != name:
+            logger.warning(
+                "task %s has a rate limit for each worker and comes to the lanes %s and %s: each of them starts it "
+                "that often. Route it to one of them, or say rate_limit_scope='cluster'",
+                task,
+                first,
+                name,
+            )
+
     def _pause_s(self) -> float:
-        due = [at for at in (self._replace_at, self._save_at) if at is not None]
+        keepers = [lane.keeper for lane in self.lanes if lane.keeper is not None]
+        moments = [self._save_at, *(keeper.replace_at for keeper in keepers)]
+        due = [at for at in moments if at is not None]
         return max(0.0, min(due) - time.monotonic()) if due else _LONGEST_SLEEP_S
 
     # -------------------------------------------------------------------------------------- remote control
 
     @property
-    def core(self) -> _core.Worker:
-        """The Rust half. Commands come from it, so that it is there by then."""
-        assert self._worker is not None, "a command came before the worker was started"
-        return self._worker
+    def core(self) -> Lanes:
+        """What answers for the whole node."""
+        return self.lanes
+
+    @property
+    def settings(self) -> WorkerSettings:
+        """What the Rust half is told; of the first lane, if there are some: the others differ in queues and pool."""
+        return next(iter(self.lanes)).settings
 
     @property
     def pool(self) -> str:
         """What runs tasks."""
-        return "prefork" if self.options.pool == "processes" else self.options.pool
+        pools = [
+            lane.pool if lane.name is None else f"{lane.name}={lane.pool}" for lane in self.lanes
+        ]
+        return ",".join(pools)
 
     @property
     def prefetch(self) -> int:
         """Most messages held at once."""
-        return self.settings.prefetch
+        return sum(lane.settings.prefetch for lane in self.lanes)
 
-    @property
-    def autoscale(self) -> tuple[int, int] | None:
-        """Most and fewest children, when the pool scales by itself."""
-        return self._autoscale
+    def unit(self, lane: str | None, queue: str | None = None) -> Lane:
+        """The lane that a command is for; see ``Lanes.of``."""
+        return self.lanes.of(lane, queue)
 
-    def set_autoscale(self, most: int, fewest: int) -> None:
-        """Other bounds."""
-        self._autoscale = (most, fewest)
-        self.core.resize(max=most, min=fewest)
+    def lane_of(self, queue: str) -> str | None:
+        """The name of the lane that consumes a queue; None without lanes."""
+        return self.lanes.lane_of(queue)
 
-    def terms_of(self, queue: str) -> tuple[int | None, int]:
-        """The limit and the weight that a queue is consumed with."""
-        return QueueTerms.of(self.app, self.options)[queue]
+    def consume(self, queue: str, lane: str | None) -> None:
+        """Consume one more queue."""
+        terms = QueueTerms.of(self.app, self.options)[queue]
+        self.lanes.consume(self.unit(lane, queue), queue, *terms)
+
+    def lane_stats(self, pids: Mapping[str, list[int]]) -> dict[str, dict[str, Any]]:
+        """What ``inspect stats`` says of each lane; see ``Node``."""
+        named = [(lane.name, lane) for lane in self.lanes if lane.name is not None]
+        return {name: lane_info(self.app, lane, pids.get(name, [])) for name, lane in named}
 
     @property
     def uptime_s(self) -> float:
@@ -318,52 +327,29 @@ class WorkerProcess:
         except OSError as exc:
             logger.error("cannot write --statedb %s: %s", self._state_file.path, exc)
 
-    def _on_zygote_gone(self) -> None:
-        self._reap(self._zygote_pid)
+    def _on_zygote_gone(self, lane: Lane) -> None:
+        assert lane.keeper is not None, "only a zygote can die"
         if self._stops:
+            lane.keeper.reap()
             return
-        is_early = time.monotonic() - self._zygote_started < _SOON_S
-        self._early_deaths = self._early_deaths + 1 if is_early else 0
-        if self._early_deaths > _MOST_EARLY_DEATHS:
-            self._error = (
-                f"the zygote process died {self._early_deaths} times within {_SOON_S:.0f} s of its start: it cannot "
-                f"import -A {self.options.app_spec!r} again; its last words are above"
-            )
-            self._stop(signal.SIGQUIT, "cold")
-            return
-        self._replace_at = time.monotonic() + (
-            2 ** (self._early_deaths - 1) / 10 if is_early else 0.0
-        )
+        error = lane.keeper.died()
+        if error is not None:
+            self._error = error
+            # Nothing of this lane can start any more; what runs in the others may end.
+            others = [other for other in self.lanes if other is not lane]
+            self._stop(signal.SIGQUIT, "warm" if others else "cold")
+            lane.core.shutdown("cold")
 
-    def _replace_zygote(self) -> None:
-        self._replace_at = None
-        if self._stops or self._worker is None:
-            return
-        words, self._zygote_pid = spawn_zygote(self._recipe(), self._lifeline)
-        self._zygote_started = time.monotonic()
-        self._worker.adopt_zygote(words.detach(), self._zygote_pid)
-
-    def _recipe(self) -> dict[str, object]:
-        return {
-            "app": self.options.app_spec,
-            "workdir": os.getcwd(),
-            # Python ignores what is no text.
-            "path": [entry for entry in sys.path if isinstance(entry, str)],
-            "include": list(self.options.include),
-            "node": self.options.hostname,
-            "pool": self.options.pool,
-            "overrides": self.options.overrides(),
-            "logging": self.options.logging(),
-            "start_method": self._start_method,
-            "cores": self._cores,
-        }
-
-    @staticmethod
-    def _reap(pid: int) -> None:
-        try:
-            os.waitpid(pid, 0)
-        except ChildProcessError:
-            return
+    def _replace_zygotes(self) -> None:
+        now = time.monotonic()
+        for lane in self.lanes:
+            keeper = lane.keeper
+            if keeper is None or keeper.replace_at is None or now < keeper.replace_at:
+                continue
+            if self._stops:
+                keeper.replace_at = None
+            else:
+                lane.adopt_next_zygote()
 
     # ------------------------------------------------------------------------------------------------ signals
 
@@ -398,8 +384,9 @@ class WorkerProcess:
             signals.worker_shutting_down.send(
                 sender=self.options.hostname, sig=name, how=how.capitalize(), exitcode=0
             )
-        if self._worker is not None:
-            self._worker.shutdown(how)
+        for lane in self.lanes:
+            if lane.has_core:
+                lane.core.shutdown(how)
 
     def _words_of(self, how: str) -> str:
         """What a shutdown means for running tasks, for the log."""

@@ -152,9 +152,15 @@ def freeze_memory() -> None:
 
 
 def fork_zygote(
-    child_main: ChildMain, line: Lifeline, cores: Sequence[int]
+    child_main: ChildMain,
+    line: Lifeline,
+    cores: Sequence[int],
+    others: Sequence[socket.socket] = (),
 ) -> tuple[socket.socket, int]:
-    """Fork the first zygote from this process, which must not have started its runtime; returns socket and pid."""
+    """Fork the first zygote from this process, which must not have started its runtime; returns socket and pid.
+
+    ``others``: sockets that stay the parent's alone, to zygotes of other pools.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     freeze_memory()
     pid = os.fork()
@@ -163,7 +169,8 @@ def fork_zygote(
         return ours, pid
     status = 1
     try:
-        ours.close()
+        for words in (ours, *others):
+            words.close()
         zygote = Zygote(theirs, line.read_fd, cores)
         zygote.serve(forking(child_main, zygote.leave))
         status = 0

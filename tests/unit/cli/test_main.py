@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,34 @@ def test_every_option_has_a_variable(
     assert started[0][1].concurrency == 5
 
 
+@pytest.mark.shows("route --lane")
+def test_lanes_reach_the_settings_in_their_order(fastworker: Run, started: list[Any]) -> None:
+    line = "-A fwt_tasks --lane io=crawl,asyncio,500,processes=2 --lane cpu=a,b,processes,2"
+    assert fastworker(*line.split())[0] == 0
+    ((app, options),) = started
+    assert list(app.conf.worker_lanes.items()) == [
+        ("io", {"queues": ["crawl"], "pool": "asyncio", "concurrency": 500, "processes": 2}),
+        ("cpu", {"queues": ["a", "b"], "pool": "prefork", "concurrency": 2}),
+    ]
+    assert [lane.name for lane in options.lanes] == ["io", "cpu"]
+    json.dumps(options.overrides())  # another zygote is told by it
+
+
+def test_lanes_of_the_settings_contradict_options_for_one_pool(
+    fastworker: Run, started: list[Any], project: Path
+) -> None:
+    with (project / "fwt_tasks.py").open("a") as file:
+        lane = {"queues": ["x"], "pool": "threads", "concurrency": 1}
+        file.write(f"\napp.conf.update(worker_lanes={{'a': {lane}}}, worker_pool='solo')\n")
+    status, _, err = fastworker("-A", "fwt_tasks", "worker", "-c", "4")
+    assert (status, started) == (2, [])
+    assert "the setting worker_lanes says for each lane" in err
+    # Lanes on the command line are those that count; the pool for a worker without lanes does not.
+    assert fastworker("-A", "fwt_tasks", "--lane", "b=y,threads,2")[0] == 0
+    ((app, _),) = started
+    assert list(app.conf.worker_lanes) == ["b"]
+
+
 def test_auto_concurrency_wins_over_the_setting(fastworker: Run, started: list[Any]) -> None:
     fastworker("-A", "fwt_tasks", "-c", "auto")
     assert started[0][0].conf.worker_concurrency == "auto"
@@ -135,6 +164,17 @@ def test_workdir_is_where_the_app_is(fastworker: Run, project: Path, started: li
         ("-A fwt_tasks -P asyncio --autoscale 4,1", "the pool asyncio has a fixed number"),
         ("-A fwt_tasks --processes 2", "with the pool prefork it is --concurrency"),
         ("-A fwt_tasks -P prefrok", "did you mean 'prefork'"),
+        ("-A fwt_tasks --lane cpu=a,proceses,2", "did you mean 'processes'"),
+        ("-A fwt_tasks --lane cpu=a,processes", "ends in 'processes'"),
+        ("-A fwt_tasks --lane cpu=a,solo,1", "solo cannot be a lane"),
+        ("-A fwt_tasks --lane a=x,threads,1 --lane a=y,threads,1", "two lanes are called 'a'"),
+        ("-A fwt_tasks --lane a=x,threads,1 --lane b=x,threads,1", "in the lanes a and b"),
+        ("-A fwt_tasks --lane a=x,threads,1 -Q y", "--queues is for a worker with one pool"),
+        ("-A fwt_tasks --lane a=x,threads,1 -X y", "--exclude-queues is for a worker"),
+        ("-A fwt_tasks --lane a=x,threads,1 -c 4", "--concurrency is for a worker"),
+        ("-A fwt_tasks --lane a=x,threads,1 -P asyncio", "--pool is for a worker with one"),
+        ("-A fwt_tasks --lane a=x,threads,1 --processes 2", "--processes is for a worker"),
+        ("-A fwt_tasks --lane a=x,processes,1 --autoscale 4,1", "--autoscale is for a worker"),
         ("-A fwt_tasks -l inof", "did you mean 'INFO'"),
         ("-A fwt_tasks -c many", "expected a whole number or auto"),
         ("-A fwt_tasks -n %x@h", "which stands for nothing"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from fastworker.worker.banner import Facts, banner
+from fastworker.worker.banner import Facts, LaneFacts, banner
 
 FACTS = Facts(
     node="w1@box",
@@ -46,3 +46,15 @@ def test_early_acknowledgement_says_what_it_costs() -> None:
 
 def test_tasks_are_left_out_when_they_are_not_to_be_listed() -> None:
     assert "[tasks]" not in banner(replace(FACTS, tasks=()))
+
+
+def test_lanes_have_their_own_sizes_and_queues() -> None:
+    lanes = [
+        LaneFacts("cpu", "prefork", 2, 1, 8, 1024, ["parse", "thumbs"]),
+        LaneFacts("io", "asyncio", 1, 500, None, 1012, ["crawl"]),
+    ]
+    text = banner(replace(FACTS, lanes=lanes))
+    assert "cpu:          prefork, 2 processes, up to 8, prefetch 1024: parse, thumbs\n" in text
+    assert "io:           asyncio, 1 process, 500 tasks in each, prefetch 1012: crawl\n" in text
+    for of_the_node in ("concurrency:", "[queues]", "celery"):
+        assert of_the_node not in text

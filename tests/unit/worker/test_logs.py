@@ -15,7 +15,12 @@ import pytest
 
 from fastworker import FastWorker, signals
 from fastworker.app.state import task_stack
-from fastworker.worker.log_format import JsonFormatter, TaskTextFormatter, TextFormatter
+from fastworker.worker.log_format import (
+    JsonFormatter,
+    TaskTextFormatter,
+    TextFormatter,
+    enter_lane,
+)
 from fastworker.worker.log_redirect import LoggingProxy
 from fastworker.worker.logs import enter_child, level_of, set_up
 
@@ -254,3 +259,25 @@ def test_levels_have_names_in_any_case() -> None:
     assert level_of("warning") == level_of(30) == logging.WARNING
     with pytest.raises(ValueError, match="expected DEBUG"):
         level_of("loud")
+
+
+def test_lines_that_are_a_lanes_name_it() -> None:
+    text = TextFormatter("%(processName)s] %(message)s", None, False)
+    made = record(worker_lane="io")
+    assert (text.format(made), text.format(record())) == (
+        "MainProcess/io] hello",
+        "MainProcess] hello",
+    )
+    assert made.processName == "MainProcess", "others format the record too"
+    assert json.loads(JsonFormatter().format(made))["lane"] == "io"
+    assert "lane" not in json.loads(JsonFormatter().format(record()))
+
+
+def test_child_of_a_lane_names_it_in_every_line() -> None:
+    enter_child(None, 3, "cpu")
+    try:
+        line = TaskTextFormatter("%(processName)s] %(task_id)s %(message)s", None, False)
+        assert line.format(record()) == "MainProcess/cpu] ??? hello"
+        assert json.loads(JsonFormatter().format(record()))["lane"] == "cpu"
+    finally:
+        enter_lane(None)

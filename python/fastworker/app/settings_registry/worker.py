@@ -27,6 +27,15 @@ _PROCESSES = [
         status="active",
     ),
     Setting(
+        "lanes",
+        None,
+        "dict",
+        "Pools of their own for some queues each, in one worker: by name, a dict of queues, pool, concurrency and, if "
+        "wanted, processes, autoscale, prefetch_multiplier, max_tasks_per_child, max_memory_per_child.",
+        status="active",
+        is_ours=True,
+    ),
+    Setting(
         "pool_start_method",
         "fork",
         "str",
