@@ -166,11 +166,18 @@ class ControlClient:
     def reply(self, exchange: str, mailbox: str, message: bytes) -> bool:
         """Put an envelope into a mailbox. False: it is closed, so nobody waits for it."""
     def mark_revoked(
-        self, ids: Sequence[str], stamps: Sequence[tuple[str, str]], keep_s: float, most: int
+        self,
+        ids: Sequence[str],
+        stamps: Sequence[tuple[str, str]],
+        terminate: int | None,
+        keep_s: float,
+        most: int,
     ) -> None:
         """Have the broker remember revoked ids and stamps (name, JSON value) for workers that do not listen now.
 
         Args:
+            terminate: The number of the signal that ends what runs of it, where the word was missed; None: it may
+                finish. Once asked for, a later call with None does not take it back.
             keep_s: Seconds after which anything is forgotten.
             most: How many are remembered; beyond that the oldest are forgotten.
         """

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support import processes
 from tests.support.gate import Gate, read_lines
+from tests.support.proxy import Proxy
 from tests.support.rig import PRODUCT, Rig
 from tests.support.waiting import wait_until
 
@@ -119,6 +122,45 @@ def test_revoke_outlives_every_worker(rig: Rig, gate: Gate, tmp_path: Path) -> N
     rig.worker(concurrency=1)
     run_next(rig)
     assert read_lines(path) == []
+
+
+@only_fastworker
+@pytest.mark.parametrize("by", ["id", "stamp"])
+def test_worker_that_was_cut_off_terminates_what_it_runs(rig: Rig, gate: Gate, by: str) -> None:
+    """It did not hear the word: the broker tells it afterwards, and by which signal."""
+    if not rig.is_redis:
+        pytest.skip("a file is never away")
+    app, address = rig.app, urlsplit(rig.spec.broker)
+    with Proxy((address.hostname or "127.0.0.1", address.port or 6379)) as proxy:
+        through = f"redis://127.0.0.1:{proxy.port}{address.path}"
+        rig.spec = replace(rig.spec, broker=through, backend=through)
+        worker = rig.worker(concurrency=2)
+        stamps = {"stamped_headers": ["job"], "stamps": {"job": "7"}}
+        running = rig.task("hold").apply_async((gate.path,), headers=stamps)
+        [pid] = gate.wait_started(1)
+        rig.task("hold").delay(gate.path)
+        [_, other_pid] = gate.wait_started(2)
+        proxy.refuse()
+        worker.wait_for_line("Remote control is not heard")
+        if by == "id":
+            app.control.revoke(running.id, terminate=True, signal="SIGKILL")
+        else:
+            app.control.revoke_by_stamped_headers({"job": "7"}, terminate=True, signal="SIGKILL")
+        proxy.accept_again()
+        with pytest.raises(revoked_error(), match="terminated"):
+            running.get(timeout=TIMEOUT_S)
+        assert processes.read(pid) is None
+        assert processes.read(other_pid) is not None, "another task was ended"
+        assert app.control.inspect(timeout=TIMEOUT_S, limit=1).ping()
+        gate.release()
+        worker.stop()
+
+
+def test_signal_that_there_is_not_is_refused_at_once(rig: Rig) -> None:
+    if PRODUCT == "celery":
+        pytest.skip("Celery's workers say so, each in its log")
+    with pytest.raises(ValueError, match="expected a name such as TERM"):
+        rig.app.control.revoke("7", terminate=True, signal="SIGNONE")
 
 
 @pytest.mark.shows("setting worker_state_db")

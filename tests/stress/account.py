@@ -48,10 +48,14 @@ class Fault:
         """Whether it can have been between two moments: all clocks are one. A kill took place between
         ``at`` and ``done_at``; only the process that was to be killed can know when.
         """
-        over_at = self.done_at + KILL_SLACK_S
+        return self.at <= end and begin <= self.over_at
+
+    @property
+    def over_at(self) -> float:
+        """The last moment at which it can have had an effect, Unix time."""
         if self.kind in DOUBTS:
-            over_at = max(self.done_at, self.at + self.recovery_s) + DOUBT_SLACK_S
-        return self.at <= end and begin <= over_at
+            return max(self.done_at, self.at + self.recovery_s) + DOUBT_SLACK_S
+        return self.done_at + KILL_SLACK_S
 
 
 @dataclass
@@ -128,8 +132,8 @@ class Account:
 
     @property
     def unheeded(self) -> dict[int, str]:
-        """Revokes without effect, and how that showed. Who was cut off from the broker is told later,
-        and never what is to be terminated.
+        """Revokes without effect, and how that showed. Who was cut off from the broker is told as soon
+        as that is over.
         """
         found = {}
         for number, at in self.revoked.items():
@@ -137,9 +141,15 @@ class Account:
             late = [run.ran for run in self.effects.get(number, ()) if run.ran > at + WORD_S]
             if late and self._fault_between(at, late[-1], DOUBTS) == "unexplained":
                 found[number] = f"started {late[-1] - at:.2f} s after its revoke"
-            elif ended > at + WORD_S and self._fault_between(at, ended, DOUBTS) == "unexplained":
+            elif ended > self._heard_at(at) + WORD_S:
                 found[number] = f"ran on for {ended - at:.2f} s after its revoke"
         return found
+
+    def _heard_at(self, revoked_at: float) -> float:
+        """When every worker has heard a word: at once, or when the fault is over that cut it off."""
+        cuts = [fault for fault in self.faults if fault.kind in DOUBTS]
+        touched = [cut.over_at for cut in cuts if cut.touches(revoked_at, revoked_at)]
+        return max([revoked_at, *touched])
 
     @property
     def exceeded(self) -> dict[str, float]:

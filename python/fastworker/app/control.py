@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastworker.app.mailbox import Mailbox
 from fastworker.app.revokes import RevokeTerms
+from fastworker.app.signum import signum
 from fastworker.errors import ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -231,13 +232,18 @@ class Control:
         Args:
             task_id: One id, or several.
             destination: Node names; None: every node.
-            terminate: If a task runs, end it, and its process with it.
+            terminate: If a task runs, end it, and its process with it. Workers that are cut off from the broker do
+                so when they are connected again.
             signal: By this signal.
+
+        Raises:
+            ValueError: ``terminate``, and no signal is called so.
         """
+        number = signum(signal) if terminate else None
         ids = [task_id] if isinstance(task_id, str) else [str(one) for one in task_id]
         is_for_all = destination is None and not kwargs.get("pattern")
         if is_for_all:
-            self._remember(ids, [])
+            self._remember(ids, [], number)
         arguments = {"task_id": ids if not isinstance(task_id, str) else task_id}
         arguments |= {"terminate": terminate, "signal": signal}  # type: ignore[dict-item]
         replies = self.broadcast("revoke", destination=destination, arguments=arguments, **kwargs)
@@ -261,9 +267,13 @@ class Control:
             destination: Node names; None: every node.
             terminate: If a task runs, end it, and its process with it.
             signal: By this signal.
+
+        Raises:
+            ValueError: ``terminate``, and no signal is called so.
         """
+        number = signum(signal) if terminate else None
         if destination is None and not kwargs.get("pattern"):
-            self._remember([], stamp_pairs(headers))
+            self._remember([], stamp_pairs(headers), number)
         arguments = {"headers": dict(headers), "terminate": terminate, "signal": signal}
         return self.broadcast(
             "revoke_by_stamped_headers", destination=destination, arguments=arguments, **kwargs
@@ -279,9 +289,11 @@ class Control:
         """``revoke(terminate=True)``."""
         return self.revoke(task_id, destination, terminate=True, signal=signal, **kwargs)
 
-    def _remember(self, ids: Sequence[str], stamps: Sequence[tuple[str, str]]) -> None:
+    def _remember(
+        self, ids: Sequence[str], stamps: Sequence[tuple[str, str]], terminate: int | None
+    ) -> None:
         terms = RevokeTerms.from_environment()
-        self.mailbox.client.mark_revoked(ids, stamps, terms.expires_s, terms.most)
+        self.mailbox.client.mark_revoked(ids, stamps, terminate, terms.expires_s, terms.most)
 
     def ping(
         self, destination: Sequence[str] | None = None, timeout: float = 1.0, **kwargs: Any

@@ -14,6 +14,7 @@ from typing import Any
 from fastworker.app.control import TERM_SIGNAME, stamp_pairs
 from fastworker.app.rate_limits import per_second
 from fastworker.app.revokes import RevokeTerms
+from fastworker.app.signum import signum
 from fastworker.errors import BackendError, ImproperlyConfigured, KombuError
 from fastworker.worker.bindings import declare
 from fastworker.worker.lanes import UnknownLane
@@ -33,7 +34,6 @@ from fastworker.worker.panel import (
     inspect_command,
 )
 from fastworker.worker.request import HeldRequest
-from fastworker.worker.signum import signum
 
 __all__ = ["CommandInfo", "Panel", "State", "control_command", "inspect_command"]
 
@@ -120,7 +120,9 @@ def _revoke(
     held = state.node.core.revoke(ids, stamps, terminate)
     terms = RevokeTerms.from_environment()
     try:
-        state.app.control.mailbox.client.mark_revoked(ids, stamps, terms.expires_s, terms.most)
+        state.app.control.mailbox.client.mark_revoked(
+            ids, stamps, terminate, terms.expires_s, terms.most
+        )
         # What is parked may be due after the revoke is forgotten.
         state.app.parked.cancel(*ids)
     except (BackendError, KombuError) as exc:

@@ -1,14 +1,12 @@
 //! A broker, and a result store, of any kind: what a worker is handed by [`connect`](crate::connect).
 
-use std::time::Duration;
-
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::memory::{MemoryBroker, MemoryStore};
 use crate::redis::RedisBroker;
 use crate::sqlite::{SqliteBroker, SqliteStore};
 use crate::{
-    Broker, Delivery, Error, Heard, Join, Joined, Mark, Part, Parts, Portion, Publish, Recovered, ResultDoc, Settled,
-    Settlement, Tag,
+    Broker, Delivery, Error, Heard, Join, Joined, Part, Parts, Portion, Publish, Recovered, ResultDoc, Revocation,
+    Settled, Settlement, Tag,
 };
 
 /// A broker of any kind.
@@ -163,7 +161,7 @@ impl Broker for AnyBroker {
         either!(self, broker => broker.listen(exchange).await)
     }
 
-    async fn revoked(&self) -> Result<Vec<(Mark, Duration)>, Error> {
+    async fn revoked(&self) -> Result<Vec<Revocation>, Error> {
         either!(self, broker => broker.revoked().await)
     }
 

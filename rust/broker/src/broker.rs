@@ -34,7 +34,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::lane::{Ask, Drawn, Granted, Quota};
-use crate::{Error, Heard, Join, Joined, Mark, Member, Parts, Portion};
+use crate::{Error, Heard, Join, Joined, Member, Parts, Portion, Revocation};
 
 /// Names one leased message; chosen by the implementation, meaningless to others, never reused by one `Broker` value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -262,8 +262,8 @@ pub trait Broker {
     /// future loses nothing.
     fn listen(&self, exchange: &str) -> impl Future<Output = Result<Heard, Error>>;
 
-    /// What was revoked and is still remembered, each with its age, oldest first.
-    fn revoked(&self) -> impl Future<Output = Result<Vec<(Mark, Duration)>, Error>>;
+    /// What was revoked and is still remembered, oldest first.
+    fn revoked(&self) -> impl Future<Output = Result<Vec<Revocation>, Error>>;
 
     /// Gives back every lease that is still ours (unstarted, unmarked) and removes the heartbeat. Last call.
     fn close(&self) -> impl Future<Output = Result<(), Error>>;

@@ -142,7 +142,9 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             a_reply_to_a_closed_mailbox_is_refused
             waiting_for_replies_ends_in_time
             what_was_revoked_is_remembered
-            old_and_surplus_revokes_are_forgotten;
+            old_and_surplus_revokes_are_forgotten
+            what_is_to_be_terminated_is_remembered_so
+            a_forgotten_revoke_takes_its_signal_along;
         results:
             a_result_is_stored_and_read
             many_results_come_in_the_order_asked

@@ -55,6 +55,18 @@ impl Mark {
     }
 }
 
+/// One revoke, as the broker remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// What was revoked.
+    pub mark: Mark,
+    /// How long ago.
+    pub age: Duration,
+    /// The number of the signal that ends what runs of it; `None`: what runs may finish. Unknown, and `None`, where an
+    /// older version wrote it down.
+    pub terminate: Option<i32>,
+}
+
 /// One queue that an exchange leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
@@ -92,8 +104,9 @@ pub trait Control: Send {
     /// Puts an envelope into a mailbox. False: its owner has closed it, so nobody waits for the reply.
     fn reply(&mut self, exchange: &str, mailbox: &str, message: &[u8]) -> Result<bool, Error>;
 
-    /// Writes down what was revoked, for every worker that does not listen now. Again: its time begins anew.
-    fn mark_revoked(&mut self, marks: &[Mark], terms: RevokeTerms) -> Result<(), Error>;
+    /// Writes down what was revoked, for every worker that does not listen now. Again: its time begins anew. `terminate`:
+    /// the number of the signal that ends what runs of it. Once asked for, that is not taken back by a milder revoke.
+    fn mark_revoked(&mut self, marks: &[Mark], terminate: Option<i32>, terms: RevokeTerms) -> Result<(), Error>;
 
     /// From now on no worker of ours fetches from this queue, until it is resumed. What is published waits in it.
     /// False: it was paused already.

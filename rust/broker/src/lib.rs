@@ -32,7 +32,7 @@ pub use broker::{Broker, Delivery, LeaseTerms, Publish, Recovered, ResultDoc, Se
 pub use chord::{ChordClient, Join, Joined, Member, Part, Parts};
 pub use client::{Client, DeadLetter, ResultClient};
 pub use connect::{Options, client, connect, result_client};
-pub use control::{Binding, Control, Heard, Mark, RevokeTerms};
+pub use control::{Binding, Control, Heard, Mark, Revocation, RevokeTerms};
 pub use error::Error;
 pub use memory::{MemoryBroker, MemoryClient, MemoryResultClient, MemoryStore, clear_memory, memory_messages};
 pub use parked::{Cancel, Cancelled, PARKED_AT_ONCE, Parked, ParkedClient, ParkedPage, ResultsAt};

@@ -77,12 +77,13 @@ impl ControlClient {
         py: Python<'_>,
         ids: Vec<String>,
         stamps: Vec<(String, String)>,
+        terminate: Option<i32>,
         keep_s: f64,
         most: u32,
     ) -> PyResult<()> {
         let marks = marks(ids, stamps);
         let keep = Duration::try_from_secs_f64(keep_s).unwrap_or(Duration::MAX);
-        self.connection.run(py, |client| client.mark_revoked(&marks, RevokeTerms { keep, most }))
+        self.connection.run(py, |client| client.mark_revoked(&marks, terminate, RevokeTerms { keep, most }))
     }
 
     fn pause_queue(&self, py: Python<'_>, queue: &str) -> PyResult<bool> {

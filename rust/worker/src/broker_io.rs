@@ -33,6 +33,8 @@ pub(crate) struct BrokerIo {
     pub(crate) facts: UnboundedSender<Fact>,
     /// Rung when the clocks were moved ahead.
     pub(crate) clock_moved: Rc<Notify>,
+    /// Rung when the broker answers again after an outage.
+    pub(crate) answers_again: Rc<Notify>,
 }
 
 /// A pause that doubles up to a bound.
@@ -191,23 +193,36 @@ impl BrokerIo {
         });
     }
 
-    /// Hears broadcasts of remote control, for ever; after every gap reads what was revoked meanwhile.
+    /// Hears broadcasts of remote control, for ever; after every gap reads what was revoked meanwhile. In an outage it
+    /// tries again as soon as anything else is answered: work that goes on must be heard about.
     pub(crate) async fn listen(self, exchange: String) {
         let mut backoff = Backoff::new();
+        let mut has_missed = false;
         loop {
-            let heard = match self.broker.listen(&exchange).await {
-                Ok(Heard::Message(message)) => Ok(Fact::Broadcast(message)),
-                Ok(Heard::Gap) => self.broker.revoked().await.map(Fact::Revoked),
-                Err(error) => Err(error),
+            let heard = if has_missed {
+                self.broker.revoked().await.map(Fact::Revoked)
+            } else {
+                match self.broker.listen(&exchange).await {
+                    Ok(Heard::Message(message)) => Ok(Fact::Broadcast(message)),
+                    Ok(Heard::Gap) => {
+                        has_missed = true;
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                }
             };
             match heard {
                 Ok(fact) => {
                     self.tell(fact);
+                    has_missed = false;
                     backoff = Backoff::new();
                 }
                 Err(error) => {
                     self.tell(Fact::Deaf(error));
-                    backoff.pause().await;
+                    tokio::select! {
+                        () = backoff.pause() => {}
+                        () = self.answers_again.notified() => {}
+                    }
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! Everything that the worker's one loop reacts to. Whoever waits for something outside sends one of these.
 
 use std::sync::mpsc::SyncSender;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use fastworker_broker::lane::{Drawn, Granted};
-use fastworker_broker::{Delivery, Error, Mark, Recovered, Tag};
+use fastworker_broker::{Delivery, Error, Mark, Recovered, Revocation, Tag};
 use fastworker_engine::{Ask, ChildId, Handle, QueueTerms, Rate, Resize, Shutdown};
 
 use crate::pool::{SocketFact, ZygoteFact};
@@ -169,7 +169,7 @@ pub(crate) enum Fact {
     /// A broadcast of remote control.
     Broadcast(Bytes),
     /// What is revoked, as the broker remembers it; read when broadcasts may have been missed.
-    Revoked(Vec<(Mark, Duration)>),
+    Revoked(Vec<Revocation>),
     /// Broadcasts are not heard; with what is wrong.
     Deaf(Error),
     Child(ChildId, SocketFact),

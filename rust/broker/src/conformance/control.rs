@@ -85,18 +85,18 @@ pub(super) async fn what_was_revoked_is_remembered<S: Server>(bench: &Bench<'_, 
     let first = Mark::Id(bench.name("task"));
     let second = Mark::Stamp { name: bench.name("größe:"), value: "\"x\"".to_owned() };
     let mut client = bench.client();
-    client.mark_revoked(std::slice::from_ref(&first), TERMS).expect("revoke");
-    client.mark_revoked(std::slice::from_ref(&second), TERMS).expect("revoke");
+    client.mark_revoked(std::slice::from_ref(&first), None, TERMS).expect("revoke");
+    client.mark_revoked(std::slice::from_ref(&second), None, TERMS).expect("revoke");
     let worker = bench.broker(&[&queue], LONG).await;
     let found = worker.revoked().await.expect("read");
-    let place = |mark: &Mark| found.iter().position(|(found, _)| found == mark).expect("it is remembered");
+    let place = |mark: &Mark| found.iter().position(|found| found.mark == *mark).expect("it is remembered");
     assert!(place(&first) < place(&second), "oldest first");
-    assert!(found[place(&first)].1 < PATIENCE);
+    assert!(found[place(&first)].age < PATIENCE);
     // Again: it is the youngest now, and there once.
-    client.mark_revoked(std::slice::from_ref(&first), TERMS).expect("revoke");
+    client.mark_revoked(std::slice::from_ref(&first), None, TERMS).expect("revoke");
     let found = worker.revoked().await.expect("read");
-    assert_eq!(found.iter().filter(|(mark, _)| *mark == first).count(), 1);
-    let place = |mark: &Mark| found.iter().position(|(found, _)| found == mark).expect("it is remembered");
+    assert_eq!(found.iter().filter(|found| found.mark == first).count(), 1);
+    let place = |mark: &Mark| found.iter().position(|found| found.mark == *mark).expect("it is remembered");
     assert!(place(&first) > place(&second));
 }
 
@@ -106,17 +106,58 @@ pub(super) async fn old_and_surplus_revokes_are_forgotten<S: Server>(bench: &Ben
     let mut client = bench.client();
     let marks: Vec<Mark> = (0..5).map(|_| Mark::Id(bench.name("task"))).collect();
     for mark in &marks {
-        client.mark_revoked(std::slice::from_ref(mark), RevokeTerms { most: 3, ..TERMS }).expect("revoke");
+        client.mark_revoked(std::slice::from_ref(mark), None, RevokeTerms { most: 3, ..TERMS }).expect("revoke");
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
     let found = worker.revoked().await.expect("read");
-    let found: Vec<Mark> = found.into_iter().map(|(mark, _)| mark).collect();
+    let found: Vec<Mark> = found.into_iter().map(|found| found.mark).collect();
     assert_eq!(found, marks[2..]);
 
     tokio::time::sleep(Duration::from_millis(60)).await;
     let young = Mark::Id(bench.name("task"));
     let terms = RevokeTerms { keep: Duration::from_millis(50), ..TERMS };
-    client.mark_revoked(std::slice::from_ref(&young), terms).expect("revoke");
+    client.mark_revoked(std::slice::from_ref(&young), None, terms).expect("revoke");
     let found = worker.revoked().await.expect("read");
-    assert_eq!(found.into_iter().map(|(mark, _)| mark).collect::<Vec<_>>(), [young]);
+    assert_eq!(found.into_iter().map(|found| found.mark).collect::<Vec<_>>(), [young]);
+}
+
+pub(super) async fn what_is_to_be_terminated_is_remembered_so<S: Server>(bench: &Bench<'_, S>) {
+    let queue = bench.name("queue");
+    let worker = bench.broker(&[&queue], LONG).await;
+    let mut client = bench.client();
+    let (ended, milder) = (Mark::Id(bench.name("task")), Mark::Id(bench.name("task")));
+    let stamped = Mark::Stamp { name: "job".to_owned(), value: bench.name("value") };
+    let mut mark = |mark: &Mark, terminate| {
+        client.mark_revoked(std::slice::from_ref(mark), terminate, TERMS).expect("revoke");
+    };
+    mark(&ended, Some(15));
+    mark(&stamped, Some(9));
+    mark(&milder, None);
+    // A milder revoke takes nothing back; a later one with another signal counts.
+    mark(&ended, None);
+    mark(&stamped, Some(10));
+    let found = worker.revoked().await.expect("read");
+    let signal_of = |mark: &Mark| found.iter().find(|found| found.mark == *mark).expect("remembered").terminate;
+    assert_eq!([&ended, &stamped, &milder].map(signal_of), [Some(15), Some(10), None]);
+}
+
+pub(super) async fn a_forgotten_revoke_takes_its_signal_along<S: Server>(bench: &Bench<'_, S>) {
+    let queue = bench.name("queue");
+    let worker = bench.broker(&[&queue], LONG).await;
+    let mut client = bench.client();
+    let [old, surplus, young]: [Mark; 3] = std::array::from_fn(|_| Mark::Id(bench.name("task")));
+    client.mark_revoked(std::slice::from_ref(&old), Some(15), TERMS).expect("revoke");
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    let soon = RevokeTerms { keep: Duration::from_millis(50), ..TERMS };
+    client.mark_revoked(std::slice::from_ref(&surplus), Some(15), soon).expect("revoke");
+    let one = RevokeTerms { most: 1, ..TERMS };
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    client.mark_revoked(std::slice::from_ref(&young), Some(15), one).expect("revoke");
+    // Revoked anew, and only that: nothing is left of the signals from before.
+    for mark in [&old, &surplus] {
+        client.mark_revoked(std::slice::from_ref(mark), None, TERMS).expect("revoke");
+    }
+    let found = worker.revoked().await.expect("read");
+    let signal_of = |mark: &Mark| found.iter().find(|found| found.mark == *mark).expect("remembered").terminate;
+    assert_eq!((found.len(), [&young, &old, &surplus].map(signal_of)), (3, [Some(15), None, None]));
 }

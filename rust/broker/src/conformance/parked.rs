@@ -233,7 +233,7 @@ pub(super) async fn what_was_revoked_is_not_parked_for_long<S: Server>(bench: &B
     let held = fetch_all(&broker, 2).await;
     let mut client = bench.client();
     let terms = RevokeTerms { keep: std::time::Duration::from_secs(3600), most: 50_000 };
-    client.mark_revoked(&[Mark::Id(ids[0].clone())], terms).expect("revoke");
+    client.mark_revoked(&[Mark::Id(ids[0].clone())], None, terms).expect("revoke");
     let parks: Vec<Settlement> =
         held.iter().map(|delivery| ending(delivery, Verdict::Park { due_ms: FAR_MS })).collect();
     settle(&broker, &parks).await;

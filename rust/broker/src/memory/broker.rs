@@ -1,14 +1,14 @@
 //! A worker's connection to a room.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock::now_ms;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::vigil::Vigil;
 use crate::{
-    Broker, Delivery, Error, Heard, Join, Joined, LeaseTerms, Mark, Part, Parts, Portion, Publish, Recovered,
-    ResultDoc, Settled, Settlement, Tag,
+    Broker, Delivery, Error, Heard, Join, Joined, LeaseTerms, Part, Parts, Portion, Publish, Recovered, ResultDoc,
+    Revocation, Settled, Settlement, Tag,
 };
 
 use super::control::Ear;
@@ -165,7 +165,7 @@ impl Broker for MemoryBroker {
         Ok(Heard::Message(self.ear.next().await))
     }
 
-    async fn revoked(&self) -> Result<Vec<(Mark, Duration)>, Error> {
+    async fn revoked(&self) -> Result<Vec<Revocation>, Error> {
         Ok(self.room.lock("read what was revoked")?.desk.revoked())
     }
 

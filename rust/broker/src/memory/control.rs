@@ -1,6 +1,6 @@
 //! Remote control in a room: broadcasts go to those who listen, replies lie in mailboxes, revokes are remembered.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::client::MemoryClient;
 use crate::parked::REVOKED_LATELY;
-use crate::{Binding, Control, Error, Mark, RevokeTerms};
+use crate::{Binding, Control, Error, Mark, Revocation, RevokeTerms};
 
 /// One worker's ear.
 #[derive(Default)]
@@ -54,8 +54,8 @@ impl Ear {
 pub(super) struct Desk {
     ears: Vec<Weak<Ear>>,
     mailboxes: HashMap<String, VecDeque<Bytes>>,
-    /// Oldest first.
-    revoked: Vec<(Mark, Instant)>,
+    /// Oldest first: what, since when, and the signal that ends what runs of it.
+    revoked: Vec<(Mark, Instant, Option<i32>)>,
 }
 
 impl Desk {
@@ -72,20 +72,32 @@ impl Desk {
         Desk { ears: std::mem::take(&mut self.ears), ..Desk::default() }
     }
 
-    /// What is remembered, oldest first, with its age.
-    pub(super) fn revoked(&self) -> Vec<(Mark, Duration)> {
-        self.revoked.iter().map(|(mark, since)| (mark.clone(), since.elapsed())).collect()
+    /// What is remembered, oldest first.
+    pub(super) fn revoked(&self) -> Vec<Revocation> {
+        let read = |(mark, since, terminate): &(Mark, Instant, Option<i32>)| Revocation {
+            mark: mark.clone(),
+            age: since.elapsed(),
+            terminate: *terminate,
+        };
+        self.revoked.iter().map(read).collect()
     }
 
     /// Whether this was revoked lately.
     pub(super) fn is_revoked_lately(&self, mark: &Mark) -> bool {
-        self.revoked.iter().any(|(revoked, since)| revoked == mark && since.elapsed() < REVOKED_LATELY)
+        self.revoked.iter().any(|(revoked, since, _)| revoked == mark && since.elapsed() < REVOKED_LATELY)
     }
 
-    fn mark_revoked(&mut self, marks: &[Mark], terms: RevokeTerms) {
+    fn mark_revoked(&mut self, marks: &[Mark], terminate: Option<i32>, terms: RevokeTerms) {
         let now = Instant::now();
-        self.revoked.retain(|(mark, since)| !marks.contains(mark) && now.duration_since(*since) <= terms.keep);
-        self.revoked.extend(marks.iter().map(|mark| (mark.clone(), now)));
+        let meant: HashSet<&Mark> = marks.iter().collect();
+        let mut signals: HashMap<Mark, i32> = HashMap::new();
+        self.revoked.retain(|(mark, since, signal)| {
+            let is_again = meant.contains(mark);
+            signals.extend(signal.filter(|_| is_again).map(|signal| (mark.clone(), signal)));
+            !is_again && now.duration_since(*since) <= terms.keep
+        });
+        let again = |mark: &Mark| (mark.clone(), now, terminate.or_else(|| signals.get(mark).copied()));
+        self.revoked.extend(marks.iter().map(again));
         let surplus = self.revoked.len().saturating_sub(terms.most as usize);
         self.revoked.drain(..surplus);
     }
@@ -137,8 +149,8 @@ impl Control for MemoryClient {
         Ok(true)
     }
 
-    fn mark_revoked(&mut self, marks: &[Mark], terms: RevokeTerms) -> Result<(), Error> {
-        self.room.lock("revoke")?.desk.mark_revoked(marks, terms);
+    fn mark_revoked(&mut self, marks: &[Mark], terminate: Option<i32>, terms: RevokeTerms) -> Result<(), Error> {
+        self.room.lock("revoke")?.desk.mark_revoked(marks, terminate, terms);
         Ok(())
     }
 

@@ -18,8 +18,8 @@ use super::recover::Watch;
 use super::wake::Wake;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::{
-    Broker, Delivery, Error, Heard, Join, Joined, LeaseTerms, Mark, Parts, Portion, Publish, Recovered, ResultDoc,
-    Settled, Settlement, Tag,
+    Broker, Delivery, Error, Heard, Join, Joined, LeaseTerms, Parts, Portion, Publish, Recovered, ResultDoc,
+    Revocation, Settled, Settlement, Tag,
 };
 
 /// The Redis broker of one worker incarnation. Lives on one thread, under a tokio runtime.
@@ -201,7 +201,7 @@ impl Broker for RedisBroker {
         self.hear(exchange).await
     }
 
-    async fn revoked(&self) -> Result<Vec<(Mark, Duration)>, Error> {
+    async fn revoked(&self) -> Result<Vec<Revocation>, Error> {
         self.read_revoked().await
     }
 

@@ -76,15 +76,16 @@ impl Control for RedisClient {
         Ok(int(&reply) == Some(1))
     }
 
-    fn mark_revoked(&mut self, marks: &[Mark], terms: RevokeTerms) -> Result<(), Error> {
+    fn mark_revoked(&mut self, marks: &[Mark], terminate: Option<i32>, terms: RevokeTerms) -> Result<(), Error> {
         let (keep, most) = (terms.keep.as_secs_f64().to_string(), terms.most.to_string());
+        let signal = terminate.map(|signal| signal.to_string()).unwrap_or_default();
         let marks: Vec<String> = marks.iter().map(Mark::to_text).collect();
         // A script takes some thousands of arguments at most.
         for batch in marks.chunks(1000) {
-            let mut args: Vec<&[u8]> = vec![keep.as_bytes(), most.as_bytes()];
+            let mut args: Vec<&[u8]> = vec![keep.as_bytes(), most.as_bytes(), signal.as_bytes()];
             args.extend(batch.iter().map(|mark| mark.as_bytes()));
-            let key = self.keys.revoked.clone();
-            self.blocking.script("revoke", &MARK_REVOKED, &[key.as_bytes()], &args)?;
+            let keys = [self.keys.revoked.as_bytes(), self.keys.revoke_signals.as_bytes()];
+            self.blocking.script("revoke", &MARK_REVOKED, &keys, &args)?;
         }
         Ok(())
     }

@@ -34,6 +34,8 @@ pub(super) struct Keys {
     pub(super) dead: String,
     pub(super) dead_index: String,
     pub(super) revoked: String,
+    /// By which signal what runs of it is ended.
+    pub(super) revoke_signals: String,
     /// Names of queues that nobody fetches from.
     pub(super) paused: String,
 }
@@ -65,6 +67,7 @@ impl Keys {
             dead: format!("{prefix}fastworker:dead"),
             dead_index: format!("{prefix}fastworker:dead:index"),
             revoked: format!("{prefix}fastworker:revoked"),
+            revoke_signals: format!("{prefix}fastworker:revoked:signals"),
             paused: format!("{prefix}fastworker:paused"),
             prefix,
         })

@@ -12,7 +12,7 @@ use super::broker::RedisBroker;
 use super::failure::{int, text};
 use super::script::REVOKED;
 use super::server::Server;
-use crate::{Error, Heard, Mark};
+use crate::{Error, Heard, Mark, Revocation};
 
 const WHAT: &str = "listen to remote control";
 
@@ -51,21 +51,23 @@ impl RedisBroker {
         }
     }
 
-    pub(super) async fn read_revoked(&self) -> Result<Vec<(Mark, Duration)>, Error> {
+    pub(super) async fn read_revoked(&self) -> Result<Vec<Revocation>, Error> {
         let fill = |command: &mut redis::Cmd| {
-            command.arg(1).arg(&self.keys.revoked);
+            command.arg(2).arg(&self.keys.revoked).arg(&self.keys.revoke_signals);
         };
         let reply = self.work.script("read what was revoked", &REVOKED, fill).await?;
         let Value::Array(flat) = reply else {
             return Err(self.work.call("read what was revoked").unexpected(&reply));
         };
         let mut flat = flat.into_iter();
-        let mut marks = Vec::with_capacity(flat.len() / 2);
-        while let (Some(mark), Some(age_ms)) = (flat.next(), flat.next()) {
+        let mut revoked = Vec::with_capacity(flat.len() / 3);
+        while let (Some(mark), Some(age_ms), Some(signal)) = (flat.next(), flat.next(), flat.next()) {
             let age = Duration::from_millis(int(&age_ms).unwrap_or(0).max(0) as u64);
+            let terminate = text(signal).and_then(|signal| signal.parse().ok());
             // A mark of a later version is for workers of that version.
-            marks.extend(text(mark).and_then(|mark| Mark::from_text(&mark)).map(|mark| (mark, age)));
+            let mark = text(mark).and_then(|mark| Mark::from_text(&mark));
+            revoked.extend(mark.map(|mark| Revocation { mark, age, terminate }));
         }
-        Ok(marks)
+        Ok(revoked)
     }
 }

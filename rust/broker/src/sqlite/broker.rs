@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::fetch::{self, Request, Tags};
 use super::file::Purpose;
@@ -18,8 +18,8 @@ use crate::clock::now_ms;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::vigil::Vigil;
 use crate::{
-    Broker, Delivery, Error, Heard, Join, Joined, LeaseTerms, Mark, Parts, Portion, Publish, Recovered, ResultDoc,
-    Settled, Settlement, Tag,
+    Broker, Delivery, Error, Heard, Join, Joined, LeaseTerms, Parts, Portion, Publish, Recovered, ResultDoc,
+    Revocation, Settled, Settlement, Tag,
 };
 
 /// A worker's connection to a queue in a SQLite file.
@@ -287,7 +287,7 @@ impl Broker for SqliteBroker {
         }
     }
 
-    async fn revoked(&self) -> Result<Vec<(Mark, Duration)>, Error> {
+    async fn revoked(&self) -> Result<Vec<Revocation>, Error> {
         self.read("read what was revoked", control::revoked)
     }
 

@@ -12,7 +12,7 @@ use super::session::Session;
 use super::wake::{self, Bell, Ear};
 use crate::clock::now_ms;
 use crate::parked::REVOKED_LATELY;
-use crate::{Binding, Control, Error, Mark, RevokeTerms};
+use crate::{Binding, Control, Error, Mark, Revocation, RevokeTerms};
 
 /// Broadcasts, mailboxes and what lies in them are removed by whoever writes the next one after this time.
 const KEPT_MS: i64 = 60_000;
@@ -36,18 +36,20 @@ pub(super) fn next(session: &Session, exchange: &str, seq: i64) -> rusqlite::Res
         .optional()
 }
 
-/// What was revoked, oldest first, with its age.
-pub(super) fn revoked(session: &Session) -> rusqlite::Result<Vec<(Mark, Duration)>> {
+/// What was revoked, oldest first.
+pub(super) fn revoked(session: &Session) -> rusqlite::Result<Vec<Revocation>> {
     let now = now_ms();
-    let mut statement = session.sql.prepare_cached("SELECT mark, at_ms FROM revoked ORDER BY at_ms")?;
-    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
-    let mut marks = Vec::new();
-    for row in rows {
-        let (text, at_ms) = row?;
+    let mut statement = session.sql.prepare_cached(
+        "SELECT mark, at_ms, signal FROM revoked LEFT JOIN revoke_signals USING(mark) ORDER BY at_ms",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut revoked = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (text, at_ms, terminate): (String, i64, Option<i32>) = row.try_into()?;
         let age = Duration::from_millis(now.saturating_sub(at_ms).max(0) as u64);
-        marks.extend(Mark::from_text(&text).map(|mark| (mark, age)));
+        revoked.extend(Mark::from_text(&text).map(|mark| Revocation { mark, age, terminate }));
     }
-    Ok(marks)
+    Ok(revoked)
 }
 
 /// Whether this was revoked lately.
@@ -110,11 +112,16 @@ fn has_reply(session: &Session, mailbox: &str) -> rusqlite::Result<bool> {
         .query_row([mailbox], |row| row.get(0))
 }
 
-fn mark_revoked(session: &Session, marks: &[Mark], terms: RevokeTerms) -> rusqlite::Result<()> {
+fn mark_revoked(session: &Session, marks: &[Mark], terminate: Option<i32>, terms: RevokeTerms) -> rusqlite::Result<()> {
     let now = now_ms();
     let mut insert = session.sql.prepare_cached("INSERT OR REPLACE INTO revoked VALUES (?1, ?2)")?;
+    let mut note_signal = session.sql.prepare_cached("INSERT OR REPLACE INTO revoke_signals VALUES (?1, ?2)")?;
     for mark in marks {
-        insert.execute((mark.to_text(), now))?;
+        let text = mark.to_text();
+        insert.execute((&text, now))?;
+        if let Some(signal) = terminate {
+            note_signal.execute((&text, signal))?;
+        }
     }
     let keep_ms = i64::try_from(terms.keep.as_millis()).unwrap_or(i64::MAX);
     session.sql.prepare_cached("DELETE FROM revoked WHERE at_ms < ?1")?.execute([now.saturating_sub(keep_ms)])?;
@@ -165,8 +172,8 @@ impl Control for SqliteClient {
         self.slot.write("reply", |session| reply(session, &full_name(exchange, mailbox), message))
     }
 
-    fn mark_revoked(&mut self, marks: &[Mark], terms: RevokeTerms) -> Result<(), Error> {
-        self.slot.write("revoke", |session| mark_revoked(session, marks, terms))
+    fn mark_revoked(&mut self, marks: &[Mark], terminate: Option<i32>, terms: RevokeTerms) -> Result<(), Error> {
+        self.slot.write("revoke", |session| mark_revoked(session, marks, terminate, terms))
     }
 
     fn pause_queue(&mut self, queue: &str) -> Result<bool, Error> {

@@ -18,7 +18,7 @@
 //! meta      facts about the file: `oldest_reader`, and a row `paused:<name>` for each queue that is paused.
 //! control   broadcasts to the workers, for a minute (format 2).
 //! mailboxes who waits for replies; replies: what came for them (format 2).
-//! revoked   what was revoked, and when (format 2).
+//! revoked   what was revoked, and when (format 2); revoke_signals: by which signal what runs of it is ended (format 6).
 //! ```
 //!
 //! A message's id is its age: a new one is larger than all that exist, and a returned message keeps its own, so it
@@ -36,7 +36,7 @@ use super::park;
 use crate::Error;
 
 /// The format that this version writes.
-pub(super) const FORMAT: i64 = 5;
+pub(super) const FORMAT: i64 = 6;
 
 /// `PRAGMA application_id`: "FWQ1", so that `file(1)` and we know our files from other people's.
 const APPLICATION: i64 = 0x4657_5131;
@@ -130,6 +130,15 @@ CREATE TABLE IF NOT EXISTS joins(
     group_id TEXT PRIMARY KEY, token TEXT NOT NULL, owner INTEGER NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
 ";
 
+/// Format 6: the signals of revokes. A table of its own, which follows `revoked` by itself: programs of older formats
+/// write two columns there, and know nothing of signals.
+const REVOKE_SIGNALS: &str = "
+CREATE TABLE IF NOT EXISTS revoke_signals(mark TEXT PRIMARY KEY, signal INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS revoke_forgotten AFTER DELETE ON revoked BEGIN
+    DELETE FROM revoke_signals WHERE mark = OLD.mark;
+END;
+";
+
 /// Why a file could not be opened: SQLite says so, or we do.
 pub(super) enum Trouble {
     /// SQLite's error, to be worded by `fault.rs`.
@@ -157,6 +166,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             transaction.execute_batch(LANES)?;
             transaction.execute_batch(PARKED_IDS)?;
             transaction.execute_batch(CHORDS)?;
+            transaction.execute_batch(REVOKE_SIGNALS)?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
@@ -169,7 +179,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             ),
         ))),
         found if found > FORMAT => judge_newer(&transaction, path, found),
-        before @ (1..=4) => {
+        before @ (1..=5) => {
             if before == 1 {
                 transaction.execute_batch(CONTROL_TABLES)?;
             }
@@ -179,6 +189,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
                 park::note_ids(&transaction)?;
             }
             transaction.execute_batch(CHORDS)?;
+            transaction.execute_batch(REVOKE_SIGNALS)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
         }
@@ -246,13 +257,15 @@ mod tests {
 
     #[test]
     fn a_too_new_format_names_both_versions_and_the_way_out() {
-        let text = said(ensure(&file_of_format(7, 6), Path::new("q.db")));
-        assert!(text.contains("format 7") && text.contains("format 5") && text.contains("upgrade"), "{text}");
+        let text = said(ensure(&file_of_format(FORMAT + 2, FORMAT + 1), Path::new("q.db")));
+        for part in [&format!("format {}", FORMAT + 2), &format!("format {FORMAT}:"), "upgrade"] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 
     #[test]
     fn a_file_of_a_format_before_gets_what_is_missing() {
-        for before in [1, 2, 3] {
+        for before in [1, 2, 3, 4, 5] {
             let connection = Connection::open_in_memory().expect("open");
             connection.execute_batch(TABLES).expect("create");
             if before >= 2 {
@@ -261,6 +274,11 @@ mod tests {
             let body = r#"{"headers": {"task": "t", "id": "seven"}}"#;
             connection.execute("INSERT INTO bodies VALUES (7, ?1)", [body.as_bytes()]).expect("insert");
             connection.execute("INSERT INTO parked VALUES (99, 7, 1, 0, 0, 0)", []).expect("insert");
+            if before >= 4 {
+                connection.execute_batch(LANES).expect("create");
+                connection.execute_batch(PARKED_IDS).expect("create");
+                connection.execute("INSERT INTO parked_ids VALUES (7, 'seven', 99)", []).expect("insert");
+            }
             connection.pragma_update(None, "application_id", APPLICATION).expect("set");
             connection.pragma_update(None, "user_version", before).expect("set");
             assert!(ensure(&connection, Path::new("q.db")).is_ok());
@@ -275,6 +293,15 @@ mod tests {
             connection.execute("DELETE FROM parked", []).expect("an old program releases it");
             assert_eq!(parked(), None);
             connection.execute("INSERT INTO groups VALUES ('g', x'00', NULL)", []).expect("format 5's table");
+            connection.execute("INSERT INTO revoke_signals VALUES ('id:1', 9)", []).expect("format 6's table");
+            connection.execute("INSERT OR REPLACE INTO revoked VALUES ('id:1', 2)", []).expect("as format 4 writes");
+            let signals = || -> i64 {
+                let all = "SELECT count(*) FROM revoke_signals";
+                connection.query_row(all, [], |row| row.get(0)).expect("format 6's table")
+            };
+            assert_eq!(signals(), 1, "a milder revoke takes no signal back");
+            connection.execute("DELETE FROM revoked", []).expect("an old program forgets it");
+            assert_eq!(signals(), 0);
         }
     }
 

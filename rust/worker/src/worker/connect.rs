@@ -67,8 +67,8 @@ pub(super) async fn connect(
                     // Whatever is wrong with it is met, and said, by the one who listens from now on.
                     let _told_later = timeout(EAR, broker.listen(exchange)).await;
                 }
-                let marks = match broker.revoked().await {
-                    Ok(marks) => marks,
+                let remembered = match broker.revoked().await {
+                    Ok(remembered) => remembered,
                     Err(error) if error.is_transient() => {
                         reporter.log(Level::Error, format!("cannot connect: {error}. Trying again until it works."));
                         backoff.pause().await;
@@ -82,10 +82,12 @@ pub(super) async fn connect(
                 let mut revoked = Revoked::new(config.revoke_terms);
                 let now_us = clock::mono_us();
                 let given = config.revoked.iter().map(|id| (Mark::Id(id.clone()), Duration::ZERO));
-                given.chain(marks).for_each(|(mark, age)| revoked.add(mark, age, now_us));
+                let remembered = remembered.into_iter().map(|it| (it.mark, it.age));
+                given.chain(remembered).for_each(|(mark, age)| revoked.add(mark, age, now_us));
                 early.hand_over(&facts);
-                let (broker, store, clock_moved) = (Rc::new(broker), store.map(Rc::new), Rc::default());
-                let io = BrokerIo { broker, store, facts, clock_moved };
+                let (broker, store) = (Rc::new(broker), store.map(Rc::new));
+                let (clock_moved, answers_again) = (Rc::default(), Rc::default());
+                let io = BrokerIo { broker, store, facts, clock_moved, answers_again };
                 return Ok(Some(Connected { io, facts: receiver, revoked }));
             }
             Err(error) if error.is_transient() => {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use fastworker_broker::{Error, Mark};
+use fastworker_broker::{Error, Mark, Revocation};
 use fastworker_engine::{Event, Handle, Rate, Whereabouts};
 use fastworker_wire::child::ToChild;
 
@@ -43,17 +43,22 @@ impl Worker {
         }
     }
 
-    /// What the broker remembers: some of it may be news, and about what is held.
-    pub(super) fn learn_revoked(&mut self, marks: Vec<(Mark, Duration)>) {
+    /// What the broker remembers: some of it may be news, and about what is held. What runs of it is ended if that was
+    /// asked for, as if the word had just come.
+    pub(super) fn learn_revoked(&mut self, remembered: Vec<Revocation>) {
         if std::mem::take(&mut self.is_deaf) {
             self.reporter.log(Level::Warning, "remote control is heard again");
         }
         let now_us = clock::mono_us();
-        let meant: Vec<Mark> = marks.iter().map(|(mark, _)| mark.clone()).collect();
-        for (mark, age) in marks {
+        let mut by_signal: HashMap<Option<i32>, Vec<Mark>> = HashMap::new();
+        for Revocation { mark, age, terminate } in remembered {
+            let terminate = terminate.filter(|_| !self.has_threads);
+            by_signal.entry(terminate).or_default().push(mark.clone());
             self.revoked.add(mark, age, now_us);
         }
-        self.revoke_held(&meant, None);
+        for (terminate, marks) in by_signal {
+            self.revoke_where_held(&marks, terminate);
+        }
     }
 
     /// Revokes; returns what is held of it.
@@ -62,12 +67,16 @@ impl Worker {
         for mark in &marks {
             self.revoked.add(mark.clone(), Duration::ZERO, now_us);
         }
-        let handles = self.revoke_held(&marks, terminate);
+        self.revoke_where_held(&marks, terminate)
+    }
+
+    fn revoke_where_held(&mut self, marks: &[Mark], terminate: Option<i32>) -> Vec<HeldTask> {
+        let tasks = self.revoke_held(marks, terminate);
         // What is to be terminated is looked for at once.
-        if terminate.is_some() && !handles.is_empty() {
+        if terminate.is_some() && !tasks.is_empty() {
             self.tick();
         }
-        handles
+        tasks
     }
 
     fn revoke_held(&mut self, marks: &[Mark], terminate: Option<i32>) -> Vec<HeldTask> {
