@@ -221,11 +221,11 @@ impl Child {
             && has_place()
     }
 
-    /// How long nothing that waits has been able to start here; zero when something can.
+    /// How long nothing that waits has been able to start here, at least; zero when something can.
     pub(crate) fn stuck_for_us(&self, now_us: u64) -> u64 {
         if self.is_stalled {
             now_us.saturating_sub(self.unclaimed_since_us)
-        } else if self.free_slots() > 0 {
+        } else if self.free_slots() > 0 && !self.is_leaving() {
             0
         } else {
             now_us.saturating_sub(self.busy_since_us)

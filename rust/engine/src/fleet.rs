@@ -204,11 +204,20 @@ impl Fleet {
 
     /// How long no child could start anything, at least; zero when one is free. `None`: no child takes tasks at all.
     pub(crate) fn stuck_for_us(&self, now_us: u64) -> Option<u64> {
-        self.children
-            .iter()
-            .filter(|child| child.phase == Phase::Ready && !child.is_cell)
-            .map(|child| child.stuck_for_us(now_us))
-            .min()
+        self.takers().map(|child| child.stuck_for_us(now_us)).min()
+    }
+
+    /// How many tasks run at once when all are busy.
+    pub(crate) fn capacity(&self) -> u32 {
+        self.takers().count() as u32 * self.slots
+    }
+
+    /// The children in whose slots what waits will start. One that leaves counts with one slot, since its successor
+    /// starts when it ends; with several it has given up its seat, if there is anybody to take it.
+    fn takers(&self) -> impl Iterator<Item = &Child> {
+        let is_taker = |child: &&Child| child.phase == Phase::Ready && !child.is_cell;
+        let leaves_room = self.slots > 1 && self.children.iter().any(|child| !child.is_cell && child.is_staying());
+        self.children.iter().filter(is_taker).filter(move |child| !leaves_room || child.is_staying())
     }
 }
 

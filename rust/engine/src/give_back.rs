@@ -38,10 +38,7 @@ impl Engine {
         let keep = match self.fleet.stuck_for_us(now.mono_us) {
             None => 0,
             Some(stuck_us) if stuck_us >= after_us => 0,
-            Some(_) => {
-                let slots = self.fleet.ready() * self.config.slots;
-                self.prefetch.startable(slots, after_us).unwrap_or(u32::MAX)
-            }
+            Some(_) => self.prefetch.startable(self.fleet.capacity(), after_us).unwrap_or(u32::MAX),
         };
         let mut surplus = self.waiting().saturating_sub(keep);
         let mut returned: Vec<Handle> = Vec::new();

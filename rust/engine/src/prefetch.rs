@@ -213,7 +213,7 @@ impl Engine {
             let Some(stuck_us) = self.fleet.stuck_for_us(now.mono_us) else {
                 return false;
             };
-            let slots = self.fleet.ready() * self.config.slots;
+            let slots = self.fleet.capacity();
             self.prefetch.look_ahead(slots, stuck_us, now.mono_us);
         }
         true

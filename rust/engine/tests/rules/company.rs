@@ -218,6 +218,20 @@ fn child_that_has_had_its_last_task_gives_up_its_seat_while_some_still_run() {
     assert_eq!((spawned, dispatches(&actions)), (vec![1], vec![(1, 0, vec![2])]));
 }
 
+#[test]
+fn free_slots_of_a_child_that_leaves_keep_nothing_from_others() {
+    let mut desk = Desk::ready(Config { slots: 2, max_tasks_per_child: Some(3), ..many() });
+    desk.deliver([request(0), request(1)]);
+    desk.ended(0, 0, Outcome::Success);
+    desk.deliver([request(2)]);
+    desk.ended(0, 1, Outcome::Success);
+    desk.tell(Event::ChildReady { child: ChildId(1) });
+    assert_eq!(dispatches(&desk.deliver((3..6).map(request))), [(1, 0, vec![3, 4])]);
+    desk.pass(999_999);
+    let actions = desk.pass(1);
+    assert_eq!(endings(&actions), [(5, Ending::Return)]);
+}
+
 /// Suspects that wait for a cell while no cell takes any go back after a second, last in line first.
 fn assert_given_back(desk: &mut Desk, handles: impl IntoIterator<Item = u32>) {
     assert_eq!(endings(&desk.pass(999_999)), []);
