@@ -23,12 +23,21 @@ enum Cause {
 
 impl Engine {
     /// The process is gone; all its outcomes have been reported before.
-    pub(crate) fn child_exited(&mut self, now: Now, id: ChildId, next: Number, actions: &mut Vec<Action>) {
+    pub(crate) fn child_exited(
+        &mut self,
+        now: Now,
+        id: ChildId,
+        next: Number,
+        by_itself: bool,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(index) = self.fleet.find(id) else {
             self.counters.odd += 1;
             return;
         };
-        let child = self.fleet.remove(index, now.mono_us);
+        let mut child = self.fleet.remove(index, now.mono_us);
+        // One of its tasks was quicker than the kill.
+        child.is_killed_for_one &= !by_itself;
         self.counters.exited += 1;
         let remains: Vec<_> = child.remains(next).collect();
         for (number, handle, is_started) in remains.into_iter().rev() {

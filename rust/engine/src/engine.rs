@@ -182,7 +182,7 @@ impl Engine {
             Event::Ended { child, number, outcome, runtime_us } => {
                 self.ended(now, child, number, outcome, runtime_us, actions)
             }
-            Event::ChildExited { child, next } => self.child_exited(now, child, next, actions),
+            Event::ChildExited { child, next, by_itself } => self.child_exited(now, child, next, by_itself, actions),
             Event::Memory { child, peak_kib } => self.memory(child, peak_kib, actions),
             Event::Resize(resize) => self.resize(resize),
             Event::Settled { handle } => self.settled(handle, actions),

@@ -228,6 +228,8 @@ pub enum Event {
         child: ChildId,
         /// Claimed and recalled numbers are below it.
         next: Number,
+        /// It is known not to have died of a kill: it exited, or another signal or the kernel's memory killer ended it.
+        by_itself: bool,
     },
     /// The most memory that a child ever had resident; told before its outcomes, when there is a bound to it.
     Memory {

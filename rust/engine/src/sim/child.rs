@@ -160,11 +160,20 @@ impl Child {
         });
     }
 
-    /// The process is gone.
+    /// The process is killed.
     pub(super) fn die(&mut self) {
+        self.go(false);
+    }
+
+    /// The process ends by itself.
+    pub(super) fn end(&mut self) {
+        self.go(true);
+    }
+
+    fn go(&mut self, by_itself: bool) {
         if std::mem::replace(&mut self.is_alive, false) {
             self.runs.clear();
-            self.outbox.push_back(Event::ChildExited { child: self.id, next: self.next });
+            self.outbox.push_back(Event::ChildExited { child: self.id, next: self.next, by_itself });
         }
     }
 

@@ -444,7 +444,7 @@ impl World {
                 Deed::Ends(outcome) => child.finish(run.number, outcome, now_us),
                 Deed::Retries(0) => child.finish(run.number, Outcome::Success, now_us),
                 Deed::Retries(_) => child.finish(run.number, Outcome::Retry, now_us),
-                Deed::Kills | Deed::KillsOnce | Deed::Hangs => child.die(),
+                Deed::Kills | Deed::KillsOnce | Deed::Hangs => child.end(),
             }
             self.news_from(owner, id);
         }
@@ -465,7 +465,7 @@ impl World {
         }
         let child = self.child(owner, id).expect("looked at above");
         if child.is_stopping && child.runs.is_empty() {
-            child.die();
+            child.end();
             self.news_from(owner, id);
         }
         Ok(())

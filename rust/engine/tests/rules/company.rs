@@ -129,6 +129,22 @@ fn process_of_a_task_that_ignores_its_limit_is_killed_and_its_neighbours_start_a
 }
 
 #[test]
+fn neighbour_that_ends_the_process_before_the_kill_does_is_a_suspect() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([request(0), limited(1, None, Some(2.0))]);
+    desk.pass(2_000_000);
+    desk.runs(0, 2, 0..2);
+    desk.pass(1_000_000);
+    assert!(desk.runs(0, 2, 0..2).contains(&Action::Kill { child: ChildId(0) }));
+    let actions = desk.tell(Event::ChildExited { child: ChildId(0), next: 2, by_itself: true });
+    assert_eq!(endings(&actions), [(1, Ending::TimeLimit { limit_ms: 2_000, acked_early: false })]);
+    assert_eq!(spawned(&actions), [1, 2], "a successor, and a cell for the neighbour");
+    assert_eq!(dispatches(&desk.tell(Event::ChildReady { child: ChildId(1) })), []);
+    let actions = desk.tell(Event::ChildReady { child: ChildId(2) });
+    assert!(actions.contains(&Action::RecordAttempt { handle: Handle(0), floor: 1 }), "{actions:?}");
+}
+
+#[test]
 fn revoked_task_is_told_to_end_and_its_neighbours_go_on() {
     let mut desk = Desk::ready(many());
     desk.deliver([request(0), request(1)]);

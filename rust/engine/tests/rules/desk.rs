@@ -130,9 +130,9 @@ impl Desk {
         self.tell(Event::Ended { child: ChildId(child), number, outcome, runtime_us: 1 })
     }
 
-    /// A child died.
+    /// A child died, or was killed: nobody knows.
     pub(crate) fn died(&mut self, child: u32, next: Number) -> Vec<Action> {
-        self.tell(Event::ChildExited { child: ChildId(child), next })
+        self.tell(Event::ChildExited { child: ChildId(child), next, by_itself: false })
     }
 
     /// A child's page: the task claimed last runs since `since_us`.

@@ -15,6 +15,17 @@ pub(crate) enum Death {
     Unknown,
 }
 
+impl Death {
+    /// Whether it is known not to have been killed by anybody: SIGKILL may always come from outside.
+    pub(crate) fn is_by_itself(self) -> bool {
+        match self {
+            Death::Exited(_) | Death::Killed(_, OomKill::Certain) => true,
+            Death::Killed(signal, _) => signal != SIGKILL,
+            Death::Unknown => false,
+        }
+    }
+}
+
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -87,5 +98,14 @@ mod tests {
         let words = "signal 9 (SIGKILL); perhaps the kernel's OOM killer";
         assert_eq!(Death::Killed(9, OomKill::Possible).to_string(), words);
         assert!(Death::Killed(9, OomKill::Certain).to_string().contains("the cgroup's memory limit"));
+    }
+
+    #[test]
+    fn only_sigkill_may_come_from_us() {
+        assert!(Death::Exited(1).is_by_itself());
+        assert!(Death::Killed(11, OomKill::Possible).is_by_itself());
+        assert!(Death::Killed(SIGKILL, OomKill::Certain).is_by_itself());
+        assert!(!Death::Killed(SIGKILL, OomKill::Likely).is_by_itself());
+        assert!(!Death::Unknown.is_by_itself());
     }
 }

@@ -55,7 +55,7 @@ impl Worker {
     /// Children that were asked for and not forked yet will not be: there is no zygote, and the worker is stopping.
     pub(super) fn forget_wanted(&mut self) {
         for child in std::mem::take(&mut self.wanted) {
-            self.feed(Event::ChildExited { child, next: 0 });
+            self.feed(Event::ChildExited { child, next: 0, by_itself: false });
         }
     }
 
@@ -70,7 +70,7 @@ impl Worker {
                 }
                 Err(error) => {
                     self.reporter.log(Level::Error, format!("cannot start a thread for tasks: {error}"));
-                    answers.push_back(Event::ChildExited { child, next: 0 });
+                    answers.push_back(Event::ChildExited { child, next: 0, by_itself: false });
                 }
             }
         }
@@ -90,7 +90,7 @@ impl Worker {
                 }
                 Err(error) => {
                     self.reporter.log(Level::Error, format!("cannot start a child process: {error}"));
-                    answers.push_back(Event::ChildExited { child, next: 0 });
+                    answers.push_back(Event::ChildExited { child, next: 0, by_itself: false });
                 }
             }
         }
@@ -227,9 +227,9 @@ impl Worker {
         let Some(mut known) = self.children.remove(&child) else { return };
         self.unburied.extend(known.reap());
         self.spawning.retain(|spawning| *spawning != child);
-        self.note_death(&mut known);
+        let by_itself = self.note_death(&mut known).is_by_itself();
         let next = known.recall();
-        self.feed(Event::ChildExited { child, next });
+        self.feed(Event::ChildExited { child, next, by_itself });
     }
 
     /// Ends a child at once: a process by a signal. A thread cannot be ended, and is abandoned: it finds its link

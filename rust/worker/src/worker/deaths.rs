@@ -33,10 +33,10 @@ impl Worker {
         });
     }
 
-    /// Says how a child ended, and notes it for the results of what it ran.
-    pub(super) fn note_death(&mut self, known: &mut Child) {
+    /// Says how a child ended, notes it for the results of what it ran, and returns it.
+    pub(super) fn note_death(&mut self, known: &mut Child) -> Death {
         self.say_stacks(known);
-        let Some(pid) = known.pid else { return };
+        let Some(pid) = known.pid else { return Death::Unknown };
         let death = match known.status {
             Some(status) if status < 0 => Death::Killed(-status, self.oom.look()),
             Some(status) => Death::Exited(status),
@@ -62,9 +62,10 @@ impl Worker {
         };
         if self.terminated_pids.remove(&pid) {
             self.reporter.log(Level::Info, format!("child process {pid} ended with its revoked task"));
-        } else if !is_in_order && !known.is_killed {
+        } else if !is_in_order && (!known.is_killed || death.is_by_itself()) {
             self.reporter.log(Level::Error, format!("child process {pid} ended prematurely{doing}: {death}"));
         }
+        death
     }
 
     /// A task as logs name it.

@@ -317,7 +317,7 @@ impl Worker {
             Action::Kill { child } => self.kill(child),
             // No other zygote is going to come.
             Action::Spawn { child } if self.is_stopping && self.zygote.is_none() && !self.has_threads => {
-                answers.push_back(Event::ChildExited { child, next: 0 });
+                answers.push_back(Event::ChildExited { child, next: 0, by_itself: false });
             }
             Action::Spawn { child } => {
                 self.wanted.push_back(child);

@@ -105,7 +105,7 @@ impl Audit {
                     }
                 }
             }
-            Event::ChildExited { child, next } => self.child_exited(child, next, now_us),
+            Event::ChildExited { child, next, by_itself } => self.child_exited(child, next, by_itself, now_us),
             Event::Settled { handle } => {
                 let entry = self.entry(handle);
                 if entry.stage == Stage::Acking {
@@ -162,13 +162,13 @@ impl Audit {
         Vec::new()
     }
 
-    pub(super) fn child_exited(&mut self, child: ChildId, next: Number, now_us: u64) {
+    pub(super) fn child_exited(&mut self, child: ChildId, next: Number, by_itself: bool, now_us: u64) {
         let seat = self.children.remove(&child).expect("the driver reports an exit once");
         for (number, handle) in seat.open {
             let entry = self.entry(handle);
             entry.stage = Stage::Held;
             entry.held_since_us = now_us;
-            if number < next && seat.is_killed_for_one && !seat.told.contains_key(&number) {
+            if number < next && seat.is_killed_for_one && !by_itself && !seat.told.contains_key(&number) {
                 // The same attempt again, if it was counted.
                 entry.was_spared = true;
             } else if number < next {
