@@ -568,7 +568,9 @@ impl World {
         let Some(worker) = self.workers.get(&owner) else { return Ok(()) };
         let unasked: Vec<Handle> = worker.engine.unasked().collect();
         for handle in unasked {
-            let lease = self.workers[&owner].audit.lease_of(handle);
+            // It may have died of what the last one led to.
+            let Some(worker) = self.workers.get(&owner) else { return Ok(()) };
+            let lease = worker.audit.lease_of(handle);
             if self.broker.owned(lease, owner).is_none() {
                 self.feed(owner, Event::LeaseLost { handle })?;
             }
