@@ -12,7 +12,9 @@ impl Engine {
     pub(crate) fn delivered(&mut self, now: Now, requests: Vec<Request>, actions: &mut Vec<Action>) {
         let count = requests.len();
         let of_queue = |queue: u16| requests.iter().filter(|request| request.queue == queue).count() as u32;
-        self.queues.fetched(Some(&of_queue));
+        if self.queues.fetched(Some(&of_queue)) {
+            self.hurry_draw(now);
+        }
         self.count_odd(|engine| engine.prefetch.answered(count));
         let before = self.counters.laned;
         self.take_in(now, requests, actions);
@@ -78,7 +80,10 @@ impl Engine {
             }
             Verdict::Run => self.go_on_without_permit(handle, claim, actions),
             Verdict::Hold { until_ms } => self.timer.push(until_ms, handle),
-            Verdict::Drop { ending } => self.end(handle, ending, actions),
+            Verdict::Drop { ending } => {
+                self.queues.pass(queue);
+                self.end(handle, ending, actions);
+            }
         }
     }
 

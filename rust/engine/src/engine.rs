@@ -157,7 +157,9 @@ impl Engine {
             Event::Drawn(answer) => self.drawn(now, answer, actions),
             Event::DrawFailed => self.draw_failed(now),
             Event::FetchFailed => {
-                self.queues.fetched(None);
+                if self.queues.fetched(None) {
+                    self.hurry_draw(now);
+                }
                 self.count_odd(|engine| engine.prefetch.failed(now.mono_us));
             }
             Event::Wake => {

@@ -25,6 +25,8 @@ const RETRY_FAILED_US: u64 = 1_000_000;
 pub(crate) struct Draws {
     /// How many were asked for, while an answer is out.
     outstanding: Option<u32>,
+    /// There has been room for more since then.
+    is_hurried: bool,
     next_us: u64,
     /// There was no credit, or no answer: not before.
     blocked_until_us: u64,
@@ -88,6 +90,8 @@ impl Engine {
         for handle in answer.laned {
             if self.leave_asking(handle) {
                 self.counters.laned += 1;
+                let queue = self.requests.of(handle).request.queue;
+                self.queues.pass(queue);
                 self.requests.remove(handle);
             }
         }
@@ -126,11 +130,18 @@ impl Engine {
             self.rates.wait(&request);
             self.requests.of(handle).place = Place::Limited;
             self.rates.laned(&request);
-            self.end(displaced, Ending::Lane, actions);
+            self.pass_on(displaced, actions);
         } else {
             self.rates.laned(&request);
-            self.end(handle, Ending::Lane, actions);
+            self.pass_on(handle, actions);
         }
+    }
+
+    /// Puts a delivery without a permit, which is in no list, into its lane.
+    fn pass_on(&mut self, handle: Handle, actions: &mut Vec<Action>) {
+        let queue = self.requests.of(handle).request.queue;
+        self.queues.pass(queue);
+        self.end(handle, Ending::Lane, actions);
     }
 
     /// Draws from the lanes when there is reason to.
@@ -144,6 +155,7 @@ impl Engine {
             return;
         };
         self.draws.outstanding = Some(max);
+        self.draws.is_hurried = false;
         self.draws.next_us = now.mono_us + POLL_US;
         let (quotas, portions) = (self.rates.quotas(now.mono_us), self.queues.draw_portions(max));
         actions.push(Action::Draw { max, quotas, portions });
@@ -152,6 +164,7 @@ impl Engine {
     /// There is room for what lanes may have: they are looked at soon.
     pub(crate) fn hurry_draw(&mut self, now: Now) {
         self.draws.next_us = self.draws.next_us.min(now.mono_us);
+        self.draws.is_hurried = true;
     }
 
     /// When to draw next (`mono_us`).
@@ -175,16 +188,20 @@ impl Engine {
             self.counters.odd += 1;
             return;
         };
-        self.queues.drawn();
+        let of_queue = |queue: u16| answer.requests.iter().filter(|request| request.queue == queue).count() as u32;
+        self.queues.drawn(Some(&of_queue));
         self.rates.note_lanes(&answer.has_more);
         self.draws.next_us = now.mono_us
             + match answer.next_in_us {
-                _ if answer.requests.len() >= asked as usize => 0,
+                _ if self.draws.is_hurried || answer.requests.len() >= asked as usize => 0,
                 Some(next_in_us) => next_in_us.clamp(GATHER_US, POLL_US),
                 None => POLL_US,
             };
         self.counters.drawn += answer.requests.len() as u64;
         self.take_in(now, answer.requests, actions);
+        if self.queues.beckon_draw() {
+            self.hurry_draw(now);
+        }
     }
 
     /// A draw failed.
@@ -192,7 +209,7 @@ impl Engine {
         if self.draws.outstanding.take().is_none() {
             self.counters.odd += 1;
         }
-        self.queues.drawn();
+        self.queues.drawn(None);
         self.draws.blocked_until_us = now.mono_us + RETRY_FAILED_US;
     }
 }

@@ -185,7 +185,7 @@ impl Engine {
             return;
         }
         let idle = self.fleet.idle() + self.growth();
-        let max = self.prefetch.ask(held, self.waiting() + drawing, idle).map_or(0, |max| self.queues.bound(max));
+        let max = self.prefetch.ask(held, self.waiting() + drawing, idle).map_or(0, |max| self.queues.fetch_bound(max));
         if max > 0 {
             self.prefetch.outstanding = Some(max);
             self.prefetch.may_have_more = false;

@@ -4,6 +4,9 @@
 //! asks for no more than there are places free, so what is beyond stays in the broker, for other workers too. What waits
 //! here for its eta or its permit has no place yet. When its time has come and there is none, it goes back to its queue; if
 //! it has spent a permit to come so far, it *stands* here until a place is free, though not for long (`give_back`).
+//! What ends or goes to a lane as soon as it has come needs no place. As much as has *passed* so since something stayed is
+//! fetched beyond the places that are free: a long run of it takes few round trips, and when something stays after all, no
+//! more goes back than had passed before.
 //!
 //! *Weights* divide a fetch between the queues that have something: in the long run each gets its weight's part, whatever
 //! the sizes of the fetches (smooth weighted turns: each step the one goes that is owed most).
@@ -29,6 +32,14 @@ struct Line {
     /// Places that answers which are out may need: of a fetch, and of a draw.
     fetching: u32,
     drawing: u32,
+    /// How much of it the fetch that is out may bring: passers too.
+    asked: u32,
+    /// How much of it has passed since something stayed.
+    passed: u32,
+    /// A draw that is out, or was, brings nothing of it since a fetch had its places.
+    has_missed_draw: bool,
+    /// The last draw brought as much of it as there was room for.
+    was_drawn_out: bool,
     /// It has a limit, and the broker may have more of it than there was room for.
     may_have_more: bool,
     /// What it is owed, in weights.
@@ -54,8 +65,20 @@ impl Line {
             standing: VecDeque::new(),
             fetching: 0,
             drawing: 0,
+            asked: 0,
+            passed: 0,
+            has_missed_draw: false,
+            was_drawn_out: false,
             may_have_more: true,
             owed: 0,
+        }
+    }
+
+    /// How many more may come with a fetch.
+    fn fetch_room(&self) -> u32 {
+        match self.room() {
+            0 => 0,
+            room => room.saturating_add(self.passed),
         }
     }
 
@@ -147,6 +170,7 @@ impl Queues {
         match self.line(queue) {
             Some(line) if line.terms.limit.is_some() => {
                 line.taken += 1;
+                line.passed = 0;
                 true
             }
             _ => false,
@@ -161,9 +185,20 @@ impl Queues {
         (line.standing.pop_front(), was_full)
     }
 
+    /// One has come, and needs no place: it ends, or goes on to a lane.
+    pub(crate) fn pass(&mut self, queue: u16) {
+        if self.is_plain {
+            return;
+        }
+        if let Some(line) = self.line(queue) {
+            line.passed = line.passed.saturating_add(1);
+        }
+    }
+
     /// Waits for a place.
     pub(crate) fn stand(&mut self, queue: u16, handle: Handle) {
         if let Some(line) = self.line(queue) {
+            line.passed = 0;
             line.standing.push_back(handle);
         }
     }
@@ -207,12 +242,21 @@ impl Queues {
         !self.is_plain && self.lines.iter().any(beckons)
     }
 
-    /// At most so many of `max` have room.
+    /// At most so many of `max` have room, for a draw.
     pub(crate) fn bound(&self, max: u32) -> u32 {
+        self.bound_by(max, Line::room)
+    }
+
+    /// At most so many of `max` may come with a fetch.
+    pub(crate) fn fetch_bound(&self, max: u32) -> u32 {
+        self.bound_by(max, Line::fetch_room)
+    }
+
+    fn bound_by(&self, max: u32, room: impl Fn(&Line) -> u32) -> u32 {
         if self.is_plain {
             return max;
         }
-        self.lines.iter().fold(0, |sum: u32, line| sum.saturating_add(line.room())).min(max)
+        self.lines.iter().fold(0, |sum: u32, line| sum.saturating_add(room(line))).min(max)
     }
 
     /// The portions of a fetch of `max`; empty without bounds and weights.
@@ -224,11 +268,12 @@ impl Queues {
         let lines = self.lines.iter_mut().zip(shares);
         lines
             .map(|(line, share)| {
-                let room = line.room();
+                let (places, room) = (line.room(), line.fetch_room());
                 if line.terms.limit.is_some() {
-                    line.fetching = room.min(max);
+                    line.fetching = places.min(max);
+                    line.asked = room.min(max);
                     // What is known of it from now on is what this fetch finds.
-                    line.may_have_more &= line.fetching == 0;
+                    line.may_have_more &= line.asked == 0;
                 }
                 Portion { room, share }
             })
@@ -244,28 +289,47 @@ impl Queues {
             let room = line.room();
             if line.terms.limit.is_some() {
                 line.drawing = room.min(max);
+                line.has_missed_draw = room == 0 && line.fetching > 0;
             }
             Portion { room, share: 1 }
         };
         self.lines.iter_mut().map(portion).collect()
     }
 
-    /// A fetch was answered with so many of each queue; `None`: it failed, so nobody knows.
-    pub(crate) fn fetched(&mut self, brought: Option<&dyn Fn(u16) -> u32>) {
+    /// A fetch was answered with so many of each queue; `None`: it failed, so nobody knows. Whether there is room now for
+    /// what a draw has missed.
+    pub(crate) fn fetched(&mut self, brought: Option<&dyn Fn(u16) -> u32>) -> bool {
         if self.is_plain {
             // It may have been otherwise when the fetch was asked for.
-            self.lines.iter_mut().for_each(|line| line.fetching = 0);
+            self.lines.iter_mut().for_each(|line| (line.fetching, line.asked) = (0, 0));
+            return false;
+        }
+        let mut has_missed_draw = false;
+        for (index, line) in self.lines.iter_mut().enumerate() {
+            line.fetching = 0;
+            let asked = std::mem::take(&mut line.asked);
+            line.may_have_more |= brought.is_none_or(|brought| brought(index as u16) >= asked);
+            has_missed_draw |= std::mem::take(&mut line.has_missed_draw);
+        }
+        has_missed_draw
+    }
+
+    /// A draw was answered with so many of each queue; `None`: it failed.
+    pub(crate) fn drawn(&mut self, brought: Option<&dyn Fn(u16) -> u32>) {
+        if self.is_plain {
+            // It may have been otherwise when the draw was asked for.
+            self.lines.iter_mut().for_each(|line| line.drawing = 0);
             return;
         }
-        for (index, line) in self.lines.iter_mut().enumerate() {
-            let asked = std::mem::take(&mut line.fetching);
-            line.may_have_more |= brought.is_none_or(|brought| brought(index as u16) >= asked);
+        for (line, index) in self.lines.iter_mut().zip(0u16..) {
+            let asked = std::mem::take(&mut line.drawing);
+            line.was_drawn_out = asked > 0 && brought.is_some_and(|brought| brought(index) >= asked);
         }
     }
 
-    /// A draw was answered, or failed.
-    pub(crate) fn drawn(&mut self) {
-        self.lines.iter_mut().for_each(|line| line.drawing = 0);
+    /// Whether there is room again for what a limit has left in lanes.
+    pub(crate) fn beckon_draw(&self) -> bool {
+        !self.is_plain && self.lines.iter().any(|line| line.was_drawn_out && line.room() > 0)
     }
 
     /// How `max` is divided by weights between the queues with room.
@@ -343,7 +407,7 @@ mod tests {
         assert_eq!(queues.draw_portions(10)[0].room, 1);
         assert_eq!(queues.draw_portions(10)[1].room, u32::MAX);
         queues.fetched(Some(&|_| 0));
-        queues.drawn();
+        queues.drawn(Some(&|_| 0));
         assert_eq!(queues.fetch_portions(10)[0].room, 2);
     }
 
@@ -354,7 +418,7 @@ mod tests {
         queues.draw_portions(1);
         queues.open(0, QueueTerms { limit: None, weight: 1 });
         queues.fetched(Some(&|_| 0));
-        queues.drawn();
+        queues.drawn(Some(&|_| 0));
         queues.open(0, QueueTerms { limit: Some(3), weight: 1 });
         assert_eq!(queues.fetch_portions(10)[0].room, 3);
     }

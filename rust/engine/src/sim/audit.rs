@@ -63,6 +63,8 @@ struct Entry {
     was_terminated: bool,
     /// It has a permit of the limit that its task shares with other workers.
     is_permitted: bool,
+    /// How much of its queue had passed when it came.
+    passed_before: u64,
 }
 
 impl Entry {
@@ -231,8 +233,8 @@ impl Audit {
             must_be_terminated: false,
             was_terminated: false,
             is_permitted: request.is_drawn,
+            passed_before: self.lines.passed(request.queue),
         };
-        self.lines.came(request.queue, now_us);
         if let Some(permits) = self.permits_of(request) {
             permits.arrived(now_us);
         }

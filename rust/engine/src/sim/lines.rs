@@ -12,14 +12,21 @@ struct Line {
     is_closed: bool,
     /// When it last had no room, or was opened (`mono_us`).
     full_until_us: Option<u64>,
-    /// When something of it came last (`mono_us`).
-    came_us: Option<u64>,
+    /// How much of it has ended, or gone to a lane, without having been at a child.
+    passed: u64,
+    /// `passed`, when that came which came last of all that has been at a child.
+    passed_before_last: u64,
 }
 
 impl Lines {
     pub(super) fn new(terms: &[QueueTerms]) -> Lines {
-        let line =
-            |terms: &QueueTerms| Line { limit: terms.limit, is_closed: false, full_until_us: None, came_us: None };
+        let line = |terms: &QueueTerms| Line {
+            limit: terms.limit,
+            is_closed: false,
+            full_until_us: None,
+            passed: 0,
+            passed_before_last: 0,
+        };
         Lines(terms.iter().map(line).collect())
     }
 
@@ -38,15 +45,25 @@ impl Lines {
         }
     }
 
-    pub(super) fn came(&mut self, queue: u16, now_us: u64) {
-        self.0[usize::from(queue)].came_us = Some(now_us);
+    /// How much of it has passed so far.
+    pub(super) fn passed(&self, queue: u16) -> u64 {
+        self.0[usize::from(queue)].passed
     }
 
-    /// Whether it has a limit, and is being fetched: as many at a time as there are places, so that what goes on to lanes
-    /// holds up the rest for a round trip each.
-    pub(super) fn is_coming(&self, queue: u16, since_us: u64) -> bool {
+    pub(super) fn pass(&mut self, queue: u16) {
+        self.0[usize::from(queue)].passed += 1;
+    }
+
+    /// One goes to a child that came when so much had passed.
+    pub(super) fn stays(&mut self, queue: u16, passed_before: u64) {
+        let line = &mut self.0[usize::from(queue)];
+        line.passed_before_last = line.passed_before_last.max(passed_before);
+    }
+
+    /// Most that may be fetched beyond what may be at work: as much as has passed since something stayed.
+    pub(super) fn passing(&self, queue: u16) -> u32 {
         let line = &self.0[usize::from(queue)];
-        line.limit.is_some() && line.came_us.is_some_and(|came_us| came_us > since_us)
+        (line.passed - line.passed_before_last) as u32
     }
 
     pub(super) fn had_room_since(&self, queue: u16, since_us: u64) -> bool {

@@ -1,6 +1,8 @@
 //! Limits and weights of queues; queues that come and go.
 
-use fastworker_engine::{Action, ChildId, Config, Ending, Event, Handle, Outcome, Portion, QueueTerms, Rate, Request};
+use fastworker_engine::{
+    Action, ChildId, Config, Drawn, Ending, Event, Handle, Outcome, Portion, QueueTerms, Rate, Request, Scope,
+};
 
 use crate::desk::{Desk, START_MS, config, dispatches, endings, fetched, request};
 
@@ -131,6 +133,109 @@ fn delivery_with_a_permit_does_not_stand_behind_a_slow_one_for_long() {
     assert!(due_us <= desk.now.mono_us + 500_000, "looked after at {due_us}");
     assert!(endings(&desk.pass(999_000)).is_empty());
     assert_eq!(endings(&desk.pass(1_000)), [(2, Ending::Return)], "another worker may have a place");
+}
+
+/// One place in the first queue; task 0 has no limit, task 1 one that is far from giving another permit.
+fn with_lanes(scope: Scope) -> Desk {
+    let mut terms = Config { prefetch: 100, ..limited(1) };
+    terms.tasks[1].acks_late = true;
+    terms.tasks[1].rate = Rate::per_second(0.1);
+    terms.tasks[1].rate_scope = scope;
+    Desk::ready(terms)
+}
+
+fn draw(actions: &[Action]) -> Option<Vec<Portion>> {
+    actions.iter().find_map(|action| match action {
+        Action::Draw { portions, .. } => Some(portions.clone()),
+        _ => None,
+    })
+}
+
+/// A fact, and all that follows while draws bring nothing.
+fn without_draws(desk: &mut Desk, event: Event) -> Vec<Action> {
+    let mut actions = desk.tell(event);
+    while draw(&actions).is_some() {
+        actions.retain(|action| !matches!(action, Action::Draw { .. }));
+        actions.extend(desk.tell(Event::Drawn(Drawn { has_more: vec![false], ..Drawn::default() })));
+    }
+    actions
+}
+
+#[test]
+fn what_goes_to_its_lane_holds_the_rest_of_its_queue_up_for_few_round_trips() {
+    let mut desk = with_lanes(Scope::Worker);
+    let rated = |handle| Request { task: Some(1), ..of_queue(0, handle) };
+    desk.tell(Event::Drawn(Drawn { has_more: vec![false], ..Drawn::default() }));
+    let actions = desk.deliver([rated(1)]);
+    let (child, number, _) = dispatches(&actions)[0].clone();
+    let outcome = Outcome::Success;
+    without_draws(&mut desk, Event::Ended { child: ChildId(child), number, outcome, runtime_us: 1 });
+    without_draws(&mut desk, Event::Settled { handle: Handle(1) });
+    let actions = without_draws(&mut desk, Event::Delivered(vec![]));
+    let mut rooms = vec![room(&actions).expect("a fetch")];
+    let mut handle = 2;
+    while rooms.len() < 5 {
+        desk.now.mono_us += 1_000;
+        let max = *rooms.last().expect("one is there");
+        let mut actions = without_draws(&mut desk, Event::Delivered((handle..handle + max).map(rated).collect()));
+        assert_eq!(endings(&actions).len(), max as usize, "they go to their lane");
+        for laned in handle..handle + max {
+            actions.extend(without_draws(&mut desk, Event::Settled { handle: Handle(laned) }));
+        }
+        handle += max;
+        rooms.push(room(&actions).expect("there may be more"));
+    }
+    assert_eq!(rooms, [1, 2, 4, 8, 16]);
+    let actions = desk.tell(Event::Delivered(vec![of_queue(0, handle), of_queue(0, handle + 1)]));
+    assert_eq!((started(&actions), endings(&actions)), (vec![handle], vec![(handle + 1, Ending::Return)]));
+    let (child, number, _) = dispatches(&actions)[0].clone();
+    let mut actions = without_draws(&mut desk, Event::Ended { child: ChildId(child), number, outcome, runtime_us: 1 });
+    actions.extend(without_draws(&mut desk, Event::Wake));
+    actions.extend(without_draws(&mut desk, Event::Delivered(vec![])));
+    assert_eq!(room(&actions), Some(1), "something has stayed: {actions:?}");
+}
+
+#[test]
+fn what_ends_at_once_needs_no_place() {
+    let mut desk = with_lanes(Scope::Worker);
+    let expired = |handle| Request { expires_ms: Some(START_MS - 1), ..of_queue(0, handle) };
+    desk.tell(Event::Drawn(Drawn { has_more: vec![false], ..Drawn::default() }));
+    assert_eq!(room(&desk.deliver([expired(1)])), Some(2));
+}
+
+#[test]
+fn lanes_are_looked_at_again_when_a_place_was_freed_during_a_draw() {
+    let mut desk = with_lanes(Scope::Shared);
+    desk.tell(Event::Drawn(Drawn::default()));
+    let actions = desk.deliver([of_queue(0, 1)]);
+    let portions = draw(&desk.pass(1_000_000)).expect("once a second");
+    assert_eq!(portions[0].room, 0);
+    end(&mut desk, &actions);
+    let portions = draw(&desk.tell(Event::Drawn(Drawn::default()))).expect("at once");
+    assert_eq!(portions[0].room, 1);
+}
+
+#[test]
+fn lanes_are_looked_at_again_when_a_fetch_has_not_used_its_places() {
+    let mut desk = with_lanes(Scope::Shared);
+    desk.tell(Event::Drawn(Drawn::default()));
+    assert_eq!(room(&desk.deliver([])), Some(1));
+    let portions = draw(&desk.pass(1_000_000)).expect("once a second");
+    assert_eq!(portions[0].room, 0, "the fetch may need it");
+    desk.tell(Event::Drawn(Drawn::default()));
+    let portions = draw(&desk.tell(Event::Delivered(vec![]))).expect("at once");
+    assert_eq!(portions[0].room, 1);
+}
+
+#[test]
+fn lanes_are_looked_at_again_when_what_they_gave_has_not_stayed() {
+    let mut desk = with_lanes(Scope::Shared);
+    let expired = Request { is_drawn: true, task: Some(1), expires_ms: Some(START_MS - 1), ..of_queue(0, 1) };
+    let actions = desk.tell(Event::Drawn(Drawn { requests: vec![expired], ..Drawn::default() }));
+    assert_eq!(draw(&actions).expect("at once")[0].room, 1);
+    let stays = Request { is_drawn: true, task: Some(1), ..of_queue(0, 2) };
+    let actions = desk.tell(Event::Drawn(Drawn { requests: vec![stays], ..Drawn::default() }));
+    assert_eq!((started(&actions), draw(&actions)), (vec![2], None), "there is no room");
 }
 
 #[test]

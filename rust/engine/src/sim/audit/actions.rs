@@ -3,14 +3,16 @@
 use super::*;
 
 impl Audit {
-    /// No more of a queue is asked for than may run beside what is at children.
-    pub(super) fn check_portions(&self, portions: &[Portion]) -> Verdict {
+    /// No more of a queue is asked for than may run beside what is at children; by a fetch, so much more as has passed.
+    pub(super) fn check_portions(&self, portions: &[Portion], is_fetch: bool) -> Verdict {
         for (queue, most) in self.lines.bounds() {
             let room = portions.get(usize::from(queue)).map_or(u32::MAX, |portion| portion.room);
             let at_children = self.at_children(queue);
+            let passing = if is_fetch { self.lines.passing(queue) } else { 0 };
+            let is_kept = room == 0 || (at_children < most && room + at_children <= most.saturating_add(passing));
             require!(
-                queue_room_kept: room.saturating_add(at_children) <= most || room == 0,
-                "{room} of queue {queue} are asked for beside {at_children} at work, {most} may be"
+                queue_room_kept: is_kept,
+                "{room} of queue {queue} are asked for beside {at_children} at work, {most} may be, and {passing} pass"
             );
         }
         Ok(())
@@ -26,7 +28,7 @@ impl Audit {
         require!(last_word: !self.has_finished, "{action:?} after Finished");
         match action {
             Action::Fetch { max, portions } => {
-                self.check_portions(portions)?;
+                self.check_portions(portions, true)?;
                 require!(one_fetch: self.fetching.is_none(), "a second Fetch");
                 require!(fetch_at_work: self.is_at_work(), "Fetch while it must not");
                 let room = self.room(self.drawing);
@@ -34,7 +36,7 @@ impl Audit {
                 self.fetching = Some(*max);
             }
             Action::Draw { max, portions, .. } => {
-                self.check_portions(portions)?;
+                self.check_portions(portions, false)?;
                 require!(one_fetch: self.drawing.is_none(), "a second Draw");
                 require!(fetch_at_work: self.is_at_work(), "Draw while it must not");
                 let room = self.room(self.fetching);
@@ -56,7 +58,14 @@ impl Audit {
                 seat.is_recalling = true;
             }
             Action::RecordAttempt { handle, floor } => self.record(*handle, *floor)?,
-            Action::Settle { handle, ending } => self.settle(now, *handle, ending)?,
+            Action::Settle { handle, ending } => {
+                self.settle(now, *handle, ending)?;
+                let entry = &self.entries[handle];
+                let goes_on = matches!(ending, Ending::EarlyAck | Ending::Return | Ending::Redeliver);
+                if !entry.was_dispatched && !goes_on {
+                    self.lines.pass(entry.request.queue);
+                }
+            }
             Action::SoftLimit { child, number, .. } => {
                 self.soft_limit(now, *child, *number)?;
             }
@@ -200,6 +209,7 @@ impl Audit {
             require!(rate_limit: is_allowed, "{handle:?} starts beyond the rate limit of task {:?}", request.task);
             let (queue, is_acked) = (request.queue, self.entries[&handle].is_acked);
             require!(start_of_cancelled: is_acked || !self.lines.is_closed(queue), "{handle:?} of the cancelled {queue}");
+            self.lines.stays(queue, self.entries[&handle].passed_before);
             let at_children = self.at_children(queue);
             let most = self.lines.limit(queue);
             require!(queue_limit_kept: at_children <= most, "{at_children} of queue {queue} are at work, {most} may be");

@@ -99,9 +99,7 @@ impl Audit {
     /// Whether it might have had one more of a queue since `since_us`.
     pub(in crate::sim) fn had_room_since(&self, queue: u16, since_us: u64) -> bool {
         let at_work = self.entries.values().filter(|entry| entry.request.queue == queue && self.has_place(entry));
-        (at_work.count() as u32) < self.lines.limit(queue)
-            && self.lines.had_room_since(queue, since_us)
-            && !self.lines.is_coming(queue, since_us)
+        (at_work.count() as u32) < self.lines.limit(queue) && self.lines.had_room_since(queue, since_us)
     }
 
     /// The same, if others could run it.

@@ -26,7 +26,8 @@ impl Audit {
                 }
                 let gone: Vec<_> = answer.laned.iter().chain(&answer.lost).copied().collect();
                 for handle in &gone {
-                    self.entries.remove(handle);
+                    let entry = self.entries.remove(handle).expect("facts are about held handles");
+                    self.lines.pass(entry.request.queue);
                 }
                 return gone;
             }
