@@ -378,6 +378,9 @@ class Call:
     @property
     def attempt(self) -> int:
         """Started attempts, this one included, as far as they were counted; 1 for a first delivery."""
+    @property
+    def runtime_s(self) -> float:
+        """Seconds since this process took it."""
     def decode(self) -> tuple[Any, dict[str, Any], dict[str, Any] | None]:
         """``(args, kwargs, embed)`` of a JSON body; ``embed`` is None when everything in it is null.
 
@@ -417,7 +420,8 @@ class ChildLink:
         """Wait for the next task and claim it; None when the worker says to finish or is gone."""
     def poll(self, *, blocks: bool) -> list[Call | tuple[int, str]] | None:
         """What has come, in order: tasks, which are claimed and have started; and ``(number, why)`` of running tasks
-        that are to be interrupted, where ``why`` is ``soft``, ``hard`` or ``terminate``.
+        that are to be interrupted, where ``why`` is ``soft``, ``hard`` or ``terminate``, or about which the log is to
+        say where they are: ``locate``.
 
         Args:
             blocks: Wait until there is something; else the list may be empty.
@@ -425,6 +429,9 @@ class ChildLink:
         Returns:
             None when the worker says to finish or is gone.
         """
+    def turned(self) -> bool:
+        """Say that the loop which all tasks need turns at this moment, while any task runs. False: none does, and the
+        worker does not expect the next word before one runs again."""
     def fileno(self) -> int:
         """The descriptor that becomes readable when ``poll`` has something."""
     def flush(self) -> None:

@@ -34,6 +34,9 @@ class Greenlets(Protocol):
     def spawn(self, function: Callable[..., None], *args: Any) -> Any:
         """Run ``function`` in a greenlet, soon; returns the greenlet."""
 
+    def spawn_later(self, seconds: float, function: Callable[[], None]) -> Any:
+        """The same after so long; returns the greenlet."""
+
     def throw(self, greenlet: Any, exception: type[BaseException]) -> None:
         """Raise ``exception`` where ``greenlet``, which has begun, waits. Nothing happens to one that has ended."""
 
@@ -61,6 +64,10 @@ class Gevent:
     def spawn(self, function: Callable[..., None], *args: Any) -> Any:
         """As described."""
         return import_module("gevent").spawn(function, *args)
+
+    def spawn_later(self, seconds: float, function: Callable[[], None]) -> Any:
+        """As described."""
+        return import_module("gevent").spawn_later(seconds, function)
 
     def throw(self, greenlet: Any, exception: type[BaseException]) -> None:
         """As described, from the hub, soon."""
@@ -96,6 +103,10 @@ class Eventlet:
     def spawn(self, function: Callable[..., None], *args: Any) -> Any:
         """As described."""
         return import_module("eventlet").spawn(function, *args)
+
+    def spawn_later(self, seconds: float, function: Callable[[], None]) -> Any:
+        """As described."""
+        return import_module("eventlet").spawn_after(seconds, function)
 
     def throw(self, greenlet: Any, exception: type[BaseException]) -> None:
         """As described, at once."""

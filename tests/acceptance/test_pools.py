@@ -317,15 +317,3 @@ def test_processes_are_as_many_as_was_said(sqlite_rig: Rig) -> None:
     pool = stats["pool"]
     assert (pool["max-concurrency"], len(pool["processes"])) == (10, 2)
     assert pool["implementation"].endswith("asyncio")
-
-
-def test_blocked_process_keeps_nothing_from_the_other(rig: Rig, tmp_path: Path) -> None:
-    path = str(tmp_path / "blocked")
-    rig.worker("--pool", "asyncio", "--processes", "2", concurrency=50)
-    task = rig.app.tasks["apool.block"]
-    blocked = task.apply_async((path,), time_limit=20)
-    wait_until(lambda: read_lines(path), "its start")
-    others = [call(rig, "apool.who") for _ in range(60)]
-    pids = {other.get(timeout=15)[2] for other in others}
-    assert pids.isdisjoint(int(line) for line in read_lines(path))
-    assert blocked.state == "PENDING"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import functools
 import os
 import signal
@@ -180,6 +181,26 @@ def register(app: Any) -> None:
     async def ablock(path: str) -> None:
         append_line(path, str(os.getpid()))
         _block()
+
+    @task(name="pool.hog")
+    def hog(path: str) -> int:
+        """Keeps its process, if it is shared, until the file ``path`` + ``.go`` is there."""
+        append_line(path, str(os.getpid()))
+        while not os.path.exists(path + ".go"):
+            signal.sigtimedwait((), 0.05)
+        return os.getpid()
+
+    @task(name="apool.hog")
+    async def ahog(path: str) -> int:
+        append_line(path, str(os.getpid()))
+        while not os.path.exists(path + ".go"):
+            time.sleep(0.05)
+        return os.getpid()
+
+    @task(name="apool.hog_in_c")
+    async def ahog_in_c() -> None:
+        """Keeps the interpreter too, for three seconds."""
+        ctypes.PyDLL(None).usleep(3_000_000)
 
     @task(name="pool.wait")
     def wait(path: str) -> int:

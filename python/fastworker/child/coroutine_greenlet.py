@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fastworker.child.async_trace import AsyncTracer
 from fastworker.child.event_loop import RunningCoroutine
-from fastworker.child.interrupts import RAISED, current_call
+from fastworker.child.interrupts import current_call
 
 if TYPE_CHECKING:
     from fastworker._core import Call, ChildLink
@@ -52,9 +52,9 @@ class CoroutineGreenlet:
         # What wakes the loop is the same from another greenlet as from another thread.
         self._loop.call_soon_threadsafe(self._start, call, context=self._context.copy())
 
-    def interrupt(self, number: int, why: str) -> None:
-        """Interrupt a task, if it runs here; ``why`` as ``ChildLink.poll`` says."""
-        self._loop.call_soon_threadsafe(self._interrupt, number, why)
+    def obey(self, number: int, what: str) -> None:
+        """Carry out what ``ChildLink.poll`` says of a task, if it runs here."""
+        self._loop.call_soon_threadsafe(self._obey, number, what)
 
     # ------------------------------------------------------------------------------------------------ on the loop
 
@@ -69,13 +69,13 @@ class CoroutineGreenlet:
             tracer = self._tracers[call.task] = AsyncTracer(
                 self._app, self._link, self._node, task, ()
             )
-        running = self._running[call.number] = RunningCoroutine()
+        running = self._running[call.number] = RunningCoroutine(call)
         running.task = self._loop.create_task(self._run(tracer, call, running))
 
-    def _interrupt(self, number: int, why: str) -> None:
+    def _obey(self, number: int, what: str) -> None:
         running = self._running.get(number)
         if running is not None:
-            running.interrupt(RAISED[why])
+            running.obey(what)
 
     async def _run(self, tracer: AsyncTracer, call: Call, running: RunningCoroutine) -> None:
         current_call.set(call)

@@ -48,6 +48,11 @@ class Interruptible(Coroutine[Any, Any, Any]):
         #: Why it was told to end, if it was.
         self.told: type[ToldToEnd] | None = None
 
+    @property
+    def wrapped(self) -> Coroutine[Any, Any, Any]:
+        """The task's own coroutine."""
+        return self._coroutine
+
     def drive(self, task: asyncio.Task[Any]) -> None:
         """``task`` runs it from now on."""
         self._task = task

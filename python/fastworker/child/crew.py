@@ -12,6 +12,7 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from fastworker.child import where
 from fastworker.child.async_tasks import close_thread_loop, running_coroutine
 from fastworker.child.interrupts import INTERRUPTS, RAISED, current_call, raise_in_thread
 
@@ -39,8 +40,8 @@ class Crew:
         self._lock = threading.Lock()
         #: Tasks that were put in and have not ended.
         self._open = 0
-        #: By number: the thread that runs it.
-        self._running: dict[int, int] = {}
+        #: By number: the call, and the thread that runs it.
+        self._running: dict[int, tuple[Call, int]] = {}
 
     def put(self, call: Call) -> None:
         """Run a call, which was claimed."""
@@ -57,7 +58,7 @@ class Crew:
     def interrupt(self, number: int, why: str) -> bool:
         """Interrupt a task; ``why`` as ``ChildLink.poll`` says. False: it does not run here, or not any more."""
         with self._lock:
-            ident = self._running.get(number)
+            _, ident = self._running.get(number, (None, None))
             if ident is None:
                 return False
             coroutine = running_coroutine(ident)
@@ -67,6 +68,20 @@ class Crew:
                 # The thread gives the task up under this lock, so that this cannot hit its next one.
                 raise_in_thread(ident, RAISED[why])
             return True
+
+    def locate(self, number: int) -> None:
+        """Say in the log where a task is, if it runs here."""
+        with self._lock:
+            call, ident = self._running.get(number, (None, None))
+            if call is None or ident is None:
+                return
+            coroutine = running_coroutine(ident)
+            stack = (
+                where.of_thread(ident)
+                if coroutine is None
+                else where.of_coroutine(coroutine.wrapped)
+            )
+        where.tell(call, stack)
 
     def close(self) -> None:
         """Let the threads end, and wait for them; unless one of them still has a task: then the worker is gone, and
@@ -96,7 +111,7 @@ class Crew:
             # Made before it can be interrupted: the first one takes a while.
             trace = self._tracers[call.task]
             with self._lock:
-                self._running[call.number] = ident
+                self._running[call.number] = (call, ident)
             trace(call)
         except INTERRUPTS as exc:
             # Its tracer deals with those that come while the task is its own. This one came when it had ended, or just

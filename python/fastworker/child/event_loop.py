@@ -12,9 +12,11 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fastworker.child import where
 from fastworker.child.async_tasks import is_coroutine_task
 from fastworker.child.async_trace import AsyncTracer
 from fastworker.child.crew import Crew
+from fastworker.child.heartbeat import Heartbeat, Watch
 from fastworker.child.interrupts import RAISED, current_call
 from fastworker.child.trace import Tracers
 from fastworker.errors import NotRegistered
@@ -51,9 +53,10 @@ class EventLoop:
         app: Whose tasks they are.
         link: Where they come from.
         node: The worker's name.
+        watch: What the worker wants to know of the loop.
     """
 
-    def __init__(self, app: FastWorker, link: ChildLink, node: str) -> None:
+    def __init__(self, app: FastWorker, link: ChildLink, node: str, watch: Watch) -> None:
         self._app = app
         self._link = link
         self._node = node
@@ -62,6 +65,7 @@ class EventLoop:
         self._crew = Crew(link, Tracers(app, link, node, shares=True))
         self._running: dict[int, RunningCoroutine] = {}
         self._is_flushing = False
+        self._heartbeat = Heartbeat(watch, link, self._loop.call_later)
         self._is_over = self._loop.create_future()
 
     async def run(self) -> None:
@@ -89,15 +93,16 @@ class EventLoop:
             self._end(None)
 
     def _deal_with(self, found: list[Any]) -> None:
+        self._heartbeat.go_on()
         for one in found:
             if isinstance(one, tuple):
-                self._interrupt(*one)
+                self._obey(*one)
                 continue
             tracer = self._tracer(one.task)
             if tracer is None:
                 self._crew.put(one)
             else:
-                running = self._running[one.number] = RunningCoroutine()
+                running = self._running[one.number] = RunningCoroutine(one)
                 running.task = self._loop.create_task(self._run(tracer, one, running))
 
     def _end(self, exc: BaseException | None) -> None:
@@ -140,20 +145,23 @@ class EventLoop:
         self._is_flushing = False
         self._link.flush()
 
-    def _interrupt(self, number: int, why: str) -> None:
+    def _obey(self, number: int, what: str) -> None:
         running = self._running.get(number)
-        if running is None:
-            self._crew.interrupt(number, why)
+        if running is not None:
+            running.obey(what)
+        elif what == "locate":
+            self._crew.locate(number)
         else:
-            running.interrupt(RAISED[why])
+            self._crew.interrupt(number, what)
 
 
 class RunningCoroutine:
     """A task on the loop."""
 
-    __slots__ = ("_coroutine", "_early", "task")
+    __slots__ = ("_call", "_coroutine", "_early", "task")
 
-    def __init__(self) -> None:
+    def __init__(self, call: Call) -> None:
+        self._call = call
         #: Held so that the loop's weak reference is not the only one.
         self.task: asyncio.Task[None] | None = None
         self._coroutine: Interruptible | None = None
@@ -165,16 +173,24 @@ class RunningCoroutine:
         if self._early is not None:
             coroutine.interrupt(self._early)
 
-    def interrupt(self, exception: type[BaseException]) -> None:
-        """Raise in its coroutine, or as soon as that runs."""
-        if self._coroutine is None:
-            self._early = exception
+    def obey(self, what: str) -> None:
+        """Carry out what ``ChildLink.poll`` says of it."""
+        if what == "locate":
+            coroutine = self._coroutine and self._coroutine.wrapped
+            where.tell(self._call, where.of_coroutine(coroutine))
+        elif self._coroutine is None:
+            # Raised as soon as it runs.
+            self._early = RAISED[what]
         else:
-            self._coroutine.interrupt(exception)
+            self._coroutine.interrupt(RAISED[what])
 
 
 def run_on_event_loop(
-    app: FastWorker, open_link: Callable[[], ChildLink], node: str, close: Callable[[], None]
+    app: FastWorker,
+    open_link: Callable[[], ChildLink],
+    node: str,
+    close: Callable[[], None],
+    watch: Watch,
 ) -> None:
     """Run tasks on an event loop until the worker says to finish, or is gone.
 
@@ -183,12 +199,13 @@ def run_on_event_loop(
         open_link: Tells the worker that this child is ready; called when all else is.
         node: The worker's name.
         close: Called when the last task has ended, while the loop still runs.
+        watch: What the worker wants to know of the loop.
     """
 
     async def serve() -> None:
         async with app.lifespans.entered(app):
             try:
-                await EventLoop(app, open_link(), node).run()
+                await EventLoop(app, open_link(), node, watch).run()
             finally:
                 close()
 

@@ -9,7 +9,9 @@ import logging
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
+from fastworker.child import where
 from fastworker.child.async_tasks import is_coroutine_task
+from fastworker.child.heartbeat import Heartbeat, Watch
 from fastworker.child.interrupts import INTERRUPTS, RAISED, current_call
 from fastworker.child.trace import Tracers
 from fastworker.errors import NotRegistered
@@ -31,9 +33,12 @@ class GreenletLoop:
         link: Where they come from.
         node: The worker's name.
         greenlets: gevent or eventlet, which are at work in this process.
+        watch: What the worker wants to know of the greenlets' loop.
     """
 
-    def __init__(self, app: FastWorker, link: ChildLink, node: str, greenlets: Greenlets) -> None:
+    def __init__(
+        self, app: FastWorker, link: ChildLink, node: str, greenlets: Greenlets, watch: Watch
+    ) -> None:
         self._app = app
         self._link = link
         self._node = node
@@ -45,14 +50,17 @@ class GreenletLoop:
         self._is_flushing = False
         self._are_coroutines: dict[str, bool] = {}
         self._coroutines: CoroutineGreenlet | None = None
+        self._heartbeat = Heartbeat(watch, link, greenlets.spawn_later)
 
     def run(self) -> None:
         """In the main greenlet."""
         descriptor = self._link.fileno()
         while (found := self._link.poll(blocks=False)) is not None:
+            if found:
+                self._heartbeat.go_on()
             for one in found:
                 if isinstance(one, tuple):
-                    self._interrupt(*one)
+                    self._obey(*one)
                 else:
                     self._start(one)
             # The worker's last word may be behind what was found.
@@ -63,7 +71,7 @@ class GreenletLoop:
         if self._is_coroutine(call.task):
             self._coroutine_greenlet().put(call)
             return
-        running = self._running[call.number] = _Running()
+        running = self._running[call.number] = _Running(call)
         running.greenlet = self._greenlets.spawn(self._run, call, running, self._context.copy())
 
     def _is_coroutine(self, name: str) -> bool:
@@ -84,11 +92,13 @@ class GreenletLoop:
             self._coroutines = CoroutineGreenlet(self._app, self._link, self._node, self._greenlets)
         return self._coroutines
 
-    def _interrupt(self, number: int, why: str) -> None:
+    def _obey(self, number: int, why: str) -> None:
         running = self._running.get(number)
         if running is None:
             if self._coroutines is not None:
-                self._coroutines.interrupt(number, why)
+                self._coroutines.obey(number, why)
+        elif why == "locate":
+            where.tell(running.call, where.of_frame(running.greenlet.gr_frame))
         elif running.has_begun:
             self._greenlets.throw(running.greenlet, RAISED[why])
         else:
@@ -125,9 +135,10 @@ class GreenletLoop:
 class _Running:
     """A task in a greenlet."""
 
-    __slots__ = ("early", "greenlet", "has_begun")
+    __slots__ = ("call", "early", "greenlet", "has_begun")
 
-    def __init__(self) -> None:
+    def __init__(self, call: Call) -> None:
+        self.call = call
         self.greenlet: Any = None
         self.has_begun = False
         #: What is to be raised in it, and came before it began.

@@ -11,6 +11,7 @@ from fastworker.child.trace import Tracers
 if TYPE_CHECKING:
     from fastworker._core import ChildLink
     from fastworker.app.app import FastWorker
+    from fastworker.child.heartbeat import Watch
     from fastworker.greenlets import Greenlets
 
 
@@ -27,13 +28,17 @@ def run_tasks_in_threads(app: FastWorker, link: ChildLink, node: str) -> None:
     crew = Crew(link, Tracers(app, link, node, shares=True))
     while (found := link.poll(blocks=True)) is not None:
         for one in found:
-            if isinstance(one, tuple):
-                crew.interrupt(*one)
-            else:
+            if not isinstance(one, tuple):
                 crew.put(one)
+            elif one[1] == "locate":
+                crew.locate(one[0])
+            else:
+                crew.interrupt(*one)
     crew.close()
 
 
-def run_tasks_in_greenlets(app: FastWorker, link: ChildLink, node: str, kind: Greenlets) -> None:
-    """The same, each in a greenlet."""
-    GreenletLoop(app, link, node, kind).run()
+def run_tasks_in_greenlets(
+    app: FastWorker, link: ChildLink, node: str, kind: Greenlets, watch: Watch
+) -> None:
+    """The same, each in a greenlet. ``watch``: what the worker wants to know of their loop."""
+    GreenletLoop(app, link, node, kind, watch).run()

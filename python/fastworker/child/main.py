@@ -14,12 +14,14 @@ from fastworker._core import ChildLink
 from fastworker.app.publish import set_link
 from fastworker.app.state import get_current_worker_task, set_default_app
 from fastworker.child.async_tasks import close_thread_loop, running_coroutine
+from fastworker.child.heartbeat import Watch
 from fastworker.child.interrupts import current_call
 from fastworker.child.loop import run_tasks, run_tasks_in_greenlets, run_tasks_in_threads
 from fastworker.child.request import WorkerRequest
 from fastworker.errors import SoftTimeLimitExceeded
 from fastworker.results.backend import Sink, set_sink
 from fastworker.worker import logs, stacks
+from fastworker.worker.settings import seconds
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -95,12 +97,12 @@ def child_main_of(
                 signals.worker_process_shutdown.send(sender=None, pid=os.getpid(), exitcode=status)
 
         if pool == "asyncio":
-            run_on_event_loop(app, open_link, node, close)
+            run_on_event_loop(app, open_link, node, close, _watch_of(app))
             return status
         link = open_link()
         try:
             if pool in greenlets.NAMES:
-                run_tasks_in_greenlets(app, link, node, greenlets.of(pool))
+                run_tasks_in_greenlets(app, link, node, greenlets.of(pool), _watch_of(app))
             else:
                 (run_tasks_in_threads if pool == "threads" else run_tasks)(app, link, node)
         except SystemExit as leaving:
@@ -111,6 +113,11 @@ def child_main_of(
         return status
 
     return child_main
+
+
+def _watch_of(app: FastWorker) -> Watch:
+    after_s = seconds(app.conf.worker_blocked_after, "worker_blocked_after")
+    return Watch(after_s or 0.0, stacks.write)
 
 
 def _install_signal_handlers(link: ChildLink, *, is_shared: bool) -> None:

@@ -65,6 +65,7 @@ class WorkerSettings:
     lease_life_s: float
     start_timeout_s: float | None
     stacks_after_s: float | None
+    blocked_after_s: float | None
     warm_shutdown_s: float | None
     soft_shutdown_s: float
     soft_waits_when_idle: bool

@@ -199,6 +199,7 @@ def worker_settings(
         lease_life_s=seconds(conf.worker_lease_life, "worker_lease_life") or 10.0,
         start_timeout_s=_start_timeout_s(app, options),
         stacks_after_s=seconds(conf.worker_stacks_after, "worker_stacks_after") or None,
+        blocked_after_s=seconds(conf.worker_blocked_after, "worker_blocked_after") or None,
         warm_shutdown_s=seconds(conf.worker_warm_shutdown_timeout, "worker_warm_shutdown_timeout")
         or None,
         soft_shutdown_s=float(conf.worker_soft_shutdown_timeout or 0.0),

@@ -117,6 +117,7 @@ fn config(concurrency: u32, prefetch: u32) -> Config {
         window_max: 256,
         start_timeout_us: None,
         stacks_after_us: None,
+        blocked_after_us: None,
         warm_timeout_us: None,
         soft_timeout_us: 0,
         soft_waits_when_idle: false,

@@ -506,6 +506,36 @@ MUTANTS = [
         "",
     ),
     Mutant(
+        "never looks for what runs long beside others",
+        "interrupts.rs",
+        "child.checks.due_us().into_iter().chain(child.locate_at_us).min()",
+        "child.checks.due_us()",
+    ),
+    Mutant(
+        "locates a long task too early",
+        "stuck.rs",
+        "} else if due_us <= now.mono_us {",
+        "} else if due_us <= now.mono_us + after_us / 2 {",
+    ),
+    Mutant(
+        "locates a long task again and again",
+        "stuck.rs",
+        "            child.located.insert(number);\n",
+        "",
+    ),
+    Mutant(
+        "keeps quiet about a loop that stands still",
+        "blocked.rs",
+        "&& due_us <= now.mono_us",
+        "&& due_us > now.mono_us",
+    ),
+    Mutant(
+        "asks a blocked child again and again",
+        "blocked.rs",
+        "            child.told_blocked_us = Some(since_us);\n",
+        "",
+    ),
+    Mutant(
         "has no patience with a child that starts",
         "stuck.rs",
         "Phase::Starting => self.config.start_timeout_us?,",

@@ -190,6 +190,20 @@ pub enum Action {
         /// The task that has been running for long; `None`: it does not get ready.
         number: Option<Number>,
     },
+    /// Have a child with several slots say in the log where one of its tasks is, which has been running for long.
+    Locate {
+        /// Which child.
+        child: ChildId,
+        /// Which of its tasks.
+        number: Number,
+    },
+    /// The loop of a child with several slots stands still: have it write down which task keeps it, for the log.
+    Blocked {
+        /// Which child.
+        child: ChildId,
+        /// Since when (`mono_us`).
+        since_us: u64,
+    },
     /// Kill the child (SIGKILL); answer `ChildExited`.
     Kill {
         /// Which child.

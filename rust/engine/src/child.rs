@@ -11,6 +11,8 @@
 //!
 //! A child with one slot may be given work ahead, behind the task that runs; one with several as many as it has slots.
 
+use std::collections::HashSet;
+
 use crate::event::{ChildId, Handle, Number};
 use crate::interrupts::{Checks, Interrupted};
 use crate::numbers::{Numbers, distance};
@@ -116,6 +118,14 @@ pub(crate) struct Child {
     pub(crate) interrupted: Vec<Interrupted>,
     /// With several slots: when to look whether a task is over its limit.
     pub(crate) checks: Checks,
+    /// With several slots: when to look for tasks that have been running for very long (`mono_us`).
+    pub(crate) locate_at_us: Option<u64>,
+    /// With several slots: tasks that had to say where they are.
+    pub(crate) located: HashSet<Number>,
+    /// With several slots: when its loop turned last (`mono_us`), if it has one.
+    pub(crate) turned_us: Option<u64>,
+    /// With several slots: since when the loop stood still (`mono_us`) when it had to say why.
+    pub(crate) told_blocked_us: Option<u64>,
     /// It was killed because a task did not end when it was told to: its neighbours are not to blame.
     pub(crate) is_killed_for_one: bool,
     /// Since when its foremost task has been the foremost (`mono_us`): a bound on how long it has been running. With
@@ -161,6 +171,10 @@ impl Child {
             unclaimed_since_us: 0,
             interrupted: Vec::new(),
             checks: Checks::default(),
+            locate_at_us: None,
+            located: HashSet::new(),
+            turned_us: None,
+            told_blocked_us: None,
             is_killed_for_one: false,
             busy_since_us: 0,
             limit_due_us: None,
@@ -313,6 +327,9 @@ impl Child {
         self.is_stalled = false;
         if !self.interrupted.is_empty() {
             self.interrupted.retain(|it| it.number != number);
+        }
+        if !self.located.is_empty() {
+            self.located.remove(&number);
         }
         Some(entry.handle)
     }

@@ -90,8 +90,11 @@ pub struct Config {
     pub window_max: u32,
     /// A child that is not ready so long after it was forked is killed, in microseconds. `None`: it has all the time.
     pub start_timeout_us: Option<u64>,
-    /// The stacks of a child that runs one task so long are logged, in microseconds. `None`: never.
+    /// Where a task is that runs so long is logged, in microseconds. `None`: never.
     pub stacks_after_us: Option<u64>,
+    /// With several slots: a child whose loop has stood still for so long has to say which task keeps it, in microseconds.
+    /// `None`: never.
+    pub blocked_after_us: Option<u64>,
     /// A warm shutdown becomes a cold one after this time, in microseconds. `None`: it waits for what runs.
     pub warm_timeout_us: Option<u64>,
     /// A soft shutdown becomes a cold one after this time, in microseconds; 0: at once.

@@ -190,6 +190,7 @@ impl Engine {
         child.assign(handle, cost_us, held.request.size, now.mono_us);
         if child.slots > 1 {
             child.watch(number, &limits, now.mono_us);
+            child.look_for_long_runners(self.config.stacks_after_us, now.mono_us);
         } else if let Some(shortest_us) = limits.shortest_us() {
             let so_far_us = child.shortest_limit_us.unwrap_or(u64::MAX);
             child.shortest_limit_us = Some(so_far_us.min(shortest_us));

@@ -18,7 +18,7 @@
 //!
 //! One file for each decision: `admit/` (may it run), `schedule` (who is next), `window` and `dispatch` (how much to
 //! whom), `lanes` (rate limits towards the broker), `attempts` and `suspects` (redeliveries), `early` (early
-//! acknowledgement), `recall` and `limits` (a task that takes long), `interrupts` (the same, beside others), `stuck` (a child that does not answer), `death` (a child that died), `pool` (a
+//! acknowledgement), `recall` and `limits` (a task that takes long), `interrupts` (the same, beside others), `stuck` (a child that does not answer), `blocked` (one in which nothing goes on), `death` (a child that died), `pool` (a
 //! child that is replaced), `scale` (how many there are), `revoke` (what nobody wants any more), `settle` (what an
 //! outcome means), `prefetch` (how much to fetch), `queues` (of
 //! which queue), `consume` (queues that come and go), `give_back` (what
@@ -178,7 +178,9 @@ impl Engine {
             Event::Observed { child, next, running_since_us } => {
                 self.observed(now, child, next, running_since_us, actions)
             }
-            Event::ObservedMany { child, next, running } => self.observed_many(now, child, next, running, actions),
+            Event::ObservedMany { child, next, running, turned_us } => {
+                self.observed_many(now, child, next, running, turned_us, actions);
+            }
             Event::Awake { child } => self.awake(child),
             Event::Recalled { child, from } => self.recalled(child, from, actions),
             Event::Ended { child, number, outcome, runtime_us } => {
@@ -228,8 +230,8 @@ impl Engine {
             _ if child.has_revoked && child.terminating.is_none() => Some(last_us + WATCH_US),
             _ if child.slots > 1 => {
                 let watch_us = if child.unstarted() > 0 { WATCH_US } else { GLANCE_US };
-                let due =
-                    child.checks.due_us().into_iter().chain(child.grace_due_us()).chain([last_us + watch_us]).min();
+                let due = [child.checks.due_us(), child.grace_due_us(), child.locate_at_us, self.blocked_due_us(child)];
+                let due = due.into_iter().flatten().chain([last_us + watch_us]).min();
                 due.filter(|_| child.phase == child::Phase::Ready)
             }
             1 => {

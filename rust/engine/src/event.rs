@@ -196,6 +196,8 @@ pub enum Event {
         /// The tasks that run now (outcome not yet written), and since when (`mono_us`). May be left out while
         /// `Engine::looks_at` says that it does not matter.
         running: Vec<(Number, u64)>,
+        /// When the loop that all of them need turned last (`mono_us`); `None`: there is none, or none that matters now.
+        turned_us: Option<u64>,
     },
     /// A child with several slots has come to frames that had been recalled: it was blocked, and is not any more.
     Awake {

@@ -107,7 +107,10 @@ impl Engine {
     /// page of a child with several slots: `Event::ObservedMany` may say that nothing runs otherwise.
     pub fn looks_at(&self, id: ChildId, now_us: u64) -> bool {
         let child = self.fleet.children().iter().find(|child| child.id == id);
-        child.is_some_and(|child| child.has_revoked || child.checks.due_us().is_some_and(|due_us| due_us <= now_us))
+        child.is_some_and(|child| {
+            let due_us = child.checks.due_us().into_iter().chain(child.locate_at_us).min();
+            child.has_revoked || due_us.is_some_and(|due_us| due_us <= now_us)
+        })
     }
 
     /// The control page of a child with several slots was read.
@@ -117,6 +120,7 @@ impl Engine {
         id: ChildId,
         next: Number,
         running: Vec<(Number, u64)>,
+        turned_us: Option<u64>,
         actions: &mut Vec<Action>,
     ) {
         let Some(index) = self.fleet.find(id) else {
@@ -127,7 +131,10 @@ impl Engine {
         if child.claim(next) {
             child.unclaimed_since_us = now.mono_us;
         }
-        if !running.is_empty() && child.phase == Phase::Ready {
+        child.turned_us = turned_us;
+        self.locate_long_runners(now, index, &running, actions);
+        self.tell_blocked(now, index, actions);
+        if !running.is_empty() && self.fleet.at(index).phase == Phase::Ready {
             let since: HashMap<Number, u64> = running.into_iter().collect();
             self.interrupt_what_is_over(now, index, &since, actions);
             self.interrupt_what_is_revoked(now, index, &since, actions);

@@ -8,6 +8,7 @@ mod action;
 mod admit;
 mod arrive;
 mod attempts;
+mod blocked;
 mod child;
 mod config;
 mod consume;

@@ -1,14 +1,27 @@
 //! Children that do not answer: one that never gets ready, one that does not exit when told to, one that runs the same
 //! task for very long. The first two are killed, and replaced like any that dies; the third may be at work, so that only
-//! its stacks are logged, once for each task.
+//! where it is is logged, once for each task.
 
 use crate::action::Action;
-use crate::child::Phase;
+use crate::child::{Child, Phase};
 use crate::engine::Engine;
-use crate::event::{ChildId, Now};
+use crate::event::{ChildId, Now, Number};
 
 /// A child without tasks exits within this time after it was told to, or is killed.
 const STOP_TIMEOUT_US: u64 = 10_000_000;
+/// Thousands of tasks that began together are not logged together: so many of one child at a time…
+const LOCATED_AT_ONCE: usize = 10;
+/// …and the next ones after this time.
+const LOCATED_EVERY_US: u64 = 1_000_000;
+
+impl Child {
+    /// With several slots: something was assigned that may turn out to run for very long.
+    pub(crate) fn look_for_long_runners(&mut self, after_us: Option<u64>, now_us: u64) {
+        if let Some(after_us) = after_us.filter(|_| self.slots > 1 && self.locate_at_us.is_none()) {
+            self.locate_at_us = Some(now_us.saturating_add(after_us));
+        }
+    }
+}
 
 impl Engine {
     /// The process of a child exists.
@@ -58,6 +71,51 @@ impl Engine {
         {
             running.is_dumped = true;
             actions.push(Action::DumpStacks { child: id, number: Some(running.number) });
+        }
+    }
+
+    /// The same in a child with several slots, for each of its tasks. `running`: what its page says, if it was read. When
+    /// to read it again follows from the oldest; nothing that starts later can be due before.
+    pub(crate) fn locate_long_runners(
+        &mut self,
+        now: Now,
+        index: usize,
+        running: &[(Number, u64)],
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(after_us) = self.config.stacks_after_us else {
+            return;
+        };
+        let child = self.fleet.at(index);
+        let is_due = child.locate_at_us.is_some_and(|at_us| at_us <= now.mono_us);
+        if running.is_empty() {
+            // Read before it was due, or nothing is claimed yet: the next time.
+            return;
+        }
+        let mut next_us = now.mono_us.saturating_add(after_us);
+        let mut over = Vec::new();
+        for &(number, since_us) in running {
+            let due_us = since_us.saturating_add(after_us);
+            if child.open_handle(number).is_none() || child.located.contains(&number) {
+                continue;
+            } else if due_us <= now.mono_us {
+                over.push(number);
+            } else {
+                next_us = next_us.min(due_us);
+            }
+        }
+        if child.phase != Phase::Ready || (over.len() > LOCATED_AT_ONCE && !is_due) {
+            return;
+        }
+        if over.len() > LOCATED_AT_ONCE {
+            over.truncate(LOCATED_AT_ONCE);
+            next_us = next_us.min(now.mono_us + LOCATED_EVERY_US);
+        }
+        child.locate_at_us = Some(next_us);
+        let id = child.id;
+        for number in over {
+            child.located.insert(number);
+            actions.push(Action::Locate { child: id, number });
         }
     }
 

@@ -65,7 +65,7 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
                 body: b"[[2, 2], {}, {}]",
             };
             let interrupt = ToChild::Interrupt { number: 7, kind: InterruptKind::HardLimit };
-            [ToChild::Stop, ToChild::Task(task), interrupt]
+            [ToChild::Stop, ToChild::Task(task), interrupt, ToChild::Locate { number: 7 }]
                 .iter()
                 .map(|frame| written(|out| frame.write(out)))
                 .collect()

@@ -10,6 +10,7 @@
 //! | 256 | `tail` | worker | bytes ever read from the ring |
 //! | 320 | `soft_target` | worker | number + 1 of the task that a soft time limit is meant for |
 //! | 328 | `terminate_target` | worker | number + 1 of the task that the signal of a revoke is meant for |
+//! | 336 | `turned_us` | child | when the loop that its tasks share turned last; 0: there is none, or nothing runs on it |
 //! | 4096 | slots × (`running`, `started_us`) | child | with several slots: the same for each; else nothing |
 //! | next multiple of 4096 | ring | child | records |
 //!
@@ -25,7 +26,7 @@ use crate::memory::SharedMemory;
 use crate::ring::Ring;
 use crate::running::Running;
 
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 const FORMAT_AT: usize = 0;
 const SLOTS_AT: usize = 8;
 const CLAIM_AT: usize = 64;
@@ -34,6 +35,7 @@ const HEAD_AT: usize = 192;
 const TAIL_AT: usize = 256;
 const SOFT_TARGET_AT: usize = 320;
 const TERMINATE_TARGET_AT: usize = 328;
+const TURNED_AT: usize = 336;
 const TABLE_AT: usize = 4096;
 /// Bytes of a slot: its two words.
 const SLOT_BYTES: usize = 16;
@@ -134,6 +136,16 @@ impl Page {
         assert!(slot < self.slots, "slot {slot} of {}", self.slots);
         let at = if self.slots == 1 { RUNNING_AT } else { TABLE_AT + slot * SLOT_BYTES };
         Running { number: self.word(at), started_us: self.word(at + 8) }
+    }
+
+    /// Child: the loop that its tasks share turns now (monotonic microseconds); `None`: nothing runs on it.
+    pub fn set_turned(&self, now_us: Option<u64>) {
+        self.word(TURNED_AT).store(now_us.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Worker: when that was last.
+    pub fn turned_us(&self) -> Option<u64> {
+        Some(self.word(TURNED_AT).load(Ordering::Relaxed)).filter(|turned_us| *turned_us != 0)
     }
 
     /// Worker: the soft time limit signal that follows is meant for task `number`.
@@ -250,6 +262,17 @@ mod tests {
         assert_eq!(page.all_running().collect::<Vec<_>>(), [(7, 1234), (9, 1300)]);
         child.clear_running(0);
         assert_eq!(page.all_running().collect::<Vec<_>>(), [(9, 1300)]);
+    }
+
+    #[test]
+    fn loop_that_turns_is_seen_from_the_other_side() {
+        let (page, fd) = Page::create(64, 2).expect("memfd");
+        let child = Page::open(&fd).expect("same page");
+        assert_eq!(page.turned_us(), None);
+        child.set_turned(Some(1234));
+        assert_eq!(page.turned_us(), Some(1234));
+        child.set_turned(None);
+        assert_eq!(page.turned_us(), None);
     }
 
     #[test]

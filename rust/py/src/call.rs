@@ -1,6 +1,7 @@
 //! `Call`: one task as its child got it. Python reads of it what it needs; most calls only give up their arguments.
 
 use fastworker_wire::child::{TaskFrame, ToChild};
+use fastworker_worker::mono_us;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -86,6 +87,11 @@ impl Call {
     #[getter]
     fn is_early_acked(&self) -> bool {
         self.is_early_acked
+    }
+
+    #[getter]
+    fn runtime_s(&self) -> f64 {
+        mono_us().saturating_sub(self.started_us) as f64 / 1e6
     }
 
     #[getter]

@@ -227,7 +227,16 @@ impl ChildLink {
             ToChild::Stop => return Ok(Some(Some(Taken::Stop))),
             ToChild::Interrupt { number, kind } => {
                 inner.read_at = end;
-                return Ok(Some(Some(Taken::Interrupt(number, kind))));
+                let kind = match kind {
+                    InterruptKind::SoftLimit => "soft",
+                    InterruptKind::HardLimit => "hard",
+                    InterruptKind::Terminate => "terminate",
+                };
+                return Ok(Some(Some(Taken::Word(number, kind))));
+            }
+            ToChild::Locate { number } => {
+                inner.read_at = end;
+                return Ok(Some(Some(Taken::Word(number, "locate"))));
             }
         };
         if !self.page.claim().claim(task.number) {
@@ -301,7 +310,8 @@ struct Sender {
 /// What a frame from the worker comes to.
 enum Taken {
     Call(Box<Call>),
-    Interrupt(u32, InterruptKind),
+    /// What the worker wants of a task that runs.
+    Word(u32, &'static str),
     Stop,
 }
 
@@ -346,7 +356,7 @@ impl ChildLink {
             let mut inner = self.inner.lock().expect("nothing panics while it holds the link");
             while let Some(taken) = self.take(&mut inner)? {
                 match taken {
-                    None | Some(Taken::Interrupt(..)) => {}
+                    None | Some(Taken::Word(..)) => {}
                     Some(Taken::Stop) => return Ok(None),
                     Some(Taken::Call(call)) => return Ok(Some(*call)),
                 }
@@ -382,14 +392,7 @@ impl ChildLink {
                         break;
                     }
                     Some(Taken::Call(call)) => found.push(Bound::new(py, *call)?.into_any()),
-                    Some(Taken::Interrupt(number, kind)) => {
-                        let kind = match kind {
-                            InterruptKind::SoftLimit => "soft",
-                            InterruptKind::HardLimit => "hard",
-                            InterruptKind::Terminate => "terminate",
-                        };
-                        found.push((number, kind).into_pyobject(py)?.into_any());
-                    }
+                    Some(Taken::Word(number, word)) => found.push((number, word).into_pyobject(py)?.into_any()),
                 }
             }
             inner.tidy();
@@ -408,6 +411,12 @@ impl ChildLink {
             }
             is_here = self.read(py)?;
         }
+    }
+
+    fn turned(&self) -> bool {
+        let is_busy = self.with(|inner| inner.free.len() < inner.running.len());
+        self.page.set_turned(is_busy.then(mono_us));
+        is_busy
     }
 
     fn fileno(&self) -> RawFd {

@@ -13,7 +13,7 @@ use crate::frame::{Reader, Writer};
 pub use crate::frame::Malformed;
 
 /// Layout version of everything below.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Longest frame that is accepted from a child or by one: 2 GiB less the header, the bound of a `u32` with its sign.
 pub const MAX_FRAME_BYTES: usize = i32::MAX as usize;
@@ -21,6 +21,7 @@ pub const MAX_FRAME_BYTES: usize = i32::MAX as usize;
 const TASK: u8 = 1;
 const STOP: u8 = 2;
 const INTERRUPT: u8 = 3;
+const LOCATE: u8 = 4;
 const READY: u8 = 16;
 const POKE: u8 = 17;
 const OUTCOME: u8 = 18;
@@ -98,6 +99,11 @@ pub enum ToChild<'a> {
         /// Why.
         kind: InterruptKind,
     },
+    /// Say in the log where a task is, if it still runs. For children with several slots.
+    Locate {
+        /// Which task.
+        number: u32,
+    },
     /// Finish: nothing follows.
     Stop,
 }
@@ -112,6 +118,10 @@ impl ToChild<'_> {
                 w.u8(INTERRUPT);
                 w.u32(*number);
                 w.u8(*kind as u8);
+            }
+            ToChild::Locate { number } => {
+                w.u8(LOCATE);
+                w.u32(*number);
             }
             ToChild::Task(task) => {
                 w.u8(TASK);
@@ -152,6 +162,7 @@ impl ToChild<'_> {
                 let kind = InterruptKind::from_u8(kind).ok_or_else(|| r.unknown("interrupt kind", kind))?;
                 Ok(ToChild::Interrupt { number, kind })
             }
+            LOCATE => Ok(ToChild::Locate { number: r.u32("task number")? }),
             TASK => {
                 let number = r.u32("task number")?;
                 let flags = r.u8("task flags")?;
@@ -417,7 +428,8 @@ mod tests {
         };
         let interrupts = [InterruptKind::SoftLimit, InterruptKind::HardLimit, InterruptKind::Terminate]
             .map(|kind| ToChild::Interrupt { number: u32::MAX, kind });
-        for frame in [ToChild::Stop, ToChild::Task(task)].into_iter().chain(interrupts) {
+        let others = [ToChild::Stop, ToChild::Locate { number: 7 }, ToChild::Task(task)];
+        for frame in others.into_iter().chain(interrupts) {
             let mut bytes = Vec::new();
             frame.write(&mut bytes);
             assert_eq!(ToChild::read(&bytes), Ok(frame));

@@ -55,8 +55,10 @@ pub struct WorkerConfig {
     pub lease_life: Duration,
     /// A child that is not ready so long after it was forked is killed; `None`: it has all the time.
     pub start_timeout: Option<Duration>,
-    /// The stacks of a child that runs one task so long are logged; `None`: never.
+    /// Where a task is that has been running so long is logged; `None`: never.
     pub stacks_after: Option<Duration>,
+    /// Which task keeps the loop of a child from turning for so long is logged; `None`: never.
+    pub blocked_after: Option<Duration>,
     /// How long a warm shutdown lets tasks run; `None` for as long as they take.
     pub warm_timeout: Option<Duration>,
     /// How long a soft shutdown lets tasks run.

@@ -8,7 +8,10 @@ from typing import Any
 
 from fastworker import FastWorker
 from fastworker.child.greenlet_loop import GreenletLoop
+from fastworker.child.heartbeat import Watch
 from fastworker.errors import SoftTimeLimitExceeded
+
+UNWATCHED = Watch(0, lambda text: None)
 
 
 class Link:
@@ -42,6 +45,9 @@ class Later:
         self.spawned.append((function, args))
         return function
 
+    def spawn_later(self, seconds: float, function: Callable[[], None]) -> Any:
+        raise AssertionError("nobody watches this loop")
+
     def throw(self, greenlet: Any, exception: type[BaseException]) -> None:
         self.thrown.append(exception)
 
@@ -56,7 +62,7 @@ def test_interrupt_that_comes_before_its_task_begins_is_raised_once_it_has() -> 
     ran: list[int] = []
     greenlets: Any = Later()
     link: Any = Link([SimpleNamespace(number=7, task="t", id="i"), (7, "soft")], [])
-    loop = GreenletLoop(app, link, "w@h", greenlets)
+    loop = GreenletLoop(app, link, "w@h", greenlets, UNWATCHED)
     loop._tracers["t"] = lambda call: ran.append(call.number)
     loop.run()
     assert (ran, greenlets.thrown, link.flushes) == ([7], [SoftTimeLimitExceeded], 1)
@@ -66,7 +72,7 @@ def test_interrupt_for_a_task_that_has_ended_is_nobodys() -> None:
     app = FastWorker("proj", broker="redis://nowhere/0", set_as_current=False)
     greenlets: Any = Later()
     link: Any = Link([SimpleNamespace(number=7, task="t", id="i")], [], [(7, "hard")])
-    loop = GreenletLoop(app, link, "w@h", greenlets)
+    loop = GreenletLoop(app, link, "w@h", greenlets, UNWATCHED)
     loop._tracers["t"] = lambda call: None
     loop.run()
     assert greenlets.thrown == []

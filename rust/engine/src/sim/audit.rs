@@ -118,6 +118,14 @@ struct Seat {
     told: BTreeMap<Number, u64>,
     /// It was killed because one of those went on.
     is_killed_for_one: bool,
+    /// With several slots: tasks that were seen to run for very long, and have not had to say where they are.
+    owes_locate: Vec<Number>,
+    /// With several slots: its loop was seen to stand still, and it has not had to say what keeps it.
+    owes_blocked: bool,
+    /// With several slots: when its loop turned last (`mono_us`).
+    turned_us: Option<u64>,
+    /// What that was when it had to say what keeps it.
+    told_blocked_us: Option<u64>,
 }
 
 impl Seat {
@@ -253,9 +261,20 @@ impl Audit {
         self.config.slots > 1 && acks_late && (entry.request.is_redelivered || entry.has_died)
     }
 
+    /// Whether a task that runs beside others has been running for so long that its child had to say where it is.
+    pub(super) fn was_located(&self, child: ChildId, number: Number) -> bool {
+        self.children.get(&child).is_none_or(|seat| seat.is_condemned || seat.dumped.contains(&number))
+    }
+
     /// Called when the answer to a fact is complete.
     pub(super) fn turn_is_over(&mut self) -> Verdict {
         require!(dump_once: self.owes_kill.is_none(), "DumpStacks of {:?} for no reason", self.owes_kill);
+        for (child, seat) in self.children.iter_mut().filter(|(_, seat)| !seat.is_condemned) {
+            let owed = std::mem::take(&mut seat.owes_locate);
+            require!(locates: owed.is_empty(), "{child:?} {owed:?} run for long, and need not say where they are");
+            let is_owed = std::mem::take(&mut seat.owes_blocked);
+            require!(tells_blocked: !is_owed, "{child:?} is blocked, and need not say by what");
+        }
         match self.owes_termination.take() {
             Some((child, number)) => {
                 Err(format!("revoke_terminates: {child:?} {number} runs, is revoked, and is not terminated"))

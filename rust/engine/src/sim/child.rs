@@ -178,14 +178,17 @@ impl Child {
     }
 
     /// The driver reads the page. `looks_at`: the engine wants to know which tasks run, if there are several.
-    pub(super) fn observe(&mut self, looks_at: bool) {
+    pub(super) fn observe(&mut self, looks_at: bool, now_us: u64) {
         let (child, next) = (self.id, self.next);
+        let blocked_since_us = self.runs.iter().filter(|run| run.blocks).map(|run| run.since_us).min();
+        let turned_us = Some(blocked_since_us.unwrap_or(now_us)).filter(|_| !self.runs.is_empty());
         self.outbox.push_back(if self.slots == 1 {
             Event::Observed { child, next, running_since_us: self.runs.first().map(|run| run.since_us) }
         } else {
             // What is left out does not matter, as the engine says.
             let runs = self.runs.iter().filter(|_| looks_at);
-            Event::ObservedMany { child, next, running: runs.map(|run| (run.number, run.since_us)).collect() }
+            let running = runs.map(|run| (run.number, run.since_us)).collect();
+            Event::ObservedMany { child, next, running, turned_us }
         });
     }
 }

@@ -111,8 +111,12 @@ impl World {
         };
         for id in worker.audit.busy_children() {
             let looks_at = self.workers.get(&owner).is_some_and(|worker| worker.engine.looks_at(id, self.mono_us));
+            let now_us = self.mono_us;
             if let Some(child) = self.child(owner, id) {
-                child.observe(looks_at);
+                child.observe(looks_at, now_us);
+            }
+            if !looks_at {
+                self.check_long_runners(owner, id)?;
             }
             if self.rng.chance(70) {
                 self.read_child(owner, id)?;
@@ -224,7 +228,7 @@ impl World {
                 }
                 self.soon(Coming::ChildStep(owner, child));
             }
-            Action::TimeIsUp | Action::DumpStacks { .. } => {}
+            Action::TimeIsUp | Action::DumpStacks { .. } | Action::Locate { .. } | Action::Blocked { .. } => {}
             Action::Finished => return self.finished(owner),
         }
         Ok(())
@@ -293,8 +297,9 @@ impl World {
         worker.confirmed_revokes.insert(message);
         for id in worker.audit.busy_children() {
             let looks_at = self.workers.get(&owner).is_some_and(|worker| worker.engine.looks_at(id, self.mono_us));
+            let now_us = self.mono_us;
             if let Some(child) = self.child(owner, id) {
-                child.observe(looks_at);
+                child.observe(looks_at, now_us);
             }
             self.read_child(owner, id)?;
         }

@@ -167,6 +167,7 @@ impl Plan {
             window_max: rng.pick(&[1, 4, 256]),
             start_timeout_us: rng.pick(&[Some(50_000), Some(4_000_000)]),
             stacks_after_us: rng.pick(&[None, Some(1_000), Some(1_000_000)]),
+            blocked_after_us: rng.pick(&[None, Some(10_000), Some(1_000_000)]),
             warm_timeout_us: rng.pick(&[None, Some(1_000), Some(300_000), Some(3_000_000)]),
             soft_timeout_us: rng.pick(&[0, 1_000, 500_000]),
             soft_waits_when_idle: rng.chance(30),

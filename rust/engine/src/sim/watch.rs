@@ -4,6 +4,7 @@ use super::broker::{Lease, Message, Owner, Place};
 use super::child::Child;
 use super::world::{Worker, World};
 use crate::config::Scope;
+use crate::event::ChildId;
 
 /// A child may be idle this long while a message could run.
 const LONGEST_IDLENESS_US: u64 = 500_000;
@@ -11,6 +12,8 @@ const LONGEST_IDLENESS_US: u64 = 500_000;
 const LONGEST_OUTAGE_US: u64 = 15_000_000;
 /// Unstarted tasks may lie behind a running one this long while another child is idle.
 const LONGEST_NEGLECT_US: u64 = 40_000;
+/// What runs for very long is looked for so often while it was not to be seen.
+const LONGEST_OVERSIGHT_US: u64 = 5_000;
 /// A message may wait in a lane this long beyond its permit: a look a second, and an answer.
 const LONGEST_LANE_US: u64 = 3_000_000;
 /// A delivery may wait here this long while all children are at long tasks: promise 6, and two ticks.
@@ -30,6 +33,24 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Where tasks run beside others: the worker, which does not want to know now what runs, has not forgotten one that
+    /// has been running for very long.
+    pub(super) fn check_long_runners(&self, owner: Owner, child: ChildId) -> Result<(), String> {
+        let Some((worker, after_us)) = self.workers.get(&owner).zip(self.plan.config.stacks_after_us) else {
+            return Ok(());
+        };
+        let runs = worker.children.get(&child).map_or(&[][..], |child| &child.runs);
+        let forgotten = runs.iter().find(|run| {
+            let is_over = run.since_us + after_us + LONGEST_OVERSIGHT_US <= self.mono_us;
+            is_over && !worker.audit.was_located(child, run.number)
+        });
+        // Of very many only some each second.
+        match forgotten.filter(|_| (2..=10).contains(&self.plan.config.slots)) {
+            Some(run) => Err(format!("looks_for_long: {child:?} {} has been running for long", run.number)),
+            None => Ok(()),
+        }
     }
 
     /// Promise 3: what a recoverer took away is not started by its former holder: that looks after its leases before it

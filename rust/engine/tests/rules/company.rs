@@ -16,7 +16,14 @@ fn limited(handle: u32, soft_limit_s: Option<f64>, hard_limit_s: Option<f64>) ->
 impl Desk {
     fn runs(&mut self, child: u32, next: Number, running: impl IntoIterator<Item = Number>) -> Vec<Action> {
         let running = running.into_iter().map(|number| (number, 0)).collect();
-        self.tell(Event::ObservedMany { child: ChildId(child), next, running })
+        self.tell(Event::ObservedMany { child: ChildId(child), next, running, turned_us: None })
+    }
+
+    /// The page says that so many tasks run since 0, and when the loop turned last.
+    fn turned(&mut self, next: Number, turned_us: u64) -> Vec<Action> {
+        let running = (0..next).map(|number| (number, 0)).collect();
+        let turned_us = Some(turned_us);
+        self.tell(Event::ObservedMany { child: ChildId(0), next, running, turned_us })
     }
 
     /// A cell was asked for: it gets ready, and every attempt is counted as `attempt`.
@@ -293,4 +300,71 @@ fn suspects_go_back_when_no_cell_can_be_started() {
     assert_eq!(spawned(&desk.deliver((0..2).map(redelivered))), [1]);
     desk.died(1, 0);
     assert_given_back(&mut desk, [1, 0]);
+}
+
+fn located(actions: &[Action]) -> Vec<Number> {
+    let locate = |action: &Action| match action {
+        Action::Locate { number, .. } => Some(*number),
+        _ => None,
+    };
+    actions.iter().filter_map(locate).collect()
+}
+
+#[test]
+fn tasks_that_run_for_very_long_say_once_each_where_they_are() {
+    let mut desk = Desk::ready(Config { stacks_after_us: Some(3_000_000), ..many() });
+    desk.deliver((0..2).map(request));
+    desk.pass(2_900_000);
+    assert!(!desk.engine.looks_at(ChildId(0), desk.now.mono_us));
+    desk.pass(100_000);
+    assert!(desk.engine.looks_at(ChildId(0), desk.now.mono_us));
+    assert_eq!(located(&desk.runs(0, 2, [0, 1])), [0, 1]);
+    assert_eq!(located(&desk.runs(0, 2, [0, 1])), []);
+    // One that comes later has its own time.
+    desk.deliver([request(2)]);
+    let running = vec![(0, 0), (1, 0), (2, desk.now.mono_us)];
+    desk.tell(Event::ObservedMany { child: ChildId(0), next: 3, running: running.clone(), turned_us: None });
+    desk.pass(3_000_000);
+    assert!(desk.engine.looks_at(ChildId(0), desk.now.mono_us));
+    let actions = desk.tell(Event::ObservedMany { child: ChildId(0), next: 3, running, turned_us: None });
+    assert_eq!(located(&actions), [2]);
+}
+
+#[test]
+fn thousands_that_run_for_very_long_are_located_some_at_a_time() {
+    let mut desk =
+        Desk::ready(Config { concurrency: 1, slots: 50, prefetch: 50, stacks_after_us: Some(3_000_000), ..config() });
+    desk.deliver((0..50).map(request));
+    desk.pass(3_000_000);
+    assert_eq!(located(&desk.runs(0, 50, 0..50)).len(), 10);
+    assert_eq!(located(&desk.runs(0, 50, 0..50)).len(), 0);
+    desk.pass(1_000_000);
+    assert_eq!(located(&desk.runs(0, 50, 0..50)).len(), 10);
+}
+
+#[test]
+fn child_whose_loop_stands_still_says_once_what_keeps_it() {
+    let blocked = |since_us: u64| Action::Blocked { child: ChildId(0), since_us };
+    let mut desk = Desk::ready(Config { blocked_after_us: Some(400_000), ..many() });
+    desk.deliver([request(0)]);
+    let start_us = desk.now.mono_us;
+    assert!(!desk.turned(1, start_us).contains(&blocked(start_us)));
+    assert_eq!(desk.engine.deadline(), Some(start_us + 400_000));
+    desk.pass(400_000);
+    assert!(desk.turned(1, start_us).contains(&blocked(start_us)));
+    desk.pass(1_000_000);
+    assert!(!desk.turned(1, start_us).contains(&blocked(start_us)));
+    // It turned, and stands still again.
+    let second_us = start_us + 1_300_000;
+    desk.pass(1_000_000);
+    assert!(desk.turned(1, second_us).contains(&blocked(second_us)));
+}
+
+#[test]
+fn child_without_a_loop_is_never_blocked() {
+    let mut desk = Desk::ready(Config { blocked_after_us: Some(400_000), ..many() });
+    desk.deliver([request(0)]);
+    desk.pass(9_000_000);
+    let actions = desk.runs(0, 1, [0]);
+    assert!(!actions.iter().any(|action| matches!(action, Action::Blocked { .. })));
 }

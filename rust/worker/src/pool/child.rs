@@ -181,6 +181,13 @@ impl Child {
         self.push_frame(&frame);
     }
 
+    /// Tells it to say where a task is.
+    pub(crate) fn push_locate(&mut self, number: Number) {
+        let mut frame = Vec::new();
+        ToChild::Locate { number }.write(&mut frame);
+        self.push_frame(&frame);
+    }
+
     /// Tells it to finish.
     pub(crate) fn push_stop(&mut self) {
         let mut frame = Vec::new();
@@ -247,12 +254,21 @@ impl Child {
 
     /// Asks for its stacks; `tell` says when to look. `of_what`: for the log.
     pub(crate) fn ask_for_stacks(&mut self, of_what: String, tell: impl Fn(SocketFact) + 'static) {
-        // SAFETY: a signal number below the kernel's largest, and not one that the C library keeps for itself.
-        let signal = unsafe { Signal::from_raw_unchecked(stacks::SIGNAL) };
-        if !self.signal(signal) {
-            return;
+        if self.signal(stacks::signal(stacks::SIGNAL)) {
+            self.stacks.wanted_for = Some(of_what);
+            self.look_for_stacks(tell);
         }
-        self.stacks.wanted_for = Some(of_what);
+    }
+
+    /// The same, and for the name of the task that keeps its loop.
+    pub(crate) fn ask_who_blocks(&mut self, of_what: String, tell: impl Fn(SocketFact) + 'static) {
+        if self.signal(stacks::signal(stacks::SIGNAL)) && self.signal(stacks::signal(stacks::BLAME_SIGNAL)) {
+            self.stacks.wanted_for = Some(of_what);
+            self.look_for_stacks(tell);
+        }
+    }
+
+    fn look_for_stacks(&self, tell: impl Fn(SocketFact) + 'static) {
         tokio::task::spawn_local(async move {
             sleep(LOOKING_FOR_STACKS).await;
             tell(SocketFact::Stacks);

@@ -14,7 +14,7 @@ use super::Worker;
 /// How long the zygote may take to say how a process ended that is gone.
 const ZYGOTE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Most tasks that are named when a process dies.
+/// Most tasks of one process that are named.
 const MOST_NAMES: usize = 5;
 
 impl Worker {
@@ -54,11 +54,7 @@ impl Worker {
             [] if !known.is_ready => " before it was ready".to_owned(),
             [] => String::new(),
             [handle] => format!(" while it ran task {}", self.name(handle)),
-            ref several => {
-                let names: Vec<String> = several.iter().take(MOST_NAMES).map(|handle| self.name(*handle)).collect();
-                let more = if several.len() > MOST_NAMES { ", …" } else { "" };
-                format!(" while it ran {} tasks: {}{more}", several.len(), names.join(", "))
-            }
+            ref several => format!(" while it ran {} tasks: {}", several.len(), self.names(several)),
         };
         if self.terminated_pids.remove(&pid) {
             self.reporter.log(Level::Info, format!("child process {pid} ended with its revoked task"));
@@ -71,6 +67,13 @@ impl Worker {
     /// A task as logs name it.
     fn name(&self, handle: Handle) -> String {
         self.held.get(handle).map_or_else(String::new, |held| format!("{}[{}]", held.task, held.id))
+    }
+
+    /// The first of several.
+    fn names(&self, handles: &[Handle]) -> String {
+        let names: Vec<String> = handles.iter().take(MOST_NAMES).map(|handle| self.name(*handle)).collect();
+        let more = if handles.len() > MOST_NAMES { ", …" } else { "" };
+        format!("{}{more}", names.join(", "))
     }
 
     /// Asks a child where it is.
@@ -107,6 +110,23 @@ impl Worker {
         known.ask_for_stacks(of_what, tell);
     }
 
+    /// Asks a child whose loop stands still which task keeps it.
+    pub(super) fn ask_who_blocks(&mut self, child: ChildId, since_us: u64) {
+        let tell = self.tell_child(child);
+        let Some(known) = self.children.get(&child) else { return };
+        let blocked_s = clock::mono_us().saturating_sub(since_us) as f64 / 1e6;
+        let running: Vec<Handle> = known.running().map(|(handle, _)| handle).collect();
+        let text = format!(
+            "child process {} has been blocked for {blocked_s:.1} s, and none of its {} task(s) goes on ({})",
+            known.pid.unwrap_or_default(),
+            running.len(),
+            self.names(&running)
+        );
+        if let Some(known) = self.children.get_mut(&child) {
+            known.ask_who_blocks(text, tell);
+        }
+    }
+
     /// Stacks that were asked for may be there.
     pub(super) fn log_stacks(&mut self, child: ChildId) {
         if let Some(mut known) = self.children.remove(&child) {
@@ -117,11 +137,9 @@ impl Worker {
 
     fn say_stacks(&mut self, known: &mut Child) {
         let Some(of_what) = known.stacks.wanted_for.take() else { return };
-        let stacks = known.stacks.take();
-        let stacks = match stacks.trim_end() {
-            "" => "It does not say where it is.",
-            text => text,
-        };
-        self.reporter.log(Level::Warning, format!("{of_what}\n{stacks}"));
+        let (blame, stacks) = known.stacks.take();
+        let stacks = if stacks.is_empty() { "It does not say where it is." } else { &stacks };
+        let blame = blame.map_or(String::new(), |who| format!(": {who}"));
+        self.reporter.log(Level::Warning, format!("{of_what}{blame}\n{stacks}"));
     }
 }

@@ -207,6 +207,7 @@ impl Worker {
             window_max: WINDOW_MAX,
             start_timeout_us: config.start_timeout.map(micros),
             stacks_after_us: config.stacks_after.map(micros),
+            blocked_after_us: config.blocked_after.map(micros),
             warm_timeout_us: config.warm_timeout.map(micros),
             soft_timeout_us: micros(config.soft_timeout),
             soft_waits_when_idle: config.soft_waits_when_idle,
@@ -314,6 +315,13 @@ impl Worker {
             Action::Terminate { child, number, signal } => self.terminate(child, number, signal),
             Action::Interrupt { child, number, kind } => self.interrupt(child, number, kind),
             Action::DumpStacks { child, number } => self.dump_stacks(child, number),
+            Action::Locate { child, number } => {
+                if let Some(known) = self.children.get_mut(&child) {
+                    known.push_locate(number);
+                    self.touched.push(child);
+                }
+            }
+            Action::Blocked { child, since_us } => self.ask_who_blocks(child, since_us),
             Action::Kill { child } => self.kill(child),
             // No other zygote is going to come.
             Action::Spawn { child } if self.is_stopping && self.zygote.is_none() && !self.has_threads => {
@@ -450,7 +458,8 @@ impl Worker {
             } else {
                 let looks_at = self.engine.looks_at(child, clock::mono_us());
                 let running = if looks_at { known.page.all_running().collect() } else { Vec::new() };
-                self.feed(Event::ObservedMany { child, next, running });
+                let turned_us = known.page.turned_us();
+                self.feed(Event::ObservedMany { child, next, running, turned_us });
             }
         }
         self.feed(Event::Tick);

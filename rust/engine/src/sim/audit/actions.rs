@@ -87,6 +87,8 @@ impl Audit {
                 self.kill(now, *child)?;
             }
             Action::DumpStacks { child, number } => self.dump(now, *child, *number)?,
+            Action::Locate { child, number } => self.locate(now, *child, *number)?,
+            Action::Blocked { child, since_us } => self.blocked(now, *child, *since_us)?,
             Action::Spawn { child } => {
                 let has_acked = self.entries.values().any(|entry| entry.is_acked && entry.stage == Stage::Held);
                 require!(
@@ -329,6 +331,32 @@ impl Audit {
         } else {
             self.owes_kill = Some(child);
         }
+        Ok(())
+    }
+
+    /// The same of a task among others: only where it is, and it is not killed for that.
+    pub(super) fn locate(&mut self, now: Now, child: ChildId, number: Number) -> Verdict {
+        let after_us = self.config.stacks_after_us;
+        let seat = self.living(child)?;
+        let since_us = seat.all_running.get(&number).ok_or("locate_running: Locate of what does not run")?;
+        let ran_us = now.mono_us - since_us;
+        require!(locate_not_early: after_us.is_some_and(|after_us| ran_us >= after_us), "Locate after {ran_us} us");
+        require!(locate_once: !seat.dumped.contains(&number), "a second Locate of {child:?} {number}");
+        seat.dumped.push(number);
+        seat.owes_locate.retain(|owed| *owed != number);
+        Ok(())
+    }
+
+    /// A child has to say what keeps its loop, once each time that it stands still.
+    pub(super) fn blocked(&mut self, now: Now, child: ChildId, since_us: u64) -> Verdict {
+        let after_us = self.config.blocked_after_us;
+        let seat = self.living(child)?;
+        require!(blocked_stands: seat.turned_us == Some(since_us), "{child:?} turned at {:?}", seat.turned_us);
+        let stood_us = now.mono_us - since_us;
+        require!(blocked_not_early: after_us.is_some_and(|after_us| stood_us >= after_us), "Blocked at {stood_us} us");
+        require!(blocked_once: seat.told_blocked_us != Some(since_us), "a second Blocked of {child:?}");
+        seat.told_blocked_us = Some(since_us);
+        seat.owes_blocked = false;
         Ok(())
     }
 

@@ -61,11 +61,22 @@ impl Audit {
                     self.owes_termination = Some((child, number));
                 }
             }
-            Event::ObservedMany { child, next, ref running } => {
+            Event::ObservedMany { child, next, ref running, turned_us } => {
+                let (after_us, blocked_after_us) = (self.config.stacks_after_us, self.config.blocked_after_us);
                 let seat = self.seat(child);
+                seat.turned_us = turned_us;
+                let until_us = turned_us.zip(blocked_after_us).map(|(since_us, after_us)| since_us + after_us);
+                seat.owes_blocked = until_us.is_some_and(|us| us <= now_us) && turned_us != seat.told_blocked_us;
                 seat.all_running =
                     running.iter().filter(|(number, _)| seat.open.contains_key(number)).copied().collect();
                 debug_assert!(running.iter().all(|&(number, _)| number < next), "what runs was claimed");
+                if let Some(after_us) = after_us {
+                    let over = seat.all_running.iter().filter(|&(_, since_us)| since_us + after_us <= now_us);
+                    let over = over.map(|(number, _)| *number).filter(|number| !seat.dumped.contains(number));
+                    // Of very many only some each second.
+                    seat.owes_locate =
+                        Some(over.collect()).filter(|over: &Vec<_>| over.len() <= 10).unwrap_or_default();
+                }
                 let is_free = !seat.is_condemned;
                 let untold: Vec<(Number, Handle)> = seat
                     .all_running
