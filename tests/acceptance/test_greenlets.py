@@ -118,3 +118,17 @@ def test_server_that_does_not_answer_keeps_one_task_waiting(
         assert stuck.state == "PENDING"
         server.hang_up()
         assert stuck.get(timeout=TIMEOUT_S) == "no answer"
+
+
+def test_plain_tasks_run_loops_of_their_own_beside_coroutines(
+    sqlite_rig: Rig, pool: str, tmp_path: Path
+) -> None:
+    rig, path = sqlite_rig, str(tmp_path / "starts")
+    rig.worker("--pool", pool, concurrency=20)
+    coroutines = [rig.app.tasks["apool.wait"].delay(path) for _ in range(2)]
+    wait_until(lambda: len(read_lines(path)) == 2, "their starts", TIMEOUT_S)
+    meeting_path = str(tmp_path / "meeting")
+    plain = [rig.app.tasks["greenlets.run_asyncio"].delay(meeting_path, 5) for _ in range(5)]
+    assert [result.get(timeout=TIMEOUT_S) for result in plain] == [2] * 5
+    Path(path + ".go").touch()
+    assert all(result.get(timeout=TIMEOUT_S) for result in coroutines)

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -316,3 +316,26 @@ def test_a_broker_that_is_away_is_named_and_nothing_stays(
     ):
         pytest.fail("there is no broker")
     assert set(threading.enumerate()) == before
+
+
+def test_lifespan_belongs_to_the_one_thread_that_runs_tasks(memory_app: FastWorker) -> None:
+    seen: list[str] = []
+
+    @memory_app.lifespan
+    async def opens(app: FastWorker) -> AsyncIterator[None]:
+        seen.append(threading.current_thread().name)
+        yield
+        seen.append("left")
+
+    @memory_app.task
+    async def where() -> str:
+        return threading.current_thread().name
+
+    with start_worker(memory_app):
+        assert [where.delay().get(timeout=SOON_S)] == seen
+    assert seen[1:] == ["left"]
+    with (
+        pytest.raises(ImproperlyConfigured, match=r"has lifespans.*expected one; try pool='solo'"),
+        start_worker(memory_app, pool="threads", concurrency=2),
+    ):
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from socket import create_connection, socket
 from typing import Any
 
-from tests.support.gate import append_line
+from tests.support.gate import append_line, read_lines
 
 #: Where the class comes from that this module was given when it was imported.
 _SOCKET_MODULE = socket.__module__
@@ -66,3 +67,20 @@ def register(app: Any) -> None:
         except OperationalError:
             return "no answer"
         return "an answer"
+
+    @task(name="greenlets.run_asyncio")
+    def run_asyncio(meeting: str, count: int) -> int:
+        """A loop of its own: waits until so many are in this task, each in two coroutines."""
+
+        async def half() -> int:
+            loop = asyncio.get_running_loop()
+            append_line(meeting, "here")
+            while len(read_lines(meeting)) < 2 * count:
+                await asyncio.sleep(0.01)
+                assert asyncio.get_running_loop() is loop
+            return 1
+
+        async def both() -> int:
+            return sum(await asyncio.gather(half(), half()))
+
+        return asyncio.run(both())

@@ -20,8 +20,8 @@ from tests.support.gate import append_line, read_lines
 _meeting: set[str] = set()
 #: Most of them that were there at once.
 _most = 0
-#: What the lifespan of the application has opened.
-_pool: list[str] = []
+#: The loops on which the lifespan of the application was entered.
+_opened_on: list[asyncio.AbstractEventLoop] = []
 
 
 def _meet(self: Any) -> int:
@@ -43,14 +43,18 @@ def register(app: Any) -> None:
 
     task = functools.partial(app.task, shared=False)
 
-    @app.lifespan
-    @asynccontextmanager
-    async def opens_a_pool(app: Any) -> Any:
-        _pool.append(f"opened on {type(asyncio.get_running_loop()).__module__}")
-        yield
-        path = os.environ.get("POOL_CLOSED")
-        if path is not None:
-            append_line(path, "closed")
+    closed = os.environ.get("POOL_CLOSED")
+    if closed is not None:
+
+        @app.lifespan
+        @asynccontextmanager
+        async def opens_a_pool(app: Any) -> Any:
+            # Has to be left by the task that entered it.
+            entered_by = asyncio.current_task()
+            _opened_on.append(asyncio.get_running_loop())
+            yield
+            is_same = asyncio.current_task() is entered_by
+            append_line(closed, f"closed {os.getpid()} {is_same}")
 
     @task(name="pool.who", bind=True)
     def who(self: Any) -> list[Any]:
@@ -274,6 +278,8 @@ def register(app: Any) -> None:
         os.kill(os.getpid(), 9)
 
     @task(name="apool.opened")
-    async def opened() -> tuple[list[str], bool]:
-        """What the lifespan has opened, and whether this is the process's main thread."""
-        return _pool, threading.current_thread() is threading.main_thread()
+    async def opened() -> tuple[int, bool, bool]:
+        """How often the lifespan was entered, whether that was on this loop, and whether this is the main thread."""
+        is_here = asyncio.get_running_loop() in _opened_on
+        is_main = threading.current_thread() is threading.main_thread()
+        return len(_opened_on), is_here, is_main

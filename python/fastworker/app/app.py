@@ -323,13 +323,12 @@ class FastWorker:
         return Publishing(self)
 
     def lifespan(self, function: Lifespan) -> Lifespan:
-        """Decorator: what lives as long as the event loop that runs tasks (``--pool asyncio``), such as a connection
-        pool.
+        """Decorator: what lives as long as a process that runs tasks, such as a connection pool.
 
         Args:
             function: Takes the application; an asynchronous generator that yields once, or a function that returns an
-                asynchronous context manager. It is entered in each child process before the first task, and left
-                after the last.
+                asynchronous context manager. It is entered in each process before the first task, on the event loop
+                that runs the process's coroutines, and left there after the last.
         """
         return self.lifespans.add(function)
 

@@ -1,7 +1,7 @@
 """What lives as long as an event loop that runs tasks: connection pools and the like.
 
-``--pool asyncio`` enters every lifespan in each child process when the loop runs, before the first task, and leaves
-them in reverse order after the last one.
+A worker enters every lifespan in each process that runs tasks, before the first task, on the event loop that runs the
+process's coroutines, and leaves them in reverse order after the last one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ class Lifespans:
 
     def __init__(self) -> None:
         self._factories: list[Callable[[FastWorker], AbstractAsyncContextManager[Any]]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._factories)
 
     def add(self, function: Lifespan) -> Lifespan:
         """Name one: a function of the application that returns an asynchronous context manager, or is an asynchronous

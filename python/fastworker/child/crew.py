@@ -55,33 +55,28 @@ class Crew:
             self._threads.append(thread)
             thread.start()
 
-    def interrupt(self, number: int, why: str) -> bool:
-        """Interrupt a task; ``why`` as ``ChildLink.poll`` says. False: it does not run here, or not any more."""
-        with self._lock:
-            _, ident = self._running.get(number, (None, None))
-            if ident is None:
-                return False
-            coroutine = running_coroutine(ident)
-            if coroutine is not None:
-                coroutine.interrupt_from_elsewhere(RAISED[why])
-            else:
-                # The thread gives the task up under this lock, so that this cannot hit its next one.
-                raise_in_thread(ident, RAISED[why])
-            return True
-
-    def locate(self, number: int) -> None:
-        """Say in the log where a task is, if it runs here."""
+    def obey(self, number: int, what: str) -> bool:
+        """Interrupt a task, or say in the log where it is; ``what`` as ``ChildLink.poll`` says. False: it does not run
+        here, or not any more."""
         with self._lock:
             call, ident = self._running.get(number, (None, None))
             if call is None or ident is None:
-                return
+                return False
             coroutine = running_coroutine(ident)
-            stack = (
-                where.of_thread(ident)
-                if coroutine is None
-                else where.of_coroutine(coroutine.wrapped)
-            )
-        where.tell(call, stack)
+            if what == "locate":
+                stack = (
+                    where.of_thread(ident)
+                    if coroutine is None
+                    else where.of_coroutine(coroutine.wrapped)
+                )
+            elif coroutine is not None:
+                coroutine.interrupt_from_elsewhere(RAISED[what])
+            else:
+                # The thread gives the task up under this lock, so that this cannot hit its next one.
+                raise_in_thread(ident, RAISED[what])
+        if what == "locate":
+            where.tell(call, stack)
+        return True
 
     def close(self) -> None:
         """Let the threads end, and wait for them; unless one of them still has a task: then the worker is gone, and

@@ -149,10 +149,8 @@ class EventLoop:
         running = self._running.get(number)
         if running is not None:
             running.obey(what)
-        elif what == "locate":
-            self._crew.locate(number)
         else:
-            self._crew.interrupt(number, what)
+            self._crew.obey(number, what)
 
 
 class RunningCoroutine:

@@ -1,6 +1,6 @@
 """A child whose tasks are greenlets: the main one looks at the link, and starts one for each task.
 
-Tasks that are coroutines run beside them on an event loop, which is a greenlet too (``CoroutineGreenlet``).
+Tasks that are coroutines run beside them on an event loop, which is a greenlet too (``CoroutineHost``).
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ import logging
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
+from fastworker import _core, signals
 from fastworker.child import where
-from fastworker.child.async_tasks import is_coroutine_task
+from fastworker.child.async_tasks import TaskKinds
 from fastworker.child.heartbeat import Heartbeat, Watch
 from fastworker.child.interrupts import INTERRUPTS, RAISED, current_call
 from fastworker.child.trace import Tracers
-from fastworker.errors import NotRegistered
 
 if TYPE_CHECKING:
     from fastworker._core import Call, ChildLink
     from fastworker.app.app import FastWorker
-    from fastworker.child.coroutine_greenlet import CoroutineGreenlet
+    from fastworker.child.coroutine_host import CoroutineHost
+    from fastworker.child.side_loop import SideLoop
     from fastworker.greenlets import Greenlets
 
 logger = logging.getLogger("fastworker.worker")
@@ -34,10 +35,17 @@ class GreenletLoop:
         node: The worker's name.
         greenlets: gevent or eventlet, which are at work in this process.
         watch: What the worker wants to know of the greenlets' loop.
+        side: The loop for coroutines, if there is one already.
     """
 
     def __init__(
-        self, app: FastWorker, link: ChildLink, node: str, greenlets: Greenlets, watch: Watch
+        self,
+        app: FastWorker,
+        link: ChildLink,
+        node: str,
+        greenlets: Greenlets,
+        watch: Watch,
+        side: SideLoop | None = None,
     ) -> None:
         self._app = app
         self._link = link
@@ -48,12 +56,23 @@ class GreenletLoop:
         #: By number; those that have not ended.
         self._running: dict[int, _Running] = {}
         self._is_flushing = False
-        self._are_coroutines: dict[str, bool] = {}
-        self._coroutines: CoroutineGreenlet | None = None
+        self._kinds = TaskKinds(app)
+        self._is_eventlet = greenlets.name == "eventlet"
+        self._side = side
+        self._coroutines: CoroutineHost | None = None
         self._heartbeat = Heartbeat(watch, link, greenlets.spawn_later)
 
     def run(self) -> None:
-        """In the main greenlet."""
+        """In the main greenlet. With eventlet Celery's signals of its pool are sent, one such loop being a pool."""
+        if self._is_eventlet:
+            signals.eventlet_pool_started.send(sender=self)
+        self._serve()
+        if self._is_eventlet:
+            # The worker says so when nothing runs.
+            signals.eventlet_pool_preshutdown.send(sender=self)
+            signals.eventlet_pool_postshutdown.send(sender=self)
+
+    def _serve(self) -> None:
         descriptor = self._link.fileno()
         while (found := self._link.poll(blocks=False)) is not None:
             if found:
@@ -68,28 +87,30 @@ class GreenletLoop:
                 self._greenlets.wait_readable(descriptor)
 
     def _start(self, call: Call) -> None:
-        if self._is_coroutine(call.task):
-            self._coroutine_greenlet().put(call)
+        if self._is_eventlet and signals.eventlet_pool_apply.has_receivers:
+            self._say_apply(call)
+        if self._kinds.is_coroutine(call.task):
+            self._coroutine_host().put(call)
             return
         running = self._running[call.number] = _Running(call)
         running.greenlet = self._greenlets.spawn(self._run, call, running, self._context.copy())
 
-    def _is_coroutine(self, name: str) -> bool:
-        known = self._are_coroutines.get(name)
-        if known is None:
-            try:
-                known = is_coroutine_task(self._app.tasks[name])
-            except NotRegistered:
-                known = False
-            self._are_coroutines[name] = known
-        return known
+    def _say_apply(self, call: Call) -> None:
+        """``args`` are those of Celery's ``trace_task``, the headers in the place of its request."""
+        headers = _core.loads(call.headers) or {}
+        types = (call.content_type, call.content_encoding)
+        args = (call.task, call.id, headers, call.body, *types)
+        target = self._trace
+        signals.eventlet_pool_apply.send(sender=self, target=target, args=args, kwargs={})
 
-    def _coroutine_greenlet(self) -> CoroutineGreenlet:
+    def _coroutine_host(self) -> CoroutineHost:
         if self._coroutines is None:
             # asyncio is not for everybody.
-            from fastworker.child.coroutine_greenlet import CoroutineGreenlet
+            from fastworker.child.coroutine_host import CoroutineHost
+            from fastworker.child.side_loop import SideLoop
 
-            self._coroutines = CoroutineGreenlet(self._app, self._link, self._node, self._greenlets)
+            side = self._side or SideLoop(self._greenlets.spawn)
+            self._coroutines = CoroutineHost(self._app, self._link, self._node, side)
         return self._coroutines
 
     def _obey(self, number: int, why: str) -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastworker import greenlets, signals
 from fastworker._core import ChildLink
 from fastworker.app.publish import set_link
 from fastworker.app.state import get_current_worker_task, set_default_app
-from fastworker.child.async_tasks import close_thread_loop, running_coroutine
+from fastworker.child.async_tasks import close_thread_loop, runner_of_thread, running_coroutine
 from fastworker.child.heartbeat import Watch
 from fastworker.child.interrupts import current_call
 from fastworker.child.loop import run_tasks, run_tasks_in_greenlets, run_tasks_in_threads
 from fastworker.child.request import WorkerRequest
+from fastworker.child.shared_thread import let_loops_share_a_thread
 from fastworker.errors import SoftTimeLimitExceeded
 from fastworker.results.backend import Sink, set_sink
 from fastworker.worker import logs, stacks
@@ -25,6 +28,7 @@ from fastworker.worker.settings import seconds
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
+    from fastworker.child.side_loop import SideLoop
     from fastworker.worker.logs import LogPlan
 
 ChildMain = Callable[[int, int, int], int]
@@ -67,9 +71,11 @@ def child_main_of(
             ``eventlet``: the same in a process that was started by ``greenlets.argv_of``.
         seat: Which children.
     """
+    # Before the first fork, so that the children share it: asyncio takes megabytes.
     if pool == "asyncio":
-        # Before the first fork, so that the children share it.
         from fastworker.child.event_loop import run_on_event_loop
+    elif app.lifespans:
+        importlib.import_module("fastworker.child.lifespans")
 
     def child_main(child_id: int, socket_fd: int, page_fd: int) -> int:
         stacks.answer_behind(page_fd)
@@ -99,20 +105,49 @@ def child_main_of(
         if pool == "asyncio":
             run_on_event_loop(app, open_link, node, close, _watch_of(app))
             return status
-        link = open_link()
         try:
-            if pool in greenlets.NAMES:
-                run_tasks_in_greenlets(app, link, node, greenlets.of(pool), _watch_of(app))
-            else:
-                (run_tasks_in_threads if pool == "threads" else run_tasks)(app, link, node)
-        except SystemExit as leaving:
-            status = leaving.code if isinstance(leaving.code, int) else 1
+            with _lifespans(app, pool) as side:
+                link = open_link()
+                try:
+                    if pool in greenlets.NAMES:
+                        kind = greenlets.of(pool)
+                        run_tasks_in_greenlets(app, link, node, kind, _watch_of(app), side)
+                    elif pool == "threads":
+                        run_tasks_in_threads(app, link, node, side)
+                    else:
+                        run_tasks(app, link, node)
+                except SystemExit as leaving:
+                    status = leaving.code if isinstance(leaving.code, int) else 1
+                finally:
+                    close()
         finally:
-            close()
             close_thread_loop()
         return status
 
     return child_main
+
+
+@contextlib.contextmanager
+def _lifespans(app: FastWorker, pool: str) -> Iterator[SideLoop | None]:
+    """Within the lifespans of ``app``, if it has any. Yields the loop on which they are where tasks share the process:
+    all coroutines belong there. With one task at a time they are on the loop of the main thread."""
+    if pool in greenlets.NAMES:
+        let_loops_share_a_thread()
+    if not app.lifespans:
+        yield None
+        return
+    from fastworker.child.lifespans import entered
+
+    if pool not in SHARED:
+        with entered(app, runner_of_thread()):
+            yield None
+        return
+    from fastworker.child.side_loop import SideLoop
+
+    spawn = greenlets.of(pool).spawn if pool in greenlets.NAMES else None
+    side = SideLoop(spawn)
+    with contextlib.closing(side), entered(app, side.run):
+        yield side
 
 
 def _watch_of(app: FastWorker) -> Watch:

@@ -6,6 +6,8 @@ time limits here: nothing can interrupt or end a thread.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastworker._core import ChildLink
 from fastworker.app import state
 from fastworker.app.link import thread_link
-from fastworker.child.async_tasks import close_thread_loop
+from fastworker.child.async_tasks import close_thread_loop, runner_of_thread
 from fastworker.child.loop import run_tasks
 from fastworker.child.request import WorkerRequest
 from fastworker.results.backend import set_sink
@@ -38,14 +40,29 @@ def run_in_thread(
         page: File descriptor of the shared page; owned from now on.
         wrap: Makes what the loop is given in place of the link.
     """
-    link = ChildLink(socket, page)
     # Acts on the request that runs in the calling thread, so one is enough for all threads, and it may stay.
     set_sink(_store)
-    with _current(app), thread_link(link, app.broker.read_address), denied_join_result():
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_current(app))
+        stack.callback(close_thread_loop)
+        link = _open_link(app, socket, page, stack)
+        stack.enter_context(thread_link(link, app.broker.read_address))
+        stack.enter_context(denied_join_result())
+        run_tasks(app, link if wrap is None else wrap(link), node)
+
+
+def _open_link(app: FastWorker, socket: int, page: int, stack: contextlib.ExitStack) -> ChildLink:
+    """Within the lifespans of the application, from now on."""
+    if app.lifespans:
+        from fastworker.child.lifespans import entered
+
         try:
-            run_tasks(app, link if wrap is None else wrap(link), node)
-        finally:
-            close_thread_loop()
+            stack.enter_context(entered(app, runner_of_thread()))
+        except BaseException:
+            os.close(socket)
+            os.close(page)
+            raise
+    return ChildLink(socket, page)
 
 
 @contextmanager

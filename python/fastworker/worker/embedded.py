@@ -105,6 +105,11 @@ class EmbeddedWorker:
 
     def _settings(self) -> WorkerSettings:
         size = size_of(self.app, self.options, is_embedded=True)
+        if self.app.lifespans and size.concurrency > 1:
+            raise ImproperlyConfigured(
+                f"application {self.app.main!r} has lifespans, and the worker is to run tasks in {size.concurrency} "
+                "threads of this process, each with an event loop: expected one; try pool='solo'"
+            )
         queues = queues_of(self.app, self.options)
         return worker_settings(
             self.app, self.options, size, queues, received_logger.isEnabledFor(logging.INFO)

@@ -1,12 +1,7 @@
-"""Coroutines beside greenlets: one event loop a process, which is a greenlet like the tasks.
-
-Not a thread of its own: what it would share with the greenlets is guarded by locks, and eventlet's do not work between
-threads.
-"""
+"""Coroutines beside tasks of another kind: many at once, on an event loop that is not the main one of the process."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextvars import copy_context
 from typing import TYPE_CHECKING
@@ -18,24 +13,22 @@ from fastworker.child.interrupts import current_call
 if TYPE_CHECKING:
     from fastworker._core import Call, ChildLink
     from fastworker.app.app import FastWorker
-    from fastworker.greenlets import Greenlets
+    from fastworker.child.side_loop import SideLoop
 
 logger = logging.getLogger("fastworker.worker")
 
 
-class CoroutineGreenlet:
-    """Runs tasks that are coroutines, and reports them. Its methods are called in other greenlets.
-
-    The lifespans of the application are not entered.
+class CoroutineHost:
+    """Runs tasks that are coroutines, and reports them. Its methods are called outside of the loop.
 
     Args:
         app: Whose tasks they are.
         link: Where outcomes go.
         node: The worker's name.
-        greenlets: gevent or eventlet.
+        side: Whose loop it uses.
     """
 
-    def __init__(self, app: FastWorker, link: ChildLink, node: str, greenlets: Greenlets) -> None:
+    def __init__(self, app: FastWorker, link: ChildLink, node: str, side: SideLoop) -> None:
         self._app = app
         self._link = link
         self._node = node
@@ -43,9 +36,7 @@ class CoroutineGreenlet:
         #: By number; only touched on the loop.
         self._running: dict[int, RunningCoroutine] = {}
         self._context = copy_context()
-        # Not uvloop's, which would let no greenlet run while it waits.
-        self._loop = asyncio.new_event_loop()
-        greenlets.spawn(self._serve)
+        self._loop = side.loop
 
     def put(self, call: Call) -> None:
         """Run a call, which was claimed."""
@@ -57,10 +48,6 @@ class CoroutineGreenlet:
         self._loop.call_soon_threadsafe(self._obey, number, what)
 
     # ------------------------------------------------------------------------------------------------ on the loop
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
 
     def _start(self, call: Call) -> None:
         tracer = self._tracers.get(call.task)
