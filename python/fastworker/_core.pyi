@@ -240,6 +240,32 @@ class MessagePlan:
             TypeError: An argument cannot be serialised; nothing was published.
             fastworker.exceptions.OperationalError: Not confirmed by the broker.
         """
+    def member(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        task_id: str | None,
+        root_id: str | None,
+        parent_id: str | None,
+        group_id: str,
+        group_index: int,
+        embed: bytes | None,
+    ) -> tuple[str, tuple[str, int, bytes]]:
+        """The id and the envelope of a group's member, which is not published here.
+
+        Args:
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+            task_id: Its id; None draws one.
+            root_id: None: its own id.
+            parent_id: Id of the task that publishes it.
+            group_id: Id of its group.
+            group_index: Its place there.
+            embed: Third element of the body, as JSON; None: nothing is embedded.
+
+        Raises:
+            TypeError: An argument cannot be serialised.
+        """
     def send_many(
         self,
         calls: Iterable[tuple[Any, ...]],
@@ -478,10 +504,10 @@ class ChildLink:
         Raises:
             RuntimeError: No task is running, or this is a process that a task forked.
         """
-    def add_child(self, task_id: str) -> None:
-        """Note that the running task published ``task_id``; ``MessagePlan`` does it by itself."""
+    def add_child(self, tuple_json: str) -> None:
+        """Note what the running task published, as the JSON of its result tuple; ``MessagePlan`` does it by itself."""
     def children(self) -> list[str]:
-        """Ids of the tasks that the running task published, in order."""
+        """What the running task published, in order, as the JSON of result tuples."""
     def is_soft_target(self) -> bool:
         """True when the soft time limit signal that has just arrived is meant for the task that runs now."""
     def is_terminate_target(self) -> bool:

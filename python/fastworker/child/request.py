@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastworker._core import loads
+from fastworker._core import dumps, loads
 from fastworker.app.context import Context
+from fastworker.results.tuples import result_from_tuple
 
 if TYPE_CHECKING:
     from fastworker._core import Call, ChildLink
@@ -94,18 +95,23 @@ def request_fields(
     return fields
 
 
-class Trail(list[str]):
-    """The ids as the link knows them; what is appended here is noted there."""
+class Trail(list[Any]):
+    """The results of what the running task has published so far; what is appended here is noted by the link.
+
+    Args:
+        link: It keeps them, and writes them into the task's result.
+    """
 
     def __init__(self, link: ChildLink) -> None:
-        super().__init__(link.children())
+        super().__init__(result_from_tuple(loads(text.encode())) for text in link.children())
         self._link = link
 
     def append(self, result: Any) -> None:
-        """Note a published task, given its result or its id."""
-        task_id = str(getattr(result, "id", result))
-        super().append(task_id)
-        self._link.add_child(task_id)
+        """Note what was published, given its result or a task's id."""
+        if isinstance(result, str):
+            result = result_from_tuple(((result, None), None))
+        super().append(result)
+        self._link.add_child(dumps(result.as_tuple()).decode())
 
 
 class WorkerRequest:
@@ -159,7 +165,7 @@ class WorkerRequest:
 
     @property
     def children(self) -> Trail:
-        """Ids of the tasks that this one has published so far."""
+        """Results of the tasks that this one has published so far."""
         return Trail(self._link)
 
     def __repr__(self) -> str:

@@ -49,6 +49,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Its headers, a JSON object.
+    pub(crate) fn headers(&self) -> &[u8] {
+        &self.headers
+    }
+
     /// The call in a frame that this process wrote itself.
     pub(crate) fn of_frame(frame: &[u8]) -> Call {
         match ToChild::read(frame) {
@@ -99,8 +104,8 @@ impl Call {
         PyBytes::new(py, &self.body)
     }
 
-    #[getter]
-    fn headers<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+    #[getter(headers)]
+    fn py_headers<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.headers)
     }
 

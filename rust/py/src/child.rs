@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use fastworker_broker::Publish;
 use fastworker_link::Page;
 use fastworker_wire::child::{FromChild, InterruptKind, OutcomeFrame, OutcomeKind, Successor, ToChild, VERSION};
-use fastworker_wire::json::write_text;
+use fastworker_wire::json::Scanner;
 use fastworker_wire::result_doc::{self, ResultContext};
 use fastworker_wire::time::iso_utc;
 use fastworker_worker::{mono_us, wall_us};
@@ -38,6 +38,7 @@ struct Running {
     number: u32,
     is_early_acked: bool,
     uses_socket: bool,
+    /// What it has published, as the JSON of result tuples.
     children: Vec<String>,
     /// Set once what is published is no longer the task's own but follows from its end: it leaves with the outcome.
     successors: Option<Vec<Publish>>,
@@ -206,7 +207,7 @@ impl ChildLink {
         }
         self.with(|inner| {
             if let Some(running) = inner.of(sender.slot, sender.number) {
-                running.children.extend(ids.iter().map(crate::ids::text));
+                running.children.extend(ids.iter().map(|id| format!(r#"[["{}", null], null]"#, crate::ids::text(id))));
             }
         });
         Ok(())
@@ -506,8 +507,8 @@ impl ChildLink {
         self.with_current(py, |running| running.kept.extend(batch)).ok_or_else(nothing_runs)
     }
 
-    fn add_child(&self, py: Python<'_>, task_id: String) {
-        self.with_current(py, |running| running.children.push(task_id));
+    fn add_child(&self, py: Python<'_>, tuple_json: String) {
+        self.with_current(py, |running| running.children.push(tuple_json));
     }
 
     fn children(&self, py: Python<'_>) -> Vec<String> {
@@ -538,6 +539,22 @@ impl ChildLink {
     }
 }
 
+/// The header `group`. The scan ends there: what is behind it was read by the worker.
+fn group_of(headers: &[u8]) -> Option<String> {
+    let mut group = None;
+    let mut scanner = Scanner::new(headers);
+    let _end = scanner.object(|key, scanner| {
+        if key.bytes().as_ref() != b"group" {
+            return scanner.value().map(drop);
+        }
+        if scanner.peek() == Some(b'"') {
+            group = Some(scanner.text()?.text().into_owned());
+        }
+        Err(scanner.error("nothing more"))
+    });
+    group
+}
+
 fn borrow(one: &Publish) -> Successor<'_> {
     Successor { queue: &one.queue, priority: one.priority, message: &one.message }
 }
@@ -557,18 +574,14 @@ impl ChildLink {
         json::encode(py, value, &mut result)?;
         let children = self.with(|inner| inner.of(call.slot, call.number).map(|running| running.children.clone()));
         let children = children.unwrap_or_default();
-        let mut children_json = vec![b'['];
-        for (index, child) in children.iter().enumerate() {
-            children_json.extend_from_slice(if index == 0 { b"[[" } else { b", [[" });
-            write_text(child, &mut children_json);
-            children_json.extend_from_slice(b", null], null]");
-        }
-        children_json.push(b']');
+        let children_json = format!("[{}]", children.join(", "));
+        let group_id = group_of(call.headers());
         let date_done = iso_utc(wall_us());
         let context = ResultContext {
             task_id: &call.id,
             date_done: &date_done,
-            children_json: Some(&children_json),
+            children_json: Some(children_json.as_bytes()),
+            group_id: group_id.as_deref(),
             parent_id: call.parent_id.as_deref(),
             ..ResultContext::default()
         };

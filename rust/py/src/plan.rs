@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use fastworker_broker::Publish;
 use fastworker_wire::envelope::{self, EnvelopeParts};
-use fastworker_wire::json::{write_float, write_text};
+use fastworker_wire::json::{write_float, write_int, write_text};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyString, PyTuple};
@@ -19,6 +19,9 @@ const SHORT_ARGS_BYTES: usize = 512;
 /// Messages sent to the broker in one go by `send_many`.
 const BATCH: usize = 256;
 const NO_EMBED: &[u8] = br#", {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]"#;
+
+/// Queue, priority, message: what `Publisher.publish` takes.
+type PyEnvelope<'a, 'py> = (&'a str, u8, Bound<'py, PyBytes>);
 
 enum Link {
     Publisher(Py<Publisher>),
@@ -35,8 +38,8 @@ pub(crate) struct MessagePlan {
     before_id: Vec<u8>,
     /// From after the id to the group's value.
     after_id: Vec<u8>,
-    /// From after the group to the root id's value.
-    after_group: Vec<u8>,
+    /// From after the group's index to the root id's value.
+    after_index: Vec<u8>,
     /// From after `kwargsrepr`'s value to the end.
     after_reprs: Vec<u8>,
     saferepr: Py<PyAny>,
@@ -77,7 +80,10 @@ impl MessagePlan {
 
     fn envelope(&self, py: Python<'_>, call: &CallParts<'_, '_>) -> PyResult<([u8; 16], Bytes)> {
         let id = random_id()?;
-        let id_text = text(&id);
+        Ok((id, self.envelope_of(py, &text(&id), call)?.into()))
+    }
+
+    fn envelope_of(&self, py: Python<'_>, id_text: &str, call: &CallParts<'_, '_>) -> PyResult<Vec<u8>> {
         let mut body = Vec::with_capacity(256);
         body.push(b'[');
         json::encode::encode_named(call.args, "args", &mut body)?;
@@ -85,15 +91,27 @@ impl MessagePlan {
         body.extend_from_slice(b", ");
         json::encode::encode_named(call.kwargs, "kwargs", &mut body)?;
         let kwargs_end = body.len();
-        body.extend_from_slice(NO_EMBED);
+        match call.embed {
+            None => body.extend_from_slice(NO_EMBED),
+            Some(embed) => {
+                body.extend_from_slice(b", ");
+                body.extend_from_slice(embed);
+                body.push(b']');
+            }
+        }
 
         let mut headers = Vec::with_capacity(768);
         headers.extend_from_slice(&self.before_id);
-        write_text(&id_text, &mut headers);
+        write_text(id_text, &mut headers);
         headers.extend_from_slice(&self.after_id);
         write_optional(call.group_id, &mut headers);
-        headers.extend_from_slice(&self.after_group);
-        write_text(call.root_id.unwrap_or(&id_text), &mut headers);
+        headers.extend_from_slice(br#", "group_index": "#);
+        match call.group_index {
+            Some(index) => write_int(index, &mut headers),
+            None => headers.extend_from_slice(b"null"),
+        }
+        headers.extend_from_slice(&self.after_index);
+        write_text(call.root_id.unwrap_or(id_text), &mut headers);
         headers.extend_from_slice(br#", "parent_id": "#);
         write_optional(call.parent_id, &mut headers);
         headers.extend_from_slice(br#", "argsrepr": "#);
@@ -108,7 +126,7 @@ impl MessagePlan {
             content_type: "application/json",
             content_encoding: "utf-8",
             headers_json: &headers,
-            correlation_id: &id_text,
+            correlation_id: id_text,
             reply_to: Some(&self.reply_to),
             expiration_ms: None,
             queue: &self.queue,
@@ -116,7 +134,7 @@ impl MessagePlan {
             delivery_tag: &text(&random_id()?),
         };
         envelope::write(&parts, &mut message);
-        Ok((id, message.into()))
+        Ok(message)
     }
 
     fn publish(&self, py: Python<'_>, messages: Vec<Bytes>, ids: &[[u8; 16]]) -> PyResult<()> {
@@ -137,6 +155,20 @@ struct CallParts<'a, 'py> {
     root_id: Option<&'a str>,
     parent_id: Option<&'a str>,
     group_id: Option<&'a str>,
+    group_index: Option<i64>,
+    /// The third element of the body as JSON; `None`: nothing is embedded.
+    embed: Option<&'a [u8]>,
+}
+
+impl<'a, 'py> CallParts<'a, 'py> {
+    fn new(
+        args: &'a Bound<'py, PyAny>,
+        kwargs: &'a Bound<'py, PyAny>,
+        root_id: Option<&'a str>,
+        parent_id: Option<&'a str>,
+    ) -> Self {
+        CallParts { args, kwargs, root_id, parent_id, group_id: None, group_index: None, embed: None }
+    }
 }
 
 #[pymethods]
@@ -167,11 +199,11 @@ impl MessagePlan {
         write_text(task, &mut before_id);
         before_id.extend_from_slice(br#", "id": "#);
         let after_id = br#", "shadow": null, "eta": null, "expires": null, "group": "#.to_vec();
-        let mut after_group = br#", "group_index": null, "retries": 0, "timelimit": ["#.to_vec();
-        write_seconds(time_limit, &mut after_group);
-        after_group.extend_from_slice(b", ");
-        write_seconds(soft_time_limit, &mut after_group);
-        after_group.extend_from_slice(br#"], "root_id": "#);
+        let mut after_index = br#", "retries": 0, "timelimit": ["#.to_vec();
+        write_seconds(time_limit, &mut after_index);
+        after_index.extend_from_slice(b", ");
+        write_seconds(soft_time_limit, &mut after_index);
+        after_index.extend_from_slice(br#"], "root_id": "#);
         let mut after_reprs = br#", "origin": "#.to_vec();
         write_text(origin, &mut after_reprs);
         after_reprs.extend_from_slice(br#", "ignore_result": "#);
@@ -188,7 +220,7 @@ impl MessagePlan {
             reply_to,
             before_id,
             after_id,
-            after_group,
+            after_index,
             after_reprs,
             saferepr,
         })
@@ -202,9 +234,36 @@ impl MessagePlan {
         root_id: Option<&str>,
         parent_id: Option<&str>,
     ) -> PyResult<String> {
-        let (id, message) = self.envelope(py, &CallParts { args, kwargs, root_id, parent_id, group_id: None })?;
+        let (id, message) = self.envelope(py, &CallParts::new(args, kwargs, root_id, parent_id))?;
         self.publish(py, vec![message], &[id])?;
         Ok(text(&id))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a member of a group, called once for each")]
+    fn member<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyAny>,
+        kwargs: &Bound<'py, PyAny>,
+        task_id: Option<String>,
+        root_id: Option<&str>,
+        parent_id: Option<&str>,
+        group_id: &str,
+        group_index: i64,
+        embed: Option<&[u8]>,
+    ) -> PyResult<(String, PyEnvelope<'_, 'py>)> {
+        let id = match task_id {
+            Some(id) => id,
+            None => text(&random_id()?),
+        };
+        let call = CallParts {
+            group_id: Some(group_id),
+            group_index: Some(group_index),
+            embed,
+            ..CallParts::new(args, kwargs, root_id, parent_id)
+        };
+        let message = self.envelope_of(py, &id, &call)?;
+        Ok((id, (&self.queue, self.priority, PyBytes::new(py, &message))))
     }
 
     fn send_many<'py>(
@@ -224,8 +283,8 @@ impl MessagePlan {
                 let kind = args.get_type().name()?;
                 return Err(PyTypeError::new_err(format!("each call must be a tuple of arguments, not {kind}")));
             }
-            let (id, message) =
-                self.envelope(py, &CallParts { args: &args, kwargs: &kwargs, root_id, parent_id, group_id })?;
+            let call = CallParts { group_id, ..CallParts::new(&args, &kwargs, root_id, parent_id) };
+            let (id, message) = self.envelope(py, &call)?;
             ids.push(id);
             messages.push(message);
             if messages.len() == BATCH {
