@@ -9,6 +9,9 @@ from fastworker.app.shared import shared_task
 from fastworker.app.state import current_app, current_task
 from fastworker.app.task import Task
 from fastworker.canvas.chain import chain
+from fastworker.canvas.chord import chord
+from fastworker.canvas.group import group
+from fastworker.canvas.maps import chunks, xmap, xstarmap
 from fastworker.canvas.signature import Signature, maybe_signature, signature, subtask
 from fastworker.utils import uuid
 
@@ -23,11 +26,16 @@ __all__ = [
     "Task",
     "__version__",
     "chain",
+    "chord",
+    "chunks",
     "current_app",
     "current_task",
+    "group",
     "maybe_signature",
     "shared_task",
     "signature",
     "subtask",
     "uuid",
+    "xmap",
+    "xstarmap",
 ]

@@ -257,6 +257,14 @@ class FastWorkerWarning(UserWarning):
     """Root of our warnings (Celery's ``CeleryWarning``)."""
 
 
+class CDeprecationWarning(DeprecationWarning):
+    """Something will go in a coming version of Celery (Celery's name)."""
+
+
+class CPendingDeprecationWarning(PendingDeprecationWarning):
+    """Something will be deprecated in a coming version of Celery (Celery's name)."""
+
+
 class AlwaysEagerIgnored(FastWorkerWarning):
     """``send_task`` publishes even under ``task_always_eager``."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 import json
 import multiprocessing
 import os
@@ -220,6 +221,12 @@ def _register(app: Any) -> None:
     @task(name="proj.parent", bind=True)
     def parent(self: Any) -> list[str]:
         return [self.request.id, who.delay().id]
+
+    @task(name="proj.begin_group", bind=True)
+    def begin_group(self: Any, count: int) -> None:
+        library = "celery" if type(app).__module__.startswith("celery") else "fastworker"
+        canvas = importlib.import_module(f"{library}.canvas")
+        canvas.group(app.tasks["proj.add"].s(i, i) for i in range(count)).apply_async()
 
     @task(name="proj.length")
     def length(text: str) -> int:

@@ -42,6 +42,8 @@ class Memory:
 
     messages: list[Message] = field(default_factory=list)
     documents: dict[str, bytes] = field(default_factory=dict)
+    chord_sizes: dict[str, int] = field(default_factory=dict)
+    groups: dict[str, bytes] = field(default_factory=dict)
     publishers: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     plans: int = 0
     refusals: int = 0
@@ -107,10 +109,27 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Memory:
             parent_id: str | None,
             group: str | None,
         ) -> str:
-            fixed, task_id = self._fixed, _core.new_id()
-            body = _core.dumps(
-                [args, kwargs, dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))]
+            task_id, message = self.member(
+                args, kwargs, None, root_id, parent_id, group, None, None
             )
+            self._link.publish([message])
+            return task_id
+
+        def member(
+            self,
+            args: Any,
+            kwargs: Any,
+            task_id: str | None,
+            root_id: str | None,
+            parent_id: str | None,
+            group: str | None,
+            index: int | None,
+            embed: bytes | None,
+        ) -> tuple[str, tuple[str, int, bytes]]:
+            fixed = self._fixed
+            task_id = task_id or str(_core.new_id())
+            nothing = dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))
+            body = _core.dumps([args, kwargs, nothing if embed is None else _core.loads(embed)])
             headers = {
                 "lang": "py",
                 "task": fixed["task"],
@@ -119,7 +138,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Memory:
                 "eta": None,
                 "expires": None,
                 "group": group,
-                "group_index": None,
+                "group_index": index,
                 "retries": 0,
                 "timelimit": [fixed["time_limit"], fixed["soft_time_limit"]],
                 "root_id": root_id or task_id,
@@ -143,8 +162,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Memory:
                 content_encoding="utf-8",
                 body=body,
             )
-            self._link.publish([(fixed["queue"], fixed["priority"] or 0, envelope)])
-            return task_id
+            return task_id, (fixed["queue"], fixed["priority"] or 0, envelope)
 
     class ResultStore:
         def __init__(self, url: str, options: Mapping[str, str]) -> None:
@@ -164,6 +182,18 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Memory:
 
         def store(self, task_id: str, doc: bytes, is_success: bool, ttl_s: int | None) -> None:
             memory.documents[task_id] = doc
+
+        def set_chord_size(self, group_id: str, size: int, ttl_s: int | None) -> None:
+            memory.chord_sizes[group_id] = size
+
+        def save_group(self, group_id: str, doc: bytes, ttl_s: int | None) -> None:
+            memory.groups[group_id] = doc
+
+        def group(self, group_id: str) -> bytes | None:
+            return memory.groups.get(group_id)
+
+        def delete_group(self, group_id: str) -> None:
+            memory.groups.pop(group_id, None)
 
         def forget(self, task_ids: Sequence[str]) -> None:
             for task_id in task_ids:

@@ -19,6 +19,7 @@ from fastworker.app import state
 from fastworker.app.autodiscover import Packages, autodiscover
 from fastworker.app.autoretry import add_autoretry
 from fastworker.app.broker import BrokerChoice, find_home
+from fastworker.app.builtin_tasks import add_builtin_tasks
 from fastworker.app.create import task_from_function, warn_duplicate
 from fastworker.app.lifespan import Lifespan, Lifespans
 from fastworker.app.modules import import_task_modules
@@ -37,9 +38,9 @@ from fastworker.signals import import_modules
 if TYPE_CHECKING:
     from fastworker.app.clock import LamportClock
     from fastworker.app.control import Control
+    from fastworker.app.outbox import Outbox
     from fastworker.app.parked import ParkedTasks
     from fastworker.app.publishing import Publishing
-    from fastworker.canvas.signature import Signature
     from fastworker.results.async_result import AsyncResult
     from fastworker.results.backend import Backend
 
@@ -242,6 +243,7 @@ class FastWorker:
             if auto and not self.autofinalize:
                 raise RuntimeError("Contract breach: app not finalized")
             self.finalized = True
+            add_builtin_tasks(self)
             state.announce_app_finalized(self)
             while self._pending:
                 self._pending.popleft().__maybe_evaluate__()
@@ -309,7 +311,13 @@ class FastWorker:
 
         return await asend_task(self, name, args, kwargs, **options)
 
-    def signature(self, *args: Any, **kwargs: Any) -> Signature:
+    def outbox(self) -> Outbox:
+        """A new outbox, which takes the calls of one workflow and publishes many at a time."""
+        from fastworker.app.outbox import Outbox
+
+        return Outbox(self)
+
+    def signature(self, *args: Any, **kwargs: Any) -> Any:
         """A signature that belongs to this application."""
         from fastworker.canvas.signature import signature
 

@@ -23,7 +23,7 @@ def publish(
     task: Task[..., Any], args: Args, kwargs: Kwargs, options: Mapping[str, Any]
 ) -> AsyncResult[Any]:
     """Publish a call of ``task``, or run it here when ``task_always_eager`` says so."""
-    args, kwargs, options = _described(task, args, kwargs, options)
+    args, kwargs, options = describe(task, args, kwargs, options)
     if task.bound_app().conf.task_always_eager:
         return _run_here(task, args, kwargs, options)
     return send_task(task.bound_app(), task.name, args, kwargs, **options)
@@ -33,7 +33,7 @@ async def apublish(
     task: Task[..., Any], args: Args, kwargs: Kwargs, options: Mapping[str, Any]
 ) -> AsyncResult[Any]:
     """The same for a coroutine. An eager task runs on the loop's own thread, and blocks it."""
-    args, kwargs, options = _described(task, args, kwargs, options)
+    args, kwargs, options = describe(task, args, kwargs, options)
     if task.bound_app().conf.task_always_eager:
         return _run_here(task, args, kwargs, options)
     return await asend_task(task.bound_app(), task.name, args, kwargs, **options)
@@ -43,16 +43,16 @@ def pack_or_run(
     task: Task[..., Any], args: Args, options: Mapping[str, Any]
 ) -> Parcel | AsyncResult[Any]:
     """A call that is to be published with others; an eager one is run at once."""
-    args, kwargs, whole = _described(task, args, None, options)
+    args, kwargs, whole = describe(task, args, None, options)
     if task.bound_app().conf.task_always_eager:
         return _run_here(task, args, kwargs, whole)
     return pack(task.bound_app(), task.name, args, kwargs, **whole)
 
 
-def _described(
+def describe(
     task: Task[..., Any], args: Args, kwargs: Kwargs, options: Mapping[str, Any]
 ) -> tuple[Args, Kwargs, dict[str, Any]]:
-    """The call with everything that the task says of it.
+    """The call with everything that the task says of it: arguments and options for ``pack``.
 
     Raises:
         TypeError: The arguments do not fit the function.

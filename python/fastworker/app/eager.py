@@ -17,7 +17,8 @@ from fastworker.app.context import Context
 from fastworker.app.einfo import ExceptionInfo
 from fastworker.app.naming import hostname
 from fastworker.app.state import task_stack
-from fastworker.canvas.signature import as_list, maybe_signature, plain
+from fastworker.canvas.copying import plain
+from fastworker.canvas.signature import as_list, maybe_signature
 from fastworker.errors import ContentDisallowed, EncodeError, Ignore, Reject, Retry
 from fastworker.results.eager_result import EagerResult
 from fastworker.serialize import registry

@@ -95,6 +95,17 @@ class Lane:
         """For bulk publishing."""
         return self._plan
 
+    @property
+    def reply_to(self) -> str:
+        """What its messages have as their sender."""
+        return str(self._task.app.thread_oid)
+
+    def result(self, task_id: str) -> AsyncResult[Any]:
+        """The result of a call that was published on it."""
+        result: AsyncResult[Any] = self._result(task_id)
+        result.ignored = self._ignored
+        return result
+
     def is_open(self) -> bool:
         """Nothing that the lane was built from has changed."""
         return not (
@@ -134,8 +145,7 @@ class Lane:
             # The long road repeats as the policy says. Not the same id: nobody knows the one that
             # was lost.
             return self._task.publish(args, kwargs)
-        result: AsyncResult[Any] = self._result(task_id)
-        result.ignored = self._ignored
+        result = self.result(task_id)
         # A link keeps the list of what its running task has published itself.
         if parent is not None and self._link is None:
             parent.add_trail(result)

@@ -41,6 +41,7 @@ _WITHOUT_MEANING = frozenset(
         "event_dispatcher",
         "expiration",
         "immediate",
+        "immutable",
         "is_eager",
         "mandatory",
         "message_count",

@@ -24,7 +24,8 @@ from fastworker.app.publishing import PublishSettings
 from fastworker.app.rate_limits import key_of
 from fastworker.app.routing import Destination
 from fastworker.app.state import get_current_worker_task
-from fastworker.canvas.signature import as_list, plain
+from fastworker.canvas.copying import plain
+from fastworker.canvas.signature import as_list
 from fastworker.errors import AlwaysEagerIgnored, ImproperlyConfigured
 from fastworker.serialize import compression, registry
 
@@ -36,7 +37,7 @@ __all__ = ["asend_task", "send_task", "set_link"]
 
 _HIGHEST_PRIORITY_NUMBER = 9
 #: Parcels of a batch: as many as a message plan sends at once.
-_BATCH = 256
+BATCH = 256
 
 
 def send_task(app: FastWorker, name: str, *args: Any, **options: Any) -> AsyncResult[Any]:
@@ -100,7 +101,7 @@ class Batch:
     def add(self, parcel: Parcel) -> None:
         """Hand it over now or with those that follow."""
         self._parcels.append(parcel)
-        if len(self._parcels) >= _BATCH:
+        if len(self._parcels) >= BATCH:
             self.flush()
 
     def flush(self) -> None:

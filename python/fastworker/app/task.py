@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, ca
 
 from fastworker.app.context import Context
 from fastworker.app.state import get_current_app, task_stack
+from fastworker.app.task_canvas import TaskCanvas
 from fastworker.app.task_options import TaskOptions
-from fastworker.errors import Ignore, MaxRetriesExceededError, OperationalError
+from fastworker.errors import MaxRetriesExceededError, OperationalError
 
 if TYPE_CHECKING:
     from fastworker.app.lane import Lane
-    from fastworker.canvas.signature import Signature
     from fastworker.results.async_result import AsyncResult
     from fastworker.results.bulk_result import BulkResult
     from fastworker.results.eager_result import EagerResult
@@ -27,7 +27,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Task(TaskOptions, Generic[P, R]):
+class Task(TaskCanvas, TaskOptions, Generic[P, R]):
     """A task. Call it to run it here; ``delay`` and ``apply_async`` publish it."""
 
     MaxRetriesExceededError = MaxRetriesExceededError
@@ -94,11 +94,9 @@ class Task(TaskOptions, Generic[P, R]):
             return self.publish(
                 args, kwargs, task_id, producer, link, link_error, shadow, **options
             )
-        lane = self._lane
-        if lane is None or not lane.is_open():
-            lane = self._open_lane()
-            if lane is None:
-                return self.publish(args, kwargs)
+        lane = self.lane()
+        if lane is None:
+            return self.publish(args, kwargs)
         args = () if args is None else args
         kwargs = {} if kwargs is None else kwargs
         if not isinstance(args, list | tuple):
@@ -162,10 +160,13 @@ class Task(TaskOptions, Generic[P, R]):
 
         return await apublish(self, args, kwargs, options)
 
-    def _open_lane(self) -> Lane | None:
-        from fastworker.app.lane import open_lane
+    def lane(self) -> Lane | None:
+        """The short cut of publishing, when calls without options may take it now."""
+        lane = self._lane
+        if lane is None or not lane.is_open():
+            from fastworker.app.lane import open_lane
 
-        lane = self.__dict__["_lane"] = open_lane(self)
+            lane = self.__dict__["_lane"] = open_lane(self)
         return lane
 
     def has_plain_publishing(self) -> bool:
@@ -271,72 +272,16 @@ class Task(TaskOptions, Generic[P, R]):
 
         return retry(self, args, kwargs, exc, throw, eta, countdown, max_retries, options)
 
-    def replace(self, sig: Signature) -> Any:
-        """Put another call in the place of this one; write ``raise self.replace(…)``.
-
-        The other call has this one's id, so whoever waits for this result gets the other's.
-        Callbacks, errbacks and the rest of a chain come after it.
-
-        Args:
-            sig: A single task or a chain.
+    def send_event(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not available yet.
 
         Raises:
-            Ignore: Always, unless the task runs eagerly; tells the worker.
-            ImproperlyConfigured: ``sig`` is part of a chord, or an empty chain.
+            NotImplementedError: Always.
         """
-        from fastworker.app.replace import replacement
-
-        return self.on_replace(replacement(self, sig))
-
-    def on_replace(self, sig: Signature) -> Any:
-        """Publish the replacement, or run it here; to be overridden around ``super()``."""
-        if self.request.is_eager:
-            return sig.apply().get()
-        sig.delay()
-        raise Ignore("Replaced by new task")
-
-    # ----------------------------------------------------------------------------------- signatures
-
-    def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Signature:
-        """A call of this task that is not published yet; arguments as for ``Signature``."""
-        from fastworker.canvas.signature import Signature
-
-        starkwargs.setdefault("app", self.bound_app())
-        return Signature(self, args, *starargs, **starkwargs)
-
-    subtask = signature
-
-    def s(self, *args: Any, **kwargs: Any) -> Signature:
-        """A signature of these arguments."""
-        return self.signature(args, kwargs)
-
-    def si(self, *args: Any, **kwargs: Any) -> Signature:
-        """A signature that takes no result in front of its arguments."""
-        return self.signature(args, kwargs, immutable=True)
-
-    def signature_from_request(
-        self,
-        request: Any = None,
-        args: Any = None,
-        kwargs: Any = None,
-        queue: Any = None,
-        **extra_options: Any,
-    ) -> Signature:
-        """The call of ``request``, to be published again to where it came from."""
-        from fastworker.app.retry import signature_from_request
-
-        return signature_from_request(
-            self, request or self.request, args, kwargs, queue, extra_options
-        )
-
-    def _not_yet(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise NotImplementedError(
-            f"task {self.name!r}: chunks, map, starmap, add_to_chord and send_event are "
-            f"not available in this "
-            "version of fastworker; to publish many calls use map_async() or starmap_async()"
+            f"task {self.name!r}: send_event is not available in this version of fastworker; "
+            "update_state() tells clients how far a task is"
         )
-
-    chunks = map = starmap = add_to_chord = send_event = _not_yet
 
     # -------------------------------------------------------------------------------------- results
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastworker import states
 from fastworker.app.context import Context
+from fastworker.canvas.group import group
+from fastworker.canvas.kinds import is_group
 from fastworker.canvas.signature import maybe_signature
 
 if TYPE_CHECKING:
@@ -27,8 +29,13 @@ def publish_successors(
     inherited = {"parent_id": request.id, "root_id": request.root_id}
     if app.conf.task_inherit_parent_priority:
         inherited["priority"] = request.delivery_info["priority"]
-    for callback in embed.get("callbacks") or ():
-        maybe_signature(callback, app=app).apply_async((value,), **inherited)
+    callbacks = [maybe_signature(callback, app=app) for callback in embed.get("callbacks") or ()]
+    singles = [callback for callback in callbacks if not is_group(callback)]
+    if len(callbacks) > 1 and singles:
+        callbacks = [callback for callback in callbacks if is_group(callback)]
+        callbacks.append(group(singles, app=app))
+    for callback in callbacks:
+        callback.apply_async((value,), **inherited)
     chain = embed.get("chain")
     if chain:
         following = maybe_signature(chain[-1], app=app)
@@ -47,30 +54,29 @@ def call_errbacks(
         task_id = (step.get("options") or {}).get("task_id")
         if task_id:
             app.backend.store_result(task_id, exc, states.FAILURE, traceback)
+    old_style = []
     for entry in embed.get("errbacks") or ():
         errback = maybe_signature(entry, app=app)
-        task = app.tasks.get(errback.task)
-        if task is not None and _is_new_style(task, errback):
-            try:
-                task.run(
-                    request if isinstance(request, Context) else request.full(),
-                    exc,
-                    traceback,
-                    *(errback.args or ()),
-                    **(errback.kwargs or {}),
-                )
-            except Exception:
-                logger.exception(
-                    "Task %s[%s]: its errback %s raised",
-                    getattr(request, "task", None),
-                    request.id,
-                    errback.task,
-                )
-        else:
-            args = () if errback.immutable else (request.id,)
-            errback.apply_async(
-                args, parent_id=request.id, root_id=request.root_id, add_to_parent=False
+        task = None if errback.subtask_type else app.tasks.get(errback.task)
+        if task is None or not _is_new_style(task, errback):
+            old_style.append(errback)
+            continue
+        try:
+            errback(request if isinstance(request, Context) else request.full(), exc, traceback)
+        except Exception:
+            logger.exception(
+                "Task %s[%s]: its errback %s raised",
+                getattr(request, "task", None),
+                request.id,
+                errback.task,
             )
+    if old_style:
+        group(old_style, app=app).apply_async(
+            (request.id,),
+            add_to_parent=False,
+            parent_id=request.id,
+            root_id=request.root_id or request.id,
+        )
 
 
 def _is_new_style(task: Any, errback: Any) -> bool:

@@ -356,9 +356,13 @@ class AsyncResult(ResultBase, Generic[R]):
     def forget(self) -> None:
         """Remove the stored result, and those of the tasks before it in the chain."""
         self._cache = None
-        if self.parent is not None:
-            self.parent.forget()
         self.backend.forget(self.id)
+        for ancestor in self._parents():
+            if not isinstance(ancestor, AsyncResult):  # the header of a chord forgets its own
+                ancestor.forget()
+                return
+            ancestor._cache = None
+            ancestor.backend.forget(ancestor.id)
 
     def revoke(
         self,
@@ -440,7 +444,7 @@ class AsyncResult(ResultBase, Generic[R]):
 
     def as_tuple(self) -> tuple[Any, Any]:
         """``((id, parent's tuple), None)``: how results are stored."""
-        return (self.id, self.parent.as_tuple() if self.parent is not None else None), None
+        return tuple_of(self)
 
     def as_list(self) -> list[str]:
         """The ids of this result and of those before it in the chain."""
@@ -465,6 +469,19 @@ class AsyncResult(ResultBase, Generic[R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AsyncResult, (self.id, None, None, None, self.parent)
+
+
+def tuple_of(result: Any) -> tuple[Any, Any]:
+    """``((id, parent's tuple), members' tuples)`` of a result or a set of them, however long the chain before it is."""
+    line = [result]
+    while (parent := line[-1].parent) is not None:
+        line.append(parent)
+    known: Any = None
+    for node in reversed(line):
+        members = getattr(node, "results", None)
+        inner = None if members is None else [member.as_tuple() for member in members]
+        known = (node.id, known), inner
+    return known  # type: ignore[no-any-return]
 
 
 def _order(

@@ -307,6 +307,12 @@ class Backend(GroupStore):
         """Remove many."""
         self.store.forget(task_ids)
 
+    def ensure_chords_allowed(self) -> None:
+        """
+        Raises:
+            NotImplementedError: Without a result store the header's results cannot be counted.
+        """
+
     def process_cleanup(self) -> None:
         """Celery's hook after each task: nothing to do, connections are kept."""
 

@@ -40,5 +40,6 @@ class DisabledBackend(Backend):
     _open_store = _refuse
     get_task_meta = get_many_meta = wait_for_change = _refuse
     get_state = get_status = get_result = get_traceback = get_children = _refuse
+    ensure_chords_allowed = _refuse
     task_result_exists = forget = forget_many = _refuse
     set_chord_size = add_to_chord = save_group = restore_group = delete_group = _refuse

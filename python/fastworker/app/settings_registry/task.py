@@ -212,6 +212,7 @@ _RUNNING = [
         False,
         "bool",
         "A chord's error callback also belongs to each header task.",
+        status="active",
     ),
 ]
 

@@ -1,0 +1,388 @@
+"""``chord``: a group, its header, and a task, its body, that gets the results of all.
+
+Each header member carries the body; the worker that settles the last of them publishes it.
+Source: celery/canvas.py (``_chord``).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastworker import _core
+from fastworker.canvas.calls import Calls, StoreStep, apublish, calls_of, publish
+from fastworker.canvas.composing import chord_then
+from fastworker.canvas.items import part
+from fastworker.canvas.kinds import is_chain, is_chord, is_group, kind, make
+from fastworker.canvas.lazy import LazyList
+from fastworker.canvas.linking import add_body_callbacks, size_of, strip_header_links
+from fastworker.canvas.publisher import Publisher
+from fastworker.canvas.reprs import of_chord
+from fastworker.canvas.signature import Signature, as_list, maybe_signature, signature
+from fastworker.canvas.stamping import StampingVisitor, asked, collected, stamp_links
+from fastworker.errors import CPendingDeprecationWarning
+from fastworker.results.application import current_application
+from fastworker.results.joining import allow_join_result
+from fastworker.results.result_set import GroupResult
+
+#: When the header runs, not when the body does.
+_DELAYS = ("countdown", "eta")
+#: Of Celery's way to join by polling, and of its connections: without meaning here.
+_WITHOUT_MEANING = (
+    "connection",
+    "interval",
+    "max_retries",
+    "producer",
+    "publisher",
+    "result_cls",
+    "router",
+)
+_OLD_ERRBACK_RULE = (
+    "task_allow_error_cb_on_chord_header=False is pending deprecation in a future release of Celery.\n"
+    "Please test the new behavior by setting task_allow_error_cb_on_chord_header to True and report "
+    "any concerns you might have in our issue tracker before we make a final decision regarding how "
+    "errbacks should behave when used with chords."
+)
+
+
+@kind("chord")
+class chord(Signature):
+    """``chord(header)(body)``, or ``group | task``.
+
+    Args:
+        header: Signatures, or a group.
+        body: A signature, which gets the list of results as its first argument.
+        task: Ignored, as in Celery.
+        args: In front of every member's arguments.
+        kwargs: ``{"kwargs": {…}}``: more keywords of every member.
+        app: Whose tasks they are.
+        options: ``task_id`` of the body, ``link`` and ``link_error`` of the body, others for both.
+    """
+
+    tasks = part("header", "The header.")
+    body = part("body", "What gets the results.")
+
+    def __init__(
+        self,
+        header: Any,
+        body: Any = None,
+        task: str = "celery.chord",
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        app: Publisher | None = None,
+        **options: Any,
+    ) -> None:
+        parts = {"header": _header(header, app), "body": maybe_signature(body, app=app)}
+        super().__init__(task, args, {**(kwargs or {"kwargs": {}}), **parts}, app=app, **options)
+        self["subtask_type"] = "chord"
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any], app: Publisher | None = None) -> Any:
+        """Rebuild a chord that travelled."""
+        rest = dict(d)
+        kwargs = dict(rest.pop("kwargs"))
+        header, body = kwargs.pop("header", None), kwargs.pop("body", None)
+        return cls(header, body, kwargs=kwargs, app=app, **rest)
+
+    @property
+    def app(self) -> Publisher:
+        """Its own application, else that of its first member, else that of its body."""
+        app: Publisher = self._app_with(self.body)
+        return app
+
+    def _app_with(self, body: Any) -> Any:
+        if self._app is not None:
+            return self._app
+        tasks = self.tasks.tasks if is_group(self.tasks) else self.tasks
+        for sig in (tasks[0] if tasks else None, body):
+            app = getattr(sig, "_app", None)
+            if app is None and sig is not None:
+                app = _inner_app(sig)
+            if app is not None:
+                return app
+        return current_application()
+
+    def __or__(self, other: Any) -> Any:
+        return chord_then(self, other)
+
+    def __call__(self, body: Any = None, **options: Any) -> Any:
+        """Publish, with another body if given."""
+        return self.apply_async((), {"body": body} if body else {}, **options)
+
+    def __length_hint__(self) -> int:
+        tasks = self.tasks.tasks if is_group(self.tasks) else self.tasks
+        return sum(size_of(task) for task in tasks)
+
+    def clone(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **opts: Any,
+    ) -> Any:
+        """A copy, with a copy of the body."""
+        twin = super().clone(args, kwargs, **opts)
+        twin.body = maybe_signature(twin.body, clone=True)
+        return twin
+
+    def unroll_body(self) -> list[Any]:
+        """``chord(header, a | b | c)`` as ``[chord(header, a), b, c]``: each member carries a copy of the body, so the
+        rest of a chain must not be in it.
+        """
+        from fastworker.canvas.chain import OWN_OPTIONS
+
+        twin = self.clone()
+        steps = twin.body.unchain_tasks()
+        passed_on = {k: v for k, v in twin.body.options.items() if k not in OWN_OPTIONS}
+        twin.body = steps[0].clone(**passed_on)
+        return [twin, *steps[1:]]
+
+    # ------------------------------------------------------------------------------------ publishing
+
+    def apply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Publish the header.
+
+        Args:
+            args: In front of every member's arguments.
+            kwargs: More keywords of every member; ``body`` is used in place of the chord's own.
+            options: ``task_id`` of the body; ``link`` and ``link_error`` for the body; ``countdown`` and ``eta`` for
+                the header; others for both.
+
+        Returns:
+            The body's result, whose parent is the header's. An empty header has the body run at once, with an empty
+            list.
+        """
+        if self.app.conf.task_always_eager:
+            return self._apply_eagerly(args, dict(kwargs or {}), options)
+        return publish(self.app, self.calls(args, kwargs, **options))
+
+    async def aapply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """``apply_async`` for a coroutine."""
+        if self.app.conf.task_always_eager:
+            return self._apply_eagerly(args, dict(kwargs or {}), options)
+        return await apublish(self.app, self.calls(args, kwargs, **options))
+
+    def calls(self, args: Any = None, kwargs: Any = None, **options: Any) -> Calls:
+        """Those of the header; of the body when there is no header."""
+        kwargs, options = dict(kwargs or {}), _meaningful(options)
+        given = (*args, *self.args) if args and not self.immutable else self.args
+        body = kwargs.pop("body", None) or self.body
+        kwargs = {**(self.kwargs.get("kwargs") or {}), **kwargs}
+        task_id = options.pop("task_id", None)
+        said = {**self.options, **options}
+        task_id = task_id or said.pop("task_id", None)
+        delay = {key: said.pop(key) for key in _DELAYS if said.get(key) is not None}
+        for key in _DELAYS:
+            options.pop(key, None)
+            said.pop(key, None)
+        links: dict[str, Any] = {
+            key: options.pop(key) for key in ("link", "link_error") if key in options
+        }
+        body = body.clone(**_for_body(options))
+        app = self._app_with(body)
+        header = self._header_copy(app)
+        group_id = header.options.get("task_id") or _core.new_id()
+        root_id = body.options.get("root_id")
+        merged = {**said, **links}
+        if merged:
+            merged.pop("task_id", None)
+            body = add_body_callbacks(body, merged)
+            body.options.update(_for_body(merged))
+        if is_chain(body):
+            body.unroll_chords()
+        result = body.freeze(task_id or _core.new_id(), group_id=group_id, root_id=root_id)
+        strip_header_links(body)
+        for name in ("chain", "chord", "task_id"):
+            # What follows is the body's business, and what waits for the body too.
+            merged.pop(name, None)
+        header.options["task_id"] = group_id
+        own_id, results = header.freeze_members(group_id=group_id, chord=body, root_id=root_id)
+        header_result = app.GroupResult(own_id, results)
+        app.backend.ensure_chords_allowed()
+        if header.tasks:
+            if not isinstance(results, LazyList) and any(
+                isinstance(result, GroupResult) for result in results
+            ):
+                # What the body gets has the shape of the header: the joiner needs to know it.
+                yield StoreStep(app.backend.save_group, (own_id, header_result))
+            options = {**merged, **delay, "task_id": group_id}
+            header_result = yield from calls_of(header, given, kwargs, options)
+        else:
+            yield from calls_of(body, ([],), None, {})
+        result.parent = header_result
+        return result
+
+    def _header_copy(self, app: Publisher) -> Any:
+        tasks = self.tasks
+        if is_group(tasks):
+            return tasks.clone()
+        if isinstance(tasks, list) and not isinstance(tasks, LazyList):
+            tasks = tasks[:]  # freezing replaces the members in place
+        return make("group", tasks, app=app, task_id=self.options.get("task_id") or _core.new_id())
+
+    def freeze(
+        self,
+        _id: str | None = None,
+        group_id: str | None = None,
+        chord: Any = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
+        group_index: int | None = None,
+    ) -> Any:
+        """Give all members and the body their ids; the chord's result is the body's."""
+        if not is_group(self.tasks):
+            self.tasks = make("group", self.tasks, app=self.app)
+        header_result = self.tasks.freeze(parent_id=parent_id, root_id=root_id, chord=self.body)
+        self.id = self.tasks.id
+        if self.body is None:
+            return None
+        result = self.body.freeze(
+            _id, root_id=root_id, chord=chord, group_id=group_id, group_index=group_index
+        )
+        # The body may be a chain: the header is the parent of the first of its results.
+        node, seen = result, set()
+        while node.parent is not None:
+            seen.add(node.id)
+            node = node.parent
+            if node.id in seen:
+                raise RuntimeError("Recursive result parents")
+        node.parent = header_result
+        return result
+
+    _freeze = freeze
+
+    # --------------------------------------------------------------------------------------- linking
+
+    def link(self, callback: Any) -> Any:
+        """Run ``callback`` with the body's result; returns the callback."""
+        self.body.link(callback)
+        return callback
+
+    def link_error(self, errback: Any) -> Any:
+        """Run ``errback`` when the body fails, or cannot run since a member has failed; returns the errback.
+
+        With ``task_allow_error_cb_on_chord_header`` also for each member that fails.
+        """
+        errback = maybe_signature(errback)
+        tasks = as_list(self.tasks)
+        if self.app.conf.task_allow_error_cb_on_chord_header:
+            for task in tasks:
+                task.link_error(errback.clone(immutable=True))
+        else:
+            warnings.warn(_OLD_ERRBACK_RULE, CPendingDeprecationWarning, stacklevel=2)
+        for task in tasks:
+            if is_chord(task):
+                task.link_error(errback)
+        self.body.link_error(errback)
+        return errback
+
+    def set_immutable(self, immutable: bool) -> None:
+        """Whether the members take a result in front of their arguments; the body always gets theirs."""
+        for task in self.tasks:
+            task.set_immutable(immutable)
+
+    def stamp(
+        self, visitor: StampingVisitor | None = None, append_stamps: bool = False, **headers: Any
+    ) -> Any:
+        """Stamp every member, and with a visitor the body; arguments as for ``Signature.stamp``."""
+        from fastworker.canvas.group import stamp_tasks
+
+        members = self.tasks.tasks if is_group(self.tasks) else self.tasks
+        added = asked(visitor, "on_chord_header_start", self, headers)
+        headers = collected(self, added, append_stamps, headers)
+        stamp_links(self, visitor, append_stamps, headers)
+        stamp_tasks(members, self.app, visitor, append_stamps, headers)
+        if visitor is None:
+            return
+        visitor.on_chord_header_end(self, **headers)
+        if self.body is not None:
+            added = asked(visitor, "on_chord_body", self, headers)
+            headers = collected(self, added, append_stamps, headers)
+            self.body.stamp(visitor, append_stamps, **headers)
+
+    # ----------------------------------------------------------------------------------------- eager
+
+    def apply(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        propagate: bool = True,
+        body: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Run the members here, then the body; returns its ``EagerResult``.
+
+        Args:
+            args: In front of every member's arguments.
+            kwargs: More keywords of every member.
+            propagate: Raise the exception of a member that failed. False: the body gets it in the list.
+            body: In place of the chord's own.
+            options: Ignored, as in Celery.
+        """
+        body = self.body if body is None else body
+        header = self._header_copy(self.app)
+        done = header.apply((*(args or ()), *self.args), kwargs)
+        # They are there already: nothing is waited for.
+        values = done.get(propagate=propagate, disable_sync_subtasks=False)
+        return body.apply(args=(values,))
+
+    def _apply_eagerly(self, args: Any, kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
+        options = _meaningful(options)
+        body = kwargs.pop("body", None) or self.body
+        kwargs = {**(self.kwargs.get("kwargs") or {}), **kwargs}
+        links: dict[str, Any] = {
+            key: options.pop(key) for key in ("link", "link_error") if key in options
+        }
+        options.pop("task_id", None)
+        for key in _DELAYS:
+            options.pop(key, None)
+        said: dict[str, Any] = {**self.options, **links}
+        body = add_body_callbacks(body.clone(**_for_body(options)), said)
+        with allow_join_result():
+            return self.apply(args, kwargs, body=body)
+
+    def __repr__(self) -> str:
+        return of_chord(self)
+
+
+def _header(tasks: Any, app: Publisher | None) -> Any:
+    """The members of whatever was given as a header."""
+    if isinstance(tasks, Mapping) and not isinstance(tasks, Signature):
+        tasks = Signature.from_dict(tasks, app=app)
+    if is_group(tasks) or is_chain(tasks):
+        # Freezing replaces the members of a list in place: this chord's own.
+        return tasks.tasks[:] if type(tasks.tasks) is list else tasks.tasks
+    if isinstance(tasks, Signature):
+        return [tasks]
+    made = (signature(task, app=app) for task in tasks)
+    return list(made) if isinstance(tasks, list | tuple) else LazyList(made)
+
+
+def _inner_app(sig: Any) -> Any:
+    """The application of a part that has none of its own but finds it in its parts; None: only the current one."""
+    if sig.subtask_type is None:
+        return getattr(sig._type, "app", None)
+    try:
+        app = sig.app
+    except AttributeError:  # its first task is a dict still
+        return None
+    return app
+
+
+def _for_body(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The member that completes the header is the body's parent."""
+    return {key: value for key, value in options.items() if key != "parent_id"}
+
+
+def _meaningful(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in _WITHOUT_MEANING}

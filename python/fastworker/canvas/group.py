@@ -1,0 +1,377 @@
+"""``group``: tasks that run at the same time. There is no message for the group itself: each member carries its id."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import Any
+
+from fastworker import _core
+from fastworker.canvas.calls import Calls, Member, One, StoreStep, apublish, calls_of, publish
+from fastworker.canvas.composing import group_then
+from fastworker.canvas.items import part
+from fastworker.canvas.kinds import is_empty_chain, is_group, kind
+from fastworker.canvas.lazy import LazyList, as_lazy, is_pending
+from fastworker.canvas.linking import size_of
+from fastworker.canvas.publisher import Publisher
+from fastworker.canvas.reprs import of_group
+from fastworker.canvas.signature import Signature, as_list, maybe_signature
+from fastworker.canvas.stamping import StampingVisitor, asked, collected, stamp_links
+from fastworker.results.application import current_application
+from fastworker.results.result_set import GroupResult
+
+#: With no other options, members may take the short cut of publishing: what it needs to know it is told otherwise.
+_SHORT_CUT = frozenset({"group_id", "parent_id", "root_id"})
+#: Options that freezing gives a member.
+_FROZEN = frozenset({"chord", "group_id", "group_index", "reply_to", "root_id", "task_id"})
+#: Never changed by options given at call time when the group has them.
+_KEPT_OPTIONS = ("group_id", "stamped_headers")
+
+
+@kind("group")
+class group(Signature):
+    """Members run at the same time; groups among them are opened.
+
+    Args:
+        tasks: Signatures, or one iterable of them. A generator is read as the group is published.
+        options: Options of ``apply_async`` for every member.
+    """
+
+    tasks = part("tasks", "The members.")
+
+    def __init__(self, *tasks: Any, **options: Any) -> None:
+        given: Any = tasks
+        if len(tasks) == 1:
+            given = tasks[0]
+            if is_group(given):
+                given = given.tasks
+            if isinstance(given, Signature):
+                given = [given.clone()]
+            given = as_lazy(given)
+        super().__init__("celery.group", (), {"tasks": given}, **options)
+        self["subtask_type"] = "group"
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any], app: Publisher | None = None) -> Any:
+        """Rebuild a group that travelled."""
+        given = d["kwargs"]["tasks"]
+        if not isinstance(given, LazyList):
+            given = type(given)(maybe_signature(task, app) for task in given)
+        # The mapping may be what somebody holds on to: what they change later is to be the group's.
+        d["kwargs"]["tasks"] = given
+        made = cls(given, app=app, **d["options"])
+        made.update(args=tuple(d.get("args") or ()), immutable=d.get("immutable", False))
+        return made
+
+    @property
+    def app(self) -> Publisher:
+        """Its own application, else that of its first member."""
+        if self._app is not None:
+            return self._app
+        try:
+            return self.tasks[0].app  # type: ignore[no-any-return]
+        except (LookupError, AttributeError):
+            return current_application()  # type: ignore[return-value]
+
+    def __or__(self, other: Any) -> Any:
+        return group_then(self, other)
+
+    def __call__(self, *partial_args: Any, **options: Any) -> Any:
+        """Publish."""
+        return self.apply_async(partial_args, **options)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __bool__(self) -> bool:
+        return bool(self.tasks)
+
+    def skew(self, start: float = 1.0, stop: float | None = None, step: float = 1.0) -> group:
+        """Spread the members over time: the first waits ``start`` seconds, each next one ``step`` longer, up to
+        ``stop``; returns itself.
+        """
+        delay = float(start)
+        for task in self.tasks:
+            task.set(countdown=delay)
+            if stop is None or delay + step <= stop:
+                delay += step
+        return self
+
+    # ------------------------------------------------------------------------------------ publishing
+
+    def apply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Publish all members.
+
+        Args:
+            args: In front of every member's arguments.
+            kwargs: More keywords of every member.
+            options: For every member; ``task_id`` is the group's id. ``add_to_parent=False``: not counted as a child of
+                the task that runs here.
+
+        Returns:
+            A ``GroupResult``.
+
+        Raises:
+            TypeError: ``link`` or ``link_error``: a chord has callbacks.
+        """
+        if self.app.conf.task_always_eager:
+            _refuse_links(options)
+            options.pop("add_to_parent", None)
+            return self.apply(args, kwargs, **options)
+        return publish(self.app, self.calls(args, kwargs, **options))
+
+    async def aapply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """``apply_async`` for a coroutine."""
+        if self.app.conf.task_always_eager:
+            return self.apply_async(args, kwargs, **options)
+        return await apublish(self.app, self.calls(args, kwargs, **options))
+
+    def calls(self, args: Any = None, kwargs: Any = None, **options: Any) -> Calls:
+        """Those of all members."""
+        _refuse_links(options)
+        add_to_parent = options.pop("add_to_parent", None)
+        options.pop("producer", None)
+        app = self.app
+        if not self.tasks:
+            return self.freeze()
+        options, group_id, root_id = self._identified(options)
+        given = (*(args or ()), *self.args)
+        results = yield from self._published(group_id, root_id, given, kwargs, options)
+        result = app.GroupResult(group_id, results)
+        if len(results) == 1 and isinstance(results[0], GroupResult):
+            # Its only member is a chain that ends in a group: that group is what is waited for.
+            result = results[0]
+        parent = app.current_worker_task
+        if add_to_parent is not False and parent is not None:
+            parent.add_trail(result)
+        return result
+
+    def _published(
+        self,
+        group_id: str,
+        root_id: str | None,
+        args: Any,
+        kwargs: Any,
+        options: dict[str, Any],
+    ) -> Generator[One | Member | StoreStep, Any, list[Any]]:
+        """Publish the members; returns their results.
+
+        The size of a chord has to be known to the result store before its last member leaves; where the members are
+        known, before the first, since the store may hold an earlier run of the same chord.
+        """
+        app, chord = self.app, options.pop("chord", None)
+        options.pop("group_index", None)  # of the group in another one: each member has its own
+        size = 0
+        is_known = not is_pending(self.tasks)
+        if is_known:
+            size = sum(map(size_of, self.tasks))
+            first = maybe_signature(self.tasks[0], app)
+            if size and (chord is not None or first.options.get("chord") is not None):
+                yield StoreStep(app.backend.set_chord_size, (group_id, size))
+        has_short_cut = options.keys() <= _SHORT_CUT and root_id == options.get("root_id")
+        options["add_to_parent"] = False
+        results: list[Any] = []
+        following = self._flat(self.tasks, ())
+        current = next(following, None)
+        while current is not None:
+            index, sig, partial_args = current
+            current = next(following, None)
+            body = chord if chord is not None else sig.options.get("chord")
+            if not is_known:
+                size += size_of(sig)
+                if current is None and body is not None:
+                    yield StoreStep(app.backend.set_chord_size, (group_id, size))
+            if has_short_cut and type(sig) is Signature and sig["options"].keys() <= _FROZEN:
+                given = (*args, *partial_args) if partial_args else args
+                ids = root_id or sig["options"].get("root_id"), options.get("parent_id")
+                result = yield Member(sig, given, kwargs, group_id, index, *ids, body)
+                if result is not None:
+                    results.append(result)
+                    continue
+            sig = sig.clone()
+            if partial_args and not sig.immutable:
+                sig.args = (*partial_args, *sig.args)
+            results.append(sig.freeze(group_id=group_id, root_id=root_id, group_index=index))
+            yield from calls_of(sig, args, kwargs, {**options, "chord": body})
+        return results
+
+    def _flat(self, tasks: Iterable[Any], partial_args: Any) -> Iterator[tuple[int, Any, Any]]:
+        """Index, signature, and what goes in front of its arguments, of all members, groups among them opened."""
+        for index, task in enumerate(tasks):
+            sig: Any = (
+                task if isinstance(task, Signature) else Signature.from_dict(task, app=self.app)
+            )
+            if is_group(sig):
+                yield from self._flat(sig.tasks, (*partial_args, *sig.args))
+            elif not is_empty_chain(sig):
+                yield index, sig, partial_args
+
+    def _identified(self, options: dict[str, Any]) -> tuple[dict[str, Any], str, str | None]:
+        """All options, the group's id, and the id of the workflow's first task."""
+        own = self.options
+        merged = {
+            **own,
+            **{k: v for k, v in options.items() if k not in _KEPT_OPTIONS or k not in own},
+        }
+        group_id = merged["group_id"] = merged.pop("task_id", None) or _core.new_id()
+        return merged, group_id, merged.get("root_id")
+
+    # -------------------------------------------------------------------------------------- freezing
+
+    def freeze(
+        self,
+        _id: str | None = None,
+        group_id: str | None = None,
+        chord: Any = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
+        group_index: int | None = None,
+    ) -> Any:
+        """Give every member its id, and the group its own; a generator's members get theirs as they are read."""
+        own_id, results = self.freeze_members(group_id, chord, root_id, parent_id, group_index)
+        return self.app.GroupResult(own_id, results)
+
+    _freeze = freeze
+
+    def freeze_members(
+        self,
+        group_id: str | None = None,
+        chord: Any = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
+        group_index: int | None = None,
+    ) -> tuple[str, Any]:
+        """The group's id, and the results of its members."""
+        options = self.options
+        if "task_id" not in options:
+            options["task_id"] = _core.new_id()
+        if group_id:
+            options["group_id"] = group_id
+        if chord:
+            options["chord"] = chord
+        if group_index is not None:
+            options["group_index"] = group_index
+        root_id = options.setdefault("root_id", root_id)
+        parent_id = options.setdefault("parent_id", parent_id)
+        ids = {"group_id": group_id, "chord": chord, "root_id": root_id, "parent_id": parent_id}
+        frozen = self._frozen_members(self.tasks, ids)
+        if is_pending(self.tasks):
+            stream = LazyList(frozen)
+            self.tasks = LazyList(sig for sig, _ in stream)
+            return options["task_id"], LazyList(result for _, result in stream)
+        pairs = list(frozen)
+        members = [sig for sig, _ in pairs]
+        if isinstance(self.tasks, list):
+            self.tasks[:] = members
+        else:
+            self.tasks = members
+        return options["task_id"], [result for _, result in pairs]
+
+    def _frozen_members(
+        self, tasks: Iterable[Any], ids: dict[str, Any]
+    ) -> Iterator[tuple[Any, Any]]:
+        """Copies of the members, groups among them opened, frozen as they are asked for."""
+        waiting = [iter(tasks)]
+        index = 0
+        while waiting:
+            task = next(waiting[-1], None)
+            if task is None:
+                waiting.pop()
+                continue
+            sig = maybe_signature(task, app=self._app).clone()
+            if is_group(sig):
+                # Last one first: a header's results are in this order, and Celery's are.
+                waiting.append(iter(list(sig.tasks)[::-1]))
+            elif not is_empty_chain(sig):
+                yield sig, sig.freeze(group_index=index, **ids)
+                index += 1
+
+    # --------------------------------------------------------------------------------------- linking
+
+    def link(self, sig: Any) -> Any:
+        """Run ``sig`` when the first member succeeds, without its result: a chord waits for all."""
+        return self.tasks[0].link(sig.clone().set(immutable=True))
+
+    def link_error(self, sig: Any) -> Any:
+        """Run ``sig`` for each member that fails; returns the copies of it."""
+        errback = maybe_signature(sig)
+        return tuple(task.link_error(errback.clone()) for task in self.tasks)
+
+    def set_immutable(self, immutable: bool) -> None:
+        """Whether the members take a result in front of their arguments."""
+        for task in self.tasks:
+            task.set_immutable(immutable)
+
+    def stamp(
+        self, visitor: StampingVisitor | None = None, append_stamps: bool = False, **headers: Any
+    ) -> Any:
+        """Stamp every member; arguments as for ``Signature.stamp``."""
+        added = asked(visitor, "on_group_start", self, headers)
+        headers = collected(self, added, append_stamps, headers)
+        stamp_links(self, visitor, append_stamps, headers)
+        self.tasks = stamp_tasks(self.tasks, self.app, visitor, append_stamps, headers)
+        if visitor is not None:
+            visitor.on_group_end(self, **headers)
+
+    # ----------------------------------------------------------------------------------------- eager
+
+    def apply(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Run the members here, one after the other; returns a ``GroupResult`` of eager results."""
+        app = self.app
+        if not self.tasks:
+            return self.freeze()
+        options, group_id, _ = self._identified(options)
+        given = (*(args or ()), *self.args)
+        results = []
+        for _, sig, partial_args in self._flat(self.tasks, ()):
+            twin = sig.clone(partial_args)
+            results.append(twin.apply(args=given, kwargs=kwargs, **options))
+        return app.GroupResult(group_id, results)
+
+    def __repr__(self) -> str:
+        return of_group(self)
+
+
+def stamp_tasks(
+    tasks: Any,
+    app: Publisher,
+    visitor: StampingVisitor | None,
+    append: bool,
+    headers: dict[str, Any],
+) -> Any:
+    """Stamp members, in place where they are in a list; those of a stream as they are read. Returns the members."""
+
+    def stamped(task: Any) -> Any:
+        task = maybe_signature(task, app=app)
+        task.stamp(visitor, append, **headers)
+        return task
+
+    if isinstance(tasks, LazyList):
+        tasks.map(stamped)
+        return tasks
+    done = [stamped(task) for task in tasks]
+    if not isinstance(tasks, list):
+        return tuple(done)
+    tasks[:] = done
+    return tasks
+
+
+def _refuse_links(options: dict[str, Any]) -> None:
+    if as_list(options.pop("link", None)):
+        raise TypeError("Cannot add link to group: use a chord")
+    if as_list(options.pop("link_error", None)):
+        raise TypeError("Cannot add link to group: do that on individual tasks")

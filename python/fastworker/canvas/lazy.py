@@ -1,0 +1,135 @@
+"""``LazyList``: a list made from an iterator as it is read, so that ``group(generator)`` begins to publish while the
+generator still runs. Source: the behaviour of Celery's ``regen``.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, SupportsIndex, overload
+
+
+class LazyList(list[Any]):
+    """Reads its iterator once, keeps what it has read, and can be read again; any serializer writes it as a list.
+
+    Iterating reads one item ahead, so that whoever iterates can tell which item is the last. The length, an index from
+    the end and comparing read all of it.
+
+    Args:
+        items: What to read.
+    """
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        super().__init__()
+        self._source = iter(items)
+        self._is_done = False
+
+    @property
+    def is_complete(self) -> bool:
+        """The iterator has been read to its end."""
+        return self._is_done
+
+    def read_all(self) -> LazyList:
+        """Read what is left; returns itself."""
+        if not self._is_done:
+            super().extend(self._source)
+            self._is_done = True
+        return self
+
+    def map(self, change: Callable[[Any], Any]) -> None:
+        """Put ``change(item)`` in the place of each item: at once where it was read, else when it will be."""
+        super().__setitem__(slice(None), [change(item) for item in super().__iter__()])
+        self._source = map(change, self._source)
+
+    def _read(self) -> bool:
+        """Read one more; False at the end."""
+        if self._is_done:
+            return False
+        try:
+            super().append(next(self._source))
+        except StopIteration:
+            self._is_done = True
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        index = 0
+        has_read = False
+        while True:
+            if index >= super().__len__():
+                has_read = True
+                if not self._read():
+                    return
+            if has_read and index + 1 == super().__len__():
+                self._read()
+            yield super().__getitem__(index)
+            index += 1
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        if isinstance(index, slice):
+            return super(LazyList, self.read_all()).__getitem__(index)
+        position = operator.index(index)
+        if position < 0:
+            return super(LazyList, self.read_all()).__getitem__(position)
+        while super().__len__() <= position and self._read():
+            pass
+        return super().__getitem__(position)
+
+    def __len__(self) -> int:
+        return super(LazyList, self.read_all()).__len__()
+
+    def __bool__(self) -> bool:
+        return super().__len__() > 0 or self._read()
+
+    def __length_hint__(self) -> int:
+        return operator.length_hint(self._source, 0) + super().__len__()
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == other
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None
+
+    def __contains__(self, item: object) -> bool:
+        return super(LazyList, self.read_all()).__contains__(item)
+
+    def __add__(self, other: Any) -> list[Any]:
+        return [*self, *other]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super(LazyList, self.read_all()).__setitem__(index, value)
+
+    def append(self, item: Any) -> None:
+        """Add behind the last; reads all."""
+        super(LazyList, self.read_all()).append(item)
+
+    def extend(self, items: Iterable[Any]) -> None:
+        """Add several behind the last; reads all."""
+        super(LazyList, self.read_all()).extend(items)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (list(self),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LazyList:
+        # Signatures share their arguments with their copies; reading a stream twice is what must not happen.
+        return self
+
+    def __repr__(self) -> str:
+        read = ", ".join(repr(item) for item in super().__iter__())
+        return f"<LazyList: [{read}{'' if self._is_done else '...'}]>"
+
+
+def as_lazy(items: Any) -> Any:
+    """Lists and tuples as they are, anything else that can be iterated as a ``LazyList``."""
+    return items if isinstance(items, list | tuple) else LazyList(items)
+
+
+def is_pending(items: Any) -> bool:
+    """It is lazy, and not read to its end."""
+    return isinstance(items, LazyList) and not items.is_complete

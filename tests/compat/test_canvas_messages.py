@@ -1,0 +1,87 @@
+"""Every form of workflow as real Celery publishes it and as we do: the same messages, field by field, the same keys in
+the result store, the same tree of results.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import celery
+import pytest
+import redis
+
+import fastworker
+from fastworker.canvas.copying import plain
+from tests.support.canvas_forms import FORMS, define
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ORIGIN = re.compile(r"gen\d+@[\w.-]+")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00)?")
+#: The attributes of our lists of streams are not Celery's, so their texts differ.
+_STREAMS = re.compile(r"<(_regen|LazyList): \[.*?\]>")
+
+
+@pytest.fixture
+def server(redis_url: str) -> Iterator[Any]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+class Normal:
+    """Ids by the order in which they appear, so that two runs can be compared."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+
+    def __call__(self, value: Any) -> Any:
+        text = json.dumps(plain(value), sort_keys=True)
+        text = _ID.sub(lambda m: self._names.setdefault(m[0], f"id {len(self._names)}"), text)
+        return json.loads(_TIME.sub("a time", _ORIGIN.sub("origin", text)))
+
+
+def messages(server: Any) -> list[Any]:
+    """What is in the queues, decoded, the oldest first."""
+    found = []
+    for queue in sorted(server.keys("*")):
+        if server.type(queue) != b"list" or queue.startswith(b"_kombu"):
+            continue
+        for raw in reversed(server.lrange(queue, 0, -1)):
+            message = json.loads(raw)
+            message["body"] = json.loads(base64.b64decode(message["body"]))
+            message["queue"] = queue.decode()
+            message["properties"].pop("delivery_tag")
+            found.append(message)
+    return found
+
+
+def published(library: Any, app_class: Any, url: str, server: Any, name: str) -> dict[str, Any]:
+    app = define(app_class, url)
+    form = FORMS[name](library, app)
+    shown = _STREAMS.sub("<stream>", _ID.sub("id", repr(form)))
+    normal = Normal()
+    server.flushdb()
+    result = form.apply_async()
+    groups = {
+        key.decode(): server.get(key).decode() for key in server.keys("celery-taskset-meta-*")
+    }
+    return {
+        "shown as": shown,
+        "messages": normal(messages(server)),
+        "results": normal(result.as_tuple()),
+        "in the store": sorted(normal(list(groups.items()))),
+    }
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_celerys_messages_are_ours(name: str, redis_url: str, server: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # both warn of chords whose errbacks are for the body alone
+        theirs = published(celery, celery.Celery, redis_url, server, name)
+        ours = published(fastworker, fastworker.FastWorker, redis_url, server, name)
+    for part, expected in theirs.items():
+        assert ours[part] == expected, part
