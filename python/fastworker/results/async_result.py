@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from fastworker import states
 from fastworker.errors import IncompleteStream, TimeoutError
@@ -42,7 +42,17 @@ class AsyncResult(ResultBase, Generic[R]):
         ValueError: ``id`` is None.
     """
 
-    __slots__ = ("__weakref__", "_app", "_backend", "_cache", "id", "ignored", "parent")
+    __slots__ = (
+        "__weakref__",
+        "_app",
+        "_backend",
+        "_cache",
+        "_callbacks",
+        "_glimpse",
+        "id",
+        "ignored",
+        "parent",
+    )
 
     TimeoutError = TimeoutError
     #: Set in the class that ``app.AsyncResult`` returns.
@@ -68,6 +78,8 @@ class AsyncResult(ResultBase, Generic[R]):
         self._app = app
         self.parent = parent
         self._cache: dict[str, Any] | None = None
+        self._glimpse = states.PENDING
+        self._callbacks: list[Callable[[Any], object]] | None = None
         self.ignored = False
 
     @property
@@ -176,6 +188,10 @@ class AsyncResult(ResultBase, Generic[R]):
             ancestors = list(self._parents()) if follow_parents and propagate else []
             await await_ready(self, timeout, ancestors)
         return self.maybe_throw(propagate=propagate, callback=callback)
+
+    def _value(self, propagate: bool) -> Any:
+        """What a ready one is in a list of values; None when it is not stored."""
+        return None if self.ignored else self.maybe_throw(propagate=propagate)
 
     def _wait(
         self,
@@ -340,6 +356,21 @@ class AsyncResult(ResultBase, Generic[R]):
         self._keep_if_ready(meta)
         return meta
 
+    def _is_settled(self) -> bool:
+        """Nothing has to be asked for: it is known to be ready, or never stored."""
+        return self._cache is not None or bool(self.ignored)
+
+    def _keep(self, meta: dict[str, Any]) -> bool:
+        """Take a document that came together with others; True: it is final."""
+        self._glimpse = meta["status"]
+        return self._keep_if_ready(meta)
+
+    def _seen_state(self) -> str:
+        """The state when it was looked at last."""
+        if self._cache is not None:
+            return self._cache["status"]  # type: ignore[no-any-return]
+        return self._glimpse
+
     def _keep_if_ready(self, meta: dict[str, Any]) -> bool:
         """Remember a final document, so that it is asked for once."""
         if meta["status"] not in states.READY_STATES:
@@ -349,6 +380,9 @@ class AsyncResult(ResultBase, Generic[R]):
 
             meta["children"] = [result_from_tuple(child, self.app) for child in meta["children"]]
         self._cache = meta
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            callback(self)
         return True
 
     # ------------------------------------------------------------------------------------- changing
@@ -401,9 +435,28 @@ class AsyncResult(ResultBase, Generic[R]):
         order = _order(terminate, signal, wait, timeout)
         self.app.control.revoke_by_stamped_headers(headers, **order)
 
-    def then(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not available yet: needs a thread that receives results."""
-        _not_yet("then()", "a thread that receives results; use get(callback=…)")
+    def then(
+        self,
+        callback: Callable[[Any], object],
+        on_error: Callable[[BaseException], object] | None = None,
+        weak: bool = False,
+    ) -> Callable[[Any], object]:
+        """Call ``callback`` with this result once it is ready; returns the callback.
+
+        As in Celery that is when somebody in this process learns of it, by waiting or asking, and in their thread; at
+        once when it is known to be ready.
+
+        Args:
+            callback: Gets the result.
+            on_error: Called with the exception of a callback that raises; None lets it through.
+            weak: Ignored.
+        """
+        called = callback if on_error is None else _guarded(callback, on_error)
+        if self._cache is not None:
+            called(self)
+        else:
+            self._callbacks = [*(self._callbacks or ()), called]
+        return callback
 
     # ------------------------------------------------------------------------------------- the tree
 
@@ -496,7 +549,13 @@ def _order(
     return order
 
 
-def _not_yet(what: str, needs: str) -> NoReturn:
-    raise NotImplementedError(
-        f"AsyncResult.{what} is not available in this version of fastworker: it needs {needs}"
-    )
+def _guarded(
+    callback: Callable[[Any], object], on_error: Callable[[BaseException], object]
+) -> Callable[[Any], object]:
+    def called(result: Any) -> None:
+        try:
+            callback(result)
+        except Exception as exc:
+            on_error(exc)
+
+    return called

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from fastworker import states
@@ -47,6 +48,52 @@ async def await_ready(
             future.cancel()
         if left:
             await asyncio.wait(left)
+
+
+async def await_each(
+    results: list[AsyncResult[Any]], timeout: float | None
+) -> AsyncIterator[AsyncResult[Any]]:
+    """Each result once it has its final document, as they come.
+
+    Args:
+        results: They keep their documents.
+        timeout: Seconds for all together; None waits for ever.
+
+    Raises:
+        TimeoutError: The time is over.
+    """
+    came: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
+    waits: dict[asyncio.Future[None], AsyncResult[Any]] = {}
+    settled = []
+    for result in results:
+        if result._is_settled():
+            settled.append(result)
+            continue
+        wait = asyncio.ensure_future(_final(result))
+        wait.add_done_callback(came.put_nowait)
+        waits[wait] = result
+    loop = asyncio.get_running_loop()
+    ends_at = None if timeout is None else loop.time() + timeout
+    try:
+        for result in settled:
+            yield result
+        while waits:
+            left_s = None if ends_at is None else max(0.0, ends_at - loop.time())
+            try:
+                finished = await asyncio.wait_for(came.get(), left_s)
+            except asyncio.TimeoutError:
+                missing = len(waits)
+                raise TimeoutError(
+                    f"The operation timed out: {missing} results are missing."
+                ) from None
+            result = waits.pop(finished)
+            finished.result()
+            yield result
+    finally:
+        for future in waits:
+            future.cancel()
+        if waits:
+            await asyncio.wait(waits)
 
 
 async def _final(result: AsyncResult[Any]) -> None:

@@ -73,6 +73,20 @@ class EagerResult(AsyncResult[R]):
         self._result = TaskRevokedError("revoked")
         self._traceback = None
 
+    def _is_settled(self) -> bool:
+        return True
+
+    def _seen_state(self) -> str:
+        return self._state
+
+    def _value(self, propagate: bool) -> Any:
+        return self.get(propagate=propagate, disable_sync_subtasks=False)
+
+    def then(self, callback: Any, on_error: Any = None, weak: bool = False) -> Any:
+        """Call ``callback`` with this result, now."""
+        callback(self)
+        return callback
+
     def _get_task_meta(self) -> dict[str, Any]:
         return {
             "task_id": self.id,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
-from fastworker.errors import TimeoutError
+from fastworker import states
+from fastworker.errors import ImproperlyConfigured
 from fastworker.results.application import ResultApp, current_application
-from fastworker.results.async_result import ResultBase, tuple_of
+from fastworker.results.async_result import AsyncResult, ResultBase, tuple_of
+from fastworker.results.gathering import as_they_come, leaves, states_of
 from fastworker.results.joining import assert_will_not_block
 
 
@@ -16,36 +17,80 @@ class ResultSet(ResultBase):
     """Results that are waited for together.
 
     Args:
-        results: In the order in which ``join`` returns their values.
-        app: Whose results; None: the current application's.
+        results: In the order in which ``join`` returns their values; sets among them count as one.
+        app: Whose results; None: that of the first result, else the current application's.
+        parent: The result of the task before them in a chain.
     """
 
     bound_app: ClassVar[ResultApp | None] = None
 
     def __init__(
         self,
-        results: Iterable[Any] = (),
+        results: Iterable[Any] | None = (),
         app: ResultApp | None = None,
-        parent: ResultBase | None = None,
+        parent: Any = None,
+        **_: Any,
     ) -> None:
         self._app = app
         self.parent = parent
-        self.results: list[Any] = results if isinstance(results, list) else list(results)
+        self.results: list[Any] = results if isinstance(results, list) else list(results or ())
 
     @property
     def app(self) -> ResultApp:
         """The application whose results these are."""
-        return self._app or self.bound_app or current_application()
+        if self._app is None:
+            first = self.results[0].app if self.results else None
+            self._app = self.bound_app or first or current_application()
+        return self._app
+
+    @app.setter
+    def app(self, app: ResultApp | None) -> None:
+        self._app = app
 
     @property
-    def children(self) -> list[Any]:
-        """The results."""
-        return self.results
+    def backend(self) -> Any:
+        """Where the results are."""
+        return self.app.backend
+
+    @property
+    def supports_native_join(self) -> Any:
+        """Many results can be asked for at once; None when there are none."""
+        return self.results[0].supports_native_join if self.results else None
+
+    # --------------------------------------------------------------------------------------- members
 
     def add(self, result: Any) -> None:
         """Add a result that is not in the set yet."""
         if result not in self.results:
             self.results.append(result)
+
+    def remove(self, result: Any) -> None:
+        """Take a result, or the one with this id, out of the set.
+
+        Raises:
+            KeyError: It is not in the set.
+        """
+        if isinstance(result, str):
+            result = self.app.AsyncResult(result)
+        try:
+            self.results.remove(result)
+        except ValueError:
+            raise KeyError(result) from None
+
+    def discard(self, result: Any) -> None:
+        """``remove``, if it is in the set."""
+        if result in self.results:
+            self.results.remove(result)
+
+    def update(self, results: Iterable[Any]) -> None:
+        """Add those that are not in the set yet."""
+        self.results.extend(result for result in results if result not in self.results)
+
+    def clear(self) -> None:
+        """Take all out."""
+        self.results[:] = []
+
+    # --------------------------------------------------------------------------------------- waiting
 
     def get(
         self,
@@ -57,72 +102,169 @@ class ResultSet(ResultBase):
         on_message: Callable[[dict[str, Any]], object] | None = None,
         disable_sync_subtasks: bool = True,
         on_interval: Callable[[], object] | None = None,
-    ) -> list[Any]:
-        """Wait for all and return their values in order; arguments as in ``AsyncResult.get``.
+    ) -> Any:
+        """Wait for all and return their values in order.
+
+        Args:
+            timeout: Seconds for all together; None waits for ever.
+            propagate: Raise the exception of the first task that is seen to have failed, without waiting for the
+                others. False: it is in the list.
+            interval: Seconds between two calls of ``on_interval``; the results themselves are pushed where the store
+                can.
+            callback: Called with ``(id, value)`` of each, as they come; nothing is returned then.
+            no_ack: Ignored; for queue-based stores.
+            on_message: Called with every document that arrives while waiting.
+            disable_sync_subtasks: Refuse to wait inside a task.
+            on_interval: Called every ``interval``.
 
         Raises:
-            TimeoutError: Not all were done within ``timeout`` seconds altogether.
+            TimeoutError: Not all were done in time.
+            RuntimeError: Called inside a task.
+        """
+        join = self.join_native if self.supports_native_join else self.join
+        return join(
+            timeout=timeout,
+            propagate=propagate,
+            interval=interval,
+            callback=callback,
+            no_ack=no_ack,
+            on_message=on_message,
+            disable_sync_subtasks=disable_sync_subtasks,
+            on_interval=on_interval,
+        )
+
+    def join_native(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        interval: float = 0.5,
+        callback: Callable[[str, Any], object] | None = None,
+        no_ack: bool = True,
+        on_message: Callable[[dict[str, Any]], object] | None = None,
+        on_interval: Callable[[], object] | None = None,
+        disable_sync_subtasks: bool = True,
+    ) -> Any:
+        """``get``; what is there costs a round trip for every thousand, the rest one subscription."""
+        if disable_sync_subtasks:
+            assert_will_not_block()
+        came = as_they_come(list(leaves(self.results)), timeout, interval, on_interval, on_message)
+        for result in came:
+            if propagate:
+                result._value(propagate=True)
+            if callback is not None:
+                callback(result.id, result._value(propagate=False))
+        return None if callback is not None else self._values(propagate)
+
+    def _values(self, propagate: bool) -> list[Any]:
+        return [
+            result._values(propagate)
+            if isinstance(result, ResultSet)
+            else result._value(propagate=propagate)
+            for result in self.results
+        ]
+
+    def join(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        interval: float = 0.5,
+        callback: Callable[[str, Any], object] | None = None,
+        no_ack: bool = True,
+        on_message: Callable[[dict[str, Any]], object] | None = None,
+        disable_sync_subtasks: bool = True,
+        on_interval: Callable[[], object] | None = None,
+    ) -> list[Any]:
+        """``get``, whose ``callback`` is called in the order of the results; the list is empty then.
+
+        Raises:
+            ImproperlyConfigured: ``on_message`` was given.
+        """
+        if on_message is not None:
+            raise ImproperlyConfigured("Backend does not support on_message callback")
+        if disable_sync_subtasks:
+            assert_will_not_block()
+        came = as_they_come(list(leaves(self.results)), timeout, interval, on_interval)
+        for result in came:
+            if propagate:
+                result._value(propagate=True)
+        values = self._values(propagate)
+        if callback is None:
+            return values
+        for result, value in zip(self.results, values, strict=True):
+            callback(result.id, value)
+        return []
+
+    def iter_native(
+        self,
+        timeout: float | None = None,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        on_message: Callable[[dict[str, Any]], object] | None = None,
+        on_interval: Callable[[], object] | None = None,
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """``(id, document)`` of each task as it ends; arguments as for ``get``."""
+        came = as_they_come(list(leaves(self.results)), timeout, interval, on_interval, on_message)
+        for result in came:
+            yield result.id, result._get_task_meta()
+
+    async def aget(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        callback: Callable[[str, Any], object] | None = None,
+        disable_sync_subtasks: bool = True,
+    ) -> Any:
+        """``get`` for a coroutine: waits without blocking the loop, and through one thread for all coroutines.
+
+        Args:
+            timeout: Seconds for all together; None waits for ever.
+            propagate: As for ``get``, like all others.
+
+        Raises:
+            TimeoutError: Not all were done in time.
+            OperationalError: The store has not answered for some seconds.
+            RuntimeError: Called inside a task.
         """
         if disable_sync_subtasks:
             assert_will_not_block()
-        deadline = None if timeout is None else time.monotonic() + timeout
-        values = []
-        for result in self.results:
-            left_s = None if deadline is None else deadline - time.monotonic()
-            if left_s is not None and left_s <= 0 and not result.ready():
-                raise TimeoutError("join operation timed out")
-            value = result.get(
-                timeout=left_s,
-                propagate=propagate,
-                interval=interval,
-                no_ack=no_ack,
-                on_interval=on_interval,
-                disable_sync_subtasks=disable_sync_subtasks,
-            )
-            if callback is not None:
-                callback(result.id, value)
-            values.append(value)
-        return values
+        from fastworker.results.awaiting import await_each
 
-    join = join_native = get
+        async for result in await_each(list(leaves(self.results)), timeout):
+            if propagate:
+                result._value(propagate=True)
+            if callback is not None:
+                callback(result.id, result._value(propagate=False))
+        return None if callback is not None else self._values(propagate)
+
+    async def __aiter__(self) -> AsyncIterator[AsyncResult[Any]]:
+        """The results of the tasks as they end, those in sets among them too; does not block the loop."""
+        assert_will_not_block()
+        from fastworker.results.awaiting import await_each
+
+        async for result in await_each(list(leaves(self.results)), None):
+            yield result
+
+    # ---------------------------------------------------------------------------------------- asking
 
     def ready(self) -> bool:
         """All have run."""
-        return all(result.ready() for result in self.results)
-
-    def successful(self) -> bool:
-        """All returned."""
-        return all(result.successful() for result in self.results)
-
-    def failed(self) -> bool:
-        """At least one raised."""
-        return any(result.failed() for result in self.results)
-
-    def revoke(
-        self,
-        connection: Any = None,
-        terminate: bool = False,
-        signal: str | int | None = None,
-        wait: bool = False,
-        timeout: float | None = None,
-    ) -> None:
-        """Have none of the tasks run; arguments as in ``AsyncResult.revoke``. One order for all."""
-        ids = [task_id for result in self.results for task_id in _ids(result)]
-        if ids:
-            order: dict[str, Any] = {"terminate": terminate, "reply": wait}
-            if signal is not None:
-                order["signal"] = signal
-            if timeout is not None:
-                order["timeout"] = timeout
-            self.app.control.revoke(ids, **order)
+        return all(state in states.READY_STATES for state in states_of(self.results))
 
     def waiting(self) -> bool:
         """At least one has not run."""
         return not self.ready()
 
+    def successful(self) -> bool:
+        """All returned."""
+        return all(state == states.SUCCESS for state in states_of(self.results))
+
+    def failed(self) -> bool:
+        """At least one raised."""
+        return any(state == states.FAILURE for state in states_of(self.results))
+
     def completed_count(self) -> int:
         """How many returned."""
-        return sum(1 for result in self.results if result.successful())
+        return sum(state == states.SUCCESS for state in states_of(self.results))
 
     def maybe_throw(
         self, callback: Callable[[str, Any], object] | None = None, propagate: bool = True
@@ -133,10 +275,59 @@ class ResultSet(ResultBase):
 
     maybe_reraise = maybe_throw
 
+    def then(
+        self,
+        callback: Callable[[Any], object],
+        on_error: Callable[[BaseException], object] | None = None,
+        weak: bool = False,
+    ) -> Callable[[Any], object]:
+        """Call ``callback`` with this set once all are known to be ready; as ``AsyncResult.then``."""
+        unready = {id(result) for result in leaves(self.results) if not result._is_settled()}
+
+        def one_more(result: Any) -> None:
+            unready.discard(id(result))
+            if not unready:
+                callback(self)
+
+        if not unready:
+            callback(self)
+        for result in list(leaves(self.results)):
+            if id(result) in unready:
+                result.then(one_more, on_error)
+        return callback
+
+    # -------------------------------------------------------------------------------------- changing
+
     def forget(self) -> None:
-        """Remove all stored results."""
-        for result in self.results:
-            result.forget()
+        """Remove all stored results, and those of the tasks before them."""
+        alone: dict[int, tuple[Any, list[str]]] = {}
+        for result in leaves(self.results):
+            if result.parent is not None or type(result).forget is not AsyncResult.forget:
+                result.forget()
+                continue
+            result._cache = None
+            backend = result.backend
+            alone.setdefault(id(backend), (backend, []))[1].append(result.id)
+        for backend, ids in alone.values():
+            backend.forget_many(ids)
+
+    def revoke(
+        self,
+        connection: Any = None,
+        terminate: bool = False,
+        signal: str | int | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Have none of the tasks run; arguments as in ``AsyncResult.revoke``. One order for all."""
+        ids = [result.id for result in leaves(self.results)]
+        if ids:
+            order: dict[str, Any] = {"terminate": terminate, "reply": wait}
+            if signal is not None:
+                order["signal"] = signal
+            if timeout is not None:
+                order["timeout"] = timeout
+            self.app.control.revoke(ids, **order)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.results)
@@ -162,12 +353,32 @@ class GroupResult(ResultSet):
     def __init__(
         self,
         id: str | None = None,
-        results: Iterable[Any] = (),
-        parent: ResultBase | None = None,
+        results: Iterable[Any] | None = (),
+        parent: Any = None,
         app: ResultApp | None = None,
+        **_: Any,
     ) -> None:
         super().__init__(results, app, parent)
         self.id = id
+
+    @property
+    def children(self) -> list[Any]:
+        """The results."""
+        return self.results
+
+    def save(self, backend: Any = None) -> Any:
+        """Store which results these are, for ``restore``; kept as long as results are."""
+        return (backend or self.backend).save_group(self.id, self)
+
+    def delete(self, backend: Any = None) -> None:
+        """Remove what ``save`` stored; the results stay."""
+        (backend or self.backend).delete_group(self.id)
+
+    @classmethod
+    def restore(cls, id: str, backend: Any = None, app: ResultApp | None = None) -> Any:
+        """The group that was saved under ``id``, None when there is none."""
+        app = app or cls.bound_app or current_application()
+        return (backend or app.backend).restore_group(id)
 
     def as_tuple(self) -> tuple[Any, Any]:
         """``((id, parent's tuple), [members' tuples])``."""
@@ -178,20 +389,17 @@ class GroupResult(ResultSet):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, GroupResult):
-            return other.id == self.id and other.results == self.results
+            return (other.id, other.results, other.parent) == (self.id, self.results, self.parent)
         return other == self.id if isinstance(other, str) else NotImplemented
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(self.id)
 
+    def __str__(self) -> str:
+        return str(self.id)
+
     def __repr__(self) -> str:
-        return f"<GroupResult: {self.id} [{', '.join(str(r.id) for r in self.results)}]>"
+        return f"<{type(self).__name__}: {self.id} [{', '.join(str(r.id) for r in self.results)}]>"
 
-
-def _ids(result: Any) -> Iterator[str]:
-    """The id of a result, or those of the results in a set."""
-    if isinstance(result, ResultSet):
-        for member in result.results:
-            yield from _ids(member)
-    else:
-        yield result.id
+    def __reduce__(self) -> tuple[Any, ...]:
+        return GroupResult, (self.id, list(self.results), self.parent)

@@ -181,12 +181,6 @@ def test_result_set_joins_in_order(app: FastWorker) -> None:
     assert (results.ready(), results.successful(), results.completed_count()) == (True, True, 3)
 
 
-@pytest.mark.parametrize("method", ["then"])
-def test_what_is_not_there_says_so(app: FastWorker, method: str) -> None:
-    with pytest.raises(NotImplementedError, match=method):
-        getattr(app.AsyncResult("7"), method)()
-
-
 def test_without_a_backend_results_are_refused_clearly(memory: Memory) -> None:
     app = FastWorker("p", broker="redis://h/0", set_as_current=False)
     with pytest.raises(NotImplementedError, match="No result backend is configured"):
