@@ -44,9 +44,10 @@ def play(
     tasks: int = TASKS,
     framework: str = "fastworker",
     has_bystander: bool = False,
+    has_lanes: bool = False,
 ) -> Account:
     """Run ``tasks`` numbered tasks on ``broker`` while ``faults`` happen, evenly over the run;
-    the account. ``has_bystander``: beside a worker that is left alone.
+    the account. ``has_bystander``: beside a worker that is left alone. ``has_lanes``: see ``Run``.
     """
     with contextlib.ExitStack() as stack:
         server = None
@@ -55,7 +56,7 @@ def play(
             server = stack.enter_context(RedisServer(folder, is_durable=True))
             url = f"{server.url}/0"
         spec = AppSpec(framework, url, None, CONF)
-        run = Run(folder, spec, server, seed, has_bystander=has_bystander)
+        run = Run(folder, spec, server, seed, has_bystander=has_bystander, has_lanes=has_lanes)
         stack.enter_context(run)
         started = time.monotonic()
         run.publish(tasks, PAUSE_S)
@@ -86,6 +87,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--broker", choices=("redis", "sqlite"))
+    parser.add_argument("--lanes", action="store_true", help="workers have two lanes")
     options = parser.parse_args()
     deadline = time.monotonic() + options.seconds
     failed = played = tasks = 0
@@ -101,7 +103,14 @@ def main() -> int:
             try:
                 planned = schedule(broker, seed, options.faults)
                 is_fleet = seed // 2 % 2 == 1
-                account = play(broker, Path(folder), seed, planned, has_bystander=is_fleet)
+                account = play(
+                    broker,
+                    Path(folder),
+                    seed,
+                    planned,
+                    has_bystander=is_fleet,
+                    has_lanes=options.lanes,
+                )
                 faults += account.faults
                 tasks += account.total
                 account.check()

@@ -28,6 +28,14 @@ STUCK_S = 60
 
 ENDS_THE_NODE = ("supervisor", "node")
 
+LANES = {
+    "task_routes": {"stress.effect": "pages", "stress.flaky": "pages"},
+    "worker_lanes": {
+        "cpu": {"queues": ["celery"], "pool": "processes", "concurrency": 2},
+        "io": {"queues": ["pages"], "pool": "threads", "concurrency": 4},
+    },
+}
+
 
 @dataclass
 class Run:
@@ -40,6 +48,7 @@ class Run:
         seed: Makes the choice of victims repeatable.
         has_worker: Start one at once.
         has_bystander: Start another that is never killed, so that there is a fleet.
+        has_lanes: Workers have two lanes; most effects are in a queue of their own, and run in threads.
     """
 
     folder: Path
@@ -48,6 +57,7 @@ class Run:
     seed: int
     has_worker: bool = True
     has_bystander: bool = False
+    has_lanes: bool = False
     faults: list[Fault] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -58,6 +68,8 @@ class Run:
         self._publisher: subprocess.Popen[bytes] | None = None
         self._publish: tuple[int, float] = (0, 0.0)
         self.proxy: Proxy | None = None
+        if self.has_lanes:
+            self.spec = self.spec.with_conf(**LANES)
         self._fired = self.spec
         if self.server is not None:
             self.proxy = self._stack.enter_context(
@@ -80,7 +92,8 @@ class Run:
 
     def _start(self, name: str) -> WorkerProcess:
         line = (command(self.spec.framework), "-A", "tests.stress.worker_app", "worker")
-        options = ("--loglevel", "WARNING", "--concurrency", "2", "-n", name)
+        size = () if self.has_lanes else ("--concurrency", "2")
+        options = ("--loglevel", "WARNING", *size, "-n", name)
         worker = WorkerProcess((*line, *options), self._fired.environment())
         return self._stack.enter_context(worker)
 

@@ -48,6 +48,14 @@ def test_tasks_of_every_kind_survive_kills(broker: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broker", BROKERS)
+def test_tasks_in_two_lanes_survive_kills(broker: str, tmp_path: Path) -> None:
+    need_server_to_kill(broker)
+    faults = schedule(broker, 3, 7)
+    account = play(broker, tmp_path, seed=3, faults=faults, tasks=TASKS, has_lanes=True)
+    account.check()
+
+
+@pytest.mark.parametrize("broker", BROKERS)
 def test_message_taken_out_of_the_queue_is_reported(broker: str, tmp_path: Path) -> None:
     need_server_to_kill(broker)
     with contextlib.ExitStack() as stack:

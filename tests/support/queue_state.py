@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 
 import redis
 
-QUEUE = "celery"
+#: The default queue, and the one beside it of workers with lanes.
+QUEUES = ("celery", "pages")
 STEPS = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
 
@@ -24,7 +25,7 @@ class QueueState:
     """Counts by place; ``tags`` names the leases, so that two states can be compared.
 
     Attributes:
-        ready: Waiting in the default queue.
+        ready: Waiting in the queues.
         leased: Held by workers.
         parked: Waiting for their time in the broker.
         laned: Waiting in lanes for permits.
@@ -49,7 +50,7 @@ def read(url: str) -> QueueState:
 
 def _read_redis(url: str) -> QueueState:
     with redis.Redis.from_url(url, decode_responses=True, socket_timeout=5) as client:
-        ready = sum(client.llen(QUEUE + step) for step in STEPS)
+        ready = sum(client.llen(queue + step) for queue in QUEUES for step in STEPS)
         # Parked messages are in the same hash, under names of their own.
         tags = frozenset(tag for tag in client.hkeys("unacked") if not tag.startswith("fwp:"))
         parked = client.zcard("fastworker:parked")
