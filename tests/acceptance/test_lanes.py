@@ -329,6 +329,41 @@ def test_lane_grows_and_shrinks_and_scales(rig: Rig, gate: Gate) -> None:
     gate.release(5)
 
 
+def test_command_line_says_which_lane(rig: Rig) -> None:
+    def control(*words: str) -> WorkerProcess:
+        asked = rig.run(
+            command("fastworker"),
+            *("-A", "tests.support.worker_app", "control", *words),
+            environment=rig.spec.environment(),
+        )
+        asked.wait_ended()
+        return asked
+
+    start(rig)
+    assert "pool will grow" in control("--lane", "io", "pool_grow").log
+    wait_until(lambda: len(pids_of(rig, "io")) == 2, "another process", TIMEOUT_S)
+    added = control("--lane", "io", "add_consumer", "late")
+    assert "add consumer late" in added.log
+    assert call(rig, "late", "pool.who").get(timeout=TIMEOUT_S)[2] in pids_of(rig, "io")
+    unknown = control("--lane", "gpu", "pool_grow")
+    assert "no lane 'gpu'; expected one of cpu, io" in unknown.log
+    refused = control("--lane", "io", "revoke", "id")
+    assert refused.returncode == 2
+    assert "--lane: revoke is for a worker, whatever its lanes" in refused.log
+
+
+def test_spawned_children_are_their_lanes_too(rig: Rig) -> None:
+    worker = start(rig, "--pool-start-method", "spawn")
+    for lane, queue in (("cpu", "parse"), ("io", "crawl")):
+        before = pids_of(rig, lane)
+        assert call(rig, queue, "pool.who").get(timeout=TIMEOUT_S)[2] in before
+        processes.kill(zygote_of(before[0]))
+        for child in before:
+            processes.kill(child)
+        assert call(rig, queue, "pool.who").get(timeout=TIMEOUT_S)[2] not in before
+        worker.wait_for_line(rf"/ForkPoolWorker-\d+/{lane}\] Task pool\.who\[.*succeeded")
+
+
 def test_limits_of_a_task_are_changed_in_every_lane(rig: Rig, tmp_path: Path) -> None:
     start(rig)
     assert ask(rig, "time_limit", task_name="apool.wait", soft=None, hard=0.2)["ok"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from fastworker.cli.group import Command
+from fastworker.cli.group import Command, Option
 from fastworker.cli.remote import arguments_of, finish, list_option, remote_options, say_reply
 from fastworker.cli.session import Session, pass_session
 
@@ -19,6 +20,12 @@ _LASTING = ("pause_queue", "resume_queue")
 @click.argument("command")
 @list_option("control")
 @remote_options
+@click.option(
+    "--lane",
+    metavar="NAME",
+    cls=Option,
+    help="The lane that add_consumer, pool_grow, pool_shrink and autoscale are for, of workers that have lanes.",
+)
 @click.pass_context
 @pass_session
 def control(
@@ -28,9 +35,12 @@ def control(
     timeout: float,
     destination: Sequence[str] | None,
     as_json: bool,
+    lane: str | None,
 ) -> int:
     """Order workers: fastworker -A proj control revoke ID."""
     arguments = arguments_of("control", command, list(ctx.args))
+    if lane is not None:
+        arguments["lane"] = _for_lane(command, lane)
     how: dict[str, Any] = {
         "timeout": timeout,
         "destination": list(destination) if destination else None,
@@ -50,3 +60,14 @@ def control(
             )
             return 0
     return finish(session, replies, as_json, counts=False)
+
+
+def _for_lane(command: str, lane: str) -> str:
+    """Refuse a lane where the command is for the whole worker."""
+    from fastworker.worker.control import Panel
+
+    if "lane" not in inspect.signature(Panel.data[command]).parameters:
+        raise click.UsageError(
+            f"--lane: {command} is for a worker, whatever its lanes; leave it out"
+        )
+    return lane

@@ -206,14 +206,8 @@ def active_queues(state: State) -> list[dict[str, Any]]:
 
 
 @control_command(
-    args=[
-        ("queue", str),
-        ("exchange", str),
-        ("exchange_type", str),
-        ("routing_key", str),
-        ("lane", str),
-    ],
-    signature="<queue> [exchange [type [routing_key [lane]]]]",
+    args=[("queue", str), ("exchange", str), ("exchange_type", str), ("routing_key", str)],
+    signature="<queue> [exchange [type [routing_key]]]",
 )
 def add_consumer(
     state: State,
@@ -270,13 +264,13 @@ def resume_queue(state: State, queue: str, **kwargs: Any) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------------------- the pool
 
 
-@control_command(args=[("n", int), ("lane", str)], signature="[N=1 [lane]]")
+@control_command(args=[("n", int)], signature="[N=1]")
 def pool_grow(state: State, n: int = 1, lane: str | None = None, **kwargs: Any) -> dict[str, Any]:
     """Grow pool by n processes/threads."""
     return _resize(state, "grow", n, n, lane)
 
 
-@control_command(args=[("n", int), ("lane", str)], signature="[N=1 [lane]]")
+@control_command(args=[("n", int)], signature="[N=1]")
 def pool_shrink(state: State, n: int = 1, lane: str | None = None, **kwargs: Any) -> dict[str, Any]:
     """Shrink pool by n processes/threads."""
     return _resize(state, "shrink", n, -n, lane)
@@ -294,7 +288,7 @@ def _resize(state: State, verb: str, n: int, more: int, lane: str | None) -> dic
     return ok(f"pool will {verb}")
 
 
-@control_command(args=[("max", int), ("min", int), ("lane", str)], signature="[max [min [lane]]]")
+@control_command(args=[("max", int), ("min", int)], signature="[max [min]]")
 def autoscale(
     state: State, max: int | None = None, min: int | None = None, lane: str | None = None
 ) -> dict[str, Any]:
