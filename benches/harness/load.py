@@ -57,9 +57,9 @@ class RedisLoad:
             copies = [self._copy() for _ in range(min(BATCH, count - start))]
             self._client.lpush(HOLD, *copies)
 
-    def add(self, count: int) -> None:
-        """Push copies onto the queue itself, behind what is there."""
-        self._client.lpush(QUEUE, *(self._copy() for _ in range(count)))
+    def add(self, count: int, queue: str = QUEUE) -> None:
+        """Push copies onto a queue itself, behind what is there."""
+        self._client.lpush(queue, *(self._copy() for _ in range(count)))
 
     def release(self) -> None:
         """RENAME wakes blocked and tracking consumers as a push does."""

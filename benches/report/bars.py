@@ -77,6 +77,16 @@ BARS = (
     Bar("Memory, 8 processes", "memory", "pss_mb_8p_0mb", 1, False, unit="MB"),
     Bar("Memory, 2 processes, 200 MB app", "memory", "pss_mb_2p_200mb", 1, False, unit="MB"),
     Bar("Memory, 8 processes, 200 MB app", "memory", "pss_mb_8p_200mb", 1, False, unit="MB"),
+    Bar(
+        "Memory, 2 processes and 500 coroutines in one worker, against two workers",
+        "lanes",
+        "pss_mb",
+        1,
+        False,
+        system="fastworker-lanes",
+        peers=("celery-workers",),
+        unit="MB",
+    ),
     Bar("Idle CPU, of one core", "memory", "idle_cpu_percent", 0.5, False, peers=(), unit="%"),
     Bar(
         "Drain on SQLite, against Celery on Redis",

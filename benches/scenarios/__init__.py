@@ -16,5 +16,6 @@ NAMES = (
     "waiting",
     "start_delay",
     "pools_noop",
+    "lanes",
 )
 """Every scenario, in the order in which they run and are reported."""
