@@ -1,4 +1,4 @@
-"""Celery's tests that are not run here, each with its reason. All others of the four files are, and pass.
+"""Celery's tests that are not run here, each with its reason. All others of the three files are, and pass.
 
 A key is ``file::class::test``, and leaves out all parameters, or has the parameters too.
 """
@@ -47,4 +47,48 @@ _CANVAS = {
     "Test_chord::test_link_based_body_keeps_final_result_on_inner_chord": _PROTOCOL_1,
 }
 
-LEFT_OUT: dict[str, str] = {f"test_canvas.py::{name}": why for name, why in _CANVAS.items()}
+_POLLING = "a mock of Celery's polling backend; results are pushed here"
+_SLOTS = "sets an attribute of an AsyncResult, which has slots"
+_BLOCKS = "replaces the function that refuses to wait inside a task"
+_OWN_GET = "subclasses with a get() of their own in a set; a set asks the store"
+
+_RESULT = {
+    "Test_AsyncResult::test_ignored_getter": f"{_INTERNALS}: _ignored",
+    "Test_AsyncResult::test_assert_will_not_block": _BLOCKS,
+    "Test_AsyncResult::test_get_sync_subtask_option": _BLOCKS,
+    "Test_AsyncResult::test_propagates_for_parent": _POLLING,
+    "Test_AsyncResult::test_get_children": f"{_INTERNALS}: the backend's cache",
+    "Test_AsyncResult::test_build_graph_get_leaf_collect": _SLOTS,
+    "Test_AsyncResult::test_iterdeps": _SLOTS,
+    "Test_AsyncResult::test_maybe_set_cache_empty": f"{_INTERNALS}: _maybe_set_cache",
+    "Test_AsyncResult::test_set_cache__children": f"{_INTERNALS}: _set_cache",
+    "Test_AsyncResult::test_get__backend_gives_None": _POLLING,
+    "Test_AsyncResult::test_get_timeout": _POLLING,
+    "Test_AsyncResult::test_get_timeout_longer": _POLLING,
+    "Test_AsyncResult::test_date_done": "makes one of Celery's backends and patches its clock",
+    "Test_AsyncResult::test_del": "there is nothing to be done when a result is collected",
+    "Test_AsyncResult::test_forget_remove_pending_result": f"{_INTERNALS}: remove_pending_result",
+    "Test_collect::test_documented_example": "runs the example in the docstring of Celery's collect",
+    "Test_ResultSet::test_get": _SLOTS,
+    "Test_ResultSet::test_get_sync_subtask_option": _BLOCKS,
+    "Test_ResultSet::test_join_native_with_group_chain_group": _SLOTS,
+    "Test_ResultSet::test_then_waits_for_result_added_after_ready": f"{_INTERNALS}: is_async",
+    "Test_ResultSet::test_iter_native_finalizes_barrier_when_built_via_add": (
+        f"{_INTERNALS}: _on_full"
+    ),
+    "Test_GroupResult::test_get_nested_without_native_join": _POLLING,
+    "Test_GroupResult::test_restore_current_app_fallback": "patches the proxy of the current app",
+    "Test_GroupResult::test_join_native": _POLLING,
+    "Test_GroupResult::test_join_native_raises": "replaces iter_native, which join_native need not use",
+    "Test_GroupResult::test_get_nested_sync_subtasks": _BLOCKS,
+    "Test_GroupResult::test_failed_join_report": f"{_INTERNALS}: _failed_join_report",
+    "Test_GroupResult::test_iter_native": _POLLING,
+    "Test_GroupResult::test_join_timeout_zero": _OWN_GET,
+    "Test_GroupResult::test_join_timeout": _SLOTS,
+    "Test_EagerResult::test_get_sync_subtask_option": _BLOCKS,
+}
+
+LEFT_OUT: dict[str, str] = {
+    **{f"test_canvas.py::{name}": why for name, why in _CANVAS.items()},
+    **{f"test_result.py::{name}": why for name, why in _RESULT.items()},
+}

@@ -147,13 +147,34 @@ class ResultSet(ResultBase):
         """``get``; what is there costs a round trip for every thousand, the rest one subscription."""
         if disable_sync_subtasks:
             assert_will_not_block()
+        report = None if callback is None else self._reporter(callback)
         came = as_they_come(list(leaves(self.results)), timeout, interval, on_interval, on_message)
         for result in came:
             if propagate:
                 result._value(propagate=True)
-            if callback is not None:
-                callback(result.id, result._value(propagate=False))
+            if report is not None:
+                report(result)
         return None if callback is not None else self._values(propagate)
+
+    def _reporter(self, callback: Callable[[str, Any], object]) -> Callable[[Any], None]:
+        """What is told of every task that ended, and calls ``callback`` for each member of the set: for a set in it when
+        all of its tasks have ended.
+        """
+        member_of: dict[int, Any] = {}
+        left: dict[int, int] = {}
+        for member in self.results:
+            for leaf in leaves([member]):
+                member_of[id(leaf)] = member
+                left[id(member)] = left.get(id(member), 0) + 1
+
+        def report(result: Any) -> None:
+            member = member_of[id(result)]
+            left[id(member)] -= 1
+            if not left[id(member)]:
+                is_set = isinstance(member, ResultSet)
+                callback(member.id, (member._values if is_set else member._value)(propagate=False))
+
+        return report
 
     def _values(self, propagate: bool) -> list[Any]:
         return [
@@ -229,11 +250,12 @@ class ResultSet(ResultBase):
             assert_will_not_block()
         from fastworker.results.awaiting import await_each
 
+        report = None if callback is None else self._reporter(callback)
         async for result in await_each(list(leaves(self.results)), timeout):
             if propagate:
                 result._value(propagate=True)
-            if callback is not None:
-                callback(result.id, result._value(propagate=False))
+            if report is not None:
+                report(result)
         return None if callback is not None else self._values(propagate)
 
     async def __aiter__(self) -> AsyncIterator[AsyncResult[Any]]:
