@@ -126,6 +126,56 @@ class Client:
             check(number, got)
         say({"finished_at": time.monotonic(), "cpu_s": time.process_time() - cpu})
 
+    def publish_group(self, members: int) -> None:
+        """Time building and publishing a group and a chord of ``members`` each."""
+        canvas, noop = self.canvas, self.app.noop
+        canvas.group(noop.s(i) for i in range(WARM_UP_CALLS)).apply_async()
+        said: dict[str, float] = {}
+        for kind in ("group", "chord"):
+            raw.empty(options.BROKER)
+            started = time.perf_counter()
+            header = canvas.group([noop.s(i) for i in range(members)])
+            (header if kind == "group" else canvas.chord(header, noop.s())).apply_async()
+            said[f"{kind}_per_s"] = members / (time.perf_counter() - started)
+            found = raw.depth(options.BROKER, options.QUEUE)
+            if found != members:
+                raise SystemExit(f"{kind}: {found} messages in the queue, expected {members}")
+        raw.empty(options.BROKER)
+        say(said)
+
+    def nested_bytes(self, depths: list[int]) -> None:
+        """Size of the largest message of chords in chords' bodies, by depth."""
+        noop, said = self.app.noop, {}
+        for depth in depths:
+            body = noop.s()
+            for _ in range(depth):
+                body = self.canvas.chord([noop.s(), noop.s()], body)
+            write = self.canvas.chord([noop.s(1), noop.s(2)], body).apply_async
+            said[f"bytes_{depth}_deep"] = len(raw.captured(options.BROKER, options.QUEUE, write))
+            raw.empty(options.BROKER)
+        say(said)
+
+    def group_results(self, members: int) -> None:
+        """Time ``GroupResult.get()`` of ``members`` results that are in the store."""
+        app, backend = self.app.app, self.app.app.backend
+        results = [app.AsyncResult(f"{members}-{i}") for i in range(members)]
+        for number, result in enumerate(results):
+            backend.mark_as_done(result.id, number)
+        group = app.GroupResult("group", [app.AsyncResult(result.id) for result in results])
+        started = time.perf_counter()
+        values = group.get(timeout=TIMEOUT_S)
+        elapsed = time.perf_counter() - started
+        if values != list(range(members)):
+            raise SystemExit(f"results of a group: {len(values)} values, not those stored")
+        say({"results_per_s": members / elapsed})
+
+    @property
+    def canvas(self) -> Any:
+        """The application's library of workflows."""
+        return importlib.import_module(
+            "fastworker.canvas" if self.is_fastworker else "celery.canvas"
+        )
+
 
 def published_singly(task: Any) -> Callable[[range], list[Any]]:
     """A way to publish one call per number, each with ``.delay()``."""

@@ -6,6 +6,7 @@ NAMES = (
     "drain_noop",
     "drain_results",
     "publish",
+    "canvas",
     "roundtrip",
     "memory",
     "sqlite",

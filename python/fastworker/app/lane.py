@@ -66,6 +66,7 @@ class Lane:
         "_send",
         "_task",
         "_version",
+        "reply_to",
     )
 
     def __init__(
@@ -89,16 +90,13 @@ class Lane:
         self._codecs = registry.changes
         self._ignored = task.ignore_result
         self._result = app.AsyncResult
+        #: What its messages have as their sender.
+        self.reply_to = app.thread_oid
 
     @property
     def plan(self) -> _core.MessagePlan:
         """For bulk publishing."""
         return self._plan
-
-    @property
-    def reply_to(self) -> str:
-        """What its messages have as their sender."""
-        return str(self._task.app.thread_oid)
 
     def result(self, task_id: str) -> AsyncResult[Any]:
         """The result of a call that was published on it."""

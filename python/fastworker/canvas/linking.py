@@ -99,6 +99,8 @@ def size_of(sig: Any) -> int:
     """How many times ``sig`` counts for the chord whose header it is in: a group for each member, a chain as its last
     step that is not empty, a chord as its body.
     """
+    if type(sig) is Signature:  # most are
+        return 1
     total = 0
     waiting = [sig]
     while waiting:

@@ -157,8 +157,8 @@ class ResultSet(ResultBase):
         return None if callback is not None else self._values(propagate)
 
     def _reporter(self, callback: Callable[[str, Any], object]) -> Callable[[Any], None]:
-        """What is told of every task that ended, and calls ``callback`` for each member of the set: for a set in it when
-        all of its tasks have ended.
+        """What is told of every task that ended, and calls ``callback`` for each member of the set: for a set in it
+        when all of its tasks have ended.
         """
         member_of: dict[int, Any] = {}
         left: dict[int, int] = {}
