@@ -63,7 +63,7 @@ class Outbox:
         except KeyError:  # another application's task, known by its name only
             parcel = pack(self._app, sig.task, merged_args, merged_kwargs, **merged)
         else:
-            if _publishes_itself(task) or task.bound_app() is not self._app:
+            if not self._may_pack(task):
                 self.flush()
                 return task.apply_async(merged_args, merged_kwargs, **merged)
             args, kwargs, whole = describe(task, merged_args, merged_kwargs, merged)
@@ -82,7 +82,7 @@ class Outbox:
             task = sig.type
         except KeyError:
             return None
-        if _publishes_itself(task) or task.bound_app() is not self._app:
+        if not self._may_pack(task):
             return None
         lane = task.lane()
         frozen = sig["options"]
@@ -108,6 +108,15 @@ class Outbox:
             raise encode_error(task.name, "json", args, kwargs, exc, _core.dumps) from exc
         self._take(envelope)
         return lane.result(task_id)
+
+    def _may_pack(self, task: Any) -> bool:
+        """It is published as any other: not run here, not through another application, and neither its class nor
+        somebody who patched it has changed how it is published.
+        """
+        if task.bound_app() is not self._app or self._app.publishing.settings.is_eager:
+            return False
+        own = getattr(task.__class__, "apply_async", None)
+        return own is Task.apply_async and "apply_async" not in task.__dict__
 
     def _embedded(self, chord: Any) -> bytes | None:
         if chord is None:
@@ -174,9 +183,3 @@ def _announce(packed: list[Parcel | Envelope]) -> None:
     for one in packed:
         if isinstance(one, Parcel):
             one.delivered()
-
-
-def _publishes_itself(task: Any) -> bool:
-    """Its class, or somebody who patched it, has changed how it is published."""
-    own = getattr(task.__class__, "apply_async", None)
-    return own is not Task.apply_async or "apply_async" in task.__dict__

@@ -164,7 +164,9 @@ class _Builder:
         """A group and what follows it are a chord, which takes the place of what follows."""
         self._steps.pop()
         body_result = self._results.pop()
-        options = {"root_id": self._root_id, "app": self._app}
+        options: dict[str, Any] = {"root_id": self._root_id, "app": self._app}
+        if group.args:
+            options["args"] = group.args
         # A body that is a group has no task id.
         if hasattr(self._next_result, "task_id"):
             options["task_id"] = self._next_result.task_id
