@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastworker import _core
+from fastworker.worker.startup import threads_of_imports
 
 if TYPE_CHECKING:
     import socket
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from fastworker.worker.settings import WorkerSettings
     from fastworker.worker.startup import Size
     from fastworker.worker.zygote_keeper import ZygoteKeeper
+
+
+logger = logging.getLogger("fastworker.worker")
 
 
 class Lane:
@@ -100,6 +105,15 @@ def first_zygotes(
     lanes: Sequence[Lane], log_plan: LogPlan | None
 ) -> list[tuple[socket.socket, int] | None]:
     """Start the zygote of each lane that has one, all of them before any runtime."""
+    threads = threads_of_imports()
+    if threads and any(lane.keeper is not None and lane.keeper.forks for lane in lanes):
+        logger.warning(
+            "importing the application started %d thread(s) (%s): a fork does not copy them, and locks they hold "
+            "stay locked in the children. Start them in worker_process_init instead, or run with "
+            "--pool-start-method spawn.",
+            len(threads),
+            ", ".join(threads),
+        )
     zygotes: list[Any] = []
     for lane in lanes:
         others = [words for words, _ in filter(None, zygotes)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import sys
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from fastworker import greenlets
 from fastworker.child.main import child_main_of
 from fastworker.errors import ImproperlyConfigured
-from fastworker.worker.startup import threads_of_imports
 from fastworker.worker.zygote import fork_zygote, spawn_zygote
 
 if TYPE_CHECKING:
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from fastworker.worker.lifeline import Lifeline
     from fastworker.worker.logs import LogPlan
     from fastworker.worker.options import WorkerOptions
-
-logger = logging.getLogger("fastworker.worker")
 
 #: A zygote that dies this soon after its start is not replaced at once, in seconds; after so many of them in a row, not
 #: at all.
@@ -43,6 +39,7 @@ class ZygoteKeeper:
         cores: Those that children are pinned to; none: they are not.
 
     Attributes:
+        forks: The first one is a fork of this process.
         replace_at: When another has to be started (``time.monotonic``); None: there is one, or none is wanted.
 
     Raises:
@@ -74,6 +71,7 @@ class ZygoteKeeper:
                 f"{self._why_spawned()}: each process imports the application by itself, and nothing says from where; "
                 f"start the worker with -A"
             )
+        self.forks = self._start_method == "fork"
         self._pid = 0
         self._started = time.monotonic()
         self._early_deaths = 0
@@ -93,18 +91,9 @@ class ZygoteKeeper:
             log_plan: How its children log.
             others: Sockets to the zygotes of other pools, which are not this one's to hold.
         """
-        if self._start_method == "spawn":
+        if not self.forks:
             words, self._pid = spawn_zygote(self._recipe(), self._lifeline)
             return words, self._pid
-        threads = threads_of_imports()
-        if threads:
-            logger.warning(
-                "importing the application started %d thread(s) (%s): a fork does not copy them, and locks they hold "
-                "stay locked in the children. Start them in worker_process_init instead, or run with "
-                "--pool-start-method spawn.",
-                len(threads),
-                ", ".join(threads),
-            )
         child_main = child_main_of(
             self._app, self._options.hostname, log_plan, self._pool, self._seat
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fastworker import FastWorker, signals
-from fastworker.worker.lane import Lane
+from fastworker.worker.lane import Lane, first_zygotes
 from fastworker.worker.lanes import Lanes
 from fastworker.worker.options import WorkerOptions
 from fastworker.worker.worker import WorkerProcess
@@ -20,7 +20,13 @@ class Keeper:
 
     def __init__(self, text: str | None) -> None:
         self._text = text
+        self.forks = True
         self.replace_at: float | None = None
+        self.others: list[Any] = []
+
+    def first(self, log_plan: Any, others: Any) -> tuple[str, int]:
+        self.others = list(others)
+        return f"words {id(self)}", 1
 
     def died(self) -> str | None:
         return self._text
@@ -106,3 +112,21 @@ def test_node_is_ready_once_when_all_of_its_lanes_are(monkeypatch: pytest.Monkey
         assert (declared, ready) == ([["cpu", "io"]], [node])
     finally:
         signals.worker_ready.disconnect(on_ready)
+
+
+def test_threads_of_imports_are_told_of_once_where_a_lane_forks(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fastworker.worker.lane.threads_of_imports", lambda: ["busy"])
+    node, _ = node_with("cpu", "io")
+    lanes: list[Any] = list(node.lanes)
+    first_zygotes(lanes, None)
+    [said] = caplog.messages
+    assert "started 1 thread(s) (busy)" in said
+    words = [f"words {id(lane.keeper)}" for lane in lanes]
+    assert [lane.keeper.others for lane in lanes] == [[], words[:1]]
+    caplog.clear()
+    for lane in lanes:
+        lane.keeper.forks = False
+    first_zygotes(lanes, None)
+    assert caplog.messages == []
