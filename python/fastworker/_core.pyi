@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Any, final
 
 __all__ = [
+    "Batch",
     "Call",
     "ChildLink",
     "ControlClient",
@@ -424,6 +425,21 @@ class Call:
         """The message properties as JSON."""
 
 @final
+class Batch:
+    """Calls of a batch task, for one function call."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def task(self) -> str: ...
+    @property
+    def id(self) -> str:
+        """The id of its first call."""
+    @property
+    def calls(self) -> list[Call]:
+        """In order; at least one. Each is reported by itself, and then the batch by ``ChildLink.end_batch``."""
+
+@final
 class ChildLink:
     """The child's end of the link to its worker.
 
@@ -433,6 +449,7 @@ class ChildLink:
         current: Holds the call for which code runs, in a child that runs several at once; those methods that name no
             call are about it, and where it is not set no task runs. None: a child that runs one task after the other,
             whatever code runs.
+        member: Holds the call of a batch for which code runs; where it is not set, it runs for all of a batch.
 
     Raises:
         OSError: The page is of another version.
@@ -440,11 +457,15 @@ class ChildLink:
     """
 
     def __new__(
-        cls, socket: int, page: int, current: ContextVar[Call | None] | None = None
+        cls,
+        socket: int,
+        page: int,
+        current: ContextVar[Call | Batch | None] | None = None,
+        member: ContextVar[Call | None] | None = None,
     ) -> ChildLink: ...
-    def next(self) -> Call | None:
-        """Wait for the next task and claim it; None when the worker says to finish or is gone."""
-    def poll(self, *, blocks: bool) -> list[Call | tuple[int, str]] | None:
+    def next(self) -> Call | Batch | None:
+        """Wait for the next task, or batch, and claim it; None when the worker says to finish or is gone."""
+    def poll(self, *, blocks: bool) -> list[Call | Batch | tuple[int, str]] | None:
         """What has come, in order: tasks, which are claimed and have started; and ``(number, why)`` of running tasks
         that are to be interrupted, where ``why`` is ``soft``, ``hard`` or ``terminate``, or about which the log is to
         say where they are: ``locate``.
@@ -490,6 +511,10 @@ class ChildLink:
             doc: The result document.
             reason: For ``reject`` and ``poison``: one line for the dead letter.
         """
+    def end_batch(self, batch: Batch) -> None:
+        """Report that the function of a batch has returned; the ends of its calls were reported before."""
+    def is_open(self, call: Call) -> bool:
+        """Whether a call has been taken, and its end not been reported."""
     def collect_successors(self, collects: bool) -> None:
         """Keep what is published from now on, and send it with the outcome: it is published in the same step as the
         acknowledgement. False: forget what was kept, and publish at once again."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastworker.app.annotations import annotations_of
+from fastworker.app.batch_options import check_batch
 from fastworker.app.state import LocalStack, get_current_app
 
 if TYPE_CHECKING:
@@ -84,6 +85,10 @@ class TaskOptions:
     #: Have a limit for each value of this, over all workers: the name of an argument, or a function of
     #: ``(args, kwargs)``. Evaluated at publish.
     rate_limit_key: Any = None
+    #: Give the function a list of up to so many calls (``SimpleRequest``) in place of the arguments of one.
+    batch: int | None = None
+    #: Seconds that a call waits for others; None: 1.
+    batch_timeout: float | None = None
     ignore_result: bool | None = None
     #: Remember the tasks that this one publishes, as its result's ``children``.
     trail: bool = True
@@ -147,6 +152,8 @@ class TaskOptions:
             for annotation in annotations_of(conf.task_annotations, cls):
                 cls._annotate(annotation)
             cls.request_stack = LocalStack(f"fastworker_requests_{cls.__name__}")
+        if cls.batch is not None or cls.batch_timeout is not None:
+            check_batch(cls)
         cls.on_bound(app)
         return app
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from fastworker.app.batch_options import batch_terms
 from fastworker.app.rate_limits import is_shared, per_second
 from fastworker.errors import ImproperlyConfigured
 
@@ -41,6 +42,8 @@ class TaskSettings:
     shares_rate_limit: bool
     #: Other workers may limit it, and put what is over its rate into lanes.
     has_lanes: bool
+    #: Most messages that one function call gets, and how long a message waits for others (s); None: no batches.
+    batch: tuple[int, float] | None
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,7 @@ def task_settings(app: FastWorker) -> list[TaskSettings]:
             rate_limit=None if is_unlimited else limit,
             shares_rate_limit=is_shared(task),
             has_lanes=limit is not None,
+            batch=batch_terms(task),
         )
 
     return [of(name, task) for name, task in sorted(app.tasks.items())]

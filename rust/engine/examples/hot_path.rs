@@ -103,6 +103,7 @@ fn config(concurrency: u32, prefetch: u32) -> Config {
         rate: None,
         has_lanes: false,
         rate_scope: Scope::Worker,
+        batch: None,
     };
     Config {
         tasks: vec![task],

@@ -42,7 +42,7 @@ MUTANTS = [
     Mutant(
         "acknowledges any number of tasks early",
         "early.rs",
-        "        self.count < self.limit\n",
+        "        self.count + WEIGHT <= self.limit\n",
         "        true\n",
     ),
     Mutant(
@@ -102,8 +102,8 @@ MUTANTS = [
     Mutant(
         "runs a redelivery beside others",
         "dispatch.rs",
-        "child.slots == 1 && (held.runs_alone || window.is_slow());",
-        "child.slots == 1 && window.is_slow();",
+        "child.slots == 1 && (held.runs_alone || is_batch || self.windows[task].is_slow());",
+        "child.slots == 1 && (is_batch || self.windows[task].is_slow());",
     ),
     Mutant(
         "does not release a reserved child",
@@ -120,7 +120,7 @@ MUTANTS = [
     ),
     Mutant(
         "puts what comes back at the end of the line",
-        "arrive.rs",
+        "gather.rs",
         "self.ready.push_front(priority, queue, handle);",
         "self.ready.push_back(priority, queue, handle);",
     ),
@@ -163,8 +163,8 @@ MUTANTS = [
     Mutant(
         "fetches beyond its prefetch",
         "prefetch.rs",
-        "self.limit.saturating_sub(held).min(",
-        "self.limit.min(",
+        "self.most().saturating_sub(held).min(",
+        "self.most().min(",
     ),
     Mutant(
         "forgets a wake-up that comes during a fetch",
@@ -310,8 +310,8 @@ MUTANTS = [
     Mutant(
         "fills a child beyond its window",
         "dispatch.rs",
-        "child.open() >= window.most(self.config.window_max)",
-        "child.open() >= 2 * window.most(self.config.window_max)",
+        "child.open() >= self.windows[task].most(self.config.window_max)",
+        "child.open() >= 2 * self.windows[task].most(self.config.window_max)",
     ),
     Mutant(
         "gives work to a child that was killed",
@@ -328,8 +328,8 @@ MUTANTS = [
     Mutant(
         "gives a child more tasks than it may run",
         "dispatch.rs",
-        "handles.len() < share && self.fleet.at(index).allowance > 0",
-        "handles.len() < share && self.fleet.at(index).allowance as usize + handles.len() > 0",
+        "given < share && self.fleet.at(index).allowance > 0",
+        "given < share && self.fleet.at(index).allowance as usize + given > 0",
     ),
     Mutant(
         "lets a task start without a permit",
@@ -619,5 +619,119 @@ MUTANTS = [
         "requests.rs",
         "            | Place::Aside\n            | Place::Child(_) => !held.is_acked,\n",
         "            | Place::Aside => !held.is_acked,\n            Place::Child(_) => false,\n",
+    ),
+    Mutant(
+        "makes batches larger than they may be",
+        "gather.rs",
+        "while members.len() < most\n",
+        "while members.len() <= most\n",
+    ),
+    Mutant(
+        "has a call wait for others for ever",
+        "gather.rs",
+        "(is_enough || is_late).then_some(false)",
+        "(is_enough && !is_late).then_some(false)",
+    ),
+    Mutant(
+        "has a call wait for others much too long",
+        "gather.rs",
+        "            wait_us: terms.wait_us,\n",
+        "            wait_us: terms.wait_us * 20,\n",
+    ),
+    Mutant(
+        "lets a batch go that has lost its members",
+        "gather.rs",
+        "is_acked || gathering.len + 1 >= gathering.most || now",
+        "is_acked || gathering.len < gathering.most || now",
+    ),
+    Mutant(
+        "mixes time limits in a batch",
+        "gather.rs",
+        "} else if Limits::of(&held.request, &self.config) == limits {",
+        "} else if limits == limits {",
+    ),
+    Mutant(
+        "starts a call that expired while its batch formed",
+        "gather.rs",
+        "if !is_acked && is_expired(&held.request, now) {",
+        "if !is_acked && false && is_expired(&held.request, now) {",
+    ),
+    Mutant(
+        "has a suspect share a batch",
+        "gather.rs",
+        "        (!is_alone).then_some(task)\n",
+        "        (!is_alone || true).then_some(task)\n",
+    ),
+    Mutant(
+        "keeps the batches that form in a shutdown",
+        "shutdown.rs",
+        "        self.gatherings.retain_newest_first(&mut stays);\n",
+        "",
+    ),
+    Mutant(
+        "keeps calls that wait for each other from other nodes",
+        "give_back.rs",
+        "        self.gatherings.retain_newest_first(&mut keeps);\n",
+        "",
+    ),
+    Mutant(
+        "keeps calls of a cancelled queue that wait for each other",
+        "consume.rs",
+        "        self.gatherings.retain_newest_first(&mut stays);\n",
+        "",
+    ),
+    Mutant(
+        "gives a child something behind a batch",
+        "dispatch.rs",
+        "(held.runs_alone || is_batch || self.windows[task].is_slow());",
+        "(held.runs_alone || self.windows[task].is_slow());",
+    ),
+    Mutant(
+        "hands a call of a batch task over as any other",
+        "dispatch.rs",
+        "if let Some(task) = self.batch_task(handle) {\n                        window.send",
+        "if let Some(task) = self.gathers(handle) {\n                        window.send",
+    ),
+    Mutant(
+        "lets a member of a batch end twice",
+        "work.rs",
+        "Some(index) => batch.open.remove(index).is_some(),",
+        "Some(index) => batch.open.get(index).is_some(),",
+    ),
+    Mutant(
+        "forgets all of a batch but one",
+        "work.rs",
+        "(None, Some(batch.open.iter().copied()))",
+        "(None, Some(batch.open.iter().copied().take(1)))",
+    ),
+    Mutant(
+        "revokes a whole batch for one of it",
+        "death.rs",
+        "if is_meant { Cause::Terminated { signal: it.signal } } else { Cause::Neighbour }",
+        "if is_meant || true { Cause::Terminated { signal: it.signal } } else { Cause::Neighbour }",
+    ),
+    Mutant(
+        "blames a batch for one of it that was told to end",
+        "death.rs",
+        "(Outcome::Terminated, ..) if is_member => Cause::Neighbour,",
+        "(Outcome::Terminated, ..) if is_member => Cause::Unknown,",
+    ),
+    Mutant(
+        "acknowledges any number of batches early",
+        "early.rs",
+        "WEIGHT / u64::from(most.max(1))",
+        "WEIGHT / u64::from(most.max(1)) / 64",
+    ),
+    Mutant(
+        "forgets that a batch was acknowledged",
+        "settle.rs",
+        "                self.release_child_of(handle);\n                self.acknowledgement_answered(handle);\n                if is_revoked {",
+        "                self.release_child_of(handle);\n                if is_revoked {",
+    ),
+    Mutant(
+        "fetches more than batches for each slot",
+        "prefetch.rs",
+        "self.batched = count.saturating_mul(2).min(self.most_batched);",
+        "self.batched = count.saturating_mul(200);",
     ),
 ]

@@ -135,6 +135,17 @@ pub enum Action {
         /// The child writes out buffered outcomes before it starts these (unknown or slow types).
         flush_first: bool,
     },
+    /// Send these to the child as one number, after moving the page's bound past it: one function call gets them all.
+    /// Each ends by itself (`Event::MemberEnded`), and then the number (`Event::BatchEnded`). The child writes out
+    /// buffered outcomes before it starts.
+    DispatchBatch {
+        /// To whom.
+        child: ChildId,
+        /// Its number.
+        number: Number,
+        /// In order; at least one.
+        handles: Vec<Handle>,
+    },
     /// Take back what the child has not started; answer with `Recalled`.
     Recall {
         /// From whom.

@@ -47,7 +47,7 @@ impl Engine {
     fn arrive(&mut self, now: Now, request: Request, surplus: &mut Vec<Handle>, actions: &mut Vec<Action>) {
         let has_timer_room = self.timer.len() < self.prefetch.timer_limit();
         let verdict = admit(&self.config, &request, now, has_timer_room);
-        let (handle, priority, queue) = (request.handle, request.priority, request.queue);
+        let (handle, queue) = (request.handle, request.queue);
         let goes_back = match verdict {
             // What was drawn has its permit, and can stand.
             Verdict::Run => self.queues.gives_back(queue) || !request.is_drawn && !self.queues.has_place(queue),
@@ -63,7 +63,9 @@ impl Engine {
             Verdict::Hold { .. } => Place::Timer,
             Verdict::Drop { .. } => Place::Ending,
         };
-        if !self.requests.insert(Held::new(request, place, now.mono_us)) {
+        let options = request.task.and_then(|task| self.config.tasks.get(task as usize));
+        let is_batched = options.is_some_and(|task| task.batch.is_some());
+        if !self.requests.insert(Held { is_batched, ..Held::new(request, place, now.mono_us) }) {
             self.counters.odd += 1;
             return;
         }
@@ -72,11 +74,7 @@ impl Engine {
             Verdict::Run if claim == Claim::Permit && !self.queues.has_place(queue) => self.stand(handle),
             Verdict::Run if claim == Claim::Permit => {
                 self.take_place(handle);
-                if self.is_suspect(handle) {
-                    self.wait_for_cell(handle, false);
-                } else {
-                    self.ready.push_back(priority, queue, handle);
-                }
+                self.line_up(handle, false);
             }
             Verdict::Run => self.go_on_without_permit(handle, claim, actions),
             Verdict::Hold { until_ms } => self.timer.push(until_ms, handle),
@@ -158,22 +156,11 @@ impl Engine {
             return self.stand(handle);
         }
         self.take_place(handle);
-        if self.is_suspect(handle) {
-            return self.wait_for_cell(handle, false);
-        }
-        let held = self.requests.of(handle);
-        held.place = Place::Ready;
-        self.ready.push_back(held.request.priority, held.request.queue, handle);
+        self.line_up(handle, false);
     }
 
     /// Puts a delivery that is in no list at the head of its ready queue.
     pub(crate) fn make_ready_first(&mut self, handle: Handle) {
-        if self.is_suspect(handle) {
-            return self.wait_for_cell(handle, true);
-        }
-        let held = self.requests.of(handle);
-        held.place = Place::Ready;
-        let (priority, queue) = (held.request.priority, held.request.queue);
-        self.ready.push_front(priority, queue, handle);
+        self.line_up(handle, true);
     }
 }

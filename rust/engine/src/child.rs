@@ -15,7 +15,9 @@ use std::collections::HashSet;
 
 use crate::event::{ChildId, Handle, Number};
 use crate::interrupts::{Checks, Interrupted};
+use crate::limits::Limits;
 use crate::numbers::{Numbers, distance};
+use crate::work::{Batch, Work};
 
 /// What kind of life the process leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +46,9 @@ pub(crate) enum Want {
 }
 
 /// One number of the ledger.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
-    handle: Handle,
+    work: Work,
     cost_us: u32,
     bytes: u32,
 }
@@ -142,6 +144,7 @@ pub(crate) struct Child {
     next: Number,
     claimed: Number,
     entries: Numbers<Entry>,
+    deliveries: u32,
     backlog_us: u64,
     backlog_bytes: u64,
     refill_below_us: u64,
@@ -184,6 +187,7 @@ impl Child {
             next: 0,
             claimed: 0,
             entries: Numbers::default(),
+            deliveries: 0,
             backlog_us: 0,
             backlog_bytes: 0,
             refill_below_us: 0,
@@ -195,9 +199,14 @@ impl Child {
         self.next
     }
 
-    /// Tasks that have not ended here.
+    /// Numbers that have not ended here: a batch is one.
     pub(crate) fn open(&self) -> u32 {
         self.entries.len() as u32
+    }
+
+    /// Deliveries that have not ended here.
+    pub(crate) fn deliveries(&self) -> u32 {
+        self.deliveries
     }
 
     /// Whether it has nothing to do.
@@ -258,13 +267,23 @@ impl Child {
 
     /// Adds a task at the end.
     pub(crate) fn assign(&mut self, handle: Handle, cost_us: u32, bytes: u32, now_us: u64) {
+        self.add(Work::One(handle), cost_us, bytes, now_us);
+    }
+
+    /// Adds a batch at the end, under one number.
+    pub(crate) fn assign_batch(&mut self, batch: Batch, cost_us: u32, bytes: u32, now_us: u64) {
+        self.add(Work::Batch(Box::new(batch)), cost_us, bytes, now_us);
+    }
+
+    fn add(&mut self, work: Work, cost_us: u32, bytes: u32, now_us: u64) {
         if self.is_idle() {
             self.busy_since_us = now_us;
         }
         if distance(self.claimed, self.next) >= 0 {
             self.unclaimed_since_us = now_us;
         }
-        self.entries.push(self.next, Entry { handle, cost_us, bytes });
+        self.deliveries += work.len();
+        self.entries.push(self.next, Entry { work, cost_us, bytes });
         self.next = self.next.wrapping_add(1);
         self.allowance -= 1;
         self.backlog_us += u64::from(cost_us);
@@ -276,9 +295,22 @@ impl Child {
         self.refill_below_us = (self.waiting_us() / 2).max(least_us);
     }
 
-    /// The open task of that number.
-    pub(crate) fn open_handle(&self, number: Number) -> Option<Handle> {
-        self.entries.get(number).map(|entry| entry.handle)
+    /// Whether a number has not ended.
+    pub(crate) fn is_open(&self, number: Number) -> bool {
+        self.entries.get(number).is_some()
+    }
+
+    /// The deliveries of a number that have not ended: one, or the members of a batch.
+    pub(crate) fn handles(&self, number: Number) -> impl Iterator<Item = Handle> {
+        self.entries.get(number).into_iter().flat_map(|entry| entry.work.handles())
+    }
+
+    /// The time limits of a number, if it is open; `of` knows those of a delivery.
+    pub(crate) fn limits(&self, number: Number, of: impl FnOnce(Handle) -> Limits) -> Option<Limits> {
+        Some(match &self.entries.get(number)?.work {
+            Work::One(handle) => of(*handle),
+            Work::Batch(batch) => batch.limits,
+        })
     }
 
     /// The open task that the child claimed last, when its page says `next`: usually `next - 1`; after a recall, which
@@ -286,7 +318,7 @@ impl Child {
     /// with one slot.
     pub(crate) fn claimed_last(&self, next: Number) -> Option<Number> {
         let last = next.wrapping_sub(1);
-        if self.open_handle(last).is_some() {
+        if self.is_open(last) {
             return Some(last);
         }
         self.entries.first().filter(|&first| distance(next, first) > 0)
@@ -316,8 +348,15 @@ impl Child {
         self.entries.from(claimed).count()
     }
 
+    /// Ends a member of a batch, whose number stays open. False: it is none, or not any more.
+    pub(crate) fn close_member(&mut self, number: Number, handle: Handle) -> bool {
+        let is_member = self.entries.get_mut(number).is_some_and(|entry| entry.work.take(handle));
+        self.deliveries -= u32::from(is_member);
+        is_member
+    }
+
     /// Closes a number that ended. `None`: it was not open, so the report comes late.
-    pub(crate) fn close(&mut self, number: Number, now_us: u64) -> Option<Handle> {
+    pub(crate) fn close(&mut self, number: Number, now_us: u64) -> Option<Work> {
         let entry = self.entries.remove(number)?;
         self.closed(&entry);
         self.claim(number.wrapping_add(1));
@@ -331,7 +370,7 @@ impl Child {
         if !self.located.is_empty() {
             self.located.remove(&number);
         }
-        Some(entry.handle)
+        Some(entry.work)
     }
 
     /// Closes everything from `from` on, and appends what was open to `recalled`, in order.
@@ -340,15 +379,15 @@ impl Child {
         while let Some((_, entry)) = self.entries.pop_from(from) {
             self.closed(&entry);
             self.allowance += 1;
-            recalled.push(entry.handle);
+            recalled.extend(entry.work.handles().rev());
         }
         recalled[start..].reverse();
         self.claim(self.next);
     }
 
-    /// Every task that is still open, with its number.
+    /// Every delivery that is still open, with its number.
     pub(crate) fn open_tasks(&self) -> impl Iterator<Item = (Number, Handle)> {
-        self.entries.iter().map(|(number, entry)| (number, entry.handle))
+        self.entries.iter().flat_map(|(number, entry)| entry.work.handles().map(move |handle| (number, handle)))
     }
 
     /// Everything that is still open, in order, and whether it had been claimed according to `next`.
@@ -363,6 +402,7 @@ impl Child {
     }
 
     fn closed(&mut self, entry: &Entry) {
+        self.deliveries -= entry.work.len();
         self.backlog_us -= u64::from(entry.cost_us);
         self.backlog_bytes -= u64::from(entry.bytes);
         if self.entries.is_empty() {
@@ -375,6 +415,14 @@ impl Child {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn closed(child: &mut Child, number: Number, now_us: u64) -> Option<Handle> {
+        child.close(number, now_us).and_then(|work| work.handles().next())
+    }
+
+    fn handle(child: &Child, number: Number) -> Option<Handle> {
+        child.handles(number).next()
+    }
 
     fn child_with(tasks: u32) -> Child {
         let mut child = Child::new(ChildId(0), 1, u64::MAX);
@@ -391,17 +439,17 @@ mod tests {
         assert_eq!(recalled, [Handle(1), Handle(2), Handle(3)]);
         assert_eq!((child.next_number(), child.open()), (4, 1));
         child.assign(Handle(9), 10, 100, 0);
-        assert_eq!(child.open_handle(4), Some(Handle(9)));
-        assert_eq!(child.close(0, 0), Some(Handle(0)));
+        assert_eq!(handle(&child, 4), Some(Handle(9)));
+        assert_eq!(closed(&mut child, 0, 0), Some(Handle(0)));
         assert_eq!(child.next_number(), 5);
     }
 
     #[test]
     fn late_or_unknown_outcome_closes_nothing() {
         let mut child = child_with(2);
-        assert_eq!(child.close(0, 0), Some(Handle(0)));
-        assert_eq!(child.close(0, 0), None);
-        assert_eq!(child.close(7, 0), None);
+        assert_eq!(closed(&mut child, 0, 0), Some(Handle(0)));
+        assert_eq!(closed(&mut child, 0, 0), None);
+        assert_eq!(closed(&mut child, 7, 0), None);
         assert_eq!(child.open(), 1);
     }
 
@@ -414,8 +462,8 @@ mod tests {
         assert_eq!(child.next_number(), 2);
         child.claim(1);
         assert_eq!(child.unstarted(), 1);
-        assert_eq!(child.close(u32::MAX, 0), Some(Handle(0)));
-        assert_eq!(child.close(0, 0), Some(Handle(1)));
+        assert_eq!(closed(&mut child, u32::MAX, 0), Some(Handle(0)));
+        assert_eq!(closed(&mut child, 0, 0), Some(Handle(1)));
         let remains: Vec<_> = child.remains(2).collect();
         assert_eq!(remains, [(1, Handle(2), true)]);
     }
@@ -469,7 +517,7 @@ mod tests {
         assert!(!child.has_room());
         assert_eq!(child.unstarted(), 3);
         assert!(child.claim(3));
-        assert_eq!(child.close(1, 7), Some(Handle(1)));
+        assert_eq!(closed(&mut child, 1, 7), Some(Handle(1)));
         assert!(child.has_room());
         assert_eq!((child.free_slots(), child.unstarted(), child.stuck_for_us(9)), (1, 0, 0));
         assert_eq!(child.remains(3).collect::<Vec<_>>(), [(0, Handle(0), true), (2, Handle(2), true)]);
@@ -491,5 +539,30 @@ mod tests {
         child.close(0, 0);
         let remains: Vec<_> = child.remains(2).collect();
         assert_eq!(remains, [(1, Handle(1), true), (2, Handle(2), false)]);
+    }
+
+    #[test]
+    fn members_of_a_batch_end_each_by_itself_and_its_number_after_them() {
+        let mut child = child_with(1);
+        let open = [5, 6, 7].map(Handle).into();
+        child.assign_batch(Batch { task: 0, size: 3, open, limits: Limits::default() }, 10, 100, 0);
+        assert_eq!((child.open(), child.deliveries()), (2, 4));
+        assert!(child.close_member(1, Handle(6)) && !child.close_member(1, Handle(6)));
+        assert!(!child.close_member(0, Handle(0)), "what has its number for itself is no member");
+        assert_eq!(child.handles(1).collect::<Vec<_>>(), [Handle(5), Handle(7)]);
+        assert_eq!(child.remains(2).map(|(number, ..)| number).collect::<Vec<_>>(), [0, 1, 1]);
+        assert_eq!(child.close(1, 0).map(|work| work.len()), Some(2));
+        assert_eq!((child.open(), child.deliveries(), child.backlog_us()), (1, 1, 10));
+    }
+
+    #[test]
+    fn a_recalled_batch_comes_back_whole_and_in_order() {
+        let mut child = child_with(1);
+        let open = [5, 6].map(Handle).into();
+        child.assign_batch(Batch { task: 0, size: 2, open, limits: Limits::default() }, 10, 100, 0);
+        child.assign(Handle(9), 10, 100, 0);
+        let mut recalled = Vec::new();
+        child.recall(1, &mut recalled);
+        assert_eq!(recalled, [5, 6, 9].map(Handle));
     }
 }

@@ -25,6 +25,17 @@ pub struct TaskOptions {
     pub has_lanes: bool,
     /// Whose starts count.
     pub rate_scope: Scope,
+    /// One function call is given several of its messages; `None`: each has one for itself.
+    pub batch: Option<BatchTerms>,
+}
+
+/// How the messages of a batch task are gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchTerms {
+    /// Most messages that one call gets; at least 1.
+    pub most: u32,
+    /// A message that could run waits so long for others, in microseconds; then the call goes with what there is.
+    pub wait_us: u64,
 }
 
 /// Whose starts a rate limit counts.
@@ -82,7 +93,8 @@ pub struct Config {
     /// Grow and shrink with the load; `concurrency` is where it starts. Only with one slot: with several there is no
     /// child that is either busy or not.
     pub autoscale: Option<Autoscale>,
-    /// Most deliveries held at once. At least `concurrency`, or the autoscaler's maximum, times `slots`.
+    /// Most deliveries held at once. At least `concurrency`, or the autoscaler's maximum, times `slots`. Messages of batch
+    /// tasks come on top, up to a batch for each slot.
     pub prefetch: u32,
     /// Most bytes of messages handed to one child ahead of its work.
     pub window_bytes: u32,

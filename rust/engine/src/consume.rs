@@ -90,6 +90,7 @@ impl Engine {
             }
             stays
         };
+        self.gatherings.retain_newest_first(&mut stays);
         self.ready.retain_newest_first(&mut stays);
         self.early.retain_newest_first(&mut stays);
         leaving
@@ -103,6 +104,7 @@ impl Engine {
             Place::Timer => self.timer.remove(handle),
             Place::Limited => self.rates.remove(handle),
             Place::Standing => self.queues.remove(queue, handle),
+            Place::Gathering => self.gatherings.remove(handle),
             Place::Ready => self.ready.remove(priority, queue, handle),
             Place::Suspect => self.suspects.retain(|&waiting| waiting != handle),
             Place::EarlyLine => self.early.remove(handle),

@@ -7,6 +7,7 @@ use crate::engine::{Engine, Phase};
 use crate::event::{ChildId, Handle, Now, Number, Outcome};
 use crate::interrupts::Told;
 use crate::requests::Revoke;
+use crate::work::Batch;
 
 /// Why a task stopped running without an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +57,16 @@ impl Engine {
     /// A delivery whose process died while it ran.
     fn died_running(&mut self, child: &Child, number: Number, handle: Handle, actions: &mut Vec<Action>) {
         let told = child.told(number);
+        // Of a batch only those are meant that were revoked; the others die for their sake.
+        let is_meant = matches!(self.requests.of(handle).revoke, Some(Revoke::Terminate(_)));
         let cause = if let Some(it) = child.terminating.filter(|it| it.number == number) {
-            Cause::Terminated { signal: it.signal }
+            if is_meant { Cause::Terminated { signal: it.signal } } else { Cause::Neighbour }
         } else if let Some((_, limit_ms)) = child.over_limit.filter(|&(killed, _)| killed == number) {
             Cause::TimeLimit { limit_ms }
         } else if let Some(Told::HardLimit(limit_ms)) = told {
             Cause::TimeLimit { limit_ms }
         } else if let Some(Told::Terminate(signal)) = told {
-            Cause::Terminated { signal }
+            if is_meant { Cause::Terminated { signal } } else { Cause::Neighbour }
         } else if child.is_killed_for_one {
             Cause::Neighbour
         } else {
@@ -73,12 +76,19 @@ impl Engine {
     }
 
     /// A task that reported that it was ended because it was told to.
-    pub(crate) fn ended_as_told(&mut self, handle: Handle, outcome: Outcome, actions: &mut Vec<Action>) {
+    pub(crate) fn ended_as_told(
+        &mut self,
+        handle: Handle,
+        outcome: Outcome,
+        is_member: bool,
+        actions: &mut Vec<Action>,
+    ) {
         let held = self.requests.of(handle);
         let limit_ms = held.limits.hard_us.map(|limit_us| limit_us / 1_000);
         let cause = match (outcome, limit_ms, held.revoke) {
             (Outcome::TimeLimit, Some(limit_ms), _) => Cause::TimeLimit { limit_ms },
             (Outcome::Terminated, _, Some(Revoke::Terminate(signal))) => Cause::Terminated { signal },
+            (Outcome::Terminated, ..) if is_member => Cause::Neighbour,
             _ => {
                 // Nobody told it to.
                 self.counters.odd += 1;
@@ -86,6 +96,13 @@ impl Engine {
             }
         };
         self.stopped_running(handle, cause, actions);
+    }
+
+    /// A batch whose end was reported without those of its members.
+    pub(crate) fn batch_broke(&mut self, batch: &Batch, actions: &mut Vec<Action>) {
+        for &handle in batch.open.iter().rev() {
+            self.stopped_running(handle, Cause::Unknown, actions);
+        }
     }
 
     /// A delivery that was started, and stopped without an outcome of its own.

@@ -6,16 +6,19 @@
 //!
 //! A child with several slots gets as many as are free, of any type, and nothing ahead of need: there, what follows is
 //! sent while others run. Redeliveries do not come this way there (`suspects.rs`).
+//!
+//! A batch (`gather`) is one number, and takes one slot. With one slot it has the child for itself.
 
 use crate::action::{Action, Ending};
 use crate::admit::is_expired;
-use crate::child::Want;
+use crate::child::{Child, Want};
 use crate::engine::{Engine, Phase};
-use crate::event::{Handle, Now};
+use crate::event::{Handle, Now, Number};
 use crate::limits::Limits;
 use crate::recall::MOST_PATIENCE_US;
 use crate::requests::Place;
 use crate::window::WINDOW_US;
+use crate::work::Batch;
 
 /// A child is refilled before less than this is left behind its foremost task, if anything is ready: two or three
 /// process switches.
@@ -35,6 +38,8 @@ enum Step {
     QueueEarly,
     /// Its attempt counted; the child waits for it.
     Record,
+    /// To wait for others of its kind: some have gone since it was to lead them, or they cannot be acknowledged now.
+    GatherAgain,
     /// Its early acknowledgement confirmed. Slow ones have the child wait for them.
     Acknowledge { is_exclusive: bool },
     /// Nothing: it goes.
@@ -84,10 +89,9 @@ impl Engine {
             self.fleet.refresh(index);
             return;
         }
-        let first = child.next_number();
-        let mut handles = Vec::new();
-        let mut flush_first = false;
-        while handles.len() < share && self.fleet.at(index).allowance > 0 {
+        let mut window = Sent::to(child, false);
+        let mut given = 0;
+        while given < share && self.fleet.at(index).allowance > 0 {
             let Some(handle) = self.ready.peek() else {
                 break;
             };
@@ -107,34 +111,44 @@ impl Engine {
                     self.requests.of(handle).place = Place::EarlyLine;
                     self.early.queue(handle);
                 }
+                Step::GatherAgain => self.gather_again(handle),
                 Step::Record => {
                     self.fleet.at(index).reserved_for = Some(handle);
                     self.record_attempt(handle, actions);
                     break;
                 }
                 Step::Acknowledge { is_exclusive } => {
-                    self.acknowledge_early(handle, actions);
+                    let members = self.take_batch(handle, now, actions);
+                    self.acknowledge_batch(&members, actions);
                     if is_exclusive {
                         self.fleet.at(index).reserved_for = Some(handle);
                         break;
                     }
                 }
                 Step::Assign { is_exclusive, cost_us } => {
-                    self.assign(index, handle, cost_us, now);
-                    handles.push(handle);
+                    given += 1;
+                    if let Some(task) = self.batch_task(handle) {
+                        window.send(self.fleet.at(index), actions);
+                        let members = self.take_batch(handle, now, actions);
+                        self.assign_batch(index, task, members, cost_us, now, actions);
+                        window.first = self.fleet.at(index).next_number();
+                    } else {
+                        self.assign(index, handle, cost_us, now);
+                        window.handles.push(handle);
+                    }
                     if is_exclusive {
                         self.fleet.at(index).is_exclusive = true;
-                        flush_first = true;
+                        window.flush_first = true;
                         break;
                     }
                 }
             }
         }
         let child = self.fleet.at(index);
-        if !handles.is_empty() {
+        if given > 0 {
             child.set_refill(LEAST_BACKLOG_US);
-            actions.push(Action::Dispatch { child: child.id, first, handles, flush_first });
         }
+        window.send(child, actions);
         self.fleet.refresh(index);
     }
 
@@ -146,27 +160,35 @@ impl Engine {
         if !held.is_acked && is_expired(&held.request, now) {
             return Step::Expire;
         }
-        let window = &self.windows[task];
-        let is_exclusive = child.slots == 1 && (held.runs_alone || window.is_slow());
+        let is_batch = self.config.tasks[task].batch.is_some();
+        let is_exclusive = child.slots == 1 && (held.runs_alone || is_batch || self.windows[task].is_slow());
         if is_exclusive && !child.is_idle() {
             return Step::WaitForIdle;
         }
         if child.slots == 1 && held.runs_alone && !held.is_recorded && !held.is_acked {
             return if self.is_broker_up { Step::Record } else { Step::SetAside };
         }
+        if is_batch && !self.is_ripe(handle, now) {
+            return Step::GatherAgain;
+        }
+        let held = self.requests.of(handle);
         if !held.is_acked && !self.config.tasks[task].acks_late {
             return if self.is_broker_up && self.early.has_room() {
                 Step::Acknowledge { is_exclusive }
+            } else if self.gathers(handle).is_some() {
+                Step::GatherAgain
             } else {
                 Step::QueueEarly
             };
         }
-        let cost_us = window.cost_us();
+        let cost_us = self.windows[task].cost_us();
+        let held = self.requests.of(handle);
+        let child = self.fleet.at(index);
         let bytes = child.backlog_bytes() + u64::from(held.request.size);
         let is_full = if child.slots > 1 {
             child.free_slots() == 0
         } else {
-            child.open() >= window.most(self.config.window_max)
+            child.open() >= self.windows[task].most(self.config.window_max)
                 || child.backlog_us() + u64::from(cost_us) > WINDOW_US
                 || bytes > u64::from(self.config.window_bytes)
         };
@@ -188,12 +210,61 @@ impl Engine {
         }
         let number = child.next_number();
         child.assign(handle, cost_us, held.request.size, now.mono_us);
-        if child.slots > 1 {
-            child.watch(number, &limits, now.mono_us);
-            child.look_for_long_runners(self.config.stacks_after_us, now.mono_us);
-        } else if let Some(shortest_us) = limits.shortest_us() {
-            let so_far_us = child.shortest_limit_us.unwrap_or(u64::MAX);
-            child.shortest_limit_us = Some(so_far_us.min(shortest_us));
+        child.watch_limits(number, &limits, self.config.stacks_after_us, now.mono_us);
+    }
+
+    /// Writes a batch into a child's ledger, and sends it.
+    pub(crate) fn assign_batch(
+        &mut self,
+        index: usize,
+        task: usize,
+        members: Vec<Handle>,
+        cost_us: u32,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let id = self.fleet.at(index).id;
+        let limits = Limits::of(&self.requests.of(members[0]).request, &self.config);
+        let mut bytes: u32 = 0;
+        for &handle in &members {
+            let held = self.requests.of(handle);
+            held.place = Place::Child(id);
+            held.limits = limits;
+            bytes = bytes.saturating_add(held.request.size);
+            if held.is_acked {
+                self.early.assigned();
+            }
+        }
+        let child = self.fleet.at(index);
+        let number = child.next_number();
+        let batch = Batch { task, size: members.len() as u32, open: members.iter().copied().collect(), limits };
+        child.assign_batch(batch, cost_us, bytes, now.mono_us);
+        child.watch_limits(number, &limits, self.config.stacks_after_us, now.mono_us);
+        actions.push(Action::DispatchBatch { child: id, number, handles: members });
+    }
+}
+
+/// Tasks for a child that have not been sent yet.
+pub(crate) struct Sent {
+    /// Number of the first one.
+    pub(crate) first: Number,
+    /// In order.
+    pub(crate) handles: Vec<Handle>,
+    flush_first: bool,
+}
+
+impl Sent {
+    /// Nothing yet.
+    pub(crate) fn to(child: &Child, flush_first: bool) -> Sent {
+        Sent { first: child.next_number(), handles: Vec::new(), flush_first }
+    }
+
+    /// Sends them.
+    pub(crate) fn send(&mut self, child: &Child, actions: &mut Vec<Action>) {
+        if !self.handles.is_empty() {
+            let handles = std::mem::take(&mut self.handles);
+            let (child, first, flush_first) = (child.id, self.first, self.flush_first);
+            actions.push(Action::Dispatch { child, first, handles, flush_first });
         }
     }
 }

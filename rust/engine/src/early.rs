@@ -2,7 +2,8 @@
 //!
 //! From the confirmed acknowledgement to the end, only this worker knows the task; what is in that state dies with
 //! the worker. So acknowledgement comes last, when a child has room, and at most 2 × concurrency tasks are in it.
-//! Those beyond wait in a line of their own, so that they do not stand in the way of others.
+//! Those beyond wait in a line of their own, so that they do not stand in the way of others. The calls of a batch count
+//! as one when they are as many as it may have, so that there may be 2 × concurrency batches.
 
 use std::collections::VecDeque;
 
@@ -11,12 +12,16 @@ use crate::engine::Engine;
 use crate::event::Handle;
 use crate::requests::Place;
 
+/// What one task counts for.
+const WEIGHT: u64 = 1 << 32;
+
 /// The account of early-acknowledged deliveries.
 #[derive(Debug)]
 pub(crate) struct Early {
-    limit: u32,
+    /// Weights: a task has `WEIGHT`, each call of a batch its part of that.
+    limit: u64,
     /// Between the acknowledgement's sending and the end.
-    count: u32,
+    count: u64,
     /// Of these, not at a child.
     unassigned: u32,
     /// Not acknowledged: waiting for a place.
@@ -26,17 +31,17 @@ pub(crate) struct Early {
 impl Early {
     /// Nobody yet, and room for two for each slot.
     pub(crate) fn new(concurrency: u32) -> Early {
-        Early { limit: concurrency.saturating_mul(2).max(1), count: 0, unassigned: 0, line: VecDeque::new() }
+        Early { limit: limit(concurrency), count: 0, unassigned: 0, line: VecDeque::new() }
     }
 
     /// There are that many slots now.
     pub(crate) fn set_slots(&mut self, slots: u32) {
-        self.limit = slots.saturating_mul(2).max(1);
+        self.limit = limit(slots);
     }
 
-    /// Whether one more may be acknowledged.
+    /// Whether one more task, or batch, may be acknowledged.
     pub(crate) fn has_room(&self) -> bool {
-        self.count < self.limit
+        self.count + WEIGHT <= self.limit
     }
 
     /// How many are between acknowledgement and end without being at a child: they still need one.
@@ -50,8 +55,8 @@ impl Early {
     }
 
     /// Takes a place: the acknowledgement is sent.
-    pub(crate) fn enter(&mut self) {
-        self.count += 1;
+    pub(crate) fn enter(&mut self, weight: u64) {
+        self.count += weight;
         self.unassigned += 1;
     }
 
@@ -66,8 +71,8 @@ impl Early {
     }
 
     /// Gives the place back.
-    pub(crate) fn leave(&mut self, was_at_child: bool) {
-        self.count -= 1;
+    pub(crate) fn leave(&mut self, was_at_child: bool, weight: u64) {
+        self.count -= weight;
         if !was_at_child {
             self.unassigned -= 1;
         }
@@ -80,7 +85,7 @@ impl Early {
 
     /// The first in line, for whom there is a place now.
     fn next(&mut self, already: u32) -> Option<Handle> {
-        if self.count + already >= self.limit {
+        if self.count + (u64::from(already) + 1) * WEIGHT > self.limit {
             return None;
         }
         self.line.pop_front()
@@ -102,10 +107,21 @@ impl Early {
     }
 }
 
+/// Room for two for each slot.
+fn limit(slots: u32) -> u64 {
+    u64::from(slots.saturating_mul(2).max(1)) * WEIGHT
+}
+
 impl Engine {
+    /// What a delivery counts for.
+    pub(crate) fn early_weight(&self, handle: Handle) -> u64 {
+        let most = self.batch_task(handle).and_then(|task| self.config.tasks[task].batch).map_or(1, |terms| terms.most);
+        WEIGHT / u64::from(most.max(1))
+    }
+
     /// Sends the acknowledgement; the delivery comes back to the ready queues when it is confirmed.
     pub(crate) fn acknowledge_early(&mut self, handle: Handle, actions: &mut Vec<Action>) {
-        self.early.enter();
+        self.early.enter(self.early_weight(handle));
         self.requests.of(handle).place = Place::Acking;
         actions.push(Action::Settle { handle, ending: Ending::EarlyAck });
     }

@@ -16,7 +16,7 @@
 //! Every handle gets exactly one final `Action::Settle`. The exception is a lease that is lost while nothing is asked
 //! about it: then the driver's `LeaseLost` is the end.
 //!
-//! One file for each decision: `admit/` (may it run), `schedule` (who is next), `window` and `dispatch` (how much to
+//! One file for each decision: `admit/` (may it run), `gather` (with whom), `schedule` (who is next), `window` and `dispatch` (how much to
 //! whom), `lanes` (rate limits towards the broker), `attempts` and `suspects` (redeliveries), `early` (early
 //! acknowledgement), `recall` and `limits` (a task that takes long), `interrupts` (the same, beside others), `stuck` (a child that does not answer), `blocked` (one in which nothing goes on), `death` (a child that died), `pool` (a
 //! child that is replaced), `scale` (how many there are), `revoke` (what nobody wants any more), `settle` (what an
@@ -33,6 +33,7 @@ use crate::config::Config;
 use crate::early::Early;
 use crate::event::{ChildId, Event, Handle, Now};
 use crate::fleet::Fleet;
+use crate::gather::Gatherings;
 use crate::lanes::Draws;
 use crate::prefetch::Prefetch;
 use crate::queues::Queues;
@@ -79,6 +80,8 @@ pub struct Engine {
     pub(crate) requests: Requests,
     pub(crate) queues: Queues,
     pub(crate) ready: Ready,
+    /// Calls of batch tasks that wait for each other.
+    pub(crate) gatherings: Gatherings,
     /// Ready, started before, and not to be run beside others: in line for a cell.
     pub(crate) suspects: VecDeque<Handle>,
     pub(crate) timer: Timer,
@@ -114,6 +117,8 @@ impl Engine {
         let config = Config { slots: config.slots.max(1), ..config };
         let children = config.autoscale.map_or(config.concurrency, |bounds| bounds.max);
         let capacity = children.saturating_mul(config.slots);
+        let mut prefetch = Prefetch::new(config.prefetch.max(capacity));
+        prefetch.set_batches(capacity, &config);
         Engine {
             phase: Phase::Running,
             cold_at_us: None,
@@ -123,6 +128,7 @@ impl Engine {
             requests: Requests::default(),
             queues: Queues::new(&config.queues),
             ready: Ready::new(&config.queues),
+            gatherings: Gatherings::new(&config),
             suspects: VecDeque::new(),
             timer: Timer::default(),
             rates: Rates::new(&config),
@@ -135,7 +141,7 @@ impl Engine {
             is_resized: false,
             scale: config.autoscale.map(Scale::new),
             windows: vec![Window::default(); config.tasks.len()],
-            prefetch: Prefetch::new(config.prefetch.max(capacity)),
+            prefetch,
             counters: Counters::default(),
             turn: 0,
             now: Now { mono_us: 0, wall_ms: 0 },
@@ -186,6 +192,12 @@ impl Engine {
             Event::Ended { child, number, outcome, runtime_us } => {
                 self.ended(now, child, number, outcome, runtime_us, actions)
             }
+            Event::MemberEnded { child, number, handle, outcome } => {
+                self.member_ended(child, number, handle, outcome, actions);
+            }
+            Event::BatchEnded { child, number, runtime_us } => {
+                self.batch_ended(now, child, number, runtime_us, actions);
+            }
             Event::ChildExited { child, next, by_itself } => self.child_exited(now, child, next, by_itself, actions),
             Event::Memory { child, peak_kib } => self.memory(child, peak_kib, actions),
             Event::Resize(resize) => self.resize(resize),
@@ -204,6 +216,7 @@ impl Engine {
         self.end_withdrawals();
         self.tend(now, actions);
         self.ask(now, actions);
+        self.form_batches(now);
         self.dispatch(now, actions);
         self.dispatch_suspects(now, actions);
         self.autoscale(now, actions);
@@ -251,6 +264,7 @@ impl Engine {
             .chain(self.scale_due_us().filter(|_| is_running))
             .chain(self.timer.deadline(self.now))
             .chain(self.rates.deadline())
+            .chain(self.batch_due_us())
             .chain(self.shutdown_due_us())
             .chain(self.draw_due_us(self.now))
             .chain(self.stuck_due_us())

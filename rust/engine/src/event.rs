@@ -223,6 +223,26 @@ pub enum Event {
         /// Microseconds in the task function.
         runtime_us: u64,
     },
+    /// One call of a batch ended; the others go on.
+    MemberEnded {
+        /// Which child.
+        child: ChildId,
+        /// The batch's number.
+        number: Number,
+        /// Which of its deliveries.
+        handle: Handle,
+        /// How.
+        outcome: Outcome,
+    },
+    /// The function that was given a batch has returned. The ends of all its members were told before.
+    BatchEnded {
+        /// Which child.
+        child: ChildId,
+        /// The batch's number.
+        number: Number,
+        /// Microseconds in the task function.
+        runtime_us: u64,
+    },
     /// The process is gone, and its last outcomes have been reported before this. Numbers below `next` were claimed
     /// or recalled.
     ChildExited {

@@ -53,6 +53,7 @@ impl Engine {
             returned.push(handle);
             false
         };
+        self.gatherings.retain_newest_first(&mut keeps);
         self.ready.retain_newest_first(&mut keeps);
         self.early.retain_newest_first(&mut keeps);
         for handle in returned {

@@ -78,8 +78,20 @@ impl Child {
         self.checks.add(now_us.saturating_add(shortest_us), number);
         if self.checks.heap.len() > 64 + 2 * self.open() as usize {
             let mut checks = std::mem::take(&mut self.checks);
-            checks.heap.retain(|Reverse((_, number))| self.open_handle(*number).is_some());
+            checks.heap.retain(|Reverse((_, number))| self.is_open(*number));
             self.checks = checks;
+        }
+    }
+
+    /// Sees to it that a task that was assigned is looked at when a limit of it is over, or it has been running for very
+    /// long.
+    pub(crate) fn watch_limits(&mut self, number: Number, limits: &Limits, stacks_after_us: Option<u64>, now_us: u64) {
+        if self.slots > 1 {
+            self.watch(number, limits, now_us);
+            self.look_for_long_runners(stacks_after_us, now_us);
+        } else if let Some(shortest_us) = limits.shortest_us() {
+            let so_far_us = self.shortest_limit_us.unwrap_or(u64::MAX);
+            self.shortest_limit_us = Some(so_far_us.min(shortest_us));
         }
     }
 
@@ -169,9 +181,8 @@ impl Engine {
     ) {
         let mut later = Vec::new();
         while let Some(number) = self.fleet.at(index).checks.pop_due(now.mono_us) {
-            let Some(handle) = self.fleet.at(index).open_handle(number) else { continue };
-            let limits = self.requests.of(handle).limits;
-            let child = self.fleet.at(index);
+            let (child, requests) = (self.fleet.at(index), &mut self.requests);
+            let Some(limits) = child.limits(number, |handle| requests.of(handle).limits) else { continue };
             let Some(&since_us) = since.get(&number) else {
                 later.push((now.mono_us + AGAIN_US, number));
                 continue;

@@ -50,10 +50,11 @@ impl Engine {
         let Some(running) = child.running.filter(|_| child.phase == Phase::Ready) else {
             return;
         };
-        let Some(handle) = child.open_handle(running.number) else {
+        let requests = &mut self.requests;
+        let Some(Limits { soft_us, hard_us }) = child.limits(running.number, |handle| requests.of(handle).limits)
+        else {
             return;
         };
-        let Limits { soft_us, hard_us } = self.requests.of(handle).limits;
         let due = |limit_us: u64| running.since_us.saturating_add(limit_us);
         let soft_due = soft_us.map(due).filter(|_| !running.is_soft_sent);
         let hard_due = hard_us.map(due);

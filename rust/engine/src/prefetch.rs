@@ -5,15 +5,18 @@
 //! times; while every child is busy with something long that is nothing, so that a worker takes no more than it can
 //! start and the rest stays where other workers find it. *Batches*: a busy worker asks for a quarter of its
 //! lookahead or more at a time; one with an idle child asks at once. What goes on to a lane costs no child any
-//! time: for as long as all that came did, twice as many may come on top.
+//! time: for as long as all that came did, twice as many may come on top. Calls of a batch task that wait for each other
+//! keep no child either (`gather`): for them the prefetch grows with as many as are held, up to a batch for each slot.
 //!
 //! One fetch is outstanding at most. An answer that is shorter than asked means that the queues are empty: the next
 //! fetch waits for `Wake`. A `Wake` that comes while a fetch is out is remembered, since the fetch may have looked
 //! before the message came.
 
 use crate::action::Action;
+use crate::config::Config;
 use crate::engine::{Engine, Phase};
 use crate::event::Now;
+use crate::gather::most_in_a_batch;
 use crate::window::OVERHEAD_US;
 
 /// Ready deliveries should be started within this time.
@@ -31,6 +34,10 @@ const SHARE_DOWN: f64 = 1.0 / 16.0;
 #[derive(Debug)]
 pub(crate) struct Prefetch {
     limit: u32,
+    /// The limit grows by at most so much for calls of batch tasks…
+    most_batched: u32,
+    /// …and has grown by this.
+    batched: u32,
     outstanding: Option<u32>,
     may_have_more: bool,
     retry_at_us: Option<u64>,
@@ -46,6 +53,8 @@ impl Prefetch {
     pub(crate) fn new(limit: u32) -> Prefetch {
         Prefetch {
             limit: limit.max(1),
+            most_batched: 0,
+            batched: 0,
             outstanding: None,
             may_have_more: true,
             retry_at_us: None,
@@ -66,6 +75,21 @@ impl Prefetch {
     pub(crate) fn set_limit(&mut self, limit: u32) {
         self.limit = limit.max(1);
         self.computed_us = None;
+    }
+
+    /// A batch of the largest kind for each of so many slots may be held on top.
+    pub(crate) fn set_batches(&mut self, slots: u32, config: &Config) {
+        self.most_batched = most_in_a_batch(config).saturating_mul(slots);
+    }
+
+    /// So many calls of batch tasks are held: twice as many may be.
+    fn note_batched(&mut self, count: u32) {
+        self.batched = count.saturating_mul(2).min(self.most_batched);
+    }
+
+    /// Most deliveries held at once, calls of batch tasks included.
+    fn most(&self) -> u32 {
+        self.limit.saturating_add(self.batched)
     }
 
     /// What a child's time at one task was lately, in microseconds; `None`: nothing has run yet.
@@ -136,7 +160,7 @@ impl Prefetch {
         self.lookahead = if stuck_us >= LOOKAHEAD_US {
             0
         } else {
-            self.startable(children, LOOKAHEAD_US).unwrap_or(2 * children).min(self.limit)
+            self.startable(children, LOOKAHEAD_US).unwrap_or(2 * children).min(self.most())
         };
     }
 
@@ -150,11 +174,11 @@ impl Prefetch {
     }
 
     /// How many more may come. `held`: what is here, or on its way; `waiting`: ready here, or on its way; `idle`: children
-    /// without work.
+    /// without work, and what may wait beside it.
     fn credit(&self, held: u32, waiting: u32, idle: u32) -> u32 {
-        let startable = (self.lookahead + idle).saturating_sub(waiting);
+        let startable = self.lookahead.saturating_add(idle).saturating_sub(waiting);
         let passing = if startable > 0 { self.passing } else { 0 };
-        self.limit.saturating_sub(held).min(startable + passing)
+        self.most().saturating_sub(held).min(startable + passing)
     }
 
     /// How many to ask for now, if any.
@@ -162,7 +186,7 @@ impl Prefetch {
         let credit = self.credit(held, waiting, idle);
         let is_urgent = idle > waiting;
         let batch = if is_urgent { 1 } else { (self.lookahead / 4).max(1) };
-        (credit >= batch).then(|| credit.min((self.limit / 2).max(1)))
+        (credit >= batch).then(|| credit.min((self.most() / 2).max(1)))
     }
 }
 
@@ -171,10 +195,11 @@ impl Engine {
     pub(crate) fn fetch(&mut self, now: Now, actions: &mut Vec<Action>) {
         let drawing = self.draws.outstanding();
         let held = self.requests.len() + drawing;
+        self.prefetch.note_batched(self.requests.batched());
         let may_have_more = self.prefetch.may_have_more || self.prefetch.retry_at_us.is_none() && self.queues.beckon();
         if self.prefetch.is_fetching()
             || !may_have_more
-            || held >= self.prefetch.limit
+            || held >= self.prefetch.most()
             || self.phase != Phase::Running
             || !self.is_broker_up
             || !self.is_lease_safe
@@ -184,7 +209,7 @@ impl Engine {
         if !self.look_ahead(now) {
             return;
         }
-        let idle = self.fleet.idle() + self.growth();
+        let idle = self.room();
         let max = self.prefetch.ask(held, self.waiting() + drawing, idle).map_or(0, |max| self.queues.fetch_bound(max));
         if max > 0 {
             self.prefetch.outstanding = Some(max);
@@ -201,10 +226,16 @@ impl Engine {
         }
         let fetching = self.prefetch.outstanding();
         let (held, waiting) = (self.requests.len() + fetching, self.waiting() + fetching);
-        let credit = self.prefetch.credit(held, waiting, self.fleet.idle() + self.growth());
+        let credit = self.prefetch.credit(held, waiting, self.room());
         let share = if self.prefetch.may_have_more { credit.div_ceil(2) } else { credit };
-        let max = self.queues.bound(share.min((self.prefetch.limit / 2).max(1)));
+        let max = self.queues.bound(share.min((self.prefetch.most() / 2).max(1)));
         (max > 0).then_some(max)
+    }
+
+    /// How many may be here to be started at once, or to wait for each other.
+    fn room(&self) -> u32 {
+        let idle = self.fleet.idle() + self.growth();
+        idle.saturating_add(self.gatherings.room(idle))
     }
 
     /// Brings the lookahead up to date. False: no child is ready.
@@ -221,7 +252,7 @@ impl Engine {
 
     /// How many deliveries could start if a child were free.
     pub(crate) fn waiting(&self) -> u32 {
-        (self.ready.len() + self.early.line_len() + self.aside.len()) as u32
+        (self.ready.len() + self.early.line_len() + self.aside.len()) as u32 + self.gatherings.len()
     }
 }
 

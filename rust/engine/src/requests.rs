@@ -14,6 +14,8 @@ pub(crate) enum Place {
     Limited,
     /// It has its permit; in line for a place of its queue.
     Standing,
+    /// Of a batch task: waits for others of its kind.
+    Gathering,
     /// In the ready queues.
     Ready,
     /// Started before, where tasks run beside others: in line for a cell.
@@ -79,6 +81,8 @@ pub(crate) struct Held {
     pub(crate) is_lost: bool,
     /// A child of ours started it at least once under this lease.
     pub(crate) was_started: bool,
+    /// It is a call of a batch task.
+    pub(crate) is_batched: bool,
     /// It counts against the limit of its queue.
     pub(crate) has_place: bool,
     /// It was revoked while it was here.
@@ -100,6 +104,7 @@ impl Held {
             is_acked: false,
             is_lost: false,
             was_started: false,
+            is_batched: false,
             has_place: false,
             revoke: None,
             limits: Limits::default(),
@@ -117,6 +122,7 @@ impl Held {
 pub(crate) struct Requests {
     slots: Vec<Option<Held>>,
     len: u32,
+    batched: u32,
 }
 
 impl Requests {
@@ -128,6 +134,7 @@ impl Requests {
                 Place::Asking
                 | Place::Limited
                 | Place::Standing
+                | Place::Gathering
                 | Place::Ready
                 | Place::Suspect
                 | Place::EarlyLine
@@ -147,6 +154,7 @@ impl Requests {
             Place::Timer
             | Place::Limited
             | Place::Standing
+            | Place::Gathering
             | Place::Ready
             | Place::Suspect
             | Place::EarlyLine
@@ -162,6 +170,11 @@ impl Requests {
         self.len
     }
 
+    /// How many of them are calls of batch tasks.
+    pub(crate) fn batched(&self) -> u32 {
+        self.batched
+    }
+
     /// Takes in a delivery; false (and nothing changes) when its handle is in use, which is the driver's mistake.
     pub(crate) fn insert(&mut self, held: Held) -> bool {
         let index = held.request.handle.0 as usize;
@@ -172,6 +185,7 @@ impl Requests {
         if slot.is_some() {
             return false;
         }
+        self.batched += u32::from(held.is_batched);
         *slot = Some(held);
         self.len += 1;
         true
@@ -183,6 +197,11 @@ impl Requests {
     }
 
     /// The delivery of that handle, if it is held.
+    pub(crate) fn get(&self, handle: Handle) -> Option<&Held> {
+        self.slots.get(handle.0 as usize)?.as_ref()
+    }
+
+    /// The same, to be changed.
     pub(crate) fn get_mut(&mut self, handle: Handle) -> Option<&mut Held> {
         self.slots.get_mut(handle.0 as usize)?.as_mut()
     }
@@ -207,9 +226,10 @@ impl Requests {
     /// Forgets a delivery.
     pub(crate) fn remove(&mut self, handle: Handle) {
         if let Some(slot) = self.slots.get_mut(handle.0 as usize)
-            && slot.take().is_some()
+            && let Some(held) = slot.take()
         {
             self.len -= 1;
+            self.batched -= u32::from(held.is_batched);
         }
     }
 }

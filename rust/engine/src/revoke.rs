@@ -34,6 +34,7 @@ impl Engine {
                 Place::Timer
                 | Place::Limited
                 | Place::Standing
+                | Place::Gathering
                 | Place::Ready
                 | Place::Suspect
                 | Place::EarlyLine
@@ -68,13 +69,13 @@ impl Engine {
             return;
         }
         let running = child.running.map(|running| running.number);
-        let running = running.and_then(|number| Some((number, child.open_handle(number)?)));
-        let signal = running.and_then(|(_, handle)| match self.requests.of(handle).revoke {
+        let handles: Vec<Handle> = running.map(|number| child.handles(number).collect()).unwrap_or_default();
+        let signal = handles.into_iter().find_map(|handle| match self.requests.of(handle).revoke {
             Some(Revoke::Terminate(signal)) => Some(signal),
             _ => None,
         });
         let child = self.fleet.at(index);
-        if let Some(((number, _), signal)) = running.zip(signal) {
+        if let Some((number, signal)) = running.zip(signal) {
             recall(child, actions);
             child.terminating = Some(Terminating { number, signal, kill_at_us: now.mono_us + GRACE_US });
             actions.push(Action::Terminate { child: child.id, number, signal });

@@ -87,7 +87,7 @@ impl Engine {
         if self.scale.is_none() || self.phase != Phase::Running {
             return;
         }
-        let needed = self.fleet.count(|child| !child.is_idle()).saturating_add(self.waiting());
+        let needed = self.fleet.count(|child| !child.is_idle()).saturating_add(self.waiting() - self.gatherings.len());
         let may_grow = self.is_lease_safe && self.is_broker_up;
         let scale = self.scale.as_mut().expect("asked above");
         let seats = scale.seats(self.seats, needed, may_grow, now.mono_us);
@@ -120,6 +120,7 @@ impl Engine {
             * u64::from(self.config.slots);
         let prefetch = u64::from(self.config.prefetch) * u64::from(capacity) / started;
         self.prefetch.set_limit(u32::try_from(prefetch).unwrap_or(u32::MAX).max(capacity));
+        self.prefetch.set_batches(capacity, &self.config);
         self.early.set_slots(capacity);
     }
 }

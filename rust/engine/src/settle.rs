@@ -4,6 +4,7 @@ use crate::action::{Action, Ending};
 use crate::engine::Engine;
 use crate::event::{ChildId, Handle, Now, Number, Outcome};
 use crate::requests::{Held, Place};
+use crate::work::Work;
 
 impl Engine {
     /// A child reported the end of a task.
@@ -20,33 +21,93 @@ impl Engine {
             self.counters.late += 1;
             return;
         };
-        let Some(handle) = self.fleet.at(index).close(number, now.mono_us) else {
+        let handle = match self.fleet.at(index).close(number, now.mono_us) {
+            Some(Work::One(handle)) => handle,
+            Some(Work::Batch(batch)) => {
+                self.counters.odd += 1;
+                self.fleet.refresh(index);
+                return self.batch_broke(&batch, actions);
+            }
+            None => {
+                self.counters.late += 1;
+                return;
+            }
+        };
+        self.end_with_its_task(index, number, actions);
+        self.fleet.refresh(index);
+        if outcome != Outcome::Poison
+            && let Some(task) = self.requests.of(handle).request.task
+        {
+            self.windows[task as usize].observe(runtime_us);
+            self.prefetch.observe_run(runtime_us);
+        }
+        self.take_outcome(handle, outcome, false, actions);
+    }
+
+    /// A child reported the end of one call of a batch; the function goes on.
+    pub(crate) fn member_ended(
+        &mut self,
+        child: ChildId,
+        number: Number,
+        handle: Handle,
+        outcome: Outcome,
+        actions: &mut Vec<Action>,
+    ) {
+        let index = self.fleet.find(child);
+        if index.is_some_and(|index| self.fleet.at(index).close_member(number, handle)) {
+            self.take_outcome(handle, outcome, true, actions);
+        } else {
+            self.counters.late += 1;
+        }
+    }
+
+    /// The function that had a batch has returned, and the ends of its members were reported before.
+    pub(crate) fn batch_ended(
+        &mut self,
+        now: Now,
+        child: ChildId,
+        number: Number,
+        runtime_us: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(index) = self.fleet.find(child) else {
+            self.counters.late += 1;
+            return;
+        };
+        let Some(Work::Batch(batch)) = self.fleet.at(index).close(number, now.mono_us) else {
             self.counters.late += 1;
             return;
         };
         self.end_with_its_task(index, number, actions);
         self.fleet.refresh(index);
-        self.counters.processed += 1;
-        let held = self.requests.of(handle);
-        let ending = ending_for(outcome, held);
-        if outcome != Outcome::Poison
-            && let Some(task) = held.request.task
-        {
-            self.windows[task as usize].observe(runtime_us);
-            self.prefetch.observe_run(runtime_us);
+        // Each of them took its part of the time.
+        let each_us = runtime_us / u64::from(batch.size.max(1));
+        for _ in 0..batch.size {
+            self.windows[batch.task].observe(each_us);
+            self.prefetch.observe_run(each_us);
         }
-        match ending {
+        if !batch.open.is_empty() {
+            self.counters.odd += 1;
+            self.batch_broke(&batch, actions);
+        }
+    }
+
+    fn take_outcome(&mut self, handle: Handle, outcome: Outcome, is_member: bool, actions: &mut Vec<Action>) {
+        self.counters.processed += 1;
+        match ending_for(outcome, self.requests.of(handle)) {
             Some(ending) => self.end(handle, ending, actions),
-            None => self.ended_as_told(handle, outcome, actions),
+            None => self.ended_as_told(handle, outcome, is_member, actions),
         }
     }
 
     /// Ends a delivery that is in no list any more. The handle is forgotten when the driver answers.
     pub(crate) fn end(&mut self, handle: Handle, ending: Ending, actions: &mut Vec<Action>) {
         let held = self.requests.of(handle);
-        if held.is_acked {
-            self.early.leave(matches!(held.place, Place::Child(_)));
+        let leaves = held.is_acked.then_some(matches!(held.place, Place::Child(_)));
+        if let Some(was_at_child) = leaves {
+            self.early.leave(was_at_child, self.early_weight(handle));
         }
+        let held = self.requests.of(handle);
         held.place = Place::Ending;
         let (had_place, queue) = (std::mem::take(&mut held.has_place), held.request.queue);
         self.counters.count(&ending);
@@ -76,10 +137,13 @@ impl Engine {
                 held.is_acked = true;
                 let is_revoked = held.revoke.is_some();
                 self.release_child_of(handle);
+                self.acknowledgement_answered(handle);
                 if is_revoked {
                     self.end_revoked(handle, None, actions);
                 } else if self.phase == crate::engine::Phase::Cold {
                     self.lose(handle, actions);
+                } else if self.gathers(handle).is_some() {
+                    self.line_up(handle, false);
                 } else {
                     self.make_ready_first(handle);
                 }
@@ -106,6 +170,7 @@ impl Engine {
             Place::Timer
             | Place::Limited
             | Place::Standing
+            | Place::Gathering
             | Place::Ready
             | Place::Suspect
             | Place::EarlyLine
@@ -113,7 +178,8 @@ impl Engine {
             Place::Recording => self.release_child_of(handle),
             Place::Acking => {
                 self.release_child_of(handle);
-                self.early.leave(false);
+                self.acknowledgement_answered(handle);
+                self.early.leave(false, self.early_weight(handle));
             }
         }
         let held = self.requests.of(handle);

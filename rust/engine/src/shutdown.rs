@@ -101,13 +101,15 @@ impl Engine {
         leaving.extend(self.rates.drain());
         leaving.extend(self.queues.drain());
         let requests = &mut self.requests;
-        self.ready.retain_newest_first(|handle| {
+        let mut stays = |handle| {
             let stays = requests.of(handle).is_acked && !is_cold;
             if !stays {
                 leaving.push(handle);
             }
             stays
-        });
+        };
+        self.gatherings.retain_newest_first(&mut stays);
+        self.ready.retain_newest_first(&mut stays);
         self.early.retain_newest_first(|handle| {
             leaving.push(handle);
             false

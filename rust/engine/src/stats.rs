@@ -119,7 +119,7 @@ impl Stats {
             scheduled: engine.timer.len() as u32,
             limited: engine.rates.waiting(),
             waiting: engine.waiting(),
-            dispatched: children.iter().map(|child| child.open()).sum(),
+            dispatched: children.iter().map(|child| child.deliveries()).sum(),
             children: engine.fleet.ready(),
             seats: engine.seats,
             autoscale: engine.scale.as_ref().map(|scale| scale.bounds),

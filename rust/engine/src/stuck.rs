@@ -96,7 +96,7 @@ impl Engine {
         let mut over = Vec::new();
         for &(number, since_us) in running {
             let due_us = since_us.saturating_add(after_us);
-            if child.open_handle(number).is_none() || child.located.contains(&number) {
+            if !child.is_open(number) || child.located.contains(&number) {
                 continue;
             } else if due_us <= now.mono_us {
                 over.push(number);

@@ -12,6 +12,7 @@
 use crate::action::{Action, Ending};
 use crate::admit::is_expired;
 use crate::child::{Child, Phase as ChildPhase};
+use crate::dispatch::Sent;
 use crate::engine::{Engine, Phase};
 use crate::event::{Handle, Now};
 use crate::requests::Place;
@@ -87,8 +88,7 @@ impl Engine {
 
     /// Fills one cell, in order.
     fn fill_cell(&mut self, index: usize, now: Now, actions: &mut Vec<Action>) {
-        let first = self.fleet.at(index).next_number();
-        let mut handles = Vec::new();
+        let mut window = Sent::to(self.fleet.at(index), true);
         while self.fleet.at(index).has_room()
             && self.fleet.at(index).allowance > 0
             && let Some(&handle) = self.suspects.front()
@@ -114,14 +114,18 @@ impl Engine {
                 break;
             }
             self.suspects.pop_front();
-            self.assign(index, handle, 0, now);
+            if let Some(task) = self.batch_task(handle) {
+                // Alone, so that it is known which of a batch is to blame.
+                window.send(self.fleet.at(index), actions);
+                self.assign_batch(index, task, vec![handle], 0, now, actions);
+                window.first = self.fleet.at(index).next_number();
+            } else {
+                self.assign(index, handle, 0, now);
+                window.handles.push(handle);
+            }
             self.fleet.at(index).is_exclusive = is_last;
-            handles.push(handle);
         }
-        if !handles.is_empty() {
-            let child = self.fleet.at(index).id;
-            actions.push(Action::Dispatch { child, first, handles, flush_first: true });
-        }
+        window.send(self.fleet.at(index), actions);
         self.fleet.refresh(index);
     }
 

@@ -15,6 +15,7 @@ pub(crate) fn config() -> Config {
         rate: None,
         has_lanes: false,
         rate_scope: Scope::Worker,
+        batch: None,
     };
     let early = TaskOptions { acks_late: false, ..late.clone() };
     Config {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use fastworker_wire::child::{FromChild, InterruptKind, OutcomeFrame, OutcomeKind, Successor, TaskFrame, ToChild};
+use fastworker_wire::child::{
+    FromChild, InterruptKind, NO_MEMBER, OutcomeFrame, OutcomeKind, Successor, TaskFrame, ToChild,
+};
 
 use crate::Target;
 
@@ -73,6 +75,7 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
         "from_child" => {
             let message = Successor { queue: "q", priority: 9, message: b"{\"a\": 1}" };
             let outcome = OutcomeFrame {
+                member: NO_MEMBER,
                 number: 7,
                 kind: OutcomeKind::Retry,
                 runtime_us: 1 << 40,
@@ -86,7 +89,8 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
                 FromChild::Poke,
                 FromChild::Awake,
                 FromChild::Outcome(outcome),
-                FromChild::Store { number: 1, status: "STARTED", doc: b"{}" },
+                FromChild::BatchEnd { number: 1, runtime_us: 1 },
+                FromChild::Store { number: 1, member: 0, status: "STARTED", doc: b"{}" },
                 FromChild::Publish { number: 1, message },
             ];
             frames.iter().map(|frame| written(|out| frame.write(out))).collect()

@@ -1,6 +1,6 @@
 //! `Call`: one task as its child got it. Python reads of it what it needs; most calls only give up their arguments.
 
-use fastworker_wire::child::{TaskFrame, ToChild};
+use fastworker_wire::child::{NO_MEMBER, TaskFrame, ToChild};
 use fastworker_worker::mono_us;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -46,6 +46,40 @@ pub(crate) struct Call {
     pub(crate) started_us: u64,
     /// The slot that it has in its child.
     pub(crate) slot: usize,
+    /// Its place in its batch; `NO_MEMBER` for one that is in none.
+    pub(crate) member: u32,
+}
+
+/// Calls of a batch task, for one function call.
+#[pyclass(frozen, module = "fastworker._core")]
+pub(crate) struct Batch {
+    #[pyo3(get)]
+    pub(crate) number: u32,
+    #[pyo3(get)]
+    task: String,
+    #[pyo3(get)]
+    id: String,
+    calls: Vec<Py<Call>>,
+    pub(crate) started_us: u64,
+    pub(crate) slot: usize,
+}
+
+impl Batch {
+    pub(crate) fn new(py: Python<'_>, calls: Vec<Call>) -> PyResult<Batch> {
+        let first = calls.first().ok_or_else(|| PyValueError::new_err("from the worker: an empty batch"))?;
+        let (number, task, id) = (first.number, first.task.clone(), first.id.clone());
+        let (started_us, slot) = (first.started_us, first.slot);
+        let calls = calls.into_iter().map(|call| Py::new(py, call)).collect::<PyResult<_>>()?;
+        Ok(Batch { number, task, id, calls, started_us, slot })
+    }
+}
+
+#[pymethods]
+impl Batch {
+    #[getter]
+    fn calls<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, &self.calls)
+    }
 }
 
 impl Call {
@@ -83,7 +117,13 @@ impl Call {
             body: task.body.to_vec(),
             started_us,
             slot,
+            member: NO_MEMBER,
         }
+    }
+
+    /// The call at a place of a batch.
+    pub(crate) fn of_batch(task: &TaskFrame<'_>, started_us: u64, slot: usize, member: u32) -> Call {
+        Call { member, ..Call::new(task, started_us, slot) }
     }
 }
 

@@ -15,7 +15,9 @@ use std::sync::Mutex;
 
 use fastworker_broker::Publish;
 use fastworker_link::Page;
-use fastworker_wire::child::{FromChild, InterruptKind, OutcomeFrame, OutcomeKind, Successor, ToChild, VERSION};
+use fastworker_wire::child::{
+    FromChild, InterruptKind, NO_MEMBER, OutcomeFrame, OutcomeKind, Successor, ToChild, VERSION,
+};
 use fastworker_wire::json::Scanner;
 use fastworker_wire::result_doc::{self, ResultContext};
 use fastworker_wire::time::iso_utc;
@@ -25,25 +27,50 @@ use pyo3::prelude::*;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use crate::call::Call;
+use crate::call::{Batch, Call};
 use crate::json;
 
 /// The worker is poked at least this often while there is something to read.
 const POKE_EVERY_US: u64 = 1_000;
 const READ_BYTES: usize = 64 * 1024;
 
-/// What is known of a task that runs.
+/// What is known of a task that runs, or of a batch.
 struct Running {
-    slot: usize,
     number: u32,
     is_early_acked: bool,
     uses_socket: bool,
-    /// What it has published, as the JSON of result tuples.
+    /// What it has published.
+    own: Published,
+    /// The same of each member of a batch, by itself; `None`: it has ended.
+    members: Vec<Option<Published>>,
+}
+
+/// What a task has published, as far as its end needs to know.
+#[derive(Default)]
+struct Published {
+    /// As the JSON of result tuples.
     children: Vec<String>,
     /// Set once what is published is no longer the task's own but follows from its end: it leaves with the outcome.
     successors: Option<Vec<Publish>>,
     /// The task's own messages that must not be seen before its state is: its retry. They leave with the outcome too.
     kept: Vec<Publish>,
+}
+
+impl Running {
+    fn new(call: &Call, members: usize) -> Running {
+        Running {
+            number: call.number,
+            is_early_acked: call.is_early_acked,
+            uses_socket: false,
+            own: Published::default(),
+            members: (0..members).map(|_| Some(Published::default())).collect(),
+        }
+    }
+
+    /// What a task has published, or a member of a batch; `None`: that has ended.
+    fn part(&mut self, member: u32) -> Option<&mut Published> {
+        if member == NO_MEMBER { Some(&mut self.own) } else { self.members.get_mut(member as usize)?.as_mut() }
+    }
 }
 
 struct Inner {
@@ -65,6 +92,8 @@ pub(crate) struct ChildLink {
     pid: u32,
     /// The context variable that holds the call for which code runs; `None` with one slot.
     current: Option<Py<PyAny>>,
+    /// The context variable that holds the member of a batch for which code runs, if it runs for one of them.
+    member: Option<Py<PyAny>>,
     inner: Mutex<Inner>,
     /// The same socket, for those who write: what one of them began another one must not interrupt.
     writer: Mutex<UnixStream>,
@@ -84,11 +113,11 @@ fn framed(frame: &FromChild<'_>) -> Vec<u8> {
 }
 
 impl Inner {
-    /// The next whole frame in the inbox, as its range.
-    fn frame(&self) -> Option<(usize, usize)> {
-        let head = self.inbox.get(self.read_at..self.read_at + 4)?;
+    /// The whole frame in the inbox that begins with its length there, as its range.
+    fn frame_at(&self, at: usize) -> Option<(usize, usize)> {
+        let head = self.inbox.get(at..at + 4)?;
         let len = u32::from_le_bytes(head.try_into().expect("four bytes")) as usize;
-        let start = self.read_at + 4;
+        let start = at + 4;
         (self.inbox.len() >= start + len).then_some((start, start + len))
     }
 
@@ -102,6 +131,22 @@ impl Inner {
     fn of(&mut self, slot: usize, number: u32) -> Option<&mut Running> {
         self.running.get_mut(slot)?.as_mut().filter(|running| running.number == number)
     }
+
+    /// What a call has published, while it runs.
+    fn part_of(&mut self, sender: Sender) -> Option<&mut Published> {
+        self.of(sender.slot, sender.number)?.part(sender.member)
+    }
+
+    /// The frames of a batch whose head has been read up to `at`, and where they end. `None`: they are not all here.
+    fn batch(&self, mut at: usize, count: u32) -> Option<(Vec<(usize, usize)>, usize)> {
+        let mut frames = Vec::new();
+        for _ in 0..count {
+            let (start, end) = self.frame_at(at)?;
+            frames.push((start, end));
+            at = end;
+        }
+        Some((frames, at))
+    }
 }
 
 impl ChildLink {
@@ -110,14 +155,33 @@ impl ChildLink {
         work(&mut self.inner.lock().expect("nothing panics while it holds the link"))
     }
 
-    /// What is known of the task for which this code runs; `None`: for none.
-    fn with_current<T>(&self, py: Python<'_>, work: impl FnOnce(&mut Running) -> T) -> Option<T> {
-        let Some(current) = &self.current else {
-            return self.with(|inner| inner.running[0].as_mut().map(work));
+    /// For whom this code runs: which task, and which member if that is a batch; `None`: for none.
+    fn sender(&self, py: Python<'_>) -> Option<Sender> {
+        let of_call = |value: &Bound<'_, PyAny>| value.cast::<Call>().ok().map(|call| Sender::of(call.get()));
+        let read = |variable: &Py<PyAny>| variable.bind(py).call_method1("get", (py.None(),)).ok();
+        let sender = match &self.current {
+            None => self.with(|inner| {
+                let running = inner.running[0].as_ref()?;
+                Some(Sender { slot: 0, number: running.number, member: NO_MEMBER })
+            })?,
+            Some(current) => {
+                let value = read(current)?;
+                let of_batch = |batch: &Bound<'_, Batch>| {
+                    let batch = batch.get();
+                    Sender { slot: batch.slot, number: batch.number, member: NO_MEMBER }
+                };
+                of_call(&value).or_else(|| value.cast::<Batch>().ok().map(of_batch))?
+            }
         };
-        let call = current.bind(py).call_method1("get", (py.None(),)).ok()?;
-        let call = call.cast::<Call>().ok()?.get();
-        self.with(|inner| inner.of(call.slot, call.number).map(work))
+        let is_batch = self.with(|inner| inner.of(sender.slot, sender.number).map(|it| !it.members.is_empty()))?;
+        let member = self.member.as_ref().filter(|_| is_batch).and_then(read).and_then(|value| of_call(&value));
+        Some(member.filter(|member| member.number == sender.number).unwrap_or(sender))
+    }
+
+    /// What the task, or the member of a batch, has published for which this code runs; `None`: it runs for none.
+    fn with_current<T>(&self, py: Python<'_>, work: impl FnOnce(&mut Published) -> T) -> Option<T> {
+        let sender = self.sender(py)?;
+        self.with(|inner| inner.part_of(sender).map(work))
     }
 
     fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
@@ -144,9 +208,9 @@ impl ChildLink {
     /// before the worker can know of it, since it may send the next task at once.
     fn send(&self, py: Python<'_>, sender: Sender, frame: &FromChild<'_>, pokes: bool, ends: bool) -> PyResult<()> {
         self.check_owner()?;
-        let Sender { slot, number } = sender;
+        let slot = sender.slot;
         let mut inner = self.inner.lock().expect("nothing panics while it holds the link");
-        if inner.of(slot, number).is_none() {
+        if inner.part_of(sender).is_none() {
             return Err(PyRuntimeError::new_err("the end of this task was reported before"));
         }
         let mut scratch = std::mem::take(&mut inner.scratch);
@@ -196,30 +260,40 @@ impl ChildLink {
 
     /// Publishes from inside the running task; `ids` are remembered as its children.
     pub(crate) fn publish_all(&self, py: Python<'_>, batch: &[Publish], ids: &[[u8; 16]]) -> PyResult<()> {
-        let collect = |running: &mut Running| {
-            let is_collected = running.successors.as_mut().map(|kept| kept.extend_from_slice(batch)).is_some();
-            (Sender { slot: running.slot, number: running.number }, is_collected)
-        };
-        let (sender, is_collected) = self.with_current(py, collect).ok_or_else(nothing_runs)?;
+        let sender = self.sender(py).ok_or_else(nothing_runs)?;
+        let collect =
+            |part: &mut Published| part.successors.as_mut().map(|kept| kept.extend_from_slice(batch)).is_some();
+        let is_collected = self.with(|inner| inner.part_of(sender).map(collect)).ok_or_else(nothing_runs)?;
         for message in batch.iter().filter(|_| !is_collected) {
             let frame = FromChild::Publish { number: sender.number, message: borrow(message) };
             self.send(py, sender, &frame, true, false)?;
         }
         self.with(|inner| {
-            if let Some(running) = inner.of(sender.slot, sender.number) {
-                running.children.extend(ids.iter().map(|id| format!(r#"[["{}", null], null]"#, crate::ids::text(id))));
+            if let Some(part) = inner.part_of(sender) {
+                part.children.extend(ids.iter().map(|id| format!(r#"[["{}", null], null]"#, crate::ids::text(id))));
             }
         });
         Ok(())
     }
 
     fn finish(&self, py: Python<'_>, call: &Call, frame: &FromChild<'_>) -> PyResult<()> {
-        self.send(py, Sender { slot: call.slot, number: call.number }, frame, false, true)
+        let sender = Sender::of(call);
+        if sender.member == NO_MEMBER {
+            return self.send(py, sender, frame, false, true);
+        }
+        // The function may go on for long.
+        self.send(py, sender, frame, true, false)?;
+        self.with(|inner| {
+            if let Some(running) = inner.of(sender.slot, sender.number) {
+                running.members[sender.member as usize] = None;
+            }
+        });
+        Ok(())
     }
 
     /// Takes the next frame. `None`: there is none. `Some(None)`: it was recalled.
     fn take(&self, inner: &mut Inner) -> PyResult<Option<Option<Taken>>> {
-        let Some((start, end)) = inner.frame() else { return Ok(None) };
+        let Some((start, end)) = inner.frame_at(inner.read_at) else { return Ok(None) };
         let frame = ToChild::read(&inner.inbox[start..end])
             .map_err(|malformed| PyRuntimeError::new_err(format!("from the worker: {malformed}")))?;
         let task = match frame {
@@ -239,6 +313,7 @@ impl ChildLink {
                 inner.read_at = end;
                 return Ok(Some(Some(Taken::Word(number, "locate"))));
             }
+            ToChild::Batch { number, count } => return self.take_batch(inner, number, end, count),
         };
         if !self.page.claim().claim(task.number) {
             inner.read_at = end;
@@ -253,16 +328,33 @@ impl ChildLink {
         if flush_first && inner.has_unpoked {
             self.poke(inner, now_us);
         }
-        inner.running[slot] = Some(Running {
-            slot,
-            number: call.number,
-            is_early_acked: call.is_early_acked,
-            uses_socket: false,
-            children: Vec::new(),
-            successors: None,
-            kept: Vec::new(),
-        });
+        inner.running[slot] = Some(Running::new(&call, 0));
         Ok(Some(Some(Taken::Call(Box::new(call)))))
+    }
+
+    /// The same of a batch, once all of its frames are here.
+    fn take_batch(&self, inner: &mut Inner, number: u32, at: usize, count: u32) -> PyResult<Option<Option<Taken>>> {
+        let Some((frames, end)) = inner.batch(at, count) else { return Ok(None) };
+        inner.read_at = end;
+        if !self.page.claim().claim(number) {
+            return Ok(Some(None));
+        }
+        let now_us = mono_us();
+        let slot = inner.free.pop().ok_or_else(|| PyRuntimeError::new_err("from the worker: more tasks than slots"))?;
+        let mut calls = Vec::with_capacity(frames.len());
+        for (member, (start, end)) in (0..).zip(frames) {
+            match ToChild::read(&inner.inbox[start..end]) {
+                Ok(ToChild::Task(task)) => calls.push(Call::of_batch(&task, now_us, slot, member)),
+                other => return Err(PyRuntimeError::new_err(format!("from the worker, in a batch: {other:?}"))),
+            }
+        }
+        let first = calls.first().ok_or_else(|| PyRuntimeError::new_err("from the worker: an empty batch"))?;
+        self.page.set_running(slot, number, now_us);
+        inner.running[slot] = Some(Running::new(first, calls.len()));
+        if inner.has_unpoked {
+            self.poke(inner, now_us);
+        }
+        Ok(Some(Some(Taken::Batch(calls))))
     }
 
     /// Waits for bytes from the worker. False: it is gone.
@@ -306,11 +398,20 @@ impl ChildLink {
 struct Sender {
     slot: usize,
     number: u32,
+    /// Which of a batch, if that is one.
+    member: u32,
+}
+
+impl Sender {
+    fn of(call: &Call) -> Sender {
+        Sender { slot: call.slot, number: call.number, member: call.member }
+    }
 }
 
 /// What a frame from the worker comes to.
 enum Taken {
     Call(Box<Call>),
+    Batch(Vec<Call>),
     /// What the worker wants of a task that runs.
     Word(u32, &'static str),
     Stop,
@@ -323,8 +424,8 @@ fn nothing_runs() -> PyErr {
 #[pymethods]
 impl ChildLink {
     #[new]
-    #[pyo3(signature = (socket, page, current=None))]
-    fn new(socket: RawFd, page: RawFd, current: Option<Py<PyAny>>) -> PyResult<ChildLink> {
+    #[pyo3(signature = (socket, page, current=None, member=None))]
+    fn new(socket: RawFd, page: RawFd, current: Option<Py<PyAny>>, member: Option<Py<PyAny>>) -> PyResult<ChildLink> {
         // SAFETY: the zygote received both descriptors for this process alone and hands them over here, once.
         let (socket, page) = unsafe { (OwnedFd::from_raw_fd(socket), OwnedFd::from_raw_fd(page)) };
         let page = Page::open(page)?;
@@ -346,12 +447,12 @@ impl ChildLink {
             has_unpoked: false,
             scratch: Vec::new(),
         };
-        let link = ChildLink { page, pid, current, inner: Mutex::new(inner), writer };
+        let link = ChildLink { page, pid, current, member, inner: Mutex::new(inner), writer };
         link.write(&framed(&FromChild::Ready { version: VERSION, pid }))?;
         Ok(link)
     }
 
-    fn next(&self, py: Python<'_>) -> PyResult<Option<Call>> {
+    fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.check_owner()?;
         loop {
             let mut inner = self.inner.lock().expect("nothing panics while it holds the link");
@@ -359,7 +460,10 @@ impl ChildLink {
                 match taken {
                     None | Some(Taken::Word(..)) => {}
                     Some(Taken::Stop) => return Ok(None),
-                    Some(Taken::Call(call)) => return Ok(Some(*call)),
+                    Some(Taken::Call(call)) => return Ok(Some(Bound::new(py, *call)?.into_any())),
+                    Some(Taken::Batch(calls)) => {
+                        return Ok(Some(Bound::new(py, Batch::new(py, calls)?)?.into_any()));
+                    }
                 }
             }
             if inner.has_unpoked {
@@ -393,6 +497,7 @@ impl ChildLink {
                         break;
                     }
                     Some(Taken::Call(call)) => found.push(Bound::new(py, *call)?.into_any()),
+                    Some(Taken::Batch(calls)) => found.push(Bound::new(py, Batch::new(py, calls)?)?.into_any()),
                     Some(Taken::Word(number, word)) => found.push((number, word).into_pyobject(py)?.into_any()),
                 }
             }
@@ -443,6 +548,7 @@ impl ChildLink {
         let successors = self.successors(call);
         let outcome = OutcomeFrame {
             number: call.number,
+            member: call.member,
             kind: OutcomeKind::Success,
             runtime_us,
             status: if store { "SUCCESS" } else { "" },
@@ -478,6 +584,7 @@ impl ChildLink {
         };
         let outcome = OutcomeFrame {
             number: call.number,
+            member: call.member,
             kind,
             runtime_us: mono_us().saturating_sub(call.started_us),
             status: status.unwrap_or_default(),
@@ -488,13 +595,23 @@ impl ChildLink {
         self.finish(py, call, &FromChild::Outcome(outcome))
     }
 
+    fn end_batch(&self, py: Python<'_>, batch: &Batch) -> PyResult<()> {
+        let sender = Sender { slot: batch.slot, number: batch.number, member: NO_MEMBER };
+        let runtime_us = mono_us().saturating_sub(batch.started_us);
+        self.send(py, sender, &FromChild::BatchEnd { number: batch.number, runtime_us }, false, true)
+    }
+
+    fn is_open(&self, call: &Call) -> bool {
+        self.with(|inner| inner.part_of(Sender::of(call)).is_some())
+    }
+
     fn collect_successors(&self, py: Python<'_>, collects: bool) {
-        self.with_current(py, |running| running.successors = collects.then(Vec::new));
+        self.with_current(py, |part| part.successors = collects.then(Vec::new));
     }
 
     fn store(&self, py: Python<'_>, call: &Call, status: &str, doc: &[u8]) -> PyResult<()> {
-        let sender = Sender { slot: call.slot, number: call.number };
-        self.send(py, sender, &FromChild::Store { number: call.number, status, doc }, true, false)
+        let frame = FromChild::Store { number: call.number, member: call.member, status, doc };
+        self.send(py, Sender::of(call), &frame, true, false)
     }
 
     fn publish(&self, py: Python<'_>, messages: Vec<(String, u8, Vec<u8>)>) -> PyResult<()> {
@@ -504,15 +621,15 @@ impl ChildLink {
     fn publish_with_outcome(&self, py: Python<'_>, messages: Vec<(String, u8, Vec<u8>)>) -> PyResult<()> {
         self.check_owner()?;
         let batch = crate::publisher::batch_of(messages);
-        self.with_current(py, |running| running.kept.extend(batch)).ok_or_else(nothing_runs)
+        self.with_current(py, |part| part.kept.extend(batch)).ok_or_else(nothing_runs)
     }
 
     fn add_child(&self, py: Python<'_>, tuple_json: String) {
-        self.with_current(py, |running| running.children.push(tuple_json));
+        self.with_current(py, |part| part.children.push(tuple_json));
     }
 
     fn children(&self, py: Python<'_>) -> Vec<String> {
-        self.with_current(py, |running| running.children.clone()).unwrap_or_default()
+        self.with_current(py, |part| part.children.clone()).unwrap_or_default()
     }
 
     fn is_soft_target(&self) -> bool {
@@ -535,7 +652,9 @@ impl ChildLink {
 
     #[getter]
     fn is_usable(&self, py: Python<'_>) -> bool {
-        self.pid == std::process::id() && self.with_current(py, |running| !running.is_early_acked) == Some(true)
+        let is_late =
+            |sender: Sender| self.with(|inner| inner.of(sender.slot, sender.number).map(|it| !it.is_early_acked));
+        self.pid == std::process::id() && self.sender(py).and_then(is_late) == Some(true)
     }
 }
 
@@ -562,9 +681,9 @@ fn borrow(one: &Publish) -> Successor<'_> {
 impl ChildLink {
     fn successors(&self, call: &Call) -> Vec<Publish> {
         self.with(|inner| {
-            let Some(running) = inner.of(call.slot, call.number) else { return Vec::new() };
-            let mut leaving = std::mem::take(&mut running.kept);
-            leaving.extend(running.successors.take().unwrap_or_default());
+            let Some(part) = inner.part_of(Sender::of(call)) else { return Vec::new() };
+            let mut leaving = std::mem::take(&mut part.kept);
+            leaving.extend(part.successors.take().unwrap_or_default());
             leaving
         })
     }
@@ -572,7 +691,7 @@ impl ChildLink {
     fn success_doc(&self, py: Python<'_>, call: &Call, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
         let mut result = Vec::with_capacity(64);
         json::encode(py, value, &mut result)?;
-        let children = self.with(|inner| inner.of(call.slot, call.number).map(|running| running.children.clone()));
+        let children = self.with(|inner| inner.part_of(Sender::of(call)).map(|part| part.children.clone()));
         let children = children.unwrap_or_default();
         let children_json = format!("[{}]", children.join(", "));
         let group_id = group_of(call.headers());

@@ -36,6 +36,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(clock::reset_clock, module)?)?;
     module.add_function(wrap_pyfunction!(clock::clock_ahead_us, module)?)?;
     module.add_class::<call::Call>()?;
+    module.add_class::<call::Batch>()?;
     module.add_class::<child::ChildLink>()?;
     module.add_class::<worker::Worker>()?;
     Ok(())

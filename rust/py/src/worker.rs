@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fastworker_worker::{
-    Autoscale, Command, Fate, Handle, HeldTask, Level, Pool, QueueTerms, Rate, RegisteredTask, Report, Reporter,
-    Reports, Resize, RevokeTerms, Scope, Shutdown, Stage, TaskOptions, WorkerConfig, clock_moved, forward_to, run,
-    stop_forwarding, thread_ended,
+    Autoscale, BatchTerms, Command, Fate, Handle, HeldTask, Level, Pool, QueueTerms, Rate, RegisteredTask, Report,
+    Reporter, Reports, Resize, RevokeTerms, Scope, Shutdown, Stage, TaskOptions, WorkerConfig, clock_moved, forward_to,
+    run, stop_forwarding, thread_ended,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -38,6 +38,7 @@ struct TaskSettings {
     rate_limit: Option<f64>,
     shares_rate_limit: bool,
     has_lanes: bool,
+    batch: Option<(u32, f64)>,
 }
 
 /// `fastworker.worker.settings.WorkerSettings`, field by field.
@@ -101,6 +102,7 @@ impl From<Settings> for WorkerConfig {
                 rate: task.rate_limit.and_then(Rate::per_second),
                 has_lanes: task.has_lanes,
                 rate_scope: if task.shares_rate_limit { Scope::Shared } else { Scope::Worker },
+                batch: task.batch.map(|(most, wait_s)| BatchTerms { most, wait_us: (wait_s * 1e6) as u64 }),
             },
             ignore_result: task.ignore_result,
             stores_errors: task.stores_errors,

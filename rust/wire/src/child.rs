@@ -13,7 +13,7 @@ use crate::frame::{Reader, Writer};
 pub use crate::frame::Malformed;
 
 /// Layout version of everything below.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Longest frame that is accepted from a child or by one: 2 GiB less the header, the bound of a `u32` with its sign.
 pub const MAX_FRAME_BYTES: usize = i32::MAX as usize;
@@ -22,12 +22,14 @@ const TASK: u8 = 1;
 const STOP: u8 = 2;
 const INTERRUPT: u8 = 3;
 const LOCATE: u8 = 4;
+const BATCH: u8 = 5;
 const READY: u8 = 16;
 const POKE: u8 = 17;
 const OUTCOME: u8 = 18;
 const STORE: u8 = 19;
 const PUBLISH: u8 = 20;
 const AWAKE: u8 = 21;
+const BATCH_END: u8 = 22;
 
 /// One task to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +94,13 @@ impl InterruptKind {
 pub enum ToChild<'a> {
     /// Run this.
     Task(TaskFrame<'a>),
+    /// Run the tasks of so many frames that follow, which have the same number, by one function call.
+    Batch {
+        /// Their number.
+        number: u32,
+        /// How many; at least 1.
+        count: u32,
+    },
     /// Interrupt a task, if it still runs. For children with several slots; one with a single slot gets a signal.
     Interrupt {
         /// Which task.
@@ -114,6 +123,11 @@ impl ToChild<'_> {
         let mut w = Writer(out);
         match self {
             ToChild::Stop => w.u8(STOP),
+            ToChild::Batch { number, count } => {
+                w.u8(BATCH);
+                w.u32(*number);
+                w.u32(*count);
+            }
             ToChild::Interrupt { number, kind } => {
                 w.u8(INTERRUPT);
                 w.u32(*number);
@@ -156,6 +170,7 @@ impl ToChild<'_> {
         let mut r = Reader::new(frame);
         match r.u8("frame type")? {
             STOP => Ok(ToChild::Stop),
+            BATCH => Ok(ToChild::Batch { number: r.u32("task number")?, count: r.u32("batch size")? }),
             INTERRUPT => {
                 let number = r.u32("task number")?;
                 let kind = r.u8("interrupt kind")?;
@@ -190,6 +205,9 @@ impl ToChild<'_> {
         }
     }
 }
+
+/// The place in its batch of a task that is in none.
+pub const NO_MEMBER: u32 = u32::MAX;
 
 /// How a task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +258,8 @@ pub struct Successor<'a> {
 pub struct OutcomeFrame<'a> {
     /// Which task.
     pub number: u32,
+    /// Which one of its batch, from 0; [`NO_MEMBER`] for a task that is in none. A member's end is not the number's.
+    pub member: u32,
     /// How it ended.
     pub kind: OutcomeKind,
     /// Microseconds inside the task function.
@@ -275,12 +295,21 @@ pub enum FromChild<'a> {
     Store {
         /// Which task.
         number: u32,
+        /// Which one of its batch, as in an outcome.
+        member: u32,
         /// Celery's state.
         status: &'a str,
         /// The document.
         doc: &'a [u8],
     },
-    /// The running task publishes.
+    /// The function that got a batch has returned; the outcomes of all its members precede this.
+    BatchEnd {
+        /// Which batch.
+        number: u32,
+        /// Microseconds inside the task function.
+        runtime_us: u64,
+    },
+    /// The running task publishes; of a batch, on behalf of all members that have not ended.
     Publish {
         /// Which task.
         number: u32,
@@ -314,6 +343,7 @@ impl FromChild<'_> {
             FromChild::Outcome(outcome) => {
                 w.u8(OUTCOME);
                 w.u32(outcome.number);
+                w.u32(outcome.member);
                 w.u8(outcome.kind as u8);
                 w.u64(outcome.runtime_us);
                 w.bytes(outcome.status.as_bytes());
@@ -325,9 +355,15 @@ impl FromChild<'_> {
                     write_successor(&mut w, successor);
                 }
             }
-            FromChild::Store { number, status, doc } => {
+            FromChild::BatchEnd { number, runtime_us } => {
+                w.u8(BATCH_END);
+                w.u32(*number);
+                w.u64(*runtime_us);
+            }
+            FromChild::Store { number, member, status, doc } => {
                 w.u8(STORE);
                 w.u32(*number);
+                w.u32(*member);
                 w.bytes(status.as_bytes());
                 w.bytes(doc);
             }
@@ -348,6 +384,7 @@ impl FromChild<'_> {
             AWAKE => Ok(FromChild::Awake),
             OUTCOME => {
                 let number = r.u32("task number")?;
+                let member = r.u32("batch member")?;
                 let kind = r.u8("outcome kind")?;
                 let kind = OutcomeKind::from_u8(kind).ok_or_else(|| r.unknown("outcome kind", kind))?;
                 let runtime_us = r.u64("runtime")?;
@@ -361,11 +398,16 @@ impl FromChild<'_> {
                     successors.push(read_successor(&mut r)?);
                 }
                 let doc = has_doc.then_some(doc);
-                Ok(FromChild::Outcome(OutcomeFrame { number, kind, runtime_us, status, doc, reason, successors }))
+                let outcome = OutcomeFrame { number, member, kind, runtime_us, status, doc, reason, successors };
+                Ok(FromChild::Outcome(outcome))
             }
-            STORE => {
-                Ok(FromChild::Store { number: r.u32("task number")?, status: r.text("status")?, doc: r.bytes("doc")? })
-            }
+            BATCH_END => Ok(FromChild::BatchEnd { number: r.u32("task number")?, runtime_us: r.u64("runtime")? }),
+            STORE => Ok(FromChild::Store {
+                number: r.u32("task number")?,
+                member: r.u32("batch member")?,
+                status: r.text("status")?,
+                doc: r.bytes("doc")?,
+            }),
             PUBLISH => Ok(FromChild::Publish { number: r.u32("task number")?, message: read_successor(&mut r)? }),
             other => Err(r.unknown("frame from a child", other)),
         }
@@ -379,6 +421,7 @@ mod tests {
     fn outcome() -> OutcomeFrame<'static> {
         OutcomeFrame {
             number: 7,
+            member: 99,
             kind: OutcomeKind::Retry,
             runtime_us: 1 << 40,
             status: "RETRY",
@@ -396,7 +439,8 @@ mod tests {
             FromChild::Poke,
             FromChild::Awake,
             FromChild::Outcome(outcome()),
-            FromChild::Store { number: 1, status: "STARTED", doc: b"{}" },
+            FromChild::Store { number: 1, member: NO_MEMBER, status: "STARTED", doc: b"{}" },
+            FromChild::BatchEnd { number: 2, runtime_us: 1 << 50 },
             FromChild::Publish { number: 1, message },
         ] {
             let mut bytes = Vec::new();
@@ -428,7 +472,8 @@ mod tests {
         };
         let interrupts = [InterruptKind::SoftLimit, InterruptKind::HardLimit, InterruptKind::Terminate]
             .map(|kind| ToChild::Interrupt { number: u32::MAX, kind });
-        let others = [ToChild::Stop, ToChild::Locate { number: 7 }, ToChild::Task(task)];
+        let batch = ToChild::Batch { number: 3, count: 100 };
+        let others = [ToChild::Stop, ToChild::Locate { number: 7 }, batch, ToChild::Task(task)];
         for frame in others.into_iter().chain(interrupts) {
             let mut bytes = Vec::new();
             frame.write(&mut bytes);

@@ -142,7 +142,7 @@ impl BrokerIo {
     }
 
     /// Publishes what tasks publish. A refusal ends it: the tasks fail.
-    pub(crate) fn publish(&self, batch: Vec<Publish>, deliveries: Vec<Option<(Handle, Tag)>>) {
+    pub(crate) fn publish(&self, batch: Vec<Publish>, deliveries: Vec<Vec<(Handle, Tag)>>) {
         let io = self.clone();
         tokio::task::spawn_local(async move {
             let mut backoff = Backoff::new();

@@ -143,9 +143,9 @@ pub(crate) enum Fact {
         batch: Vec<Option<Settling>>,
         lost: Vec<usize>,
     },
-    /// A batch was published, or refused for good; which delivery published each message, if it is held.
+    /// A batch was published, or refused for good; for which deliveries each message was.
     Published {
-        deliveries: Vec<Option<(Handle, Tag)>>,
+        deliveries: Vec<Vec<(Handle, Tag)>>,
         refusal: Option<String>,
     },
     /// `None`: the lease was lost.

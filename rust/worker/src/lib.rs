@@ -18,7 +18,7 @@ pub use clock::{advance, ahead_us, mono_us, reset, wall_us};
 pub use config::{RegisteredTask, WorkerConfig};
 pub use fact::{Command, HeldTask, Snapshot, Stage};
 pub use fastworker_broker::{Mark, RevokeTerms};
-pub use fastworker_engine::{Autoscale, Handle, QueueTerms, Rate, Resize, Scope, Shutdown, TaskOptions};
+pub use fastworker_engine::{Autoscale, BatchTerms, Handle, QueueTerms, Rate, Resize, Scope, Shutdown, TaskOptions};
 pub use pool::Pool;
 pub use report::{Fate, Level, Report, Reporter, Reports};
 pub use trace::{forward_to, stop_forwarding};

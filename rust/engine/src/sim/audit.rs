@@ -73,8 +73,10 @@ impl Entry {
         matches!(self.stage, Stage::AtChild(..) | Stage::Recording | Stage::Acking)
     }
 
-    /// Whether it is due at `wall_ms`, and has been at no child since `since_us`.
-    fn waits_since(&self, permits: &[Permits], since_us: u64, wall_ms: i64) -> bool {
+    /// Whether it is due at `wall_ms`, and has been at no child since `since_us`, nor waited for others until then.
+    fn waits_since(&self, config: &Config, permits: &[Permits], since_us: u64, wall_ms: i64) -> bool {
+        let task = self.request.task.map(|task| &config.tasks[task as usize]);
+        let since_us = since_us.saturating_sub(task.and_then(|task| task.batch).map_or(0, |terms| terms.wait_us));
         let is_permitted = self.was_dispatched
             || self.request.task.is_none_or(|task| permits[task as usize].is_overdue(self.held_since_us, since_us));
         let is_due = self.request.eta_ms.is_none_or(|eta_ms| eta_ms < wall_ms);
@@ -93,6 +95,26 @@ struct Block {
     left: u32,
 }
 
+/// What one number of a child stands for.
+#[derive(Debug)]
+struct Unit {
+    /// Deliveries that have not ended: one, or those of a batch.
+    handles: Vec<Handle>,
+    is_batch: bool,
+    soft_limit_s: Option<f64>,
+    hard_limit_s: Option<f64>,
+    /// One of them was terminated: others of it are not to blame.
+    is_terminated: bool,
+}
+
+impl Unit {
+    /// A delivery of a batch ended. False: it is none of it, or not any more.
+    fn take(&mut self, handle: Handle) -> bool {
+        let index = self.handles.iter().position(|&member| member == handle).filter(|_| self.is_batch);
+        index.map(|index| self.handles.remove(index)).is_some()
+    }
+}
+
 /// What the auditor knows of one child.
 #[derive(Debug, Default)]
 struct Seat {
@@ -107,7 +129,7 @@ struct Seat {
     /// Its process has existed since then, and it is not ready; or it was told to exit then (`mono_us`).
     since_us: Option<u64>,
     dumped: Vec<Number>,
-    open: BTreeMap<Number, Handle>,
+    open: BTreeMap<Number, Unit>,
     soft_sent: Vec<Number>,
     /// What was terminated here, and when (`mono_us`).
     terminated: Option<(Number, u64)>,

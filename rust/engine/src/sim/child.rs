@@ -8,7 +8,7 @@ use crate::action::Interrupt;
 use crate::event::{ChildId, Event, Handle, Number, Outcome};
 
 /// A task that runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Run {
     /// Its number.
     pub(super) number: Number,
@@ -20,8 +20,21 @@ pub(super) struct Run {
     pub(super) deed: Deed,
     /// Nothing else happens in its process while it runs.
     pub(super) blocks: bool,
-    /// What it is, by handle.
-    pub(super) handle: Handle,
+    /// What it is, by handle, and how each ends if nothing happens; those of a batch that have not ended.
+    pub(super) ends: Vec<(Handle, Outcome)>,
+    /// One function call for several.
+    pub(super) is_batch: bool,
+}
+
+/// What was sent under one number.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    /// The number.
+    pub(super) number: Number,
+    /// One, or those of a batch.
+    pub(super) handles: Vec<Handle>,
+    /// One function call for several.
+    pub(super) is_batch: bool,
 }
 
 /// One child process, its page, and what it wrote that the driver has not read.
@@ -42,7 +55,7 @@ pub(super) struct Child {
     /// The page: may be claimed below it.
     pub(super) bound: Number,
     /// Sent and not claimed.
-    pub(super) frames: VecDeque<(Number, Handle)>,
+    pub(super) frames: VecDeque<Frame>,
     /// The most memory it ever had: every task leaks.
     pub(super) peak_kib: u64,
     /// How many tasks it runs at once.
@@ -90,9 +103,18 @@ impl Child {
             self.sent_since_us = now_us;
         }
         for (number, &handle) in (first..).zip(handles) {
-            self.frames.push_back((number, handle));
+            self.frames.push_back(Frame { number, handles: vec![handle], is_batch: false });
         }
         self.bound = first + handles.len() as u32;
+    }
+
+    /// The driver sends a batch, and moves the bound by one.
+    pub(super) fn send_batch(&mut self, number: Number, handles: Vec<Handle>, now_us: u64) {
+        if self.frames.is_empty() {
+            self.sent_since_us = now_us;
+        }
+        self.frames.push_back(Frame { number, handles, is_batch: true });
+        self.bound = number + 1;
     }
 
     /// The driver takes back what is not claimed.
@@ -134,30 +156,45 @@ impl Child {
     }
 
     /// Claims the next number, if there is one and a slot is free.
-    pub(super) fn claim(&mut self) -> Option<(Number, Handle)> {
+    pub(super) fn claim(&mut self) -> Option<Frame> {
         if !self.is_alive || !self.has_free_slot() || self.next == self.bound {
             return None;
         }
         let frame = self.frames.pop_front()?;
-        assert_eq!(frame.0, self.next, "frames come in the order of numbers");
+        assert_eq!(frame.number, self.next, "frames come in the order of numbers");
         self.next += 1;
         Some(frame)
     }
 
-    /// Ends a task with an outcome.
-    pub(super) fn finish(&mut self, number: Number, outcome: Outcome, now_us: u64) {
+    /// Ends a member of a batch, whose function goes on.
+    pub(super) fn finish_member(&mut self, number: Number, handle: Handle) {
+        let child = self.id;
+        let run = self.runs.iter_mut().find(|run| run.number == number).expect("only what runs can end");
+        let index = run.ends.iter().position(|end| end.0 == handle).expect("a member ends once");
+        let (_, outcome) = run.ends.remove(index);
+        self.outbox.push_back(Event::MemberEnded { child, number, handle, outcome });
+    }
+
+    /// Ends a task, or a batch and what is left of it: as told, or as its messages say.
+    pub(super) fn finish(&mut self, number: Number, told: Option<Outcome>, now_us: u64) {
         let index = self.runs.iter().position(|run| run.number == number).expect("only what runs can end");
         if !self.has_free_slot() {
             self.idle_since_us = now_us;
         }
         let run = self.runs.remove(index);
         self.peak_kib += 100;
-        self.outbox.push_back(Event::Ended {
-            child: self.id,
-            number: run.number,
-            outcome,
-            runtime_us: now_us - run.since_us,
-        });
+        let (child, runtime_us) = (self.id, now_us - run.since_us);
+        for (handle, outcome) in run.ends {
+            let outcome = told.unwrap_or(outcome);
+            self.outbox.push_back(if run.is_batch {
+                Event::MemberEnded { child, number, handle, outcome }
+            } else {
+                Event::Ended { child, number, outcome, runtime_us }
+            });
+        }
+        if run.is_batch {
+            self.outbox.push_back(Event::BatchEnded { child, number, runtime_us });
+        }
     }
 
     /// The process is killed.

@@ -189,6 +189,13 @@ impl World {
                 }
                 self.soon(Coming::ChildStep(owner, child));
             }
+            Action::DispatchBatch { child, number, handles } => {
+                let now_us = self.mono_us;
+                if let Some(process) = self.child(owner, child) {
+                    process.send_batch(number, handles, now_us);
+                }
+                self.soon(Coming::ChildStep(owner, child));
+            }
             Action::Recall { child } => {
                 // Between the engine's decision and the driver's compare-and-swap the child goes on.
                 if self.rng.chance(30) {
@@ -211,8 +218,10 @@ impl World {
                 // Who dies for another's sake is started once more than counted.
                 for handle in worker.audit.neighbours_of_killed(child) {
                     let lease = worker.audit.lease_of(handle);
-                    let runs =
-                        worker.children.get(&child).is_some_and(|it| it.runs.iter().any(|it| it.handle == handle));
+                    let runs = worker
+                        .children
+                        .get(&child)
+                        .is_some_and(|it| it.runs.iter().any(|it| it.ends.iter().any(|end| end.0 == handle)));
                     self.broker.messages[lease.message].spared += u32::from(runs);
                 }
                 // A process that is not forked yet cannot be signalled; the order may be lost on it.
@@ -262,6 +271,7 @@ impl World {
             && reacts
         {
             run.deed = Deed::Ends(Outcome::Failure);
+            run.ends.iter_mut().for_each(|end| end.1 = Outcome::Failure);
             run.until_us = now_us;
             return self.step(owner, child);
         }
@@ -276,6 +286,7 @@ impl World {
             && process.runs.iter().any(|run| run.number == number)
         {
             process.die();
+            self.spare(owner, child, number);
         }
         self.news_from(owner, child);
     }

@@ -25,6 +25,8 @@ pub enum Column {
     Asking,
     /// In line for a permit of its rate limit, or with that for a place of its queue.
     Limited,
+    /// Of a batch task, and waiting for others.
+    Gathering,
     /// Ready for a child.
     Ready,
     /// Started before, and in line for a cell.
@@ -47,7 +49,7 @@ pub enum Column {
 
 impl Column {
     /// All there are, in the order of a message's way.
-    pub const ALL: [Column; 17] = [
+    pub const ALL: [Column; 18] = [
         Column::Publish,
         Column::Queued,
         Column::Parked,
@@ -56,6 +58,7 @@ impl Column {
         Column::Laned,
         Column::Asking,
         Column::Limited,
+        Column::Gathering,
         Column::Ready,
         Column::Suspect,
         Column::EarlyLine,
@@ -120,6 +123,7 @@ impl Worker {
             requests::Place::Timer => Column::Timer,
             requests::Place::Asking => Column::Asking,
             requests::Place::Limited | requests::Place::Standing => Column::Limited,
+            requests::Place::Gathering => Column::Gathering,
             requests::Place::Ready => Column::Ready,
             requests::Place::Suspect => Column::Suspect,
             requests::Place::EarlyLine => Column::EarlyLine,
@@ -128,7 +132,8 @@ impl Worker {
             requests::Place::Acking => Column::Acking,
             requests::Place::Child(id) => {
                 let child = self.children.get(&id);
-                let is_sent = child.is_some_and(|child| child.frames.iter().any(|frame| frame.1 == handle));
+                let is_sent =
+                    child.is_some_and(|child| child.frames.iter().any(|frame| frame.handles.contains(&handle)));
                 if is_sent { Column::Sent } else { Column::Running }
             }
             requests::Place::Ending => Column::Ending,

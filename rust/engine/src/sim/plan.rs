@@ -5,7 +5,7 @@
 use super::faults::Fault;
 use super::rng::Rng;
 use crate::admit::Rate;
-use crate::config::{Autoscale, Config, QueueTerms, Scope, TaskOptions};
+use crate::config::{Autoscale, BatchTerms, Config, QueueTerms, Scope, TaskOptions};
 use crate::event::Outcome;
 
 /// How long the tasks of one type run.
@@ -216,6 +216,10 @@ fn options(rng: &mut Rng) -> TaskOptions {
         rate: if rng.chance(25) { random_rate(rng) } else { None },
         has_lanes: rng.chance(20),
         rate_scope: if rng.chance(50) { Scope::Shared } else { Scope::Worker },
+        batch: rng.chance(30).then(|| BatchTerms {
+            most: rng.pick(&[1, 2, 3, 10, 40]),
+            wait_us: rng.pick(&[0, 1_000, 50_000, 300_000]),
+        }),
     }
 }
 

@@ -85,13 +85,24 @@ impl Seats {
         self.prefetch_for(self.most, config)
     }
 
+    /// The same with calls of batch tasks, of which there may be a batch for each slot on top.
+    pub(super) fn most_fetched(&self, config: &Config) -> usize {
+        self.prefetch_for(self.most, config) + batches_for(self.most, config)
+    }
+
     /// Most deliveries held at once ever: what was fetched under an earlier number may still be held.
     pub(super) fn most_held(&self, config: &Config) -> usize {
-        self.prefetch_for(self.most_ever, config)
+        self.prefetch_for(self.most_ever, config) + batches_for(self.most_ever, config)
     }
 
     fn prefetch_for(&self, children: u32, config: &Config) -> usize {
         let scaled = u64::from(config.prefetch) * u64::from(children) / u64::from(self.started.max(1));
         scaled.max(u64::from(children) * u64::from(config.slots)).max(1) as usize
     }
+}
+
+/// A batch of the largest kind for each slot.
+fn batches_for(children: u32, config: &Config) -> usize {
+    let largest = config.tasks.iter().filter_map(|task| task.batch).map(|terms| terms.most).max().unwrap_or(0);
+    children as usize * config.slots as usize * largest as usize
 }

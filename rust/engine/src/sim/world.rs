@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use super::audit::Audit;
 use super::broker::{Broker, Lease, Owner, Place};
-use super::child::{Child, Run};
+use super::child::{Child, Frame, Run};
 use super::driver::{Answer, Op};
 use super::faults::Fault;
 use super::matrix::{Column, Matrix};
@@ -436,14 +436,12 @@ impl World {
         }
         self.obey_interrupts(owner, id);
         let child = self.child(owner, id).expect("looked at above");
-        let over: Vec<Run> = child.runs.iter().filter(|run| run.until_us <= now_us).copied().collect();
+        let over: Vec<Run> = child.runs.iter().filter(|run| run.until_us <= now_us).cloned().collect();
         for run in over {
             let child = self.child(owner, id).expect("looked at above");
             match run.deed {
                 _ if !child.is_alive => {}
-                Deed::Ends(outcome) => child.finish(run.number, outcome, now_us),
-                Deed::Retries(0) => child.finish(run.number, Outcome::Success, now_us),
-                Deed::Retries(_) => child.finish(run.number, Outcome::Retry, now_us),
+                Deed::Ends(_) | Deed::Retries(_) => child.finish(run.number, None, now_us),
                 Deed::Kills | Deed::KillsOnce | Deed::Hangs => child.end(),
             }
             self.news_from(owner, id);
@@ -453,14 +451,23 @@ impl World {
             child.outbox.push_back(Event::Awake { child: id });
             self.news_from(owner, id);
         }
-        while let Some((number, handle)) = self.child(owner, id).and_then(Child::claim) {
-            let (deed, runtime_us) = self.start(owner, id, number, handle)?;
+        while let Some(frame) = self.child(owner, id).and_then(Child::claim) {
+            let number = frame.number;
+            let (deed, runtime_us, ends) = self.start_all(owner, id, &frame)?;
             let until_us = if deed == Deed::Hangs { u64::MAX } else { now_us.saturating_add(runtime_us) };
             let blocks = self.plan.config.slots > 1 && self.rng.chance(if deed == Deed::Hangs { 40 } else { 8 });
-            let run = Run { number, since_us: now_us, until_us, deed, blocks, handle };
-            self.child(owner, id).expect("looked at above").runs.push(run);
+            // A function may end some calls of its batch long before it returns.
+            let early: Vec<Handle> =
+                ends.iter().map(|end| end.0).filter(|_| frame.is_batch && self.rng.chance(15)).collect();
+            let run = Run { number, since_us: now_us, until_us, deed, blocks, ends, is_batch: frame.is_batch };
+            let child = self.child(owner, id).expect("looked at above");
+            child.runs.push(run);
+            early.iter().for_each(|&handle| child.finish_member(number, handle));
+            if !early.is_empty() {
+                self.news_from(owner, id);
+            }
             if deed != Deed::Hangs {
-                self.at(run.until_us, Coming::ChildStep(owner, id));
+                self.at(until_us, Coming::ChildStep(owner, id));
             }
         }
         let child = self.child(owner, id).expect("looked at above");
@@ -486,9 +493,49 @@ impl World {
                 Interrupt::HardLimit => Outcome::TimeLimit,
                 Interrupt::Terminate => Outcome::Terminated,
             };
-            child.finish(number, outcome, now_us);
+            child.finish(number, Some(outcome), now_us);
+            if kind == Interrupt::Terminate {
+                self.spare(owner, id, number);
+            }
             self.news_from(owner, id);
         }
+    }
+
+    /// Those of a batch that end only because another one was terminated: they are started once more than counted.
+    pub(super) fn spare(&mut self, owner: Owner, id: ChildId, number: u32) {
+        for handle in self.workers[&owner].audit.spared_in(id, number) {
+            let lease = self.workers[&owner].audit.lease_of(handle);
+            self.broker.messages[lease.message].spared += 1;
+        }
+    }
+
+    /// Starts what was sent under one number: what happens, for how long it runs, and how each ends.
+    #[allow(clippy::type_complexity)]
+    fn start_all(
+        &mut self,
+        owner: Owner,
+        id: ChildId,
+        frame: &Frame,
+    ) -> Result<(Deed, u64, Vec<(Handle, Outcome)>), String> {
+        let (mut what, mut total_us, mut ends) = (Deed::Ends(Outcome::Success), 0, Vec::new());
+        for &handle in &frame.handles {
+            let (deed, runtime_us) = self.start(owner, id, frame.number, handle)?;
+            total_us += runtime_us;
+            let outcome = match deed {
+                Deed::Ends(outcome) => outcome,
+                Deed::Retries(1..) => Outcome::Retry,
+                Deed::Retries(0) | Deed::Kills | Deed::KillsOnce | Deed::Hangs => Outcome::Success,
+            };
+            // The process dies of whichever kills it, and hangs if nothing does.
+            what = match (what, deed) {
+                (Deed::Kills | Deed::KillsOnce, _) => what,
+                (_, Deed::Kills | Deed::KillsOnce | Deed::Hangs) => deed,
+                _ => what,
+            };
+            // What kills or hangs has no end of its own.
+            ends.push((handle, outcome));
+        }
+        Ok((what, total_us, ends))
     }
 
     /// A child starts the task of a delivery: what it is going to do, and for how long.

@@ -1,6 +1,7 @@
 //! The rules of the engine, one sentence a test, through its public face.
 
 mod attempts;
+mod batches;
 mod company;
 mod desk;
 mod dispatching;

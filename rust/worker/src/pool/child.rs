@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fastworker_engine::{ChildId, Handle, Number, Numbers};
 use fastworker_link::Page;
-use fastworker_wire::child::{InterruptKind, MAX_FRAME_BYTES, ToChild};
+use fastworker_wire::child::{InterruptKind, MAX_FRAME_BYTES, NO_MEMBER, ToChild};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
@@ -42,6 +42,24 @@ pub(crate) enum SocketFact {
     Stacks,
 }
 
+/// What a number of a child stands for.
+enum Given {
+    /// A delivery.
+    One(Handle),
+    /// Deliveries of which one function call gets the list; those that have ended are `None`.
+    Batch(Vec<Option<Handle>>),
+}
+
+impl Given {
+    fn handles(&self) -> impl Iterator<Item = Handle> {
+        let (one, batch) = match self {
+            Given::One(handle) => (Some(*handle), None),
+            Given::Batch(members) => (None, Some(members.iter().copied().flatten())),
+        };
+        one.into_iter().chain(batch.into_iter().flatten())
+    }
+}
+
 /// A child, from the request to fork it until its death has been handled.
 pub(crate) struct Child {
     pub(crate) id: ChildId,
@@ -52,7 +70,7 @@ pub(crate) struct Child {
     inbox: Rc<RefCell<Vec<u8>>>,
     unsent: Vec<u8>,
     is_waiting_to_write: bool,
-    given: Numbers<Handle>,
+    given: Numbers<Given>,
     tasks: Vec<AbortHandle>,
     pub(crate) stacks: Stacks,
     /// It has said READY.
@@ -116,17 +134,39 @@ impl Child {
 
     /// Remembers which delivery number `number` is.
     pub(crate) fn give(&mut self, number: Number, handle: Handle) {
-        self.given.push(number, handle);
+        self.given.push(number, Given::One(handle));
     }
 
-    /// The delivery with this number, while it has neither ended nor been recalled.
-    pub(crate) fn handle_of(&self, number: Number) -> Option<Handle> {
-        self.given.get(number).copied()
+    /// Remembers which deliveries the batch `number` has, in order.
+    pub(crate) fn give_batch(&mut self, number: Number, handles: &[Handle]) {
+        self.given.push(number, Given::Batch(handles.iter().copied().map(Some).collect()));
     }
 
-    /// The delivery with this number ended; it is forgotten.
-    pub(crate) fn take(&mut self, number: Number) -> Option<Handle> {
-        self.given.remove(number)
+    /// The deliveries with this number that have neither ended nor been recalled: one, or those of a batch.
+    pub(crate) fn handles_of(&self, number: Number) -> impl Iterator<Item = Handle> {
+        self.given.get(number).into_iter().flat_map(Given::handles)
+    }
+
+    /// One of these; a batch's at `member`, or the first.
+    pub(crate) fn handle_of(&self, number: Number, member: u32) -> Option<Handle> {
+        match self.given.get(number)? {
+            Given::Batch(members) if member != NO_MEMBER => members.get(member as usize).copied().flatten(),
+            given => given.handles().next(),
+        }
+    }
+
+    /// The delivery with this number, or at this place of its batch, ended; it is forgotten.
+    pub(crate) fn take(&mut self, number: Number, member: u32) -> Option<Handle> {
+        match self.given.get_mut(number)? {
+            Given::Batch(members) => members.get_mut(member as usize)?.take(),
+            Given::One(_) if member != NO_MEMBER => None,
+            Given::One(_) => self.given.remove(number)?.handles().next(),
+        }
+    }
+
+    /// The function of a batch has returned; it is forgotten. False: there is no such batch.
+    pub(crate) fn take_batch(&mut self, number: Number) -> bool {
+        matches!(self.given.get(number), Some(Given::Batch(_))) && self.given.remove(number).is_some()
     }
 
     /// Takes back what was not started. Returns the first number that will never run.
@@ -138,7 +178,8 @@ impl Child {
 
     /// The deliveries that it runs, as far as its page says, and since when (monotonic microseconds).
     pub(crate) fn running(&self) -> impl Iterator<Item = (Handle, u64)> {
-        self.page.all_running().filter_map(|(number, since_us)| Some((self.handle_of(number)?, since_us)))
+        let with = move |(number, since_us)| self.handles_of(number).map(move |handle| (handle, since_us));
+        self.page.all_running().flat_map(with)
     }
 
     /// Since when it has been running a task, as far as its page says (monotonic microseconds).
@@ -153,8 +194,8 @@ impl Child {
 
     /// The deliveries below `next` that have not ended: they were claimed, and the page may not say so any more.
     pub(crate) fn claimed_before(&self, next: Number) -> impl Iterator<Item = Handle> {
-        let is_before = move |(number, _): &(Number, &Handle)| (next.wrapping_sub(*number) as i32) > 0;
-        self.given.iter().take_while(is_before).map(|(_, handle)| *handle)
+        let is_before = move |(number, _): &(Number, &Given)| (next.wrapping_sub(*number) as i32) > 0;
+        self.given.iter().take_while(is_before).flat_map(|(_, given)| given.handles())
     }
 
     /// True while it has tasks that have not ended.
@@ -172,6 +213,13 @@ impl Child {
     pub(crate) fn push_frame(&mut self, frame: &[u8]) {
         self.unsent.extend_from_slice(&(frame.len() as u32).to_le_bytes());
         self.unsent.extend_from_slice(frame);
+    }
+
+    /// Says that the next `count` frames are a batch.
+    pub(crate) fn push_batch(&mut self, number: Number, count: u32) {
+        let mut frame = Vec::new();
+        ToChild::Batch { number, count }.write(&mut frame);
+        self.push_frame(&frame);
     }
 
     /// Tells it to interrupt a task.

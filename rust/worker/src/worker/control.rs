@@ -20,7 +20,7 @@ use super::Worker;
 pub(super) fn headers_of(frame: &[u8]) -> Option<&[u8]> {
     match ToChild::read(frame) {
         Ok(ToChild::Task(task)) => Some(task.headers),
-        Ok(ToChild::Stop | ToChild::Interrupt { .. } | ToChild::Locate { .. }) | Err(_) => None,
+        Ok(ToChild::Stop | ToChild::Batch { .. } | ToChild::Interrupt { .. } | ToChild::Locate { .. }) | Err(_) => None,
     }
 }
 

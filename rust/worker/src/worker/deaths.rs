@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastworker_engine::{ChildId, Handle, Number};
+use fastworker_wire::child::NO_MEMBER;
 use tokio::time::sleep;
 
 use crate::clock;
@@ -81,7 +82,8 @@ impl Worker {
         let tell = self.tell_child(child);
         let Some(known) = self.children.get_mut(&child) else { return };
         let pid = known.pid.unwrap_or_default();
-        let held = number.and_then(|number| known.handle_of(number)).and_then(|handle| self.held.get(handle));
+        let held =
+            number.and_then(|number| known.handle_of(number, NO_MEMBER)).and_then(|handle| self.held.get(handle));
         let since_us = number.and_then(|number| known.running_since_us(number));
         let running_s = since_us.map_or(0.0, |since_us| clock::mono_us().saturating_sub(since_us) as f64 / 1e6);
         if known.slots() > 1

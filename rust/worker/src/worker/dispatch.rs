@@ -1,7 +1,7 @@
 //! Station 5, dispatch: a window of tasks to a child, and the signals or frames for those that run.
 
 use fastworker_engine::{ChildId, Handle, Interrupt, Number};
-use fastworker_wire::child::InterruptKind;
+use fastworker_wire::child::{InterruptKind, NO_MEMBER};
 use rustix::process::Signal;
 
 use crate::decode::patch;
@@ -20,6 +20,22 @@ impl Worker {
             held.refused = None;
             patch(&mut held.frame, number, flush_first, held.is_early_acked, held.attempt);
             known.give(number, *handle);
+            known.push_frame(&held.frame);
+        }
+        self.touched.push(child);
+    }
+
+    /// Sends a batch as one number.
+    pub(super) fn dispatch_batch(&mut self, child: ChildId, number: Number, handles: &[Handle]) {
+        let Some(known) = self.children.get_mut(&child) else { return };
+        let bound = known.page.claim().extend(1);
+        debug_assert_eq!(bound, number, "the engine and the page count alike");
+        known.give_batch(number, handles);
+        known.push_batch(number, handles.len() as u32);
+        for handle in handles {
+            let held = self.held.get_mut(*handle).expect("the engine dispatches what is held");
+            held.refused = None;
+            patch(&mut held.frame, number, true, held.is_early_acked, held.attempt);
             known.push_frame(&held.frame);
         }
         self.touched.push(child);
@@ -51,7 +67,7 @@ impl Worker {
     }
 
     fn say_soft_limit(&self, child: ChildId, number: Number, limit_ms: u64) {
-        let handle = self.children.get(&child).and_then(|known| known.handle_of(number));
+        let handle = self.children.get(&child).and_then(|known| known.handle_of(number, NO_MEMBER));
         if let Some(held) = handle.and_then(|handle| self.held.get(handle)) {
             let limit_s = limit_ms as f64 / 1000.0;
             let text = format!("Soft time limit ({limit_s}s) exceeded for {}[{}]", held.task, held.id);

@@ -155,7 +155,7 @@ struct Worker {
     wanted: VecDeque<ChildId>,
     settling: Vec<(Settlement, Option<Settling>)>,
     is_settling: bool,
-    publishing: Vec<(Publish, Option<(Handle, Tag)>)>,
+    publishing: Vec<(Publish, Vec<(Handle, Tag)>)>,
     is_publishing: bool,
     asked: u32,
     draining: Draining,
@@ -298,6 +298,7 @@ impl Worker {
             Action::Dispatch { child, first, handles, flush_first } => {
                 self.dispatch(child, first, &handles, flush_first);
             }
+            Action::DispatchBatch { child, number, handles } => self.dispatch_batch(child, number, &handles),
             Action::Recall { child } => {
                 if let Some(known) = self.children.get_mut(&child) {
                     answers.push_back(Event::Recalled { child, from: known.recall() });

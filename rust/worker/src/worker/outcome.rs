@@ -2,7 +2,7 @@
 
 use fastworker_broker::Publish;
 use fastworker_engine::{ChildId, Event, Outcome};
-use fastworker_wire::child::{FromChild, OutcomeFrame, OutcomeKind, Successor, VERSION};
+use fastworker_wire::child::{FromChild, NO_MEMBER, OutcomeFrame, OutcomeKind, Successor, VERSION};
 
 use crate::held::Reported;
 use crate::report::Level;
@@ -44,19 +44,26 @@ impl Worker {
                 self.kill(child);
             }
             Ok(FromChild::Outcome(outcome)) => self.outcome(child, &outcome),
-            Ok(FromChild::Store { number, status, doc }) => {
-                let handle = self.children.get(&child).and_then(|known| known.handle_of(number));
+            Ok(FromChild::BatchEnd { number, runtime_us }) => {
+                if self.children.get_mut(&child).is_some_and(|known| known.take_batch(number)) {
+                    self.feed(Event::BatchEnded { child, number, runtime_us });
+                }
+            }
+            Ok(FromChild::Store { number, member, status, doc }) => {
+                let handle = self.children.get(&child).and_then(|known| known.handle_of(number, member));
                 if let Some(held) = handle.and_then(|handle| self.held.get_mut(handle)) {
                     self.settling.push((settle::intermediate(held, status, doc, self.policy.lifetimes), None));
                 }
             }
             Ok(FromChild::Publish { number, message }) => {
-                let Some(handle) = self.children.get(&child).and_then(|known| known.handle_of(number)) else { return };
-                let delivery = self.held.get_mut(handle).map(|held| {
+                let Some(known) = self.children.get(&child) else { return };
+                let held = &mut self.held;
+                let deliveries = known.handles_of(number).filter_map(|handle| {
+                    let held = held.get_mut(handle)?;
                     held.unconfirmed += 1;
-                    (handle, held.tag)
+                    Some((handle, held.tag))
                 });
-                self.publishing.push((own(&message), delivery));
+                self.publishing.push((own(&message), deliveries.collect()));
             }
             Err(malformed) => {
                 self.reporter.log(Level::Critical, format!("a child sent nonsense: {malformed}: killing it"));
@@ -66,7 +73,8 @@ impl Worker {
     }
 
     pub(super) fn outcome(&mut self, child: ChildId, outcome: &OutcomeFrame<'_>) {
-        let Some(handle) = self.children.get_mut(&child).and_then(|known| known.take(outcome.number)) else { return };
+        let known = self.children.get_mut(&child);
+        let Some(handle) = known.and_then(|known| known.take(outcome.number, outcome.member)) else { return };
         let Some(held) = self.held.get_mut(handle) else { return };
         if outcome.kind == OutcomeKind::Poison {
             let text = format!("task {}[{}] moved to the dead letters: {}", held.task, held.id, outcome.reason);
@@ -90,7 +98,11 @@ impl Worker {
             OutcomeKind::TimeLimit => Outcome::TimeLimit,
             OutcomeKind::Terminated => Outcome::Terminated,
         };
-        self.feed(Event::Ended { child, number: outcome.number, outcome: kind, runtime_us: outcome.runtime_us });
+        let (number, runtime_us) = (outcome.number, outcome.runtime_us);
+        self.feed(match outcome.member {
+            NO_MEMBER => Event::Ended { child, number, outcome: kind, runtime_us },
+            _ => Event::MemberEnded { child, number, handle, outcome: kind },
+        });
     }
 
     pub(super) fn look_at_rings(&mut self) {

@@ -109,7 +109,7 @@ impl Worker {
         self.reporter.log(Level::Warning, text);
     }
 
-    pub(super) fn published(&mut self, deliveries: Vec<Option<(Handle, Tag)>>, refusal: Option<String>) {
+    pub(super) fn published(&mut self, deliveries: Vec<Vec<(Handle, Tag)>>, refusal: Option<String>) {
         self.is_publishing = false;
         self.answered_us = clock::mono_us();
         if let Some(refusal) = &refusal {

@@ -51,7 +51,14 @@ impl Audit {
                     entry.stage = Stage::Asking;
                 }
             }
-            Action::Dispatch { child, first, handles, .. } => self.dispatch(now, *child, *first, handles)?,
+            Action::Dispatch { child, first, handles, .. } => {
+                let units: Vec<&[Handle]> = handles.iter().map(std::slice::from_ref).collect();
+                self.dispatch(now, *child, *first, &units, false)?;
+            }
+            Action::DispatchBatch { child, number, handles } => {
+                self.check_batch(now, handles)?;
+                self.dispatch(now, *child, *number, &[handles], true)?;
+            }
             Action::Recall { child } => {
                 let seat = self.living(*child)?;
                 require!(one_recall: !seat.is_recalling, "a second Recall of {child:?}");
@@ -74,11 +81,9 @@ impl Audit {
                 let seat = self.living(*child)?;
                 require!(terminate_once: seat.terminated.is_none(), "a second Terminate of {child:?}");
                 require!(terminate_frozen: seat.is_recalling, "Terminate of {child:?} without a Recall that freezes it");
-                let handle = *seat.open.get(number).ok_or("terminate_running: Terminate of an ended task")?;
+                require!(terminate_running: seat.open.contains_key(number), "Terminate of an ended task");
                 seat.terminated = Some((*number, now.mono_us));
-                let entry = self.get(handle)?;
-                require!(terminate_revoked: entry.must_be_terminated, "Terminate of {entry:?}");
-                entry.was_terminated = true;
+                self.terminate(*child, *number)?;
                 self.owes_termination = None;
             }
             Action::Kill { child } => {
@@ -142,10 +147,52 @@ impl Audit {
 
     /// How many more may be asked for, when so many are on their way already.
     pub(super) fn room(&self, coming: Option<u32>) -> usize {
-        self.seats.prefetch(&self.config).saturating_sub(self.entries.len() + coming.unwrap_or(0) as usize)
+        self.seats.most_fetched(&self.config).saturating_sub(self.entries.len() + coming.unwrap_or(0) as usize)
     }
 
-    pub(super) fn dispatch(&mut self, now: Now, child: ChildId, first: Number, handles: &[Handle]) -> Verdict {
+    /// Marks those of a number whose end a revoke asked for.
+    fn terminate(&mut self, child: ChildId, number: Number) -> Verdict {
+        let unit = self.living(child)?.open.get_mut(&number).expect("the caller looked");
+        unit.is_terminated = true;
+        let handles = unit.handles.clone();
+        let mut is_wanted = false;
+        for handle in handles {
+            let entry = self.get(handle)?;
+            entry.was_terminated |= entry.must_be_terminated;
+            is_wanted |= entry.must_be_terminated;
+        }
+        require!(terminate_revoked: is_wanted, "Terminate of {child:?} {number}, which nobody asked for");
+        Ok(())
+    }
+
+    /// A batch is one task's, no larger than it may be, of one time limit, and complete unless one of it has waited.
+    fn check_batch(&mut self, now: Now, handles: &[Handle]) -> Verdict {
+        let Some(&first) = handles.first() else { return Err("dispatch_something: an empty batch".to_owned()) };
+        let first = self.get(first)?.clone();
+        let task = first.request.task.ok_or("batch_of_one_task: a batch of an unknown task")?;
+        let terms = self.config.tasks[task as usize].batch.ok_or("batch_of_one_task: a batch of a task without")?;
+        let limits = |entry: &Entry| (entry.request.soft_limit_s, entry.request.hard_limit_s);
+        let mut has_waited = first.is_acked;
+        for &handle in handles {
+            let entry = self.get(handle)?;
+            require!(batch_of_one_task: entry.request.task == Some(task), "{handle:?} is in a batch of task {task}");
+            require!(batch_of_one_limit: limits(entry) == limits(&first), "{handle:?} has other limits than its batch");
+            has_waited |= now.mono_us >= entry.leased.0 + terms.wait_us;
+            has_waited |= entry.request.is_redelivered || entry.has_died;
+        }
+        require!(batch_bounded: handles.len() <= terms.most as usize, "a batch of {}, {terms:?}", handles.len());
+        // Those that expired, or have limits of their own, counted when it was formed.
+        let is_other = |entry: &Entry| {
+            entry.request.task == Some(task) && (entry.request.expires_ms.is_some() || limits(entry) != limits(&first))
+        };
+        let is_whole = handles.len() == terms.most as usize || self.entries.values().any(is_other);
+        require!(batch_patience: is_whole || has_waited, "a batch of {} goes too early, {terms:?}", handles.len());
+        Ok(())
+    }
+
+    fn dispatch(&mut self, now: Now, child: ChildId, first: Number, units: &[&[Handle]], is_batch: bool) -> Verdict {
+        let handles: Vec<Handle> = units.concat();
+        let handles = handles.as_slice();
         let is_running = self.shutdown.is_none();
         require!(start_at_risk: self.is_lease_safe || !is_running, "Dispatch with the lease at risk");
         require!(start_in_cold: self.shutdown != Some(Shutdown::Cold), "Dispatch in a cold shutdown");
@@ -158,17 +205,21 @@ impl Audit {
         require!(dispatch_in_recall: !seat.is_recalling, "Dispatch to {child:?} during a Recall");
         require!(dispatch_to_doomed: seat.terminated.is_none(), "Dispatch to {child:?}, whose task was terminated");
         require!(numbers_in_order: seat.next_number == first, "{child:?} got number {first} after {}", seat.next_number);
-        seat.next_number += handles.len() as u32;
-        let ahead: Vec<_> = seat.open.values().copied().collect();
+        seat.next_number += units.len() as u32;
+        let ahead: Vec<Handle> = seat.open.values().flat_map(|unit| unit.handles.iter().copied()).collect();
         let alone = ahead.len() + handles.len() == 1;
-        require!(window_bounded: alone || ahead.len() + handles.len() <= most, "{child:?} has more than {most} tasks");
-        let (total, is_outgrown) = (seat.ran as usize + ahead.len() + handles.len(), seat.is_outgrown);
+        let numbers = seat.open.len() + units.len();
+        require!(window_bounded: numbers == 1 || numbers <= most, "{child:?} has more than {most} tasks");
+        let has_batch = is_batch || seat.open.values().any(|unit| unit.is_batch);
+        require!(batch_alone: slots > 1 || !has_batch || numbers == 1, "{child:?} has a batch and something else");
+        let (was_idle, is_outgrown) = (seat.open.is_empty(), seat.is_outgrown);
+        let total = seat.ran as usize + numbers;
         let bound = self.config.max_tasks_per_child.map_or(usize::MAX, |most| most as usize);
         require!(tasks_per_child: total <= bound, "{child:?} has been given {total} tasks, {bound} are allowed");
         require!(memory_per_child: !is_outgrown, "{child:?} is too large and gets more work");
         let cells = self.cells.clone();
         let busy = self.children.iter().filter(|(id, seat)| !seat.open.is_empty() && !cells.contains(id)).count();
-        let now_busy = busy + usize::from(ahead.is_empty() && !cells.contains(&child));
+        let now_busy = busy + usize::from(was_idle && !cells.contains(&child));
         // In a shutdown no order takes a seat away any more: what was acknowledged early has to run somewhere.
         // Those that leave give up their seats where they would leave slots empty, up to one for each seat.
         let most_busy = match slots {
@@ -176,7 +227,7 @@ impl Audit {
             1 => self.seats.most_ever(),
             _ => 2 * self.seats.most_ever(),
         };
-        require!(seats: !ahead.is_empty() || now_busy <= most_busy, "{now_busy} children work at once");
+        require!(seats: !was_idle || now_busy <= most_busy, "{now_busy} children work at once");
         if slots > 1 {
             self.check_company(child, ahead.iter().chain(handles))?;
         } else {
@@ -186,7 +237,11 @@ impl Audit {
                 require!(runs_alone: alone || !must_be_alone, "the redelivered {handle:?} does not run alone");
             }
         }
-        for (number, &handle) in (first..).zip(handles) {
+        let numbered = (first..).zip(units).flat_map(|(number, unit)| unit.iter().map(move |handle| (number, *handle)));
+        for (number, handle) in numbered {
+            let options = self.get(handle)?.request.task.map(|task| self.config.tasks[task as usize].clone());
+            let takes_batches = options.as_ref().is_some_and(|options| options.batch.is_some());
+            require!(batches_for_batch_tasks: takes_batches == is_batch, "{handle:?} goes in a batch: {is_batch}");
             let acks_late = self.acks_late(handle);
             let entry = self.get(handle)?;
             require!(dispatch_held: entry.stage == Stage::Held, "Dispatch of {handle:?} at {:?}", entry.stage);
@@ -215,7 +270,14 @@ impl Audit {
             let at_children = self.at_children(queue);
             let most = self.lines.limit(queue);
             require!(queue_limit_kept: at_children <= most, "{at_children} of queue {queue} are at work, {most} may be");
-            self.seat(child).open.insert(number, handle);
+            let unit = self.seat(child).open.entry(number).or_insert_with(|| Unit {
+                handles: Vec::new(),
+                is_batch,
+                soft_limit_s: request.soft_limit_s.or(options.as_ref().and_then(|options| options.soft_limit_s)),
+                hard_limit_s: request.hard_limit_s.or(options.as_ref().and_then(|options| options.hard_limit_s)),
+                is_terminated: false,
+            });
+            unit.handles.push(handle);
         }
         Ok(())
     }
@@ -242,7 +304,8 @@ impl Audit {
         require!(interrupt_among: self.config.slots > 1, "Interrupt of {child:?}, which has one slot");
         let seat = self.living(child)?;
         let since_us = seat.all_running.get(&number).copied();
-        let (Some(since_us), Some(&handle)) = (since_us, seat.open.get(&number)) else {
+        let limits = seat.open.get(&number).map(|unit| (unit.soft_limit_s, unit.hard_limit_s));
+        let (Some(since_us), Some((soft_s, hard_s))) = (since_us, limits) else {
             return Err(format!("interrupt_hits_running: {kind:?} for {child:?} {number}, which does not run"));
         };
         let is_first = match kind {
@@ -258,19 +321,10 @@ impl Audit {
         if self.owes_termination == Some((child, number)) && !matches!(kind, Interrupt::SoftLimit { .. }) {
             self.owes_termination = None;
         }
-        let entry = self.get(handle)?;
         if kind == Interrupt::Terminate {
-            require!(terminate_revoked: entry.must_be_terminated, "Terminate of {entry:?}");
-            entry.was_terminated = true;
-            return Ok(());
+            return self.terminate(child, number);
         }
-        let (soft_s, hard_s) = (entry.request.soft_limit_s, entry.request.hard_limit_s);
-        let options = &self.config.tasks[self.entries[&handle].request.task.expect("it runs") as usize];
-        let limit_s = if matches!(kind, Interrupt::SoftLimit { .. }) {
-            soft_s.or(options.soft_limit_s)
-        } else {
-            hard_s.or(options.hard_limit_s)
-        };
+        let limit_s = if matches!(kind, Interrupt::SoftLimit { .. }) { soft_s } else { hard_s };
         let limit_us = limit_s.map(|limit_s| (limit_s * 1e6) as u64);
         let ran_us = now.mono_us - since_us;
         require!(limit_not_early: limit_us.is_some_and(|us| ran_us >= us), "{kind:?} after {ran_us} of {limit_us:?} us");
@@ -298,13 +352,11 @@ impl Audit {
         require!(soft_once: !seat.soft_sent.contains(&number), "a second SoftLimit for {child:?} {number}");
         seat.soft_sent.push(number);
         let since_us = seat.running.filter(|&(running, _)| running == number).map(|(_, since_us)| since_us);
-        let handle = seat.open.get(&number).copied();
-        let (Some(since_us), Some(handle)) = (since_us, handle) else {
+        let soft_s = seat.open.get(&number).map(|unit| unit.soft_limit_s);
+        let (Some(since_us), Some(soft_s)) = (since_us, soft_s) else {
             return Err(format!("soft_hits_running: SoftLimit for {child:?} {number}, which does not run"));
         };
-        let request = &self.get(handle)?.request;
-        let (task, own_s) = (request.task.expect("it runs") as usize, request.soft_limit_s);
-        let limit_us = own_s.or(self.config.tasks[task].soft_limit_s).map(|limit_s| (limit_s * 1e6) as u64);
+        let limit_us = soft_s.map(|limit_s| (limit_s * 1e6) as u64);
         let ran_us = now.mono_us - since_us;
         require!(soft_not_early: limit_us.is_some_and(|us| ran_us >= us), "SoftLimit after {ran_us} of {limit_us:?} us");
         Ok(())
@@ -380,10 +432,10 @@ impl Audit {
             require!(kill_in_grace: !over.is_empty(), "Kill of {child:?}, where nothing goes on for too long");
             require!(terminate_frozen: seat.is_recalling, "Kill of {child:?} without a Recall that freezes it");
             seat.is_killed_for_one = true;
-            let handles: Vec<Handle> = over.iter().map(|number| seat.open[number]).collect();
+            let units = over.iter().map(|number| &seat.open[number]).filter(|unit| !unit.is_terminated);
+            let handles: Vec<Handle> = units.flat_map(|unit| unit.handles.iter().copied()).collect();
             for handle in handles {
-                let entry = self.get(handle)?;
-                entry.was_killed_by_limit |= !entry.was_terminated;
+                self.get(handle)?.was_killed_by_limit = true;
             }
             return Ok(());
         }
@@ -396,12 +448,11 @@ impl Audit {
             }
         }
         let (number, since_us) = seat.running.ok_or("limit_hits_running: Kill of a child that runs nothing")?;
-        let handle = *seat.open.get(&number).ok_or("limit_hits_running: Kill for an ended task")?;
-        let entry = self.get(handle)?;
-        entry.was_killed_by_limit = true;
-        let task = entry.request.task.expect("it runs") as usize;
-        let own_s = entry.request.hard_limit_s;
-        let limit_s = own_s.or(self.config.tasks[task].hard_limit_s);
+        let unit = seat.open.get(&number).ok_or("limit_hits_running: Kill for an ended task")?;
+        let (limit_s, handles) = (unit.hard_limit_s, unit.handles.clone());
+        for handle in handles {
+            self.get(handle)?.was_killed_by_limit = true;
+        }
         let limit_us = (limit_s.ok_or("limit_hits_running: Kill without a hard limit")? * 1e6) as u64;
         require!(limit_not_early: now.mono_us - since_us >= limit_us, "Kill before the limit is over");
         require!(

@@ -34,10 +34,27 @@ impl Audit {
 
     /// What a child has that was killed because another of its tasks went on.
     pub(in crate::sim) fn neighbours_of_killed(&self, child: ChildId) -> Vec<Handle> {
-        let seat = self.children.get(&child).filter(|seat| seat.is_killed_for_one);
-        let open =
-            seat.into_iter().flat_map(|seat| seat.open.iter().filter(|(number, _)| !seat.told.contains_key(number)));
-        open.map(|(_, &handle)| handle).collect()
+        let Some(seat) = self.children.get(&child) else { return Vec::new() };
+        let is_spared = |number: &Number, unit: &Unit, handle: &Handle| {
+            let is_beside = seat.is_killed_for_one && !seat.told.contains_key(number);
+            is_beside || self.is_spared(unit, *handle)
+        };
+        let of_unit = |(number, unit): (&Number, &Unit)| {
+            unit.handles.iter().copied().filter(|handle| is_spared(number, unit, handle)).collect::<Vec<_>>()
+        };
+        seat.open.iter().flat_map(of_unit).collect()
+    }
+
+    /// Those of a batch that end for another one's sake, which was terminated.
+    pub(in crate::sim) fn spared_in(&self, child: ChildId, number: Number) -> Vec<Handle> {
+        let unit = self.children.get(&child).and_then(|seat| seat.open.get(&number));
+        let handles = unit.into_iter().flat_map(|unit| unit.handles.iter().map(move |handle| (unit, *handle)));
+        handles.filter(|(unit, handle)| self.is_spared(unit, *handle)).map(|(_, handle)| handle).collect()
+    }
+
+    /// Whether a delivery of a number where one was terminated is another one.
+    pub(super) fn is_spared(&self, unit: &Unit, handle: Handle) -> bool {
+        unit.is_batch && unit.is_terminated && !self.entries[&handle].must_be_terminated
     }
 
     /// How many children may work at once.
@@ -86,7 +103,7 @@ impl Audit {
         // How long suspects wait depends on the cells; that they do not wait for ever shows in the end.
         self.find(|entry| {
             self.had_room_since(entry.request.queue, since_us)
-                && entry.waits_since(&self.permits, since_us, wall_ms)
+                && entry.waits_since(&self.config, &self.permits, since_us, wall_ms)
                 && !self.is_suspect(entry)
         })
     }
@@ -107,7 +124,7 @@ impl Audit {
         self.find(|entry| {
             // Who waits for a shared permit here would wait for it there.
             let may_wait = !entry.was_dispatched && !entry.is_permitted && self.is_shared(entry);
-            entry.waits_since(&self.permits, since_us, wall_ms)
+            entry.waits_since(&self.config, &self.permits, since_us, wall_ms)
                 && entry.stage == Stage::Held
                 && !entry.is_acked
                 && !self.is_suspect(entry)

@@ -2,13 +2,21 @@
 
 use super::*;
 
+/// What a task counts for among the early-acknowledged; the calls of a batch are one together.
+const WEIGHT: u64 = 1 << 32;
+
 impl Audit {
     pub(super) fn settle(&mut self, now: Now, handle: Handle, ending: &Ending) -> Verdict {
         let acks_late = self.acks_late(handle);
         let (ends_on_timeout, runs_again) = self.after_death(handle);
-        let early_limit = 2 * self.seats.most_ever() * self.config.slots as usize;
+        let early_limit = (2 * self.seats.most_ever() * self.config.slots as usize) as u64 * WEIGHT;
         let is_early = |entry: &&Entry| (entry.is_acked && entry.stage != Stage::Final) || entry.stage == Stage::Acking;
-        let early = self.entries.values().filter(is_early).count();
+        let weight = |entry: &Entry| {
+            let batch = entry.request.task.and_then(|task| self.config.tasks[task as usize].batch);
+            WEIGHT / u64::from(batch.map_or(1, |terms| terms.most))
+        };
+        let early: u64 = self.entries.values().filter(is_early).map(weight).sum();
+        let own_weight = self.entries.get(&handle).map_or(WEIGHT, weight);
         let (max, shutdown) = (self.config.max_deliveries, self.shutdown);
         let (is_broker_up, is_lease_safe) = (self.is_broker_up, self.is_lease_safe);
         let scopes: Vec<Scope> = self.config.tasks.iter().map(|task| task.rate_scope).collect();
@@ -22,7 +30,8 @@ impl Audit {
         }
         let is_right = match *ending {
             Ending::EarlyAck => {
-                require!(early_bounded: early < early_limit, "{early} early acknowledgements");
+                let is_bounded = early + own_weight <= early_limit;
+                require!(early_bounded: is_bounded, "{} early acknowledgements", early / WEIGHT);
                 entry.stage = Stage::Acking;
                 return if !acks_late && untouched && is_broker_up && (is_lease_safe || shutdown.is_some()) {
                     Ok(())

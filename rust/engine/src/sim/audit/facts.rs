@@ -54,9 +54,10 @@ impl Audit {
                 let last = seat.open.range(..next).next_back();
                 seat.running = last.map(|(&number, _)| number).zip(running_since_us);
                 let is_free = !seat.is_condemned && seat.terminated.is_none();
-                let running = seat.running.filter(|_| is_free).map(|(number, _)| (number, seat.open[&number]));
-                if let Some((number, handle)) = running
-                    && self.entry(handle).must_be_terminated
+                let running =
+                    seat.running.filter(|_| is_free).map(|(number, _)| (number, seat.open[&number].handles.clone()));
+                if let Some((number, handles)) = running
+                    && handles.into_iter().any(|handle| self.entry(handle).must_be_terminated)
                 {
                     self.owes_termination = Some((child, number));
                 }
@@ -78,14 +79,14 @@ impl Audit {
                         Some(over.collect()).filter(|over: &Vec<_>| over.len() <= 10).unwrap_or_default();
                 }
                 let is_free = !seat.is_condemned;
-                let untold: Vec<(Number, Handle)> = seat
+                let untold: Vec<(Number, Vec<Handle>)> = seat
                     .all_running
                     .keys()
                     .filter(|number| is_free && !seat.told.contains_key(number))
-                    .map(|number| (*number, seat.open[number]))
+                    .map(|number| (*number, seat.open[number].handles.clone()))
                     .collect();
-                for (number, handle) in untold {
-                    if self.entry(handle).must_be_terminated {
+                for (number, handles) in untold {
+                    if handles.into_iter().any(|handle| self.entry(handle).must_be_terminated) {
                         self.owes_termination = Some((child, number));
                     }
                 }
@@ -94,27 +95,35 @@ impl Audit {
             Event::Recalled { child, from } => {
                 let seat = self.seat(child);
                 seat.is_recalling = false;
-                for handle in seat.open.split_off(&from).into_values() {
+                let recalled = seat.open.split_off(&from).into_values();
+                for handle in recalled.flat_map(|unit| unit.handles) {
                     let entry = self.entry(handle);
                     entry.stage = Stage::Held;
                     entry.held_since_us = now_us;
                 }
             }
             Event::Ended { child, number, outcome, .. } => {
-                if let Some(handle) = self.seat(child).open.remove(&number) {
+                if let Some(unit) = self.seat(child).open.remove(&number) {
                     let seat = self.seat(child);
                     seat.ran += 1;
                     let was_told = seat.told.remove(&number).is_some();
-                    let entry = self.entry(handle);
-                    entry.stage = Stage::Held;
-                    if matches!(outcome, Outcome::TimeLimit | Outcome::Terminated) {
-                        assert!(was_told, "the model child ends only what it was told to end");
-                        (entry.has_died, entry.recorded, entry.held_since_us) = (true, None, now_us);
-                        entry.deaths += 1;
-                        entry.was_killed_by_limit |= outcome == Outcome::TimeLimit;
-                    } else {
-                        entry.reported = Some(outcome);
-                    }
+                    self.ended(unit.handles[0], outcome, was_told, false, now_us);
+                }
+            }
+            Event::MemberEnded { child, number, handle, outcome } => {
+                let was_told = self.seat(child).told.contains_key(&number);
+                let unit = self.seat(child).open.get_mut(&number);
+                if unit.is_some_and(|unit| unit.take(handle)) {
+                    let is_spared = outcome == Outcome::Terminated && !self.entry(handle).must_be_terminated;
+                    self.ended(handle, outcome, was_told, is_spared, now_us);
+                }
+            }
+            Event::BatchEnded { child, number, .. } => {
+                let seat = self.seat(child);
+                if let Some(unit) = seat.open.remove(&number) {
+                    assert!(unit.handles.is_empty(), "the model child ends all of a batch before it");
+                    seat.ran += 1;
+                    seat.told.remove(&number);
                 }
             }
             Event::ChildExited { child, next, by_itself } => self.child_exited(child, next, by_itself, now_us),
@@ -174,20 +183,43 @@ impl Audit {
         Vec::new()
     }
 
+    /// A child said how a delivery ended.
+    fn ended(&mut self, handle: Handle, outcome: Outcome, was_told: bool, is_spared: bool, now_us: u64) {
+        let entry = self.entry(handle);
+        entry.stage = Stage::Held;
+        if !matches!(outcome, Outcome::TimeLimit | Outcome::Terminated) {
+            entry.reported = Some(outcome);
+            return;
+        }
+        assert!(was_told, "the model child ends only what it was told to end");
+        entry.held_since_us = now_us;
+        if is_spared {
+            entry.was_spared = true;
+            return;
+        }
+        (entry.has_died, entry.recorded) = (true, None);
+        entry.deaths += 1;
+        entry.was_killed_by_limit |= outcome == Outcome::TimeLimit;
+    }
+
     pub(super) fn child_exited(&mut self, child: ChildId, next: Number, by_itself: bool, now_us: u64) {
         let seat = self.children.remove(&child).expect("the driver reports an exit once");
-        for (number, handle) in seat.open {
-            let entry = self.entry(handle);
-            entry.stage = Stage::Held;
-            entry.held_since_us = now_us;
-            if number < next && seat.is_killed_for_one && !by_itself && !seat.told.contains_key(&number) {
-                // The same attempt again, if it was counted.
-                entry.was_spared = true;
-            } else if number < next {
-                entry.was_killed_by_limit |= seat.told.contains_key(&number) && !entry.was_terminated;
-                entry.has_died = true;
-                entry.deaths += 1;
-                entry.recorded = None;
+        for (number, unit) in seat.open {
+            for &handle in &unit.handles {
+                let is_spared = self.is_spared(&unit, handle);
+                let entry = self.entry(handle);
+                entry.stage = Stage::Held;
+                entry.held_since_us = now_us;
+                let is_beside = seat.is_killed_for_one && !by_itself && !seat.told.contains_key(&number);
+                if number < next && (is_spared || is_beside) {
+                    // The same attempt again, if it was counted.
+                    entry.was_spared = true;
+                } else if number < next {
+                    entry.was_killed_by_limit |= seat.told.contains_key(&number) && !unit.is_terminated;
+                    entry.has_died = true;
+                    entry.deaths += 1;
+                    entry.recorded = None;
+                }
             }
         }
     }

@@ -1,0 +1,352 @@
+//! Station 4c, gather: calls of a batch task wait here for each other, until one function call can have as many as it
+//! takes, or the oldest has waited for as long as its task allows.
+//!
+//! ```text
+//!  due, permitted ──▶ Gathering ── enough, or late: one leads ──▶ Ready ── a child has room ──▶ Child, with its mates
+//!                        ▲  └──────────────── mates, when that is taken ────────────────────────┘
+//!                        └── acknowledged early, recalled ──
+//! ```
+//!
+//! Only the *lead* of a batch stands in the ready queues, so that a batch has one place in their order, and keeps nobody
+//! out of it while it forms. Who its mates are is decided when a child takes it: what has come until then comes along.
+//!
+//! The most urgent go first, in order of arrival. One call has one time limit: those with others go with another batch.
+//! What was started before and may have killed its process has the function for itself (`attempts`, `suspects`).
+//!
+//! Of a task that acknowledges early a batch is acknowledged as a whole when a child has room for it, and goes on once
+//! all answers are here.
+
+use std::collections::VecDeque;
+
+use crate::action::{Action, Ending};
+use crate::admit::is_expired;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::event::{Handle, Now};
+use crate::limits::Limits;
+use crate::requests::{Place, Requests};
+use crate::schedule::PRIORITIES;
+
+/// While calls are gathered for an idle slot, at most so many more than one batch are fetched at a time.
+const MOST_MORE: u32 = 1_000;
+
+/// What waits of one batch task.
+#[derive(Debug)]
+struct Gathering {
+    most: u32,
+    wait_us: u64,
+    acks_late: bool,
+    /// By priority.
+    waiting: Vec<VecDeque<Handle>>,
+    /// How many that are.
+    len: u32,
+    /// Acknowledged early.
+    acked: VecDeque<Handle>,
+    /// Early acknowledgements that are out.
+    acking: u32,
+    /// Who leads a batch in the ready queues; maybe some that have left them.
+    leads: Vec<Handle>,
+}
+
+/// All of them, by task.
+#[derive(Debug, Default)]
+pub(crate) struct Gatherings {
+    by_task: Vec<Option<Gathering>>,
+    len: u32,
+}
+
+impl Gathering {
+    fn of(task: &crate::config::TaskOptions) -> Option<Gathering> {
+        let terms = task.batch?;
+        Some(Gathering {
+            most: terms.most.max(1),
+            wait_us: terms.wait_us,
+            acks_late: task.acks_late,
+            waiting: vec![VecDeque::new(); PRIORITIES],
+            len: 0,
+            acked: VecDeque::new(),
+            acking: 0,
+            leads: Vec::new(),
+        })
+    }
+
+    /// Since when the oldest waits that no batch will take which has a lead already (`mono_us`).
+    fn oldest_us(&self, leads: u32, since_us: impl Fn(Handle) -> u64) -> Option<u64> {
+        let mut taken = (leads * (self.most - 1)) as usize;
+        let first_left = |line: &VecDeque<Handle>| {
+            let first = line.get(taken).copied();
+            taken = taken.saturating_sub(line.len());
+            first
+        };
+        let left: Vec<Option<Handle>> = self.waiting.iter().map(first_left).collect();
+        left.into_iter().flatten().map(since_us).min()
+    }
+
+    /// Takes the next one out.
+    fn pop(&mut self, is_acked: bool) -> Option<Handle> {
+        if is_acked {
+            return self.acked.pop_front();
+        }
+        let next = self.waiting.iter_mut().find_map(VecDeque::pop_front)?;
+        self.len -= 1;
+        Some(next)
+    }
+
+    fn push(&mut self, handle: Handle, priority: u8, is_acked: bool, is_first: bool) {
+        let line = if is_acked {
+            &mut self.acked
+        } else {
+            self.len += 1;
+            &mut self.waiting[usize::from(priority).min(PRIORITIES - 1)]
+        };
+        if is_first {
+            line.push_front(handle);
+        } else {
+            line.push_back(handle);
+        }
+    }
+}
+
+impl Gatherings {
+    pub(crate) fn new(config: &Config) -> Gatherings {
+        Gatherings { by_task: config.tasks.iter().map(Gathering::of).collect(), len: 0 }
+    }
+
+    /// How many deliveries wait in all, without those that lead a batch.
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Shows every delivery to `keep`, the last to be taken first, and takes out those it refuses. Linear.
+    pub(crate) fn retain_newest_first(&mut self, mut keep: impl FnMut(Handle) -> bool) {
+        let mut refused = 0;
+        let mut filter = |line: &mut VecDeque<Handle>| {
+            let before = line.len();
+            let kept: VecDeque<Handle> = line.iter().rev().copied().filter(|&handle| keep(handle)).collect();
+            *line = kept.into_iter().rev().collect();
+            (before - line.len()) as u32
+        };
+        for gathering in self.by_task.iter_mut().flatten() {
+            let unacked: u32 = gathering.waiting.iter_mut().rev().map(&mut filter).sum();
+            gathering.len -= unacked;
+            refused += unacked + filter(&mut gathering.acked);
+        }
+        self.len -= refused;
+    }
+
+    /// Takes one delivery out. Linear.
+    pub(crate) fn remove(&mut self, handle: Handle) {
+        self.retain_newest_first(|waiting| waiting != handle);
+    }
+
+    /// How many more there may be room for here than `idle` slots, because calls that wait for each other are not in the
+    /// way of anything: twice as many as wait, up to a batch for each slot, so that a queue of few such calls does not
+    /// bring many others along.
+    pub(crate) fn room(&self, idle: u32) -> u32 {
+        if self.len == 0 || idle == 0 {
+            return 0;
+        }
+        let room = |gathering: &Gathering| {
+            let more = gathering.len.min(gathering.most.max(MOST_MORE));
+            gathering.most.saturating_mul(idle).min(gathering.len + more)
+        };
+        self.by_task.iter().flatten().map(room).fold(0, u32::saturating_add)
+    }
+
+    fn at(&mut self, task: usize) -> &mut Gathering {
+        self.by_task[task].as_mut().expect("only what a batch task's calls wait in is asked for")
+    }
+}
+
+/// Most calls that a batch has here, of any task.
+pub(crate) fn most_in_a_batch(config: &Config) -> u32 {
+    config.tasks.iter().filter_map(|task| task.batch).map(|terms| terms.most).max().unwrap_or(0)
+}
+
+impl Engine {
+    /// The task of a delivery, if its calls are handed over as batches.
+    pub(crate) fn batch_task(&self, handle: Handle) -> Option<usize> {
+        let task = self.requests.get(handle)?.request.task? as usize;
+        self.config.tasks.get(task)?.batch.map(|_| task)
+    }
+
+    /// The same, if it waits for others.
+    pub(crate) fn gathers(&self, handle: Handle) -> Option<usize> {
+        let task = self.batch_task(handle)?;
+        let is_alone = self.config.slots == 1 && self.requests.get(handle).is_some_and(|held| held.runs_alone);
+        (!is_alone).then_some(task)
+    }
+
+    /// Puts a delivery that is to run, and is in no list, in the line that it belongs to.
+    pub(crate) fn line_up(&mut self, handle: Handle, is_first: bool) {
+        if self.is_suspect(handle) {
+            return self.wait_for_cell(handle, is_first);
+        }
+        if let Some(task) = self.gathers(handle) {
+            return self.gather(task, handle, is_first);
+        }
+        let held = self.requests.of(handle);
+        held.place = Place::Ready;
+        let (priority, queue) = (held.request.priority, held.request.queue);
+        if is_first {
+            self.ready.push_front(priority, queue, handle);
+        } else {
+            self.ready.push_back(priority, queue, handle);
+        }
+    }
+
+    fn gather(&mut self, task: usize, handle: Handle, is_first: bool) {
+        let held = self.requests.of(handle);
+        held.place = Place::Gathering;
+        let (priority, is_acked) = (held.request.priority, held.is_acked);
+        self.gatherings.len += 1;
+        self.gatherings.at(task).push(handle, priority, is_acked, is_first);
+    }
+
+    /// A lead goes on waiting.
+    pub(crate) fn gather_again(&mut self, handle: Handle) {
+        if let Some(task) = self.gathers(handle) {
+            self.gather(task, handle, true);
+        }
+    }
+
+    /// Has one lead each batch that is complete, or has waited for long enough.
+    pub(crate) fn form_batches(&mut self, now: Now) {
+        if self.gatherings.len == 0 {
+            return;
+        }
+        for task in 0..self.gatherings.by_task.len() {
+            while let Some(is_acked) = self.forms(task, now) {
+                let gathering = self.gatherings.at(task);
+                let lead = gathering.pop(is_acked).expect("`forms` has seen it");
+                gathering.leads.push(lead);
+                self.gatherings.len -= 1;
+                let held = self.requests.of(lead);
+                held.place = Place::Ready;
+                let (priority, queue) = (held.request.priority, held.request.queue);
+                if is_acked {
+                    self.ready.push_front(priority, queue, lead);
+                } else {
+                    self.ready.push_back(priority, queue, lead);
+                }
+            }
+        }
+    }
+
+    /// Whether one more batch of a task is to have a lead: one of what was acknowledged early, or of what was not.
+    fn forms(&mut self, task: usize, now: Now) -> Option<bool> {
+        let may_acknowledge = self.may_acknowledge();
+        let requests = &self.requests;
+        let gathering = self.gatherings.by_task[task].as_mut()?;
+        if gathering.len == 0 && gathering.acked.is_empty() {
+            return None;
+        }
+        gathering.leads.retain(|&lead| requests.get(lead).is_some_and(|held| held.place == Place::Ready));
+        let (acked, unacked) = leads(gathering, requests);
+        if !gathering.acked.is_empty() && acked == 0 {
+            let is_whole = gathering.acking == 0 || gathering.acked.len() >= gathering.most as usize;
+            if is_whole {
+                return Some(true);
+            }
+        }
+        if gathering.len == 0 || !(gathering.acks_late || may_acknowledge) {
+            return None;
+        }
+        let is_enough = (gathering.len + unacked) / gathering.most > unacked;
+        let oldest_us = gathering.oldest_us(unacked, |handle| since_us(requests, handle));
+        let is_late = oldest_us.is_some_and(|oldest_us| now.mono_us >= oldest_us.saturating_add(gathering.wait_us));
+        (is_enough || is_late).then_some(false)
+    }
+
+    /// Whether a lead still has a batch that is complete, or has waited for long enough: others may have been revoked.
+    pub(crate) fn is_ripe(&self, lead: Handle, now: Now) -> bool {
+        let Some(gathering) = self.gathers(lead).and_then(|task| self.gatherings.by_task[task].as_ref()) else {
+            return true;
+        };
+        let is_acked = self.requests.get(lead).is_some_and(|held| held.is_acked);
+        let since = |handle| since_us(&self.requests, handle);
+        let oldest_us = gathering.oldest_us(0, since).unwrap_or(u64::MAX).min(since(lead));
+        is_acked || gathering.len + 1 >= gathering.most || now.mono_us >= oldest_us.saturating_add(gathering.wait_us)
+    }
+
+    /// When the next batch has waited for long enough (`mono_us`).
+    pub(crate) fn batch_due_us(&self) -> Option<u64> {
+        if self.gatherings.len == 0 {
+            return None;
+        }
+        let may_acknowledge = self.may_acknowledge();
+        let due = |gathering: &Gathering| {
+            if gathering.len == 0 || !(gathering.acks_late || may_acknowledge) {
+                return None;
+            }
+            let (_, unacked) = leads(gathering, &self.requests);
+            let oldest_us = gathering.oldest_us(unacked, |handle| since_us(&self.requests, handle))?;
+            Some(oldest_us.saturating_add(gathering.wait_us))
+        };
+        self.gatherings.by_task.iter().flatten().filter_map(due).min()
+    }
+
+    /// The members of the batch that a delivery leads, which was just taken from the ready queues; itself first. What is
+    /// too late of them is ended.
+    pub(crate) fn take_batch(&mut self, lead: Handle, now: Now, actions: &mut Vec<Action>) -> Vec<Handle> {
+        let mut members = vec![lead];
+        let Some(task) = self.gathers(lead) else {
+            return members;
+        };
+        let held = self.requests.of(lead);
+        let is_acked = held.is_acked;
+        let limits = Limits::of(&held.request, &self.config);
+        let most = self.gatherings.at(task).most as usize;
+        let mut others = Vec::new();
+        while members.len() < most
+            && let Some(handle) = self.gatherings.at(task).pop(is_acked)
+        {
+            self.gatherings.len -= 1;
+            let held = self.requests.of(handle);
+            if !is_acked && is_expired(&held.request, now) {
+                self.end(handle, Ending::Expired, actions);
+            } else if Limits::of(&held.request, &self.config) == limits {
+                members.push(handle);
+            } else {
+                others.push(handle);
+            }
+        }
+        for handle in others.into_iter().rev() {
+            self.gather(task, handle, true);
+        }
+        members
+    }
+
+    /// Acknowledges a batch before it runs; its members come back when that is confirmed.
+    pub(crate) fn acknowledge_batch(&mut self, members: &[Handle], actions: &mut Vec<Action>) {
+        for &handle in members {
+            if let Some(task) = self.gathers(handle) {
+                self.gatherings.at(task).acking += 1;
+            }
+            self.acknowledge_early(handle, actions);
+        }
+    }
+
+    /// An early acknowledgement that was out is answered.
+    pub(crate) fn acknowledgement_answered(&mut self, handle: Handle) {
+        if let Some(task) = self.gathers(handle) {
+            self.gatherings.at(task).acking -= 1;
+        }
+    }
+
+    fn may_acknowledge(&self) -> bool {
+        self.is_broker_up && self.early.has_room()
+    }
+}
+
+/// How many batches have a lead: of what was acknowledged early, and of what was not.
+fn leads(gathering: &Gathering, requests: &Requests) -> (u32, u32) {
+    let held = |lead: &Handle| requests.get(*lead).filter(|held| held.place == Place::Ready);
+    let acked = gathering.leads.iter().filter_map(held).filter(|held| held.is_acked).count();
+    let all = gathering.leads.iter().filter_map(held).count();
+    (acked as u32, (all - acked) as u32)
+}
+
+fn since_us(requests: &Requests, handle: Handle) -> u64 {
+    requests.get(handle).map_or(0, |held| held.ready_since_us)
+}

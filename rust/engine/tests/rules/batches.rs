@@ -1,0 +1,384 @@
+//! Calls of a batch task: who waits for whom, what goes together, and how each ends.
+
+use fastworker_engine::{
+    Action, BatchTerms, ChildId, Config, Ending, Event, Handle, Interrupt, Number, Outcome, Request, Shutdown,
+};
+
+use crate::desk::{Desk, config, dispatches, early, endings, fetched, redelivered, request};
+
+const WAIT_US: u64 = 50_000;
+
+/// Task 0 takes batches of four, and so does task 1, which acknowledges early; task 2 takes none.
+fn gathering() -> Config {
+    let mut config = config();
+    config.tasks.push(config.tasks[0].clone());
+    for task in &mut config.tasks[..2] {
+        task.batch = Some(BatchTerms { most: 4, wait_us: WAIT_US });
+    }
+    config
+}
+
+fn plain(handle: u32) -> Request {
+    Request { task: Some(2), ..request(handle) }
+}
+
+/// The batches: to whom, their number, and what.
+fn batches(actions: &[Action]) -> Vec<(u32, Number, Vec<u32>)> {
+    let batch = |action: &Action| match action {
+        Action::DispatchBatch { child, number, handles } => {
+            Some((child.0, *number, handles.iter().map(|handle| handle.0).collect()))
+        }
+        _ => None,
+    };
+    actions.iter().filter_map(batch).collect()
+}
+
+impl Desk {
+    fn batch_alone() -> Desk {
+        Desk::ready(Config { concurrency: 1, ..gathering() })
+    }
+
+    fn member_ended(&mut self, child: u32, number: Number, handle: u32, outcome: Outcome) -> Vec<Action> {
+        let handle = Handle(handle);
+        self.tell(Event::MemberEnded { child: ChildId(child), number, handle, outcome })
+    }
+
+    fn batch_ended(&mut self, child: u32, number: Number) -> Vec<Action> {
+        self.tell(Event::BatchEnded { child: ChildId(child), number, runtime_us: 400 })
+    }
+}
+
+#[test]
+fn calls_wait_for_each_other_until_they_are_enough() {
+    let mut desk = Desk::batch_alone();
+    assert_eq!(batches(&desk.deliver((0..3).map(request))), []);
+    assert_eq!(batches(&desk.deliver([request(3), request(4)])), [(0, 0, vec![0, 1, 2, 3])]);
+}
+
+#[test]
+fn calls_wait_no_longer_than_their_task_allows() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver([request(0)]);
+    desk.pass(WAIT_US / 2);
+    desk.deliver([request(1)]);
+    assert_eq!(desk.engine.deadline(), Some(WAIT_US));
+    assert_eq!(batches(&desk.pass(WAIT_US / 2 - 1)), []);
+    assert_eq!(batches(&desk.pass(1)), [(0, 0, vec![0, 1])]);
+}
+
+#[test]
+fn what_has_come_while_a_batch_had_no_child_goes_with_it() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver([plain(9)]);
+    desk.deliver([request(0)]);
+    desk.pass(WAIT_US);
+    desk.deliver([request(1), request(2)]);
+    assert_eq!(batches(&desk.ended(0, 0, Outcome::Success)), [(0, 1, vec![0, 1, 2])]);
+}
+
+#[test]
+fn others_go_past_calls_that_wait_for_each_other() {
+    let mut desk = Desk::batch_alone();
+    assert_eq!(dispatches(&desk.deliver([request(0), plain(9)])), [(0, 0, vec![9])]);
+}
+
+#[test]
+fn several_batches_go_to_as_many_children_and_nothing_lies_behind_one() {
+    let mut desk = Desk::ready(gathering());
+    let actions = desk.deliver((0..9).map(request).chain([plain(20)]));
+    let mut sizes: Vec<_> = batches(&actions).into_iter().map(|(child, _, handles)| (child, handles.len())).collect();
+    sizes.sort_unstable();
+    // The plain task came when both had batches.
+    assert_eq!(sizes.iter().map(|(_, size)| *size).sum::<usize>() + dispatches(&actions).len() * 4, 8);
+    assert_eq!(desk.engine.stats().waiting, 10 - desk.engine.stats().dispatched);
+}
+
+#[test]
+fn with_several_slots_a_batch_takes_one() {
+    let mut desk = Desk::ready(Config { concurrency: 1, slots: 3, ..gathering() });
+    let actions = desk.deliver((0..8).map(request).chain([plain(20), plain(21)]));
+    let plain = dispatches(&actions).iter().map(|(_, _, handles)| handles.len()).sum::<usize>();
+    assert_eq!((batches(&actions).len(), plain), (1, 2));
+    assert_eq!(batches(&desk.ended(0, 0, Outcome::Success)).len(), 1);
+}
+
+#[test]
+fn members_end_each_as_it_is_told_and_the_number_after_them() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver((0..4).map(request));
+    let acked = Ending::AsReported { acked_early: false };
+    assert_eq!(endings(&desk.member_ended(0, 0, 1, Outcome::Failure)), [(1, acked.clone())]);
+    assert_eq!(endings(&desk.member_ended(0, 0, 0, Outcome::Reject { requeue: true })), [(0, Ending::Requeue)]);
+    assert_eq!(endings(&desk.member_ended(0, 0, 1, Outcome::Success)), [], "it has ended before");
+    desk.deliver([plain(9)]);
+    desk.member_ended(0, 0, 2, Outcome::Success);
+    assert_eq!(endings(&desk.member_ended(0, 0, 3, Outcome::Retry)), [(3, acked)]);
+    assert_eq!(dispatches(&desk.batch_ended(0, 0)), [(0, 1, vec![9])], "the child was busy until then");
+    assert_eq!(desk.engine.stats().counters.odd, 0);
+}
+
+#[test]
+fn those_that_had_not_ended_when_their_process_died_run_again_each_alone() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver((0..4).map(request));
+    desk.member_ended(0, 0, 2, Outcome::Success);
+    desk.died(0, 1);
+    let actions = desk.tell(Event::ChildReady { child: ChildId(1) });
+    let recording = |actions: &[Action]| {
+        actions.iter().find_map(|action| match action {
+            Action::RecordAttempt { handle, floor } => Some((handle.0, *floor)),
+            _ => None,
+        })
+    };
+    let mut next = recording(&actions);
+    for (number, handle) in [0, 1, 3].into_iter().enumerate() {
+        assert_eq!(next, Some((handle, 1)));
+        let actions = desk.tell(Event::AttemptRecorded { handle: Handle(handle), attempt: 2 });
+        assert_eq!(batches(&actions), [(1, number as Number, vec![handle])]);
+        desk.member_ended(1, number as Number, handle, Outcome::Success);
+        next = recording(&desk.batch_ended(1, number as Number));
+    }
+    assert_eq!(next, None);
+}
+
+#[test]
+fn redelivered_call_does_not_wait_for_others() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver([request(0), redelivered(1)]);
+    let actions = desk.tell(Event::AttemptRecorded { handle: Handle(1), attempt: 2 });
+    assert_eq!(batches(&actions), [(0, 0, vec![1])]);
+}
+
+#[test]
+fn recalled_batch_goes_again_as_it_was() {
+    let mut desk = Desk::ready(gathering());
+    desk.deliver((0..4).map(request));
+    desk.tell(Event::LeaseAtRisk);
+    desk.tell(Event::LeaseSafe);
+    let actions = desk.tell(Event::Recalled { child: ChildId(0), from: 0 });
+    let actions = [actions, desk.tell(Event::Recalled { child: ChildId(1), from: 0 })].concat();
+    assert_eq!(batches(&actions).iter().map(|(_, _, handles)| handles.clone()).collect::<Vec<_>>(), [[0, 1, 2, 3]]);
+}
+
+#[test]
+fn the_most_urgent_lead_and_go_first() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver([plain(20)]);
+    let urgency = |(handle, priority)| Request { priority, ..request(handle) };
+    desk.deliver([(0, 6), (1, 3), (2, 6), (3, 3), (4, 0)].map(urgency));
+    assert_eq!(batches(&desk.ended(0, 0, Outcome::Success)), [(0, 1, vec![4, 1, 3, 0])]);
+}
+
+#[test]
+fn calls_of_other_time_limits_go_with_another_batch() {
+    let mut desk = Desk::batch_alone();
+    let limited = |handle| Request { hard_limit_s: Some(9.0), ..request(handle) };
+    desk.deliver([request(0), limited(1), request(2), limited(3)]);
+    desk.pass(WAIT_US);
+    desk.member_ended(0, 0, 0, Outcome::Success);
+    desk.member_ended(0, 0, 2, Outcome::Success);
+    assert_eq!(batches(&desk.batch_ended(0, 0)), [(0, 1, vec![1, 3])]);
+}
+
+#[test]
+fn hard_limit_ends_every_member_that_has_not_ended() {
+    let mut config = Config { concurrency: 1, ..gathering() };
+    config.tasks[0].hard_limit_s = Some(1.0);
+    let mut desk = Desk::ready(config);
+    desk.deliver((0..4).map(request));
+    desk.member_ended(0, 0, 1, Outcome::Success);
+    desk.now.mono_us += 1_000_001;
+    let actions = desk.observed(0, 1, 0);
+    assert!(actions.contains(&Action::Kill { child: ChildId(0) }), "{actions:?}");
+    let limit = Ending::TimeLimit { limit_ms: 1_000, acked_early: false };
+    let mut ended = endings(&desk.died(0, 1));
+    ended.sort_by_key(|(handle, _)| *handle);
+    assert_eq!(ended, [0, 2, 3].map(|handle| (handle, limit.clone())));
+}
+
+#[test]
+fn hard_limit_holds_for_a_function_that_goes_on_after_the_last_of_its_calls() {
+    let mut config = Config { concurrency: 1, ..gathering() };
+    config.tasks[0].hard_limit_s = Some(1.0);
+    let mut desk = Desk::ready(config);
+    desk.deliver((0..4).map(request));
+    (0..4).for_each(|handle| drop(desk.member_ended(0, 0, handle, Outcome::Success)));
+    desk.now.mono_us += 1_000_001;
+    assert!(desk.observed(0, 1, 0).contains(&Action::Kill { child: ChildId(0) }));
+    assert_eq!(endings(&desk.died(0, 1)), []);
+}
+
+#[test]
+fn terminated_call_ends_its_process_and_the_others_go_again_uncounted() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver((0..4).map(request));
+    desk.tell(Event::Revoked { handles: vec![Handle(2)], terminate: Some(15) });
+    let actions = desk.observed(0, 1, 0);
+    assert!(actions.contains(&Action::Terminate { child: ChildId(0), number: 0, signal: 15 }), "{actions:?}");
+    desk.tell(Event::Recalled { child: ChildId(0), from: 1 });
+    let revoked = Ending::Revoked { terminated: Some(15), acked_early: false };
+    assert_eq!(endings(&desk.died(0, 1)), [(2, revoked)]);
+    desk.tell(Event::ChildReady { child: ChildId(1) });
+    assert_eq!(batches(&desk.pass(WAIT_US)), [(1, 0, vec![0, 1, 3])]);
+}
+
+#[test]
+fn terminated_call_among_others_ends_its_batch_alone() {
+    let mut desk = Desk::ready(Config { concurrency: 1, slots: 3, ..gathering() });
+    desk.deliver((0..4).map(request).chain([plain(20)]));
+    desk.tell(Event::Revoked { handles: vec![Handle(2)], terminate: Some(15) });
+    let running = vec![(0, 0), (1, 0)];
+    let actions = desk.tell(Event::ObservedMany { child: ChildId(0), next: 2, running, turned_us: None });
+    let told: Vec<_> = actions.iter().filter(|action| matches!(action, Action::Interrupt { .. })).collect();
+    assert!(matches!(told[..], [Action::Interrupt { kind: Interrupt::Terminate, .. }]), "{told:?}");
+    desk.tell(Event::Recalled { child: ChildId(0), from: 2 });
+    let number = match told[0] {
+        Action::Interrupt { number, .. } => *number,
+        other => panic!("{other:?}"),
+    };
+    let mut ended = Vec::new();
+    for handle in 0..4 {
+        ended.extend(endings(&desk.member_ended(0, number, handle, Outcome::Terminated)));
+    }
+    desk.batch_ended(0, number);
+    assert_eq!(ended, [(2, Ending::Revoked { terminated: Some(15), acked_early: false })]);
+    let mut again = batches(&desk.pass(WAIT_US));
+    again[0].2.sort_unstable();
+    assert_eq!(again, [(0, 2, vec![0, 1, 3])]);
+    assert_eq!(desk.engine.stats().counters.odd, 0);
+}
+
+#[test]
+fn revoked_call_leaves_the_batch_that_forms() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver((0..3).map(request));
+    let actions = desk.tell(Event::Revoked { handles: vec![Handle(1)], terminate: None });
+    assert_eq!(endings(&actions), [(1, Ending::Revoked { terminated: None, acked_early: false })]);
+    assert_eq!(batches(&desk.deliver([request(4)])), []);
+    assert_eq!(batches(&desk.deliver([request(5)])), [(0, 0, vec![0, 2, 4, 5])]);
+}
+
+#[test]
+fn batch_that_lost_some_before_a_child_was_free_waits_for_others() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver([plain(9)]);
+    desk.deliver((0..4).map(request));
+    desk.tell(Event::Revoked { handles: vec![Handle(1)], terminate: None });
+    assert_eq!(batches(&desk.ended(0, 0, Outcome::Success)), []);
+    assert_eq!(batches(&desk.deliver([request(5)])), [(0, 1, vec![0, 2, 3, 5])]);
+}
+
+#[test]
+fn expired_calls_do_not_go_with_their_batch() {
+    let mut desk = Desk::batch_alone();
+    let expires_ms = Some(crate::desk::START_MS + 20);
+    desk.deliver([request(0), Request { expires_ms, ..request(1) }, request(2)]);
+    let actions = desk.pass(WAIT_US);
+    assert_eq!(endings(&actions), [(1, Ending::Expired)]);
+    assert_eq!(batches(&actions), [(0, 0, vec![0, 2])]);
+}
+
+#[test]
+fn early_batch_is_acknowledged_whole_when_a_child_has_room_and_goes_when_that_is_confirmed() {
+    let mut desk = Desk::batch_alone();
+    assert_eq!(endings(&desk.deliver((0..3).map(early))), []);
+    let actions = desk.deliver([early(3), early(4)]);
+    let acks = (0..4).map(|handle| (handle, Ending::EarlyAck)).collect::<Vec<_>>();
+    assert_eq!((endings(&actions), batches(&actions)), (acks, vec![]));
+    for handle in 0..3 {
+        assert_eq!(batches(&desk.tell(Event::Settled { handle: Handle(handle) })), []);
+    }
+    assert_eq!(batches(&desk.tell(Event::Settled { handle: Handle(3) })), [(0, 0, vec![0, 1, 2, 3])]);
+}
+
+#[test]
+fn early_batches_are_as_many_as_early_tasks_may_be() {
+    let mut desk = Desk::batch_alone();
+    for first in [0, 4, 8] {
+        desk.deliver((first..first + 4).map(early));
+        (first..first + 4).for_each(|handle| drop(desk.tell(Event::Settled { handle: Handle(handle) })));
+    }
+    let acked = |desk: &Desk| desk.engine.stats().waiting + desk.engine.stats().dispatched;
+    assert_eq!(acked(&desk), 12);
+    assert_eq!(desk.engine.stats().dispatched, 4, "one runs, and the others are not acknowledged before it has ended");
+}
+
+#[test]
+fn early_batch_is_lost_with_its_process() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver((0..4).map(early));
+    (0..4).for_each(|handle| drop(desk.tell(Event::Settled { handle: Handle(handle) })));
+    desk.member_ended(0, 0, 0, Outcome::Success);
+    let lost = endings(&desk.died(0, 1));
+    assert_eq!(lost.len(), 3);
+    assert!(lost.iter().all(|(_, ending)| matches!(ending, Ending::WorkerLost { acked_early: true, .. })), "{lost:?}");
+}
+
+#[test]
+fn calls_that_wait_go_back_when_no_child_can_take_them_soon() {
+    let mut desk = Desk::ready(Config { concurrency: 1, ..gathering() });
+    desk.deliver([plain(9)]);
+    desk.deliver([request(0), request(1)]);
+    desk.pass(600_000);
+    let returned = endings(&desk.pass(600_000));
+    assert_eq!(returned, [(1, Ending::Return), (0, Ending::Return)]);
+}
+
+#[test]
+fn shutdown_gives_back_the_batch_that_forms() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver([request(0), request(1)]);
+    let returned = endings(&desk.tell(Event::Shutdown(Shutdown::Warm)));
+    assert_eq!(returned, [(1, Ending::Return), (0, Ending::Return)]);
+}
+
+#[test]
+fn calls_of_a_closed_queue_leave_the_batch_that_forms() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver([request(0), request(1)]);
+    let returned = endings(&desk.tell(Event::QueueClosed { queue: 0 }));
+    assert_eq!(returned, [(1, Ending::Return), (0, Ending::Return)]);
+}
+
+#[test]
+fn lease_that_is_lost_while_its_call_waits_is_forgotten() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver((0..3).map(request));
+    desk.tell(Event::LeaseLost { handle: Handle(1) });
+    assert_eq!((desk.engine.stats().held, desk.engine.stats().counters.odd), (2, 0));
+    assert_eq!(batches(&desk.deliver([request(3)])), []);
+    assert_eq!(batches(&desk.deliver([request(4)])), [(0, 0, vec![0, 2, 3, 4])]);
+}
+
+#[test]
+fn calls_are_fetched_until_they_are_a_batch_for_each_idle_child_whatever_the_prefetch() {
+    let mut desk = Desk::new(Config { concurrency: 2, prefetch: 2, ..gathering() });
+    let mut actions = desk.tell(Event::Tick);
+    for child in 0..2 {
+        actions.extend(desk.tell(Event::ChildReady { child: ChildId(child) }));
+    }
+    let (mut next, mut most, mut gone) = (0, 0, 0);
+    while gone < 2
+        && let Some(max) = fetched(&actions)
+    {
+        actions = desk.tell(Event::Delivered((next..next + max).map(request).collect()));
+        next += max;
+        gone += batches(&actions).len();
+        most = most.max(desk.engine.stats().held);
+        if fetched(&actions).is_none() {
+            actions = desk.tell(Event::Wake);
+        }
+    }
+    assert_eq!(gone, 2);
+    assert!(most <= 2 + 2 * 4, "{most} were held");
+}
+
+#[test]
+fn a_lone_batch_call_does_not_bring_many_others_along() {
+    let mut config = Config { concurrency: 1, prefetch: 8, ..gathering() };
+    config.tasks[0].batch = Some(BatchTerms { most: 1_000, wait_us: WAIT_US });
+    let mut desk = Desk::ready(config);
+    desk.deliver([request(0)]);
+    let asked = fetched(&desk.tell(Event::Wake)).or(fetched(&desk.pass(600)));
+    assert!(asked.is_none_or(|max| max <= 8), "{asked:?}");
+}
