@@ -438,6 +438,9 @@ class Batch:
     @property
     def calls(self) -> list[Call]:
         """In order; at least one. Each is reported by itself, and then the batch by ``ChildLink.end_batch``."""
+    @property
+    def runtime_s(self) -> float:
+        """Seconds since this process took it."""
 
 @final
 class ChildLink:

@@ -22,7 +22,8 @@ def backoff_s(factor: int, retries: int, maximum: int, full_jitter: bool) -> int
 
 
 def add_autoretry(task: Any, **options: Any) -> None:
-    """Wrap ``task.run`` once, if the task or ``options`` name exceptions to retry for.
+    """Wrap ``task.run`` once, if the task or ``options`` name exceptions to retry for. A batch task gets a function
+    ``autoretry`` instead, which raises `Retry` for the current request if the exception it is given says so.
 
     Options (Celery's): ``autoretry_for``, ``dont_autoretry_for``, ``retry_kwargs``,
     ``retry_backoff`` (False, True for 1, or a factor in seconds), ``retry_backoff_max`` (600),
@@ -33,7 +34,7 @@ def add_autoretry(task: Any, **options: Any) -> None:
         return options[name] if name in options else getattr(task, name, default)
 
     retry_for = tuple(option("autoretry_for", ()))
-    if not retry_for or hasattr(task, "_orig_run"):
+    if not retry_for or hasattr(task, "_orig_run") or hasattr(task, "autoretry"):
         return
     never_for = tuple(option("dont_autoretry_for", ()))
     retry_kwargs = dict(option("retry_kwargs", {}))
@@ -54,6 +55,15 @@ def add_autoretry(task: Any, **options: Any) -> None:
         retry: Exception = task.retry(exc=exc, **again)
         task.__dict__.pop("override_max_retries", None)
         return retry
+
+    def try_again(exc: BaseException) -> None:
+        if isinstance(exc, retry_for) and not isinstance(exc, (Ignore, Retry, *never_for)):
+            raise retried(exc) from exc
+
+    if getattr(task, "batch", None) is not None:
+        # Each of its calls has retries of its own.
+        task.autoretry = try_again
+        return
 
     @wraps(original)
     def run(*args: Any, **kwargs: Any) -> Any:

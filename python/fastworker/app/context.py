@@ -30,6 +30,8 @@ class Context:
 
     _children: list[Any] | None = None
     args: Any = None
+    #: This is no call, but what ``self.request`` is in a function that has a batch of them.
+    is_batch: bool = False
     callbacks: Any = None
     #: Called as a function: not by a worker, not by ``apply``.
     called_directly: bool = True

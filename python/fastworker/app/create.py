@@ -64,6 +64,12 @@ def task_from_function(
         _warn_if_another(app, registry[name], function, name)
         return registry[name]
     body, dump_models = function, None
+    has_batches = options.get("batch", getattr(base, "batch", None)) is not None
+    if pydantic and has_batches:
+        raise ImproperlyConfigured(
+            f"task {name!r}: pydantic=True validates the arguments of one call, and batch= gives the function a list "
+            f"of calls; leave one of them out, and validate request.args in the function"
+        )
     if pydantic:
         from fastworker.app.pydantic_models import ModelTask
 

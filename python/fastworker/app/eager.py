@@ -218,10 +218,12 @@ class _Run:
         started = time.monotonic()
         try:
             task.before_start(task_id, args, kwargs)
-            is_plain = type(task).__call__ is _plain_call()
-            value = task.run(*args, **kwargs) if is_plain else task(*args, **kwargs)
-            if inspect.iscoroutine(value):
-                value = _run_to_end(value)
+            if task.batch is not None:
+                from fastworker.app.batches import run_alone
+
+                value = run_alone(task, self._context, self._called)
+            else:
+                value = self._called(*args, **kwargs)
             as_read = self._as_read(value, states.SUCCESS)
             self._apply_callbacks(value)
         except Retry as retry:
@@ -241,6 +243,13 @@ class _Run:
             signals.task_success.send(sender=task, result=value, runtime=time.monotonic() - started)
         self._hook(task.after_return, states.SUCCESS, value, *self._call, None)
         return states.SUCCESS, as_read, None
+
+    def _called(self, *args: Any, **kwargs: Any) -> Any:
+        """What the task's function returns, to its end if it is a coroutine."""
+        task = self._task
+        is_plain = type(task).__call__ is _plain_call()
+        value = task.run(*args, **kwargs) if is_plain else task(*args, **kwargs)
+        return _run_to_end(value) if inspect.iscoroutine(value) else value
 
     def _as_read(self, value: Any, state: str) -> Any:
         """A result, or an error, as a client reads it from the result store.

@@ -38,6 +38,17 @@ def retry(
     nobody knows how long, so that the message is published here.
     """
     request = task.request
+    if request.is_batch:
+        given = {
+            "args": args,
+            "kwargs": kwargs,
+            "exc": exc,
+            "eta": eta,
+            "countdown": countdown,
+            "max_retries": max_retries,
+            "throw": None if throw else throw,
+        }
+        request.retry({**{key: it for key, it in given.items() if it is not None}, **options})
     retries = request.retries + 1
     if max_retries is not None:
         task.override_max_retries = max_retries

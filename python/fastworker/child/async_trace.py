@@ -11,8 +11,20 @@ from fastworker.child.coroutines import Interruptible, until_end
 from fastworker.child.trace import TaskTracer
 
 if TYPE_CHECKING:
-    from fastworker._core import Call
+    from fastworker._core import ChildLink
+    from fastworker.app.app import FastWorker
+    from fastworker.app.task import Task
+    from fastworker.child.batch_trace import BatchRun
     from fastworker.child.trace import Run
+
+
+def async_tracer(app: FastWorker, link: ChildLink, node: str, task: Task[..., Any]) -> AsyncTracer:
+    """What runs a task whose function is a coroutine, one call by one or in batches."""
+    if task.batch is None:
+        return AsyncTracer(app, link, node, task, ())
+    from fastworker.child.batch_trace import AsyncBatchTracer
+
+    return AsyncBatchTracer(app, link, node, task, ())
 
 
 class AsyncTracer(TaskTracer):
@@ -22,7 +34,7 @@ class AsyncTracer(TaskTracer):
         """The function itself: its coroutine is awaited by ``atrace``."""
         return fun
 
-    async def atrace(self, call: Call, started: Callable[[Interruptible], None]) -> None:
+    async def atrace(self, call: Any, started: Callable[[Interruptible], None]) -> None:
         """Run one call and report it.
 
         Args:
@@ -46,7 +58,7 @@ class AsyncTracer(TaskTracer):
             if run is not None:
                 self.leave()
 
-    async def _await(self, run: Run, started: Callable[[Interruptible], None]) -> Any:
+    async def _await(self, run: Run | BatchRun, started: Callable[[Interruptible], None]) -> Any:
         coroutine = Interruptible(self.fun(*run.args, **run.kwargs))
         started(coroutine)
         task = asyncio.current_task()

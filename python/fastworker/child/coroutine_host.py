@@ -6,12 +6,12 @@ import logging
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
-from fastworker.child.async_trace import AsyncTracer
+from fastworker.child.async_trace import AsyncTracer, async_tracer
 from fastworker.child.event_loop import RunningCoroutine
 from fastworker.child.interrupts import current_call
 
 if TYPE_CHECKING:
-    from fastworker._core import Call, ChildLink
+    from fastworker._core import Batch, Call, ChildLink
     from fastworker.app.app import FastWorker
     from fastworker.child.side_loop import SideLoop
 
@@ -38,7 +38,7 @@ class CoroutineHost:
         self._context = copy_context()
         self._loop = side.loop
 
-    def put(self, call: Call) -> None:
+    def put(self, call: Call | Batch) -> None:
         """Run a call, which was claimed."""
         # What wakes the loop is the same from another greenlet as from another thread.
         self._loop.call_soon_threadsafe(self._start, call, context=self._context.copy())
@@ -49,12 +49,12 @@ class CoroutineHost:
 
     # ------------------------------------------------------------------------------------------------ on the loop
 
-    def _start(self, call: Call) -> None:
+    def _start(self, call: Call | Batch) -> None:
         tracer = self._tracers.get(call.task)
         if tracer is None:
             task = self._app.tasks[call.task]
-            tracer = self._tracers[call.task] = AsyncTracer(
-                self._app, self._link, self._node, task, ()
+            tracer = self._tracers[call.task] = async_tracer(
+                self._app, self._link, self._node, task
             )
         running = self._running[call.number] = RunningCoroutine(call)
         running.task = self._loop.create_task(self._run(tracer, call, running))
@@ -64,7 +64,9 @@ class CoroutineHost:
         if running is not None:
             running.obey(what)
 
-    async def _run(self, tracer: AsyncTracer, call: Call, running: RunningCoroutine) -> None:
+    async def _run(
+        self, tracer: AsyncTracer, call: Call | Batch, running: RunningCoroutine
+    ) -> None:
         current_call.set(call)
         try:
             await tracer.atrace(call, running.started)

@@ -17,7 +17,7 @@ from fastworker.child.async_tasks import close_thread_loop, running_coroutine
 from fastworker.child.interrupts import INTERRUPTS, RAISED, current_call, raise_in_thread
 
 if TYPE_CHECKING:
-    from fastworker._core import Call, ChildLink
+    from fastworker._core import Batch, Call, ChildLink
     from fastworker.child.trace import Tracers
 
 logger = logging.getLogger("fastworker.worker")
@@ -34,7 +34,7 @@ class Crew:
     def __init__(self, link: ChildLink, tracers: Tracers) -> None:
         self._link = link
         self._tracers = tracers
-        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self._calls: SimpleQueue[Call | Batch | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._context = copy_context()
         self._lock = threading.Lock()
@@ -43,7 +43,7 @@ class Crew:
         #: By number: the call, and the thread that runs it.
         self._running: dict[int, tuple[Call, int]] = {}
 
-    def put(self, call: Call) -> None:
+    def put(self, call: Call | Batch) -> None:
         """Run a call, which was claimed."""
         with self._lock:
             self._open += 1
@@ -99,7 +99,7 @@ class Crew:
         finally:
             close_thread_loop()
 
-    def _run(self, call: Call) -> None:
+    def _run(self, call: Call | Batch) -> None:
         ident = threading.get_ident()
         try:
             current_call.set(call)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastworker.child import where
 from fastworker.child.async_tasks import is_coroutine_task
-from fastworker.child.async_trace import AsyncTracer
+from fastworker.child.async_trace import AsyncTracer, async_tracer
 from fastworker.child.crew import Crew
 from fastworker.child.heartbeat import Heartbeat, Watch
 from fastworker.child.interrupts import RAISED, current_call
@@ -24,7 +24,7 @@ from fastworker.errors import NotRegistered
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastworker._core import Call, ChildLink
+    from fastworker._core import Batch, Call, ChildLink
     from fastworker.app.app import FastWorker
     from fastworker.child.coroutines import Interruptible
 
@@ -123,13 +123,15 @@ class EventLoop:
         try:
             task = self._app.tasks[name]
             if is_coroutine_task(task):
-                tracer = AsyncTracer(self._app, self._link, self._node, task, ())
+                tracer = async_tracer(self._app, self._link, self._node, task)
         except NotRegistered:
             pass
         self._tracers[name] = tracer
         return tracer
 
-    async def _run(self, tracer: AsyncTracer, call: Call, running: RunningCoroutine) -> None:
+    async def _run(
+        self, tracer: AsyncTracer, call: Call | Batch, running: RunningCoroutine
+    ) -> None:
         current_call.set(call)
         try:
             await tracer.atrace(call, running.started)
@@ -158,7 +160,7 @@ class RunningCoroutine:
 
     __slots__ = ("_call", "_coroutine", "_early", "task")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call | Batch) -> None:
         self._call = call
         #: Held so that the loop's weak reference is not the only one.
         self.task: asyncio.Task[None] | None = None

@@ -17,7 +17,7 @@ from fastworker.child.interrupts import INTERRUPTS, RAISED, current_call
 from fastworker.child.trace import Tracers
 
 if TYPE_CHECKING:
-    from fastworker._core import Call, ChildLink
+    from fastworker._core import Batch, Call, ChildLink
     from fastworker.app.app import FastWorker
     from fastworker.child.coroutine_host import CoroutineHost
     from fastworker.child.side_loop import SideLoop
@@ -86,9 +86,10 @@ class GreenletLoop:
             if not found:
                 self._greenlets.wait_readable(descriptor)
 
-    def _start(self, call: Call) -> None:
+    def _start(self, call: Call | Batch) -> None:
         if self._is_eventlet and signals.eventlet_pool_apply.has_receivers:
-            self._say_apply(call)
+            for one in call.calls if isinstance(call, _core.Batch) else [call]:
+                self._say_apply(one)
         if self._kinds.is_coroutine(call.task):
             self._coroutine_host().put(call)
             return
@@ -125,7 +126,7 @@ class GreenletLoop:
         else:
             running.early = RAISED[why]
 
-    def _run(self, call: Call, running: _Running, context: Context) -> None:
+    def _run(self, call: Call | Batch, running: _Running, context: Context) -> None:
         running.has_begun = True
         if running.early is not None:
             # From another greenlet, so as soon as this one waits.
@@ -144,7 +145,7 @@ class GreenletLoop:
                 self._is_flushing = True
                 self._greenlets.spawn(self._flush)
 
-    def _trace(self, call: Call) -> None:
+    def _trace(self, call: Call | Batch) -> None:
         current_call.set(call)
         self._tracers[call.task](call)
 
@@ -158,7 +159,7 @@ class _Running:
 
     __slots__ = ("call", "early", "greenlet", "has_begun")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call | Batch) -> None:
         self.call = call
         self.greenlet: Any = None
         self.has_begun = False

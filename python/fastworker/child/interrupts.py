@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from fastworker.errors import SoftTimeLimitExceeded
 
 if TYPE_CHECKING:
-    from fastworker._core import Call
+    from fastworker._core import Batch, Call
 
-#: The call for which code runs, in a child that runs several at once.
-current_call: ContextVar[Call | None] = ContextVar("fastworker_call", default=None)
+#: The call, or batch, for which code runs, in a child that runs several at once.
+current_call: ContextVar[Call | Batch | None] = ContextVar("fastworker_call", default=None)
+#: The call of a batch for which code runs, while it does so for one of them.
+current_member: ContextVar[Call | None] = ContextVar("fastworker_member", default=None)
 
 
 class ToldToEnd(BaseException):

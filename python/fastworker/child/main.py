@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastworker import greenlets, signals
 from fastworker._core import ChildLink
 from fastworker.app.publish import set_link
-from fastworker.app.state import get_current_worker_task, set_default_app
+from fastworker.app.state import set_default_app
 from fastworker.child.async_tasks import close_thread_loop, runner_of_thread, running_coroutine
 from fastworker.child.heartbeat import Watch
-from fastworker.child.interrupts import current_call
+from fastworker.child.interrupts import current_call, current_member
 from fastworker.child.loop import run_tasks, run_tasks_in_greenlets, run_tasks_in_threads
-from fastworker.child.request import WorkerRequest
+from fastworker.child.request import request_of
 from fastworker.child.shared_thread import let_loops_share_a_thread
 from fastworker.errors import SoftTimeLimitExceeded
 from fastworker.results.backend import Sink, set_sink
@@ -90,7 +90,9 @@ def child_main_of(
         def open_link() -> ChildLink:
             if signals.worker_process_init.has_receivers:
                 signals.worker_process_init.send(sender=node)
-            link = ChildLink(socket_fd, page_fd, current_call if pool in SHARED else None)
+            link = ChildLink(
+                socket_fd, page_fd, current_call if pool in SHARED else None, current_member
+            )
             set_link(link, app.broker.read_address)
             set_sink(_sink_of(link))
             _install_signal_handlers(link, is_shared=pool in SHARED)
@@ -189,9 +191,8 @@ def _sink_of(link: ChildLink) -> Sink:
     """States of the running task travel over the link; those of other tasks are stored on a connection."""
 
     def store(task_id: str, state: str, doc: bytes) -> bool:
-        task = get_current_worker_task()
-        request = task.request if task is not None else None
-        if not isinstance(request, WorkerRequest) or request.id != task_id or not link.is_usable:
+        request = request_of(task_id, state)
+        if request is None or not link.is_usable:
             return False
         # A state of None, which update_state(meta=…) has, is stored as it is.
         link.store(request.call, state or "", doc)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastworker import states
 from fastworker._core import dumps, loads
+from fastworker.app.batches import BatchContext
 from fastworker.app.context import Context
+from fastworker.app.state import get_current_worker_task
 from fastworker.results.tuples import result_from_tuple
 
 if TYPE_CHECKING:
@@ -120,6 +123,7 @@ class WorkerRequest:
     __slots__ = ("_context", "_link", "_parts", "id", "parent_id", "root_id")
     called_directly = False
     is_eager = False
+    is_batch = False
 
     def __init__(
         self,
@@ -170,3 +174,15 @@ class WorkerRequest:
 
     def __repr__(self) -> str:
         return repr(self.full())
+
+
+def request_of(task_id: str, state: str | None) -> WorkerRequest | None:
+    """The request of the call with this id, if it runs here, alone or in a batch; a ``state`` of it is to be stored."""
+    task = get_current_worker_task()
+    request: Any = task.request if task is not None else None
+    if isinstance(request, BatchContext):
+        batch, request = request, request.members.get(task_id)
+        if request is not None and state in states.READY_STATES:
+            batch.stored.add(task_id)
+    is_it = isinstance(request, WorkerRequest) and request.id == task_id
+    return request if is_it else None

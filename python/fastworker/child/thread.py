@@ -16,8 +16,9 @@ from fastworker._core import ChildLink
 from fastworker.app import state
 from fastworker.app.link import thread_link
 from fastworker.child.async_tasks import close_thread_loop, runner_of_thread
+from fastworker.child.interrupts import current_member
 from fastworker.child.loop import run_tasks
-from fastworker.child.request import WorkerRequest
+from fastworker.child.request import request_of
 from fastworker.results.backend import set_sink
 from fastworker.results.joining import denied_join_result
 
@@ -62,7 +63,7 @@ def _open_link(app: FastWorker, socket: int, page: int, stack: contextlib.ExitSt
             os.close(socket)
             os.close(page)
             raise
-    return ChildLink(socket, page)
+    return ChildLink(socket, page, None, current_member)
 
 
 @contextmanager
@@ -77,11 +78,8 @@ def _current(app: FastWorker) -> Iterator[None]:
 
 def _store(task_id: str, status: str, doc: bytes) -> bool:
     """States of the task that runs in this thread travel over its link."""
-    task = state.get_current_worker_task()
-    request = task.request if task is not None else None
-    if not isinstance(request, WorkerRequest) or request.id != task_id:
-        return False
-    if not request.link.is_usable:
+    request = request_of(task_id, status)
+    if request is None or not request.link.is_usable:
         return False
     request.link.store(request.call, status or "", doc)
     return True

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastworker import signals, states
+from fastworker._core import Batch
 from fastworker.app.eager import unstorable
 from fastworker.app.einfo import ExceptionInfo
 from fastworker.app.state import pop_current_task, push_current_task
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fastworker.app.trace")
 
-Tracer = Callable[["Call"], None]
+#: Takes a call, or of a batch task a batch.
+Tracer = Callable[[Any], None]
 
 _NO_CHORDS = (
     "it is a member of a chord, and this version of fastworker cannot finish chords: let a Celery worker consume the "
@@ -88,17 +90,27 @@ class Tracers(dict[str, Tracer]):
             task = self._app.tasks[name]
         except NotRegistered:
             return self._report_unknown
-        tracer = TaskTracer(self._app, self._link, self._node, task, self._leaving)
-        self[name] = tracer.trace
-        return tracer.trace
+        trace = self._tracer(task).trace
+        self[name] = trace
+        return trace
 
-    def interrupted(self, call: Call, exc: BaseException) -> None:
+    def _tracer(self, task: Task[..., Any]) -> TaskTracer:
+        if task.batch is None:
+            return TaskTracer(self._app, self._link, self._node, task, self._leaving)
+        from fastworker.child.batch_trace import BatchTracer
+
+        return BatchTracer(self._app, self._link, self._node, task, self._leaving)
+
+    def interrupted(self, call: Call | Batch, exc: BaseException) -> None:
         """An interrupt came when a call had been taken and not begun."""
-        task = self._app.tasks[call.task]
-        tracer = TaskTracer(self._app, self._link, self._node, task, self._leaving)
-        tracer.interrupted_outside(call, None, exc)
+        self._tracer(self._app.tasks[call.task]).interrupted_outside(call, None, exc)
 
-    def _report_unknown(self, call: Call) -> None:
+    def _report_unknown(self, call: Call | Batch) -> None:
+        if isinstance(call, Batch):
+            for one in call.calls:
+                self._report_unknown(one)
+            self._link.end_batch(call)
+            return
         doc = self._app.backend.document(call.id, NotRegistered(call.task), states.FAILURE)
         self._link.report(
             call,
@@ -203,6 +215,14 @@ class TaskTracer:
 
     def enter(self, call: Call) -> Run | None:
         """Make a call the current one, until ``leave``. None: it cannot be run, and that is reported."""
+        run = self.read(call)
+        if run is not None:
+            push_current_task(self.task)
+            self.task.request_stack.push(run.request)
+        return run
+
+    def read(self, call: Call) -> Run | None:
+        """What a call says. None: it cannot be run, and that is reported."""
         try:
             args, kwargs, embed = decode_call(call, self.app, self.accepts_json)
         except Exception as exc:
@@ -214,8 +234,6 @@ class TaskTracer:
             self.link.report(call, "poison", reason=_NO_CHORDS)
             return None
         request = WorkerRequest(call, args, kwargs, embed, self.node, self.link)
-        push_current_task(self.task)
-        self.task.request_stack.push(request)
         return Run(call, request, args, kwargs, embed or {})
 
     def leave(self) -> None:
@@ -223,7 +241,7 @@ class TaskTracer:
         self.task.request_stack.pop()
         pop_current_task()
 
-    def interrupted_outside(self, call: Call, run: Run | None, exc: BaseException) -> None:
+    def interrupted_outside(self, call: Any, run: Run | None, exc: BaseException) -> None:
         """An interrupt came before the function was called, after it had returned, or while its end was being
         reported."""
         if self.link.is_running:
@@ -324,6 +342,11 @@ class TaskTracer:
             signals.task_prerun.send(
                 sender=self.task, task_id=call.id, task=self.task, args=run.args, kwargs=run.kwargs
             )
+        self.store_started(run)
+
+    def store_started(self, run: Run) -> None:
+        """STARTED, if the task tracks it."""
+        call = run.call
         if self.tracks_start and self.stores(call):
             meta = {"pid": os.getpid(), "hostname": self.node}
             doc = self.app.backend.document(call.id, meta, states.STARTED, request=run.request)
@@ -473,18 +496,22 @@ class TaskTracer:
         self.link.report(call, self.failure, reason=reason, **failed)
         self._guard(call, "on_failure", exc, call.id, args, kwargs, einfo)
         self._signal_failure(run, exc, einfo)
+        self.log_failure(run, exc, einfo)
+        return states.FAILURE, exc
+
+    def log_failure(self, run: Run, exc: BaseException, einfo: ExceptionInfo) -> None:
+        """In Celery's words."""
         shown = run.request.shadow or self.name
         if isinstance(exc, tuple(self.task.throws or ())):
-            logger.info("Task %s[%s] raised expected: %r", shown, call.id, exc)
+            logger.info("Task %s[%s] raised expected: %r", shown, run.call.id, exc)
         else:
             logger.error(
                 "Task %s[%s] raised unexpected: %r\n%s",
                 shown,
-                call.id,
+                run.call.id,
                 exc,
                 einfo.traceback.rstrip(),
             )
-        return states.FAILURE, exc
 
     def _signal_failure(self, run: Run, exc: BaseException, einfo: ExceptionInfo) -> None:
         if signals.task_failure.has_receivers:

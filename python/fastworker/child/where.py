@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastworker._core import Call
+    from fastworker._core import Batch, Call
 
 logger = logging.getLogger("fastworker.worker")
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("fastworker.worker")
 _KINDS = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
 
 
-def tell(call: Call, stack: str) -> None:
+def tell(call: Call | Batch, stack: str) -> None:
     """Log where a task is that has been running for long; in the words that the worker has for one with a process of
     its own."""
     text = "task %s[%s] has been running for %.1f s in process %d\n%s"

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from fastworker import _core, states
 from fastworker.errors import DecodeError, EncodeError, TaskRevokedError
@@ -41,6 +41,21 @@ def set_sink(sink: Sink | None) -> None:
     """Offer documents to ``sink`` before they are stored from here; None: store all from here."""
     global _sink
     _sink = sink
+
+
+@runtime_checkable
+class Ending(Protocol):
+    """A request that is told how it ends: one of a batch."""
+
+    @property
+    def has_ended(self) -> bool:
+        """It was told."""
+
+    def succeed(self, value: Any) -> None:
+        """It has a result."""
+
+    def fail(self, exc: BaseException) -> None:
+        """It failed."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +259,11 @@ class Backend(GroupStore):
     def mark_as_done(
         self, task_id: str, result: Any, request: Any = None, store_result: bool = True
     ) -> None:
-        """Store SUCCESS, unless the request ignores results."""
+        """Store SUCCESS, unless the request ignores results. A call of a batch, whose request this is, ends with it."""
+        if isinstance(request, Ending):
+            if not request.has_ended:
+                request.succeed(result)
+            return
         if store_result and not getattr(request, "ignore_result", False):
             self.store_result(task_id, result, states.SUCCESS, request=request)
 
@@ -256,7 +275,12 @@ class Backend(GroupStore):
         request: Any = None,
         store_result: bool = True,
     ) -> None:
-        """Store FAILURE. Errbacks and the rest of a chain are the tracer's to handle."""
+        """Store FAILURE. Errbacks and the rest of a chain are the tracer's to handle. A call of a batch, whose request
+        this is, ends with it."""
+        if isinstance(request, Ending):
+            if not request.has_ended:
+                request.fail(exc)
+            return
         if store_result:
             self.store_result(task_id, exc, states.FAILURE, traceback, request)
 

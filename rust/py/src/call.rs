@@ -80,6 +80,11 @@ impl Batch {
     fn calls<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         PyList::new(py, &self.calls)
     }
+
+    #[getter]
+    fn runtime_s(&self) -> f64 {
+        mono_us().saturating_sub(self.started_us) as f64 / 1e6
+    }
 }
 
 impl Call {
