@@ -65,6 +65,8 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "shared": "works",
             "filter": "works",
             "backend": "works",
+            "batch": "works: ours; celery-batches' flush_every",
+            "batch_timeout": "works: ours; celery-batches' flush_interval",
             "Strategy": "later: refused by name",
             "Request": "later: refused by name",
         },

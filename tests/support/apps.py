@@ -19,7 +19,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support import greenlet_tasks, option_tasks, pool_tasks, process_tasks, switches
+from tests.support import (
+    batch_tasks,
+    greenlet_tasks,
+    option_tasks,
+    pool_tasks,
+    process_tasks,
+    switches,
+)
 from tests.support.gate import append_line, hold
 
 APP_VARIABLE = "TEST_APP"
@@ -82,6 +89,7 @@ def build(spec: AppSpec) -> Any:
     process_tasks.register(app)
     if spec.framework == "fastworker":
         pool_tasks.register(app)
+        batch_tasks.register(app)
         greenlet_tasks.register(app)
     return app
 

@@ -41,7 +41,7 @@ class Crew:
         #: Tasks that were put in and have not ended.
         self._open = 0
         #: By number: the call, and the thread that runs it.
-        self._running: dict[int, tuple[Call, int]] = {}
+        self._running: dict[int, tuple[Call | Batch, int]] = {}
 
     def put(self, call: Call | Batch) -> None:
         """Run a call, which was claimed."""

@@ -725,8 +725,8 @@ MUTANTS = [
     Mutant(
         "forgets that a batch was acknowledged",
         "settle.rs",
-        "                self.release_child_of(handle);\n                self.acknowledgement_answered(handle);\n                if is_revoked {",
-        "                self.release_child_of(handle);\n                if is_revoked {",
+        "                self.acknowledgement_answered(handle);\n                if is_revoked {",
+        "                if is_revoked {",
     ),
     Mutant(
         "fetches more than batches for each slot",

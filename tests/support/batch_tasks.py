@@ -1,0 +1,173 @@
+"""Batch tasks that every pool has to run, most of them twice: as a plain function (``batch.<name>``) and as a coroutine
+(``abatch.<name>``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import signal
+import time
+from typing import Any
+
+from tests.support.gate import append_line, hold
+
+
+def _end_each(requests: list[Any]) -> None:
+    """Do with each call what its first argument says."""
+    from fastworker.exceptions import Reject
+
+    for request in requests:
+        match request.args[0]:
+            case "succeed":
+                request.succeed([request.id, request.name])
+            case "fail":
+                request.fail(ValueError("this one alone"))
+            case "retry":
+                request.retry(countdown=0) if request.retries == 0 else request.succeed("retried")
+            case "give up":
+                request.retry(countdown=0, max_retries=1)
+            case "reject":
+                request.fail(Reject("not wanted"))
+            case "requeue":
+                if request.delivery_info["redelivered"]:
+                    request.succeed("requeued")
+                else:
+                    request.fail(Reject(requeue=True))
+
+
+def _mark(app: Any, requests: list[Any]) -> None:
+    """As code for celery-batches tells results."""
+    for request in requests:
+        if request.kwargs.get("fails"):
+            app.backend.mark_as_failure(request.id, KeyError("marked"), request=request)
+        elif request.kwargs.get("bare"):
+            app.backend.mark_as_done(request.id, "marked by id")
+        else:
+            app.backend.mark_as_done(request.id, "marked", request=request)
+
+
+def register(app: Any) -> None:
+    """Add them to an application of fastworker."""
+    from fastworker.exceptions import SoftTimeLimitExceeded
+
+    batch = functools.partial(app.task, shared=False, batch=10, batch_timeout=0.5)
+
+    @batch(name="batch.double")
+    def double(requests: list[Any]) -> list[Any]:
+        return [[request.args[0] * 2, len(requests)] for request in requests]
+
+    @batch(name="abatch.double")
+    async def adouble(requests: list[Any]) -> list[Any]:
+        await asyncio.sleep(0.001)
+        return [[request.args[0] * 2, len(requests)] for request in requests]
+
+    @batch(name="batch.each")
+    def each(requests: list[Any]) -> None:
+        _end_each(requests)
+
+    @batch(name="abatch.each")
+    async def aeach(requests: list[Any]) -> None:
+        await asyncio.sleep(0.001)
+        _end_each(requests)
+
+    @batch(name="batch.mark")
+    def mark(requests: list[Any]) -> None:
+        _mark(app, requests)
+
+    @batch(name="abatch.mark")
+    async def amark(requests: list[Any]) -> None:
+        _mark(app, requests)
+
+    @batch(name="batch.fail")
+    def fail(requests: list[Any]) -> None:
+        requests[0].succeed("in time")
+        raise ValueError("all the others")
+
+    @batch(name="abatch.fail")
+    async def afail(requests: list[Any]) -> None:
+        requests[0].succeed("in time")
+        await asyncio.sleep(0.001)
+        raise ValueError("all the others")
+
+    @batch(name="batch.again", bind=True)
+    def again(self: Any, requests: list[Any]) -> list[int]:
+        if min(request.retries for request in requests) == 0:
+            raise self.retry(countdown=0)
+        return [request.retries for request in requests]
+
+    @batch(name="abatch.again", autoretry_for=(KeyError,), retry_kwargs={"countdown": 0})
+    async def aagain(requests: list[Any]) -> list[int]:
+        if min(request.retries for request in requests) == 0:
+            raise KeyError("not yet")
+        return [request.retries for request in requests]
+
+    @batch(name="batch.soft", soft_time_limit=0.3)
+    def soft(requests: list[Any]) -> str | list[str]:
+        requests[0].succeed("before the limit")
+        try:
+            while True:
+                time.sleep(0.01)
+        except SoftTimeLimitExceeded:
+            return ["cleaned up" for _ in requests]
+
+    @batch(name="abatch.soft", soft_time_limit=0.3)
+    async def asoft(requests: list[Any]) -> list[str]:
+        requests[0].succeed("before the limit")
+        try:
+            await asyncio.sleep(60)
+        except SoftTimeLimitExceeded:
+            return ["cleaned up" for _ in requests]
+        return []
+
+    @batch(name="batch.hard", time_limit=0.5)
+    def hard(requests: list[Any]) -> None:
+        requests[0].succeed("before the limit")
+        while True:
+            time.sleep(0.01)
+
+    @batch(name="abatch.hard", time_limit=0.5)
+    async def ahard(requests: list[Any]) -> None:
+        requests[0].succeed("before the limit")
+        await asyncio.sleep(60)
+
+    @batch(name="batch.publish", bind=True)
+    def publish(self: Any, requests: list[Any]) -> list[Any]:
+        children = [app.tasks["pool.who"].delay() for _ in requests]
+        return [[child.id, self.request.id] for child in children]
+
+    @batch(name="batch.nothing")
+    def nothing(requests: list[Any]) -> None:
+        return None
+
+    @batch(name="batch.wrong")
+    def wrong(requests: list[Any]) -> int:
+        return len(requests)
+
+    @batch(name="batch.early", acks_late=False)
+    def early(requests: list[Any]) -> list[int]:
+        return [len(requests) for _ in requests]
+
+    @batch(name="batch.die")
+    def die(requests: list[Any]) -> list[int]:
+        for request in requests:
+            what, path = request.args
+            append_line(path, f"{what} {os.getpid()} {len(requests)}")
+            if what == "early":
+                request.succeed("before it died")
+        if any(request.args[0] == "poison" for request in requests):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [len(requests) for _ in requests]
+
+    @batch(name="batch.hold")
+    def held(requests: list[Any]) -> list[int]:
+        hold(requests[0].args[0])
+        return [len(requests) for _ in requests]
+
+    @batch(name="abatch.hold")
+    async def aheld(requests: list[Any]) -> list[int]:
+        append_line(requests[0].args[0] + ".starts", str(os.getpid()))
+        while not os.path.exists(requests[0].args[0] + ".open"):
+            await asyncio.sleep(0.01)
+        return [len(requests) for _ in requests]
