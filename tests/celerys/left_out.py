@@ -33,6 +33,7 @@ _CANVAS = {
     "Test_chord::test__get_app_does_not_exhaust_generator": (
         "expects two members to be read; here one is, since an index needs no look ahead"
     ),
+    "Test_chord::test_app_when_app_in_task": f"{_MOCK}: the body",
     "Test_chord::test_apply_async_header_id": f"{_INTERNALS}: chord.run",
     "Test_chord::test_chord_size_deserialized_element_single": "counts calls of Signature.from_dict",
     "Test_chord::test_chord_size_deserialized_element_many": "counts calls of Signature.from_dict",

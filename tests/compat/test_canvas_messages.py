@@ -8,7 +8,7 @@ import base64
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import celery
@@ -18,6 +18,7 @@ import redis
 import fastworker
 from fastworker.canvas.copying import plain
 from tests.support.canvas_forms import FORMS, define
+from tests.support.random_canvas import workflow
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ORIGIN = re.compile(r"gen\d+@[\w.-]+")
@@ -59,9 +60,11 @@ def messages(server: Any) -> list[Any]:
     return found
 
 
-def published(library: Any, app_class: Any, url: str, server: Any, name: str) -> dict[str, Any]:
+def published(
+    library: Any, app_class: Any, url: str, server: Any, make: Callable[[Any, Any], Any]
+) -> dict[str, Any]:
     app = define(app_class, url)
-    form = FORMS[name](library, app)
+    form = make(library, app)
     shown = _STREAMS.sub("<stream>", _ID.sub("id", repr(form)))
     normal = Normal()
     server.flushdb()
@@ -72,7 +75,7 @@ def published(library: Any, app_class: Any, url: str, server: Any, name: str) ->
     return {
         "shown as": shown,
         "messages": normal(messages(server)),
-        "results": normal(result.as_tuple()),
+        "results": normal(None if result is None else result.as_tuple()),
         "in the store": sorted(normal(list(groups.items()))),
     }
 
@@ -81,7 +84,33 @@ def published(library: Any, app_class: Any, url: str, server: Any, name: str) ->
 def test_celerys_messages_are_ours(name: str, redis_url: str, server: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # both warn of chords whose errbacks are for the body alone
-        theirs = published(celery, celery.Celery, redis_url, server, name)
-        ours = published(fastworker, fastworker.FastWorker, redis_url, server, name)
+        theirs = published(celery, celery.Celery, redis_url, server, FORMS[name])
+        ours = published(fastworker, fastworker.FastWorker, redis_url, server, FORMS[name])
     for part, expected in theirs.items():
         assert ours[part] == expected, part
+
+
+@pytest.mark.parametrize("first", range(0, 300, 50))
+def test_messages_of_random_workflows_are_celerys(first: int, redis_url: str, server: Any) -> None:
+    for seed in range(first, first + 50):
+        make = workflow(seed)
+        theirs = published(celery, celery.Celery, redis_url, server, make)
+        ours = published(fastworker, fastworker.FastWorker, redis_url, server, make)
+        for part, expected in theirs.items():
+            if part == "shown as":  # an empty rest of a chain has an address for a text there
+                continue
+            assert ours[part] == expected, f"{part} of workflow {seed}: {ours['shown as']}"
+
+
+def eager_value(library: Any, app_class: Any, seed: int) -> Any:
+    app = define(app_class, "memory://")
+    app.conf.result_backend = "cache+memory://"
+    app.conf.task_always_eager = True
+    result = workflow(seed)(library, app).apply_async()
+    return None if result is None else result.get()
+
+
+def test_random_workflows_give_the_same_here() -> None:
+    for seed in range(300):
+        theirs = eager_value(celery, celery.Celery, seed)
+        assert eager_value(fastworker, fastworker.FastWorker, seed) == theirs, f"workflow {seed}"

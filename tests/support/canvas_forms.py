@@ -28,6 +28,9 @@ def define(app_class: Any, url: str) -> Any:
     def same(value: Any) -> Any:
         return value
 
+    def tell(value: Any, number: int = 0) -> Any:
+        return [number, value]
+
     def failed(task_id: str) -> None:
         """An errback."""
 
@@ -37,6 +40,7 @@ def define(app_class: Any, url: str) -> Any:
         ("total", total),
         ("same", same),
         ("failed", failed),
+        ("tell", tell),
     ):
         task(name, function)
     return app

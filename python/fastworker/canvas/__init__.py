@@ -13,7 +13,7 @@ from fastworker.canvas.signature import (
     signature,
     subtask,
 )
-from fastworker.canvas.stamping import GroupStampingVisitor, StampingVisitor
+from fastworker.canvas.stamping import StampingVisitor
 
 #: Celery's names of the classes behind ``chain`` and ``chord``.
 _chain = Chain
@@ -21,7 +21,6 @@ _chord = chord
 
 __all__ = [
     "Chain",
-    "GroupStampingVisitor",
     "Signature",
     "StampingVisitor",
     "chain",

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fastworker.canvas.apps import app_of
 from fastworker.canvas.calls import Calls, apublish, calls_of, publish
 from fastworker.canvas.composing import chain_then, folded
 from fastworker.canvas.items import part
@@ -18,7 +19,6 @@ from fastworker.canvas.reprs import of_chain
 from fastworker.canvas.signature import Signature, as_list, maybe_signature
 from fastworker.canvas.stamping import StampingVisitor, asked, collected, stamp_links
 from fastworker.canvas.steps import Prepared, freeze_steps, prepare_steps
-from fastworker.results.application import current_application
 from fastworker.results.joining import allow_join_result
 from fastworker.states import IGNORED, REJECTED
 
@@ -70,13 +70,9 @@ class Chain(Signature):
 
     @property
     def app(self) -> Publisher:
-        """Its own application, else that of its first step."""
-        if self._app is not None:
-            return self._app
-        try:
-            return self.tasks[0].app  # type: ignore[no-any-return]
-        except (LookupError, AttributeError):
-            return current_application()  # type: ignore[return-value]
+        """Its own application, else that of a step."""
+        app: Publisher = app_of(self)
+        return app
 
     def __or__(self, other: Any) -> Any:
         return chain_then(self, other)

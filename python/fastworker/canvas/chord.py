@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastworker import _core
+from fastworker.canvas.apps import app_of, own_app
 from fastworker.canvas.calls import Calls, StoreStep, apublish, calls_of, publish
 from fastworker.canvas.composing import chord_then
 from fastworker.canvas.items import part
@@ -22,7 +23,6 @@ from fastworker.canvas.reprs import of_chord
 from fastworker.canvas.signature import Signature, as_list, maybe_signature, signature
 from fastworker.canvas.stamping import StampingVisitor, asked, collected, stamp_links
 from fastworker.errors import CPendingDeprecationWarning
-from fastworker.results.application import current_application
 from fastworker.results.joining import allow_join_result
 from fastworker.results.result_set import GroupResult
 
@@ -87,21 +87,9 @@ class chord(Signature):
 
     @property
     def app(self) -> Publisher:
-        """Its own application, else that of its first member, else that of its body."""
-        app: Publisher = self._app_with(self.body)
+        """Its own application, else that of a member, else that of its body."""
+        app: Publisher = app_of(self)
         return app
-
-    def _app_with(self, body: Any) -> Any:
-        if self._app is not None:
-            return self._app
-        tasks = self.tasks.tasks if is_group(self.tasks) else self.tasks
-        for sig in (tasks[0] if tasks else None, body):
-            app = getattr(sig, "_app", None)
-            if app is None and sig is not None:
-                app = _inner_app(sig)
-            if app is not None:
-                return app
-        return current_application()
 
     def __or__(self, other: Any) -> Any:
         return chord_then(self, other)
@@ -189,7 +177,7 @@ class chord(Signature):
             key: options.pop(key) for key in ("link", "link_error") if key in options
         }
         body = body.clone(**_for_body(options))
-        app = self._app_with(body)
+        app = own_app(self) or app_of(body)
         header = self._header_copy(app)
         group_id = header.options.get("task_id") or _core.new_id()
         root_id = body.options.get("root_id")
@@ -366,17 +354,6 @@ def _header(tasks: Any, app: Publisher | None) -> Any:
         return [tasks]
     made = (signature(task, app=app) for task in tasks)
     return list(made) if isinstance(tasks, list | tuple) else LazyList(made)
-
-
-def _inner_app(sig: Any) -> Any:
-    """The application of a part that has none of its own but finds it in its parts; None: only the current one."""
-    if sig.subtask_type is None:
-        return getattr(sig._type, "app", None)
-    try:
-        app = sig.app
-    except AttributeError:  # its first task is a dict still
-        return None
-    return app
 
 
 def _for_body(options: Mapping[str, Any]) -> dict[str, Any]:

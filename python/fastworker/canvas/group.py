@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from fastworker import _core
+from fastworker.canvas.apps import app_of
 from fastworker.canvas.calls import Calls, Member, One, StoreStep, apublish, calls_of, publish
 from fastworker.canvas.composing import group_then
 from fastworker.canvas.items import part
@@ -16,7 +17,6 @@ from fastworker.canvas.publisher import Publisher
 from fastworker.canvas.reprs import of_group
 from fastworker.canvas.signature import Signature, as_list, maybe_signature
 from fastworker.canvas.stamping import StampingVisitor, asked, collected, stamp_links
-from fastworker.results.application import current_application
 from fastworker.results.result_set import GroupResult
 
 #: With no other options, members may take the short cut of publishing: what it needs to know it is told otherwise.
@@ -64,13 +64,9 @@ class group(Signature):
 
     @property
     def app(self) -> Publisher:
-        """Its own application, else that of its first member."""
-        if self._app is not None:
-            return self._app
-        try:
-            return self.tasks[0].app  # type: ignore[no-any-return]
-        except (LookupError, AttributeError):
-            return current_application()  # type: ignore[return-value]
+        """Its own application, else that of a member."""
+        app: Publisher = app_of(self)
+        return app
 
     def __or__(self, other: Any) -> Any:
         return group_then(self, other)
@@ -193,7 +189,8 @@ class group(Signature):
             if has_short_cut and type(sig) is Signature and sig["options"].keys() <= _FROZEN:
                 given = (*args, *partial_args) if partial_args else args
                 ids = root_id or sig["options"].get("root_id"), options.get("parent_id")
-                result = yield Member(sig, given, kwargs, group_id, index, *ids, body)
+                of = sig["options"].get("group_id") or group_id
+                result = yield Member(sig, given, kwargs, of, index, *ids, body)
                 if result is not None:
                     results.append(result)
                     continue
@@ -281,6 +278,7 @@ class group(Signature):
     ) -> Iterator[tuple[Any, Any]]:
         """Copies of the members, groups among them opened, frozen as they are asked for."""
         waiting = [iter(tasks)]
+        is_stream = is_pending(tasks)
         index = 0
         while waiting:
             task = next(waiting[-1], None)
@@ -289,8 +287,8 @@ class group(Signature):
                 continue
             sig = maybe_signature(task, app=self._app).clone()
             if is_group(sig):
-                # Last one first: a header's results are in this order, and Celery's are.
-                waiting.append(iter(list(sig.tasks)[::-1]))
+                # Last one first: a header's results are in this order, and Celery's are. Not those of a stream.
+                waiting.append(iter(sig.tasks if is_stream else list(sig.tasks)[::-1]))
             elif not is_empty_chain(sig):
                 yield sig, sig.freeze(group_index=index, **ids)
                 index += 1

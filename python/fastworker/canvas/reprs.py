@@ -32,8 +32,8 @@ def of_chord(chord: Any) -> str:
         return f"<chord without body: {chord.tasks!r}>"
     if is_chain(body):
         first, *rest = body.tasks
-        text = " | ".join(map(repr, rest))
-        return _without_repeating(first["task"], f"%({first.reprcall(chord.tasks)} | {text})")
+        text = " | ".join([first.reprcall(chord.tasks), *map(repr, rest)])
+        return _without_repeating(first["task"], f"%({text})")
     return "%" + _without_repeating(body["task"], body.reprcall(chord.tasks))
 
 

@@ -69,41 +69,6 @@ class StampingVisitor(metaclass=ABCMeta):
         return {}
 
 
-class GroupStampingVisitor(StampingVisitor):
-    """Stamps every task of a group with the group's id, as ``groups``: those that it is in, outermost first.
-
-    Args:
-        groups: Ids of groups around what is stamped.
-        stamped_headers: Names of stamps around it.
-    """
-
-    def __init__(
-        self, groups: list[str] | None = None, stamped_headers: list[str] | None = None
-    ) -> None:
-        self.groups = groups or []
-        self.stamped_headers = stamped_headers or []
-        if "groups" not in self.stamped_headers:
-            self.stamped_headers.append("groups")
-
-    def on_group_start(self, group: Any, **headers: Any) -> Stamps:
-        """Go into a group, which gets its id now if it has none."""
-        if group.id is None:
-            from fastworker import _core
-
-            group.set(task_id=_core.new_id())
-        if group.id not in self.groups:
-            self.groups.append(group.id)
-        return {"groups": list(self.groups), _NAMES: list(self.stamped_headers)}
-
-    def on_group_end(self, group: Any, **headers: Any) -> None:
-        """Come out of it."""
-        self.groups.pop()
-
-    def on_signature(self, sig: Signature, **headers: Any) -> Stamps:
-        """A task in the groups gone into."""
-        return {"groups": list(self.groups), _NAMES: list(self.stamped_headers)}
-
-
 def asked(visitor: StampingVisitor | None, what: str, sig: Any, headers: Stamps) -> Stamps | None:
     """What the visitor's method ``what`` adds; None without a visitor."""
     return None if visitor is None else getattr(visitor, what)(sig, **headers) or {}

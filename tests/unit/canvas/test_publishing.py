@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fastworker import FastWorker, Task, chain, chord, chunks, group
+from fastworker import FastWorker, Signature, Task, chain, chord, chunks, group
 from fastworker.canvas.copying import plain
 from fastworker.errors import EncodeError
 from tests.support.memory_core import Memory
@@ -221,3 +221,14 @@ def test_deep_nesting_is_no_deeper_than_the_stack(add: Any, total: Any, memory: 
         nested = chain(nested, group(add.s(1), add.s(2)), total.s())
     nested.apply_async()
     assert json.dumps(plain(nested))
+
+
+def test_a_workflow_finds_its_application_in_any_part(app: FastWorker, add: Any) -> None:
+    named = Signature("proj.elsewhere")
+    for workflow in (
+        chain(group(), add.s(1, 1)),
+        group(named, add.s(1, 1)),
+        chord([group(), named], add.s(1)),
+        chain(group(named, group(add.s(1, 1))), app=None),
+    ):
+        assert workflow.app is app
