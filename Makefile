@@ -13,6 +13,8 @@ CHAOS_SECONDS ?= 600
 SIM_SCHEDULES ?= 1000000
 SIM_FIRST ?= 0
 REPLAY ?=
+# `make mutants`: parts of names, --shard 0/4, --minutes 30, --table; without, all whose verdict is not known yet.
+MUTANTS ?=
 # `make mutants-wide`: files of rust/engine/src, and which part of their mutants is tried.
 MUTANTS_FILES ?= dispatch settle limits recall attempts fleet shutdown
 MUTANTS_SHARD ?= 0/8
@@ -105,8 +107,8 @@ sim:  ## the engine's simulator, long form: 1,000,000 schedules; SIM_FIRST=seed,
 	cargo run --quiet --release --locked -p fastworker-engine --features sim --example simulate -- \
 		$(if $(REPLAY),replay $(REPLAY),$(SIM_SCHEDULES) $(SIM_FIRST))
 
-mutants: $(BIN)/python  ## engines that are broken on purpose: is each one caught?
-	$(BIN)/python rust/engine/mutants/run.py
+mutants: $(BIN)/python  ## engines that are broken on purpose: is each one caught? MUTANTS="--minutes 30" for a part
+	$(BIN)/python rust/engine/mutants/run.py $(MUTANTS)
 
 mutants-wide: $(TOOLS)/bin/cargo-mutants  ## every small change to the engine: MUTANTS_FILES="dispatch settle", MUTANTS_SHARD=0/8
 	FASTWORKER_SIM_SCHEDULES=300 PATH="$(TOOLS)/bin:$$PATH" cargo mutants --package fastworker-engine --output target \

@@ -137,6 +137,18 @@ MUTANTS = [
         "surplus == 0 || held.is_acked || waited_us < after_us * 1_000_000",
     ),
     Mutant(
+        "keeps what a child that leaves has slots for",
+        "child.rs",
+        "self.free_slots() > 0 && !self.is_leaving() {",
+        "self.free_slots() > 0 {",
+    ),
+    Mutant(
+        "lets a child that leaves count beside one that stays",
+        "fleet.rs",
+        "!leaves_room || child.is_staying()",
+        "!leaves_room || !child.is_cell",
+    ),
+    Mutant(
         "ignores that the leases are at risk",
         "recall.rs",
         "        self.is_lease_safe = false;\n",
@@ -356,6 +368,12 @@ MUTANTS = [
         "        if cause != Cause::Neighbour || most > 0 {",
     ),
     Mutant(
+        "takes one for innocent that was quicker than the kill",
+        "death.rs",
+        "child.is_killed_for_one &= !by_itself;",
+        "let _by_itself = by_itself;",
+    ),
+    Mutant(
         "kills the neighbours too soon",
         "interrupts.rs",
         "now.mono_us + GRACE_US));",
@@ -468,6 +486,36 @@ MUTANTS = [
         "prefetch.rs",
         "let passing = if startable > 0 { self.passing } else { 0 };",
         "let passing = 0;",
+    ),
+    Mutant(
+        "fetches a queue with a limit one by one while it goes to lanes",
+        "queues.rs",
+        "room => room.saturating_add(self.passed),",
+        "room => room,",
+    ),
+    Mutant(
+        "fetches far beyond a limit once something has gone to a lane",
+        "queues.rs",
+        "                line.taken += 1;\n                line.passed = 0;\n",
+        "                line.taken += 1;\n",
+    ),
+    Mutant(
+        "forgets a place that was freed during a draw",
+        "lanes.rs",
+        "_ if self.draws.is_hurried || answer",
+        "_ if answer",
+    ),
+    Mutant(
+        "forgets a place that a fetch gave back",
+        "queues.rs",
+        "line.has_missed_draw = room == 0 && line.fetching > 0;",
+        "line.has_missed_draw = false;",
+    ),
+    Mutant(
+        "forgets a place that what was drawn has left",
+        "queues.rs",
+        "line.was_drawn_out = asked > 0 &&",
+        "line.was_drawn_out = asked > u32::MAX - 1 &&",
     ),
     Mutant(
         "gives seats to spares without end in a shutdown",

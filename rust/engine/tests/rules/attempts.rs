@@ -18,6 +18,17 @@ fn redelivered_request_is_recorded_before_it_runs() {
 }
 
 #[test]
+fn attempt_that_nobody_asked_to_count_changes_nothing() {
+    let mut desk = Desk::alone();
+    assert_eq!(dispatches(&desk.deliver([request(1)])), [(0, 0, vec![1])]);
+    assert_eq!(desk.tell(recorded(1, 3)), []);
+    assert_eq!(desk.engine.stats().counters.odd, 1);
+    let actions = desk.died(0, 1);
+    desk.tell(Event::ChildReady { child: ChildId(1) });
+    assert_eq!(endings(&actions), [], "it has had one attempt");
+}
+
+#[test]
 fn redelivered_request_is_not_recorded_while_no_child_is_free() {
     let mut desk = Desk::ready(config());
     desk.deliver([request(1), request(2)]);
