@@ -9,15 +9,18 @@
 //! A failing seed is made as small as it can be (`shrink`) and told as a story; the last line says how to replay it.
 
 mod audit;
+mod beats;
 mod broker;
 mod campaign;
 mod case;
 mod child;
+mod childhood;
 mod driver;
 mod faults;
 mod lanes;
 mod lines;
 mod matrix;
+mod operations;
 mod permits;
 mod plan;
 mod report;

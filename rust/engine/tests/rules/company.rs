@@ -255,6 +255,15 @@ fn free_slots_of_a_child_that_leaves_keep_nothing_from_others() {
     assert_eq!(endings(&actions), [(5, Ending::Return)]);
 }
 
+#[test]
+fn nothing_is_kept_for_the_free_slots_of_a_child_that_leaves_alone() {
+    let mut desk = Desk::ready(Config { slots: 2, max_tasks_per_child: Some(2), ..many() });
+    desk.deliver([request(0), request(1), request(2)]);
+    desk.ended(0, 1, Outcome::Success);
+    assert_eq!(endings(&desk.pass(999_999)), []);
+    assert_eq!(endings(&desk.pass(1)), [(2, Ending::Return)], "its successor is not there");
+}
+
 /// Suspects that wait for a cell while no cell takes any go back after a second, last in line first.
 fn assert_given_back(desk: &mut Desk, handles: impl IntoIterator<Item = u32>) {
     assert_eq!(endings(&desk.pass(999_999)), []);
