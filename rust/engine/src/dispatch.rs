@@ -65,7 +65,9 @@ impl Engine {
             return;
         }
         let children = self.fleet.children().len();
-        let share = self.ready.len().div_ceil(self.fleet.ready().max(1) as usize);
+        // With one slot those that want nothing now have a share in what is sent ahead a moment later.
+        let sharers = if self.config.slots > 1 { self.fleet.wanting() } else { self.fleet.ready() };
+        let share = self.ready.len().div_ceil(sharers.max(1) as usize);
         self.turn = self.turn.wrapping_add(1);
         for want in [Want::Anything, Want::More] {
             for offset in 0..children {

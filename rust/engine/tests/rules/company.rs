@@ -256,6 +256,21 @@ fn free_slots_of_a_child_that_leaves_keep_nothing_from_others() {
 }
 
 #[test]
+fn child_that_leaves_does_not_count_beside_one_that_stays() {
+    let mut desk = Desk::ready(Config { slots: 3, max_tasks_per_child: Some(4), ..many() });
+    desk.deliver((0..3).map(request));
+    desk.ended(0, 0, Outcome::Success);
+    assert_eq!(dispatches(&desk.deliver([request(3)])), [(0, 3, vec![3])], "its last one");
+    desk.ended(0, 1, Outcome::Success);
+    desk.tell(Event::ChildReady { child: ChildId(1) });
+    assert_eq!(dispatches(&desk.deliver((4..8).map(request))), [(1, 0, vec![4, 5, 6])]);
+    desk.pass(600_000);
+    desk.ended(0, 2, Outcome::Success);
+    assert_eq!(endings(&desk.pass(399_999)), []);
+    assert_eq!(endings(&desk.pass(1)), [(7, Ending::Return)]);
+}
+
+#[test]
 fn nothing_is_kept_for_the_free_slots_of_a_child_that_leaves_alone() {
     let mut desk = Desk::ready(Config { slots: 2, max_tasks_per_child: Some(2), ..many() });
     desk.deliver([request(0), request(1), request(2)]);
