@@ -101,7 +101,7 @@ impl World {
     }
 
     /// Those of a batch that end only because another one was terminated: they are started once more than counted.
-    pub(super) fn spare(&mut self, owner: Owner, id: ChildId, number: u32) {
+    fn spare(&mut self, owner: Owner, id: ChildId, number: u32) {
         for handle in self.workers[&owner].audit.spared_in(id, number) {
             let lease = self.workers[&owner].audit.lease_of(handle);
             self.broker.messages[lease.message].spared += 1;

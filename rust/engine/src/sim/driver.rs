@@ -107,8 +107,12 @@ impl World {
     /// Reports everything a child has written, in order.
     pub(super) fn read_child(&mut self, owner: Owner, id: ChildId) -> Result<(), String> {
         while let Some(event) = self.child(owner, id).and_then(|child| child.outbox.pop_front()) {
-            if matches!(event, Event::ChildExited { .. }) {
+            if let Event::ChildExited { next, .. } = event {
                 let worker = self.workers.get_mut(&owner).expect("it has a child");
+                for handle in worker.audit.spared_by_exit(id, next) {
+                    let lease = worker.audit.lease_of(handle);
+                    self.broker.messages[lease.message].spared += 1;
+                }
                 worker.children.remove(&id);
             }
             let has_ended = matches!(event, Event::Ended { .. });
@@ -259,7 +263,6 @@ impl World {
             && process.runs.iter().any(|run| run.number == number)
         {
             process.die();
-            self.spare(owner, child, number);
         }
         self.news_from(owner, child);
     }

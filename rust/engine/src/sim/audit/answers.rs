@@ -35,14 +35,16 @@ impl Audit {
     /// What a child has that was killed because another of its tasks went on.
     pub(in crate::sim) fn neighbours_of_killed(&self, child: ChildId) -> Vec<Handle> {
         let Some(seat) = self.children.get(&child) else { return Vec::new() };
-        let is_spared = |number: &Number, unit: &Unit, handle: &Handle| {
-            let is_beside = seat.is_killed_for_one && !seat.told.contains_key(number);
-            is_beside || self.is_spared(unit, *handle)
-        };
-        let of_unit = |(number, unit): (&Number, &Unit)| {
-            unit.handles.iter().copied().filter(|handle| is_spared(number, unit, handle)).collect::<Vec<_>>()
-        };
-        seat.open.iter().flat_map(of_unit).collect()
+        let is_beside = |number: &Number| seat.is_killed_for_one && !seat.told.contains_key(number);
+        let beside = seat.open.iter().filter(|(number, _)| is_beside(number));
+        let meant = |unit: &Unit, handle: Handle| !self.is_spared(unit, handle);
+        beside.flat_map(|(_, unit)| unit.handles.iter().copied().filter(move |&handle| meant(unit, handle))).collect()
+    }
+
+    /// Those of batches that its process had begun which end with it for another one's sake, which was terminated.
+    pub(in crate::sim) fn spared_by_exit(&self, child: ChildId, next: Number) -> Vec<Handle> {
+        let numbers = self.children.get(&child).into_iter().flat_map(|seat| seat.open.range(..next));
+        numbers.flat_map(|(&number, _)| self.spared_in(child, number)).collect()
     }
 
     /// Those of a batch that end for another one's sake, which was terminated.

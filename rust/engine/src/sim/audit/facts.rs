@@ -171,9 +171,15 @@ impl Audit {
             Event::Resize(resize) => self.seats.resize(resize),
             Event::Revoked { ref handles, terminate } => {
                 for &handle in handles {
+                    // What its batch was told for another one holds for it too.
+                    let is_told = match self.entry(handle).stage {
+                        Stage::AtChild(child, number) => self.seat(child).open[&number].is_terminated,
+                        _ => false,
+                    };
                     let entry = self.entry(handle);
                     entry.is_revoked = true;
                     entry.must_be_terminated |= terminate.is_some();
+                    entry.was_terminated |= is_told && terminate.is_some();
                 }
             }
             Event::QueueOpened { queue, .. } => self.lines.open(queue),
