@@ -25,6 +25,7 @@ app.conf.update(
 
 noop = app.task(name="bench.noop")(work.noop)
 echo = app.task(name="bench.echo")(work.echo)
+tally = app.task(name="bench.tally")(work.tally)
 wait = app.task(name="bench.wait")(work.wait)
 burn = app.task(name="bench.burn")(work.burn)
 

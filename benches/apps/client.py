@@ -176,6 +176,19 @@ class Client:
             "fastworker.canvas" if self.is_fastworker else "celery.canvas"
         )
 
+    def join_chord(self, count: int, hold: str) -> None:
+        """Publish a chord of ``count`` members to the queue ``hold``; after ``go`` on stdin, wait for its body."""
+        canvas: Any = importlib.import_module("fastworker" if self.is_fastworker else "celery")
+        echo = self.app.echo
+        members = [echo.s(number).set(queue=hold) for number in range(count)]
+        result = canvas.chord(members)(self.app.tally.s())
+        gc.collect()
+        say({"published": count})
+        if sys.stdin.readline().strip() != "go":
+            raise SystemExit("join_chord: the harness went away")
+        check([count, count * (count - 1) // 2], result.get(timeout=10 * TIMEOUT_S))
+        say({"finished_at": time.monotonic()})
+
 
 def published_singly(task: Any) -> Callable[[range], list[Any]]:
     """A way to publish one call per number, each with ``.delay()``."""

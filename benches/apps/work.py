@@ -37,6 +37,12 @@ def echo(number: int) -> int:
     return number
 
 
+def tally(numbers: list[int]) -> list[int]:
+    """How many there are, and their sum."""
+    count()
+    return [len(numbers), sum(numbers)]
+
+
 def wait(seconds: float) -> None:
     """Spend ``seconds`` off the processor, as a task does that waits for a service."""
     time.sleep(seconds)

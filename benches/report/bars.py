@@ -53,6 +53,14 @@ BARS = (
     Bar("… worker CPU per task", "drain_noop", "worker_cpu_us", 28, False, unit="µs"),
     Bar("… broker CPU per task", "drain_noop", "broker_cpu_us", 8, False, unit="µs"),
     Bar("Drain, every result fetched", "drain_results", "tasks_per_s", 15, unit="tasks/s"),
+    Bar(
+        "Chord of 100,000 members, release to the body's result",
+        "chords",
+        "members_per_s",
+        10,
+        peers=("celery-late",),
+        unit="members/s",
+    ),
     Bar("Publish, `.delay()` loop", "publish", "delay_per_s", 6, unit="calls/s"),
     Bar(
         "… against a raw LPUSH loop (plain socket)",

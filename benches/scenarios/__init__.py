@@ -5,6 +5,7 @@ from __future__ import annotations
 NAMES = (
     "drain_noop",
     "drain_results",
+    "chords",
     "publish",
     "canvas",
     "roundtrip",

@@ -13,6 +13,8 @@ __all__ = [
     "Call",
     "ChildLink",
     "ControlClient",
+    "Join",
+    "Member",
     "MessagePlan",
     "Publisher",
     "ResultStore",
@@ -101,8 +103,9 @@ class Publisher:
     def parked_page(self, after: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         """The next parked messages in the order in which they are due, and where the page after them begins.
 
-        Each is a dict of ``handle`` (names it in other calls) and ``id task queue due_ms priority ignores_result``; the
-        last is what the message says, None if it does not. Fewer than ``limit`` do not mean that these are the last.
+        Each is a dict of ``handle`` (names it in other calls) and ``id task queue due_ms priority is_member
+        ignores_result``: whether it belongs to a group; and what the message says of its result, None if it does not.
+        Fewer than ``limit`` do not mean that these are the last.
 
         Args:
             after: What an earlier page returned, or a handle; None begins with the first.
@@ -112,6 +115,9 @@ class Publisher:
         """The parked messages with these task ids, as in ``parked_page``; at most 1000 ids."""
     def release_parked(self, handles: Sequence[str]) -> list[bool]:
         """Put parked messages to the front of their queues, without their eta. False: it is not parked any more."""
+    def hasten_parked(self, handles: Sequence[str]) -> list[bool]:
+        """Have parked messages be due within a second, with their eta: for a worker to end those that were revoked.
+        False: it is not parked any more."""
     def cancel_parked(
         self,
         cancels: Sequence[tuple[str, bytes | None, tuple[str, bytes, int | None] | None]],
@@ -387,6 +393,8 @@ class Call:
     @property
     def parent_id(self) -> str | None: ...
     @property
+    def group(self) -> str | None: ...
+    @property
     def queue(self) -> str: ...
     @property
     def ignore_result(self) -> bool | None: ...
@@ -490,8 +498,17 @@ class ChildLink:
     @property
     def slots(self) -> int:
         """How many tasks may run at once."""
-    def succeed(self, call: Call, value: Any, store: bool) -> None:
+    def succeed(
+        self,
+        call: Call,
+        value: Any,
+        store: bool,
+        member: tuple[str, int | None, bytes] | None = None,
+    ) -> None:
         """Report success. With ``store`` the JSON result document is written from ``value``.
+
+        Args:
+            member: Of a member of a chord's header: its group, its place, and the record for the join.
 
         Raises:
             TypeError: ``value`` has no JSON form; nothing was reported.
@@ -504,6 +521,7 @@ class ChildLink:
         status: str | None = None,
         doc: bytes | None = None,
         reason: str = "",
+        parts: Sequence[tuple[str, str, int | None, bytes, bytes]] | None = None,
     ) -> None:
         """Report how a call ended.
 
@@ -513,6 +531,8 @@ class ChildLink:
             status: Celery's state, when there is a document to store.
             doc: The result document.
             reason: For ``reject`` and ``poison``: one line for the dead letter.
+            parts: What it means for chords: task id, group, place in the header, encoded part and record for the join
+                of each member that ends by it.
         """
     def end_batch(self, batch: Batch) -> None:
         """Report that the function of a batch has returned; the ends of its calls were reported before."""
@@ -551,6 +571,35 @@ class ChildLink:
         """True in the process that owns the link while a late-acknowledged task runs; else publish on a connection."""
 
 # ---------------------------------------------------------------------------------------------------------- worker
+
+@final
+class Member:
+    """The end of a member of a group that no child has reported: with the events ``ended`` and ``member_ended``."""
+
+    def count(self, parts: Sequence[tuple[str, str, int | None, bytes, bytes]]) -> None:
+        """Count it, before it is settled: task id, group, place in the header, encoded part and record for the join of
+        each member of a chord that ends by it."""
+
+@final
+class Join:
+    """A chord whose members have all ended: with the event ``join``."""
+
+    def finish(
+        self,
+        messages: Sequence[tuple[str, int, bytes]],
+        results: Sequence[tuple[str, bytes, bool, int | None]],
+        parts: Sequence[tuple[str, str, int | None, bytes, bytes]],
+    ) -> None:
+        """Have it ended, in one step if results live with the messages; once.
+
+        Args:
+            messages: To be published: queue, priority, envelope.
+            results: To be stored: task id, document, whether it is a SUCCESS, seconds to keep it (None for ever).
+            parts: Members of other chords that end by it, as for ``Member``. They are counted before.
+
+        Raises:
+            RuntimeError: It was called before.
+        """
 
 @final
 class Worker:

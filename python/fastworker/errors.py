@@ -230,6 +230,10 @@ class Ignore(TaskPredicate):
     """No state is stored for this run."""
 
 
+class Replaced(Ignore):
+    """What ``Task.replace`` raises: another task ends in the place of this one."""
+
+
 class Reject(TaskPredicate):
     """The message is refused: to the dead letters, or with ``requeue`` back to its queue."""
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from tests.support import (
     batch_tasks,
+    chord_tasks,
     greenlet_tasks,
     option_tasks,
     pool_tasks,
@@ -87,6 +88,7 @@ def build(spec: AppSpec) -> Any:
     _register(app)
     option_tasks.register(app, f"{spec.framework}.exceptions")
     process_tasks.register(app)
+    chord_tasks.register(app, _control_flow(app))
     if spec.framework == "fastworker":
         pool_tasks.register(app)
         batch_tasks.register(app)

@@ -9,7 +9,7 @@ import signal
 import time
 from typing import Any
 
-from tests.support.gate import append_line
+from tests.support.gate import append_line, hold
 
 
 def connect(app: Any) -> None:
@@ -17,8 +17,8 @@ def connect(app: Any) -> None:
 
     ``TEST_EXTRA_TASK`` names one more task, which adds. ``TEST_REVOKED_SIGNAL`` and ``TEST_FAILURE_SIGNAL`` are files
     for what receivers of these signals are told. ``TEST_STUCK_ONCE`` is a file: whoever removes it never gets ready.
-    ``TEST_PRERUN_LEAVES`` names a task before which a receiver wants the process to exit. ``TEST_ZYGOTE_DIES`` is
-    explained at ``_die_after_fork``.
+    ``TEST_PRERUN_LEAVES`` names a task before which a receiver wants the process to exit. ``TEST_HELD_PUBLISH`` is the
+    gate that whoever publishes ``proj.listed`` waits at. ``TEST_ZYGOTE_DIES`` is explained at ``_die_after_fork``.
     """
     extra = os.environ.get("TEST_EXTRA_TASK")
     if extra is not None:
@@ -28,6 +28,7 @@ def connect(app: Any) -> None:
         ("TEST_FAILURE_SIGNAL", _note_failures),
         ("TEST_STUCK_ONCE", _stick_at_start),
         ("TEST_PRERUN_LEAVES", _leave_before),
+        ("TEST_HELD_PUBLISH", _hold_publish),
     ):
         value = os.environ.get(variable)
         if value is not None:
@@ -63,6 +64,15 @@ def _leave_before(task: str) -> None:
     def leave(sender: Any, **_: Any) -> None:
         if sender.name == task:
             raise SystemExit(3)
+
+
+def _hold_publish(path: str) -> None:
+    from fastworker.signals import before_task_publish
+
+    @before_task_publish.connect(weak=False)
+    def wait(sender: Any, **_: Any) -> None:
+        if sender == "proj.listed":
+            hold(path)
 
 
 def _stick_at_start(path: str) -> None:

@@ -249,7 +249,7 @@ class Control:
         replies = self.broadcast("revoke", destination=destination, arguments=arguments, **kwargs)
         if is_for_all:
             # After the id is remembered: what is parked from now on meets that.
-            self.app.parked.cancel(*ids)
+            self.app.parked.revoked(*ids)
         return replies
 
     def revoke_by_stamped_headers(

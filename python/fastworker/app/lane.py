@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastworker import _core
 from fastworker.app.arguments import encode_error
-from fastworker.app.link import Address, link_to, usable_link
+from fastworker.app.link import Address, is_collecting, link_to, usable_link
 from fastworker.app.link import state as link_state
 from fastworker.app.naming import anonymous_node
 from fastworker.app.rate_limits import key_spec
@@ -159,7 +159,7 @@ def open_lane(task: Task[..., Any]) -> Lane | None:
         or after_task_publish.has_receivers
         or task_sent.has_receivers
     )
-    if has_receivers or settings.is_eager or settings.inherits_priority:
+    if has_receivers or settings.is_eager or settings.inherits_priority or is_collecting():
         return None
     if not settings.router.is_static or settings.compression or settings.protocol != 2:
         return None

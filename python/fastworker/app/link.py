@@ -108,10 +108,24 @@ class _WithOutcome:
         self.publish = link.publish_with_outcome
 
 
-class _Local(local):
-    """Set while what this thread publishes leaves with the running task's outcome."""
+class _Collector:
+    """Keeps what it is handed."""
 
+    def __init__(self) -> None:
+        self.envelopes: list[Envelope] = []
+
+    def publish(self, messages: Sequence[Envelope]) -> None:
+        """Keep all."""
+        self.envelopes.extend(messages)
+
+
+class _Local(local):
+    """Set while what this thread publishes is not published at once."""
+
+    #: It leaves with the running task's outcome.
     with_outcome: tuple[_WithOutcome, Address | None] | None = None
+    #: It is kept for somebody who publishes it in one step with something else.
+    collector: tuple[_Collector, Address] | None = None
 
 
 _local = _Local()
@@ -133,8 +147,29 @@ def leaving_with_outcome() -> Iterator[None]:
         _local.with_outcome = None
 
 
+@contextmanager
+def collecting(address: Address) -> Iterator[list[Envelope]]:
+    """What this thread publishes in here to the broker at ``address`` is not published, but kept in the list."""
+    collector = _Collector()
+    before, _local.collector = _local.collector, (collector, address)
+    # Lanes that are open lead elsewhere.
+    state.epoch += 1
+    try:
+        yield collector.envelopes
+    finally:
+        _local.collector = before
+        state.epoch += 1
+
+
+def is_collecting() -> bool:
+    """Whether this thread's messages are kept."""
+    return _local.collector is not None
+
+
 def sender(address: Address) -> Sender | None:
     """What the worker offers to publish to the broker at ``address`` through now; None: a connection is needed."""
+    if _local.collector is not None and _local.collector[1] == address:
+        return _local.collector[0]
     if _local.with_outcome is not None and _local.with_outcome[1] == address:
         return _local.with_outcome[0]
     return usable_link(address)
@@ -143,7 +178,7 @@ def sender(address: Address) -> Sender | None:
 def _after_fork() -> None:
     # The origin header names the pid, so every plan is made anew.
     state.epoch += 1
-    _local.with_outcome = None
+    _local.with_outcome = _local.collector = None
 
 
 os.register_at_fork(after_in_child=_after_fork)

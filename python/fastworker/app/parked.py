@@ -37,6 +37,7 @@ class ParkedTask:
         eta: When that is, in UTC; the last moment that can be written for one that is beyond it.
         priority: 0 to 9, as it was published.
         handle: What the broker knows it by.
+        is_member: It belongs to a group.
         ignores_result: What the message says; None leaves it to the task.
     """
 
@@ -46,6 +47,7 @@ class ParkedTask:
     eta: datetime
     priority: int
     handle: str = field(repr=False)
+    is_member: bool = field(repr=False)
     ignores_result: bool | None = field(repr=False)
 
     @property
@@ -116,7 +118,8 @@ class ParkedTasks:
         ``TaskRevokedError``. Both are one step where broker and results are on one server. A state that is not waiting
         is left as it is, and tasks that ignore their result get none.
 
-        No worker takes part, so ``task_revoked`` is not sent.
+        No worker takes part, so ``task_revoked`` is not sent. But members of groups are revoked, and a worker ends them
+        within seconds: a chord may wait for them.
 
         Args:
             which: Task ids, or what ``tasks`` gave.
@@ -131,6 +134,15 @@ class ParkedTasks:
             OperationalError, BackendError: The broker, or the result store, cannot be reached; some may be done.
         """
         return self._act(which, queue, task, self._cancel)
+
+    def revoked(self, *ids: str) -> None:
+        """Tasks were revoked, and workers know it: those that are parked are taken out as by ``cancel``, and members of
+        groups become due, for a worker to end them.
+
+        Raises:
+            OperationalError, BackendError: As ``cancel``.
+        """
+        self._act(ids, None, None, self._take_out)
 
     def release(
         self, *which: str | ParkedTask, queue: str | None = None, task: str | None = None
@@ -176,6 +188,17 @@ class ParkedTasks:
         return sum(self._app.publishing.publisher.release_parked(handles))
 
     def _cancel(self, tasks: list[ParkedTask]) -> int:
+        members = [parked.id for parked in tasks if parked.is_member]
+        if members:
+            self._app.control.revoke(members)
+        return len(members) + self._remove([parked for parked in tasks if not parked.is_member])
+
+    def _take_out(self, tasks: list[ParkedTask]) -> int:
+        members = [parked.handle for parked in tasks if parked.is_member]
+        done = sum(self._app.publishing.publisher.hasten_parked(members)) if members else 0
+        return done + self._remove([parked for parked in tasks if not parked.is_member])
+
+    def _remove(self, tasks: list[ParkedTask]) -> int:
         app = self._app
         url, options = app.broker.result_url, app.broker.result_options
         done = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from fastworker.errors import Ignore
+from fastworker.errors import Replaced
 
 if TYPE_CHECKING:
     from fastworker.app.task import Task
@@ -98,7 +98,7 @@ class TaskCanvas:
         if self.request.is_eager:
             return sig.apply().get(disable_sync_subtasks=False)
         sig.delay()
-        raise Ignore("Replaced by new task")
+        raise Replaced("Replaced by new task")
 
     def add_to_chord(self, sig: Signature, lazy: bool = False) -> Any:
         """Make ``sig`` one more member of the header that the running call is in.

@@ -20,6 +20,7 @@ from fastworker.app.state import pop_current_task, push_current_task
 from fastworker.child.async_tasks import blocking, is_coroutine_task
 from fastworker.child.decode import accepts_json, decode_call
 from fastworker.child.interrupts import INTERRUPTS, Terminated, ToldToEnd
+from fastworker.child.members import Membership, Part, ends, membership
 from fastworker.child.request import WorkerRequest
 from fastworker.child.successors import call_errbacks, publish_successors
 from fastworker.errors import (
@@ -28,6 +29,7 @@ from fastworker.errors import (
     NotRegistered,
     OperationalError,
     Reject,
+    Replaced,
     Retry,
     WorkerLostError,
 )
@@ -43,10 +45,6 @@ logger = logging.getLogger("fastworker.app.trace")
 #: Takes a call, or of a batch task a batch.
 Tracer = Callable[[Any], None]
 
-_NO_CHORDS = (
-    "it is a member of a chord, and this version of fastworker cannot finish chords: let a Celery worker consume the "
-    "queue, and put the message back with `dead retry`"
-)
 #: These end the process where it runs one task. All else that a task raises is its failure, asyncio.CancelledError too.
 LEAVING = (SystemExit, KeyboardInterrupt)
 _HANDLERS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
@@ -230,9 +228,6 @@ class TaskTracer:
                 call, "poison", reason=f"its body cannot be read: {exc}", **self._failed(call, exc)
             )
             return None
-        if embed is not None and embed.get("chord"):
-            self.link.report(call, "poison", reason=_NO_CHORDS)
-            return None
         request = WorkerRequest(call, args, kwargs, embed, self.node, self.link)
         return Run(call, request, args, kwargs, embed or {})
 
@@ -248,8 +243,16 @@ class TaskTracer:
             self.raised(run or self._unread(call), exc)
 
     def _unread(self, call: Call) -> Run:
-        """A call whose body was not read."""
-        return Run(call, WorkerRequest(call, (), {}, None, self.node, self.link), (), {}, {})
+        """A call whose body was not read, or was not kept when it was."""
+        args: Any = ()
+        kwargs: dict[str, Any] = {}
+        embed = None
+        try:
+            args, kwargs, embed = decode_call(call, self.app, self.accepts_json)
+        except Exception as exc:
+            logger.debug("task %s[%s] cannot be read: %r", self.name, call.id, exc)
+        request = WorkerRequest(call, args, kwargs, embed, self.node, self.link)
+        return Run(call, request, args, kwargs, embed or {})
 
     def broke(self, call: Call, run: Run | None, exc: Exception) -> None:
         """Something around the task's own code raised: the user's classes, a serializer, or a mistake of ours."""
@@ -267,7 +270,8 @@ class TaskTracer:
         )
         if self.link.is_running:
             self.link.collect_successors(False)
-            self.link.report(call, "failure", **self._failed_somehow(call, exc))
+            failed = self._failed_somehow(call, exc)
+            self.link.report(call, "failure", parts=self._parts_somehow(run, exc), **failed)
 
     def left(self, call: Call, run: Run | None, exc: BaseException) -> None:
         """Something around the task's own code wants the process to exit: it does where the task has it for itself;
@@ -289,6 +293,16 @@ class TaskTracer:
         except Exception:
             logger.exception("Task %s[%s]: its failure cannot be stored", self.name, call.id)
             return {}
+
+    def _parts_somehow(self, run: Run, exc: Exception) -> list[Part]:
+        """``_parts``, likewise: an error that every serializer knows takes the place of ``exc``."""
+        try:
+            return self._parts(run, exc)
+        except Exception:
+            logger.exception(
+                "Task %s[%s]: its chord is told of its end in words", self.name, run.call.id
+            )
+            return self._parts(run, RuntimeError(repr(exc)))
 
     # --------------------------------------------------------------------------------------------- the short way
 
@@ -379,16 +393,11 @@ class TaskTracer:
             if run.embed:
                 self.link.collect_successors(True)
                 publish_successors(self.app, request, value, run.embed)
+            member = membership(request, run.embed) if run.embed else None
             if self.has_plain_results:
-                self.link.succeed(call, value, stores)
+                self.link.succeed(call, value, stores, member)
             else:
-                doc = self.app.backend.document(call.id, value, states.SUCCESS, request=request)
-                self.link.report(
-                    call,
-                    "success",
-                    status=states.SUCCESS if stores else None,
-                    doc=doc if stores else None,
-                )
+                self._succeed(run, value, stores, member)
         except (TypeError, ValueError, EncodeError, OperationalError) as exc:
             self.link.collect_successors(False)
             return self._unstorable(run, value, exc)
@@ -406,6 +415,27 @@ class TaskTracer:
                 },
             )
         return states.SUCCESS, value
+
+    def _succeed(self, run: Run, value: Any, stores: bool, member: Membership | None) -> None:
+        """Report a success in another form than plain JSON."""
+        call, backend = run.call, self.app.backend
+        doc = backend.document(call.id, value, states.SUCCESS, request=run.request)
+        parts: list[Part] = []
+        if member is not None:
+            group, index, record = member
+            part = backend.encode_part(call.id, states.SUCCESS, value)
+            parts.append((call.id, group, index, part, record))
+        self.link.report(
+            call,
+            "success",
+            status=states.SUCCESS if stores else None,
+            doc=doc if stores else None,
+            parts=parts,
+        )
+
+    def _parts(self, run: Run, exc: BaseException) -> list[Part]:
+        """What its failure means for chords."""
+        return ends(self.app, run.request, run.embed, states.FAILURE, exc) if run.embed else []
 
     def _guard(self, call: Call, handler: str, *args: Any) -> None:
         """Call one of the task's handlers after the outcome is reported: an error in it is logged, the outcome kept."""
@@ -438,7 +468,9 @@ class TaskTracer:
         if isinstance(exc, Reject):
             return self._rejected(run, exc)
         if isinstance(exc, Ignore):
-            self.link.report(call, "ignore")
+            # A chord would wait for ever for a member that is ignored; for a replaced one its replacement counts.
+            parts = [] if isinstance(exc, Replaced) else self._parts(run, exc)
+            self.link.report(call, "ignore", parts=parts)
             logger.info("Task %s[%s] ignored", self.name, call.id)
             return states.IGNORED, exc
         if isinstance(exc, Retry):
@@ -459,13 +491,16 @@ class TaskTracer:
         call = run.call
         logger.warning("Task %s[%s] %r", run.request.shadow or self.name, call.id, exc)
         if exc.requeue:
-            self.link.report(call, "requeue")
+            # What was acknowledged before cannot go back.
+            parts = self._parts(run, exc) if call.is_early_acked else []
+            self.link.report(call, "requeue", parts=parts)
             return states.REJECTED, exc
         if run.embed:
             self.link.collect_successors(True)
             call_errbacks(self.app, run.request, exc, None, run.embed)
         facts = self._failed(call, exc, None, run.request)
-        self.link.report(call, "reject", reason=str(exc.reason or "raised Reject"), **facts)
+        reason = str(exc.reason or "raised Reject")
+        self.link.report(call, "reject", reason=reason, parts=self._parts(run, exc), **facts)
         self._signal_failure(run, exc, ExceptionInfo(exc))
         return states.REJECTED, exc
 
@@ -493,7 +528,8 @@ class TaskTracer:
         failed = self._failed(call, exc, einfo.traceback, run.request)
         # Only what goes to the dead letters needs its reason there.
         reason = f"it failed: {exc!r}\n{einfo.traceback}" if self.failure == "reject" else ""
-        self.link.report(call, self.failure, reason=reason, **failed)
+        parts = self._parts(run, exc)
+        self.link.report(call, self.failure, reason=reason, parts=parts, **failed)
         self._guard(call, "on_failure", exc, call.id, args, kwargs, einfo)
         self._signal_failure(run, exc, einfo)
         self.log_failure(run, exc, einfo)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol, runtime_checkable
@@ -21,7 +22,7 @@ from fastworker.results.application import ResultApp
 from fastworker.results.async_result import AsyncResult
 from fastworker.results.document import Meta, build, pending, revive
 from fastworker.results.group_store import GroupStore
-from fastworker.results.remote_error import encode_exception
+from fastworker.results.remote_error import decode_exception, encode_exception
 from fastworker.results.result_set import GroupResult
 from fastworker.results.watcher import ResultWatcher
 from fastworker.serialize import compression, registry
@@ -35,6 +36,26 @@ _sink: Sink | None = None
 
 _DAY_S = 86_400
 _PASSWORD = re.compile(r"(://[^:@/]*:)[^@/]*@")
+
+
+class _Local(threading.local):
+    """Set while what this thread stores is kept for somebody who stores it in one step with something else."""
+
+    kept: list[tuple[str, str, bytes]] | None = None
+
+
+_local = _Local()
+
+
+@contextmanager
+def collecting() -> Iterator[list[tuple[str, str, bytes]]]:
+    """States that this thread stores in here are not stored, but kept in the list: task id, state, document."""
+    kept: list[tuple[str, str, bytes]] = []
+    before, _local.kept = _local.kept, kept
+    try:
+        yield kept
+    finally:
+        _local.kept = before
 
 
 def set_sink(sink: Sink | None) -> None:
@@ -225,6 +246,33 @@ class Backend(GroupStore):
             return result.as_tuple()
         return result
 
+    def encode_part(self, task_id: str, state: str, result: Any) -> bytes:
+        """How a member of a chord ended, as the chord keeps it: ``[1, task id, state, result]``.
+
+        Raises:
+            EncodeError: ``result`` has no form in ``result_serializer``.
+        """
+        part = [1, task_id, state, self.encode_result(result, state)]
+        return registry.dumps(part, self.terms.serializer)[2]
+
+    def decode_part(self, part: bytes) -> tuple[str, str, Any]:
+        """The same, read: task id, state, and what it returned or its exception.
+
+        Raises:
+            DecodeError: It is no part.
+        """
+        terms = self.terms
+        chosen = registry.get(terms.serializer)
+        found = registry.loads(part, chosen.content_type, chosen.content_encoding, terms.accept)
+        if not isinstance(found, list | tuple) or len(found) != 4:
+            raise DecodeError(f"what is stored is not a part of a chord: {part[:80]!r}")
+        _, task_id, state, result = found
+        return (
+            task_id,
+            state,
+            decode_exception(result) if state in states.EXCEPTION_STATES else result,
+        )
+
     def store_result(
         self,
         task_id: str,
@@ -248,7 +296,9 @@ class Backend(GroupStore):
             raise EncodeError(
                 f"state {state!r} of task {task_id!r} cannot be stored: {exc}"
             ) from exc
-        if _sink is None or not _sink(task_id, state, doc):
+        if _local.kept is not None:
+            _local.kept.append((task_id, state, doc))
+        elif _sink is None or not _sink(task_id, state, doc):
             self.store.store(task_id, doc, state == states.SUCCESS, self.ttl_s(state))
         return result
 

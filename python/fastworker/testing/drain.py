@@ -195,8 +195,8 @@ class _Ledger:
         self._link = link
         self._drained = drained
 
-    def succeed(self, call: Call, value: Any, store: bool) -> None:
-        self._link.succeed(call, value, store)
+    def succeed(self, call: Call, value: Any, store: bool, member: Any = None) -> None:
+        self._link.succeed(call, value, store, member)
         self._drained.runs.append(Run(call.task, call.id, states.SUCCESS))
 
     def report(self, call: Call, kind: str, **facts: Any) -> None:

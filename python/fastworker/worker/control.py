@@ -124,7 +124,7 @@ def _revoke(
             ids, stamps, terminate, terms.expires_s, terms.most
         )
         # What is parked may be due after the revoke is forgotten.
-        state.app.parked.cancel(*ids)
+        state.app.parked.revoked(*ids)
     except (BackendError, KombuError) as exc:
         logger.warning("the broker does not remember that tasks are revoked: %s", exc)
     state.node.note_revoked(ids)

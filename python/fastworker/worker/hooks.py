@@ -27,6 +27,7 @@ from fastworker.errors import (
     TimeLimitExceeded,
     WorkerLostError,
 )
+from fastworker.worker.chords import Chords
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -73,6 +74,7 @@ class Hooks:
         self._app = app
         self._node = node
         self._sender = sender
+        self._chords = Chords(app, node)
 
     @staticmethod
     def wanted() -> dict[str, bool]:
@@ -91,6 +93,10 @@ class Hooks:
             self.received(facts["call"])
         elif name == "ended":
             self.ended(**facts)
+        elif name == "member_ended":
+            self._chords.member_ended(**facts)
+        elif name == "join":
+            self._chords.join(**facts)
         elif name == "rejected":
             self.rejected(**facts)
 
@@ -104,10 +110,20 @@ class Hooks:
             sender=self._sender, message=_message_of(message), exc=InvalidTaskError(reason)
         )
 
-    def ended(self, fate: str, number: float, text: str | None, call: _core.Call) -> None:
+    def ended(
+        self,
+        fate: str,
+        number: float,
+        text: str | None,
+        call: _core.Call,
+        member: _core.Member | None,
+    ) -> None:
         """The worker ended a task: ``expired``, ``revoked`` (``number``: the signal that ended it while it ran, or 0),
         ``unknown``, ``time_limit`` (``number`` seconds) or ``worker_lost`` (``text``: what the stored error says).
+        ``member``: it is one of a group, and not settled yet.
         """
+        if member is not None:
+            self._chords.member_ended(fate, number, text, call, member)
         if fate in ("expired", "revoked"):
             signum = int(number) or None
             if signum is None:

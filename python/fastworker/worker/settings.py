@@ -77,6 +77,7 @@ class WorkerSettings:
     eta_horizon_s: float
     result_ttl_s: int | None
     failure_ttl_s: int | None
+    chord_ttl_s: int | None
     naive_offset_s: int
     reports_received: bool
     control_exchange: str | None

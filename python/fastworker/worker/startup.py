@@ -209,6 +209,7 @@ def worker_settings(
         eta_horizon_s=seconds(conf.worker_eta_horizon, "worker_eta_horizon") or 0.0,
         result_ttl_s=expires,
         failure_ttl_s=expires if failure is None else lifetime(failure, "result_failure_expires"),
+        chord_ttl_s=app.backend.terms.chord_ttl_s,
         naive_offset_s=naive_offset_s(app),
         reports_received=reports_received,
         control_exchange=(

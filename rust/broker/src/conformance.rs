@@ -113,6 +113,7 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             pages_go_on_where_they_ended_whatever_leaves
             a_parked_message_is_found_by_its_id
             a_released_message_is_due_and_first
+            a_hastened_message_is_due_soon_with_its_eta
             a_message_released_by_time_is_nobodys_to_cancel
             cancelling_stores_its_result_in_the_same_step
             a_result_elsewhere_is_stored_before

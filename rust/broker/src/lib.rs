@@ -35,7 +35,7 @@ pub use connect::{Options, client, connect, result_client};
 pub use control::{Binding, Control, Heard, Mark, Revocation, RevokeTerms};
 pub use error::Error;
 pub use memory::{MemoryBroker, MemoryClient, MemoryResultClient, MemoryStore, clear_memory, memory_messages};
-pub use parked::{Cancel, Cancelled, PARKED_AT_ONCE, Parked, ParkedClient, ParkedPage, ResultsAt};
+pub use parked::{Cancel, Cancelled, HASTENED, PARKED_AT_ONCE, Parked, ParkedClient, ParkedPage, ResultsAt};
 pub use portion::Portion;
 pub use sqlite::{SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, SqliteStore, Synchronous};
 

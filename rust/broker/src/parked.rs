@@ -32,6 +32,8 @@ pub struct Parked {
     pub priority: u8,
     /// What the message says of its result: to be ignored, or not; `None` leaves it to the task.
     pub ignores_result: Option<bool>,
+    /// It belongs to a group, of which a chord may wait for every member.
+    pub is_member: bool,
 }
 
 impl Parked {
@@ -39,13 +41,14 @@ impl Parked {
     pub(crate) fn read(handle: String, queue: String, due_ms: i64, message: &[u8]) -> Parked {
         let read = envelope::parse(message).ok();
         let (priority, ignores_result) = read.as_ref().map_or((0, None), |read| (read.priority, read.ignore_result));
+        let is_member = read.as_ref().is_some_and(|read| read.group.as_ref().is_some_and(|group| !group.is_empty()));
         let (task, id) = match read {
             Some(read) if read.task.is_some() && read.id.is_some() => {
                 (read.task.map(Into::into), read.id.map(Into::into))
             }
             _ => envelope::task_and_id(message),
         };
-        Parked { handle, id: id.unwrap_or_default(), task, queue, due_ms, priority, ignores_result }
+        Parked { handle, id: id.unwrap_or_default(), task, queue, due_ms, priority, ignores_result, is_member }
     }
 }
 
@@ -112,6 +115,10 @@ pub trait ParkedClient: Send {
     /// False for what is not parked.
     fn release_parked(&mut self, handles: &[&str]) -> Result<Vec<bool>, Error>;
 
+    /// Has messages be due within `HASTENED`, with their eta as it is: for a worker to end what was revoked, and to park
+    /// again what it knows nothing of. False for what is not parked.
+    fn hasten_parked(&mut self, handles: &[&str]) -> Result<Vec<bool>, Error>;
+
     /// Takes messages out, each in one step with the storing of its result where both are on one server. Where they are
     /// not, results are stored first: a fault in between leaves a message that can be cancelled again.
     fn cancel_parked(&mut self, cancels: &[Cancel], results: Option<ResultsAt<'_>>) -> Result<Vec<Cancelled>, Error>;
@@ -142,6 +149,9 @@ pub(crate) fn store_first(
 /// A message is parked for a moment only if it was revoked on its way: so short a time ago, at most. What was revoked
 /// earlier was known to the worker that parks it, which had a reason not to end it.
 pub(crate) const REVOKED_LATELY: Duration = Duration::from_secs(600);
+
+/// What is revoked while it is parked comes back so soon, if a worker has to end it.
+pub const HASTENED: Duration = Duration::from_millis(1_000);
 
 /// The two numbers of a handle, or cursor, that has no more in it; `None` for text that was not made so.
 pub(crate) fn two_numbers<N: std::str::FromStr>(text: &str) -> Option<(i64, N)> {

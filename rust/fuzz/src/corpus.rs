@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fastworker_wire::child::{
-    FromChild, InterruptKind, NO_MEMBER, OutcomeFrame, OutcomeKind, Successor, TaskFrame, ToChild,
+    FromChild, InterruptKind, NO_MEMBER, OutcomeFrame, OutcomeKind, PartFrame, Successor, TaskFrame, ToChild,
 };
 
 use crate::Target;
@@ -59,6 +59,7 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
                 id: "id",
                 root_id: "root",
                 parent_id: "",
+                group: "g",
                 content_type: "application/json",
                 content_encoding: "utf-8",
                 compression: "",
@@ -83,6 +84,7 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
                 doc: Some(b"{}"),
                 reason: "because",
                 successors: vec![message.clone(), message.clone()],
+                parts: vec![PartFrame { task_id: "t", group: "g", index: Some(3), doc: b"[1]", record: b"{}" }],
             };
             let frames = [
                 FromChild::Ready { version: 1, pid: 42 },

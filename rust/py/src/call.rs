@@ -34,6 +34,8 @@ pub(crate) struct Call {
     #[pyo3(get)]
     pub(crate) parent_id: Option<String>,
     #[pyo3(get)]
+    pub(crate) group: Option<String>,
+    #[pyo3(get)]
     content_type: String,
     #[pyo3(get)]
     content_encoding: String,
@@ -88,11 +90,6 @@ impl Batch {
 }
 
 impl Call {
-    /// Its headers, a JSON object.
-    pub(crate) fn headers(&self) -> &[u8] {
-        &self.headers
-    }
-
     /// The call in a frame that this process wrote itself.
     pub(crate) fn of_frame(frame: &[u8]) -> Call {
         match ToChild::read(frame) {
@@ -114,6 +111,7 @@ impl Call {
             id: task.id.to_owned(),
             root_id: task.root_id.to_owned(),
             parent_id: some(task.parent_id),
+            group: some(task.group),
             content_type: task.content_type.to_owned(),
             content_encoding: task.content_encoding.to_owned(),
             compression: some(task.compression),

@@ -16,9 +16,9 @@ use std::sync::Mutex;
 use fastworker_broker::Publish;
 use fastworker_link::Page;
 use fastworker_wire::child::{
-    FromChild, InterruptKind, NO_MEMBER, OutcomeFrame, OutcomeKind, Successor, ToChild, VERSION,
+    FromChild, InterruptKind, NO_MEMBER, OutcomeFrame, OutcomeKind, PartFrame, Successor, ToChild, VERSION,
 };
-use fastworker_wire::json::Scanner;
+use fastworker_wire::json::write_text;
 use fastworker_wire::result_doc::{self, ResultContext};
 use fastworker_wire::time::iso_utc;
 use fastworker_worker::{mono_us, wall_us};
@@ -28,6 +28,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use crate::call::{Batch, Call};
+use crate::join::PartTuple;
 use crate::json;
 
 /// The worker is poked at least this often while there is something to read.
@@ -393,6 +394,9 @@ impl ChildLink {
     }
 }
 
+/// The chord that a task is a member of, its place in the header, and what the join needs beside the parts.
+type Membership<'a> = (&'a str, Option<i64>, &'a [u8]);
+
 /// Which of the running tasks reports.
 #[derive(Clone, Copy)]
 struct Sender {
@@ -542,9 +546,23 @@ impl ChildLink {
         self.page.slots()
     }
 
-    fn succeed(&self, py: Python<'_>, call: &Call, value: &Bound<'_, PyAny>, store: bool) -> PyResult<()> {
+    #[pyo3(signature = (call, value, store, member=None))]
+    fn succeed(
+        &self,
+        py: Python<'_>,
+        call: &Call,
+        value: &Bound<'_, PyAny>,
+        store: bool,
+        member: Option<Membership<'_>>,
+    ) -> PyResult<()> {
         let runtime_us = mono_us().saturating_sub(call.started_us);
-        let doc = store.then(|| self.success_doc(py, call, value)).transpose()?;
+        let mut result = Vec::new();
+        if store || member.is_some() {
+            result.reserve(64);
+            json::encode(py, value, &mut result)?;
+        }
+        let doc = store.then(|| self.success_doc(call, &result));
+        let doc_of_part = if member.is_some() { success_part(&call.id, &result) } else { Vec::new() };
         let successors = self.successors(call);
         let outcome = OutcomeFrame {
             number: call.number,
@@ -555,11 +573,16 @@ impl ChildLink {
             doc: doc.as_deref(),
             reason: "",
             successors: successors.iter().map(borrow).collect(),
+            parts: member
+                .map(|(group, index, record)| PartFrame { task_id: &call.id, group, index, doc: &doc_of_part, record })
+                .into_iter()
+                .collect(),
         };
         self.finish(py, call, &FromChild::Outcome(outcome))
     }
 
-    #[pyo3(signature = (call, kind, *, status=None, doc=None, reason=""))]
+    #[pyo3(signature = (call, kind, *, status=None, doc=None, reason="", parts=None))]
+    #[allow(clippy::too_many_arguments, reason = "all but two are named and optional")]
     fn report(
         &self,
         py: Python<'_>,
@@ -568,6 +591,7 @@ impl ChildLink {
         status: Option<&str>,
         doc: Option<&[u8]>,
         reason: &str,
+        parts: Option<Vec<PartTuple>>,
     ) -> PyResult<()> {
         let successors = self.successors(call);
         let kind = match kind {
@@ -591,6 +615,7 @@ impl ChildLink {
             doc,
             reason,
             successors: successors.iter().map(borrow).collect(),
+            parts: parts.iter().flatten().map(part).collect(),
         };
         self.finish(py, call, &FromChild::Outcome(outcome))
     }
@@ -658,20 +683,8 @@ impl ChildLink {
     }
 }
 
-/// The header `group`. The scan ends there: what is behind it was read by the worker.
-fn group_of(headers: &[u8]) -> Option<String> {
-    let mut group = None;
-    let mut scanner = Scanner::new(headers);
-    let _end = scanner.object(|key, scanner| {
-        if key.bytes().as_ref() != b"group" {
-            return scanner.value().map(drop);
-        }
-        if scanner.peek() == Some(b'"') {
-            group = Some(scanner.text()?.text().into_owned());
-        }
-        Err(scanner.error("nothing more"))
-    });
-    group
+fn part((task_id, group, index, doc, record): &PartTuple) -> PartFrame<'_> {
+    PartFrame { task_id, group, index: *index, doc, record }
 }
 
 fn borrow(one: &Publish) -> Successor<'_> {
@@ -688,24 +701,32 @@ impl ChildLink {
         })
     }
 
-    fn success_doc(&self, py: Python<'_>, call: &Call, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-        let mut result = Vec::with_capacity(64);
-        json::encode(py, value, &mut result)?;
+    fn success_doc(&self, call: &Call, result: &[u8]) -> Vec<u8> {
         let children = self.with(|inner| inner.part_of(Sender::of(call)).map(|part| part.children.clone()));
         let children = children.unwrap_or_default();
         let children_json = format!("[{}]", children.join(", "));
-        let group_id = group_of(call.headers());
         let date_done = iso_utc(wall_us());
         let context = ResultContext {
             task_id: &call.id,
             date_done: &date_done,
             children_json: Some(children_json.as_bytes()),
-            group_id: group_id.as_deref(),
+            group_id: call.group.as_deref(),
             parent_id: call.parent_id.as_deref(),
             ..ResultContext::default()
         };
         let mut doc = Vec::with_capacity(192 + result.len());
-        result_doc::success(&result, &context, &mut doc);
-        Ok(doc)
+        result_doc::success(result, &context, &mut doc);
+        doc
     }
+}
+
+/// Celery's form of a part.
+fn success_part(task_id: &str, result: &[u8]) -> Vec<u8> {
+    let mut part = Vec::with_capacity(64 + result.len());
+    part.extend_from_slice(b"[1, ");
+    write_text(task_id, &mut part);
+    part.extend_from_slice(b", \"SUCCESS\", ");
+    part.extend_from_slice(result);
+    part.push(b']');
+    part
 }

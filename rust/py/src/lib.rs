@@ -8,6 +8,7 @@ mod control;
 mod errors;
 mod fork;
 mod ids;
+mod join;
 mod json;
 mod memory;
 mod parked;
@@ -38,6 +39,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<call::Call>()?;
     module.add_class::<call::Batch>()?;
     module.add_class::<child::ChildLink>()?;
+    module.add_class::<join::Join>()?;
+    module.add_class::<join::Member>()?;
     module.add_class::<worker::Worker>()?;
     Ok(())
 }

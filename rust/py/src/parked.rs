@@ -30,6 +30,7 @@ pub(crate) fn dicts<'py>(py: Python<'py>, messages: &[Parked]) -> PyResult<Vec<B
         dict.set_item("queue", &parked.queue)?;
         dict.set_item("due_ms", parked.due_ms)?;
         dict.set_item("priority", parked.priority)?;
+        dict.set_item("is_member", parked.is_member)?;
         dict.set_item("ignores_result", parked.ignores_result)?;
         Ok(dict)
     };

@@ -98,6 +98,11 @@ impl Publisher {
         self.connection.run(py, |client| client.release_parked(&handles))
     }
 
+    fn hasten_parked(&self, py: Python<'_>, handles: Vec<String>) -> PyResult<Vec<bool>> {
+        let handles: Vec<&str> = handles.iter().map(String::as_str).collect();
+        self.connection.run(py, |client| client.hasten_parked(&handles))
+    }
+
     #[pyo3(signature = (cancels, result_url, result_options))]
     fn cancel_parked(
         &self,

@@ -22,6 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::call::Call;
 use crate::control::marks;
 use crate::errors::raise;
+use crate::join::{Join, Member};
 
 /// A registered task, as `WorkerSettings.tasks` lists it.
 #[derive(FromPyObject)]
@@ -71,6 +72,7 @@ struct Settings {
     eta_horizon_s: f64,
     result_ttl_s: Option<u64>,
     failure_ttl_s: Option<u64>,
+    chord_ttl_s: Option<u64>,
     naive_offset_s: i32,
     reports_received: bool,
     reports_calls: bool,
@@ -138,6 +140,7 @@ impl From<Settings> for WorkerConfig {
             eta_horizon_ms: (settings.eta_horizon_s * 1000.0) as i64,
             result_ttl_s: settings.result_ttl_s,
             failure_ttl_s: settings.failure_ttl_s,
+            chord_ttl_s: settings.chord_ttl_s,
             naive_offset_s: settings.naive_offset_s,
             reports: Reports {
                 received: settings.reports_received,
@@ -441,7 +444,8 @@ impl Worker {
     ) -> impl Iterator<Item = PyResult<(&'static str, Bound<'py, PyDict>)>> + use<'py> {
         let reports = self.reporter.take();
         *self.telling.lock().expect("nothing panics while it holds this") = failures(&reports);
-        reports.into_iter().map(move |report| event(py, report))
+        let commands = self.commands.clone();
+        reports.into_iter().map(move |report| event(py, report, &commands))
     }
 
     /// Whoever joins listens no more, and nobody else may: the worker must not wait for what is called after a failure.
@@ -488,6 +492,14 @@ fn ended(facts: &Bound<'_, PyDict>, fate: Fate, call: &[u8]) -> PyResult<()> {
             ("worker_lost", 0.0)
         }
         Fate::TimeLimit { limit_ms } => ("time_limit", limit_ms as f64 / 1000.0),
+        Fate::Refused { text: refusal } => {
+            text = Some(refusal);
+            ("refused", 0.0)
+        }
+        Fate::CannotRun { reason } => {
+            text = Some(reason);
+            ("cannot_run", 0.0)
+        }
     };
     facts.set_item("fate", fate)?;
     facts.set_item("number", number)?;
@@ -496,7 +508,11 @@ fn ended(facts: &Bound<'_, PyDict>, fate: Fate, call: &[u8]) -> PyResult<()> {
     Ok(())
 }
 
-fn event<'py>(py: Python<'py>, report: Report) -> PyResult<(&'static str, Bound<'py, PyDict>)> {
+fn event<'py>(
+    py: Python<'py>,
+    report: Report,
+    commands: &UnboundedSender<Command>,
+) -> PyResult<(&'static str, Bound<'py, PyDict>)> {
     let facts = PyDict::new(py);
     let name = match report {
         Report::Log { level, text } => {
@@ -516,9 +532,27 @@ fn event<'py>(py: Python<'py>, report: Report) -> PyResult<(&'static str, Bound<
             facts.set_item("call", call.as_deref().map(Call::of_frame))?;
             "received"
         }
-        Report::Ended { fate, call } | Report::Failed { fate, call, .. } => {
+        Report::Ended { fate, call } => {
             ended(&facts, fate, &call)?;
+            facts.set_item("member", py.None())?;
             "ended"
+        }
+        Report::Failed { fate, call, handle, number, is_member } => {
+            // Signals of the others hang on their end, and are told of that.
+            let is_failure = matches!(fate, Fate::WorkerLost { .. } | Fate::TimeLimit { .. });
+            ended(&facts, fate, &call)?;
+            facts.set_item("member", is_member.then(|| Member::new(commands, handle, number)))?;
+            if is_failure { "ended" } else { "member_ended" }
+        }
+        Report::Join { join, parts, stands_for } => {
+            facts.set_item("stands_for", stands_for)?;
+            facts.set_item("record", PyBytes::new(py, &join.record))?;
+            let docs: Vec<_> = parts.docs.iter().map(|doc| PyBytes::new(py, doc)).collect();
+            facts.set_item("parts", docs)?;
+            facts.set_item("group", parts.group.map(|group| PyBytes::new(py, &group)))?;
+            facts.set_item("group_id", &join.group_id)?;
+            facts.set_item("join", Join::new(commands, join))?;
+            "join"
         }
         Report::Rejected { message, reason, detail } => {
             facts.set_item("message", PyBytes::new(py, &message))?;

@@ -13,7 +13,7 @@ use crate::frame::{Reader, Writer};
 pub use crate::frame::Malformed;
 
 /// Layout version of everything below.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Longest frame that is accepted from a child or by one: 2 GiB less the header, the bound of a `u32` with its sign.
 pub const MAX_FRAME_BYTES: usize = i32::MAX as usize;
@@ -56,6 +56,8 @@ pub struct TaskFrame<'a> {
     pub root_id: &'a str,
     /// Id of the publishing task; empty for none.
     pub parent_id: &'a str,
+    /// Id of the group that it is a member of; empty for none.
+    pub group: &'a str,
     /// Mime type of the body.
     pub content_type: &'a str,
     /// Its encoding.
@@ -91,6 +93,10 @@ impl InterruptKind {
 
 /// What a worker sends to a child.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "read and written on the stack, one at a time: a box would cost each task"
+)]
 pub enum ToChild<'a> {
     /// Run this.
     Task(TaskFrame<'a>),
@@ -152,6 +158,7 @@ impl ToChild<'_> {
                     task.id,
                     task.root_id,
                     task.parent_id,
+                    task.group,
                     task.content_type,
                     task.content_encoding,
                     task.compression,
@@ -193,6 +200,7 @@ impl ToChild<'_> {
                     id: r.text("task id")?,
                     root_id: r.text("root id")?,
                     parent_id: r.text("parent id")?,
+                    group: r.text("group")?,
                     content_type: r.text("content type")?,
                     content_encoding: r.text("content encoding")?,
                     compression: r.text("compression")?,
@@ -253,6 +261,21 @@ pub struct Successor<'a> {
     pub message: &'a [u8],
 }
 
+/// How a member of a chord's header ended, for those who count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartFrame<'a> {
+    /// The member: the task, or a later step of its chain that will not run.
+    pub task_id: &'a str,
+    /// The chord.
+    pub group: &'a str,
+    /// Place in the header.
+    pub index: Option<i64>,
+    /// Celery's `[1, task id, state, result]`, encoded.
+    pub doc: &'a [u8],
+    /// What the join needs beside the parts.
+    pub record: &'a [u8],
+}
+
 /// The end of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutcomeFrame<'a> {
@@ -272,10 +295,16 @@ pub struct OutcomeFrame<'a> {
     pub reason: &'a str,
     /// Published in the same step as the acknowledgement.
     pub successors: Vec<Successor<'a>>,
+    /// What it means for chords.
+    pub parts: Vec<PartFrame<'a>>,
 }
 
 /// What a child sends to its worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "read and written on the stack, one at a time: a box would cost each task"
+)]
 pub enum FromChild<'a> {
     /// Connected and waiting. Socket only.
     Ready {
@@ -328,6 +357,23 @@ fn read_successor<'a>(r: &mut Reader<'a>) -> Result<Successor<'a>, Malformed> {
     Ok(Successor { queue: r.text("queue")?, priority: r.u8("priority")?, message: r.bytes("message")? })
 }
 
+fn write_part(w: &mut Writer<'_>, part: &PartFrame<'_>) {
+    w.bytes(part.task_id.as_bytes());
+    w.bytes(part.group.as_bytes());
+    w.u8(u8::from(part.index.is_some()));
+    w.u64(part.index.unwrap_or_default() as u64);
+    w.bytes(part.doc);
+    w.bytes(part.record);
+}
+
+fn read_part<'a>(r: &mut Reader<'a>) -> Result<PartFrame<'a>, Malformed> {
+    let (task_id, group) = (r.text("member")?, r.text("group")?);
+    let has_index = r.u8("has group index")? != 0;
+    let index = r.u64("group index")? as i64;
+    let index = has_index.then_some(index);
+    Ok(PartFrame { task_id, group, index, doc: r.bytes("part")?, record: r.bytes("record of a join")? })
+}
+
 impl FromChild<'_> {
     /// Appends the frame without a length.
     pub fn write(&self, out: &mut Vec<u8>) {
@@ -353,6 +399,10 @@ impl FromChild<'_> {
                 w.u32(outcome.successors.len() as u32);
                 for successor in &outcome.successors {
                     write_successor(&mut w, successor);
+                }
+                w.u32(outcome.parts.len() as u32);
+                for part in &outcome.parts {
+                    write_part(&mut w, part);
                 }
             }
             FromChild::BatchEnd { number, runtime_us } => {
@@ -398,7 +448,12 @@ impl FromChild<'_> {
                     successors.push(read_successor(&mut r)?);
                 }
                 let doc = has_doc.then_some(doc);
-                let outcome = OutcomeFrame { number, member, kind, runtime_us, status, doc, reason, successors };
+                let count = r.u32("part count")?;
+                let mut parts = Vec::new();
+                for _ in 0..count {
+                    parts.push(read_part(&mut r)?);
+                }
+                let outcome = OutcomeFrame { number, member, kind, runtime_us, status, doc, reason, successors, parts };
                 Ok(FromChild::Outcome(outcome))
             }
             BATCH_END => Ok(FromChild::BatchEnd { number: r.u32("task number")?, runtime_us: r.u64("runtime")? }),
@@ -428,6 +483,7 @@ mod tests {
             doc: Some(b"{}"),
             reason: "",
             successors: vec![Successor { queue: "q\u{e9}", priority: 3, message: b"{}" }],
+            parts: vec![PartFrame { task_id: "t", group: "g", index: Some(-1), doc: b"[1]", record: b"{}" }],
         }
     }
 
@@ -439,6 +495,11 @@ mod tests {
             FromChild::Poke,
             FromChild::Awake,
             FromChild::Outcome(outcome()),
+            FromChild::Outcome(OutcomeFrame { parts: Vec::new(), ..outcome() }),
+            FromChild::Outcome(OutcomeFrame {
+                parts: vec![PartFrame { task_id: "", group: "g", index: None, doc: b"", record: b"" }],
+                ..outcome()
+            }),
             FromChild::Store { number: 1, member: NO_MEMBER, status: "STARTED", doc: b"{}" },
             FromChild::BatchEnd { number: 2, runtime_us: 1 << 50 },
             FromChild::Publish { number: 1, message },
@@ -463,6 +524,7 @@ mod tests {
             id: "id",
             root_id: "root",
             parent_id: "",
+            group: "g",
             content_type: "application/json",
             content_encoding: "utf-8",
             compression: "",

@@ -23,6 +23,7 @@ mod write;
 
 use std::borrow::Cow;
 
+pub(crate) use eta::replace_body;
 pub use eta::without_eta;
 pub use protocol_v1::{TaskV1, parse_v1};
 pub use read::parse;

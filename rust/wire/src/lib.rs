@@ -9,6 +9,7 @@ pub mod envelope;
 mod error;
 mod frame;
 pub mod json;
+pub mod part;
 pub mod result_doc;
 mod stamps;
 pub mod time;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use fastworker_broker::lane;
 use fastworker_broker::{
-    AnyBroker, AnyStore, Broker, Error, Heard, LeaseTerms, Portion, Publish, ResultDoc, Settlement, Tag, Verdict,
+    AnyBroker, AnyStore, Broker, Error, Heard, Join, Joined, LeaseTerms, Member, Part, Portion, Publish, ResultDoc,
+    Settled, Settlement, Tag, Verdict,
 };
 use fastworker_engine::{Ask, Handle};
 use tokio::sync::Notify;
@@ -128,16 +129,89 @@ impl BrokerIo {
                 if !docs.is_empty() {
                     io.persist(|| store.store(&docs)).await;
                 }
+                io.count(store, &mut settlements).await;
             }
             let has_work = |s: &Settlement| {
-                !matches!(s.verdict, Verdict::Keep | Verdict::Acked) || s.result.is_some() || !s.successors.is_empty()
+                !matches!(s.verdict, Verdict::Keep | Verdict::Acked)
+                    || s.result.is_some()
+                    || s.member.is_some()
+                    || !s.successors.is_empty()
             };
-            let lost = if settlements.iter().any(has_work) {
-                io.persist(|| io.broker.settle(&settlements)).await
+            let Settled { lost, complete } = if settlements.iter().any(has_work) {
+                io.persist(|| io.broker.settle_and_count(&settlements)).await
             } else {
-                Vec::new()
+                Settled::default()
             };
-            io.tell(Fact::Settled { batch, lost });
+            let joins = complete.iter().filter_map(|at| Some(settlements[*at].member.as_ref()?.join())).collect();
+            io.tell(Fact::Settled { batch, lost, joins });
+        });
+    }
+
+    /// Counts members of chords in another store. Those that complete theirs leave the join with their message's end.
+    async fn count(&self, store: &AnyStore, settlements: &mut [Settlement]) {
+        let (at, parts): (Vec<usize>, Vec<Part>) = settlements
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(at, settlement)| match *settlement.member.take()? {
+                Member::Part(part) => Some((at, part)),
+                Member::Last(join) => {
+                    settlement.member = Some(Box::new(Member::Last(join)));
+                    None
+                }
+            })
+            .unzip();
+        if parts.is_empty() {
+            return;
+        }
+        let complete = self.persist(|| store.count(&parts)).await;
+        for (at, part) in at.into_iter().zip(&parts).zip(complete).filter_map(|(both, is_last)| is_last.then_some(both))
+        {
+            settlements[at].member = Some(Box::new(Member::Last(part.join())));
+        }
+    }
+
+    /// Reads how the members of a chord ended.
+    pub(crate) fn read_parts(&self, join: Join) {
+        let io = self.clone();
+        tokio::task::spawn_local(async move {
+            let parts = match &io.store {
+                Some(store) => io.persist(|| store.parts(&join.group_id)).await,
+                None => io.persist(|| io.broker.parts(&join.group_id)).await,
+            };
+            io.tell(Fact::Parts { join, parts });
+        });
+    }
+
+    /// Ends a join. Where results live elsewhere the body is published at least once.
+    /// `members`: of other chords, that end with this one.
+    pub(crate) fn finish_join(&self, mut joined: Joined, mut members: Vec<Settlement>) {
+        let io = self.clone();
+        tokio::task::spawn_local(async move {
+            // First: they may be counted again, and who takes the join over counts them again.
+            if let Some(store) = &io.store {
+                io.count(store, &mut members).await;
+            }
+            members.retain(|settlement| settlement.member.is_some());
+            let mut joins = Vec::new();
+            if !members.is_empty() {
+                let settled = io.persist(|| io.broker.settle_and_count(&members)).await;
+                joins.extend(settled.complete.iter().filter_map(|at| Some(members[*at].member.as_ref()?.join())));
+            }
+            if let Some(store) = &io.store {
+                if !io.persist(|| store.hold(&joined.join)).await {
+                    joined.messages.clear();
+                    joined.results.clear();
+                }
+                let docs = std::mem::take(&mut joined.results);
+                if !docs.is_empty() {
+                    io.persist(|| store.store(&docs)).await;
+                }
+            }
+            let is_done = io.persist(|| io.broker.finish_join(&joined)).await;
+            if let Some(store) = &io.store {
+                io.persist(|| store.forget(&joined.join)).await;
+            }
+            io.tell(Fact::JoinEnded { join: joined.join, is_done, joins });
         });
     }
 
@@ -172,6 +246,11 @@ impl BrokerIo {
                     match self.broker.recover().await {
                         Ok(recovered) if recovered.messages > 0 => self.tell(Fact::Recovered(recovered)),
                         Ok(_) => {}
+                        Err(error) => self.tell(Fact::Trouble(error)),
+                    }
+                    match self.broker.joins().await {
+                        Ok(joins) if joins.is_empty() => {}
+                        Ok(joins) => self.tell(Fact::Joins(joins)),
                         Err(error) => self.tell(Fact::Trouble(error)),
                     }
                 }

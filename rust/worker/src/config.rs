@@ -75,6 +75,8 @@ pub struct WorkerConfig {
     pub result_ttl_s: Option<u64>,
     /// Seconds a FAILURE is kept.
     pub failure_ttl_s: Option<u64>,
+    /// Seconds an unfinished chord is kept after its last part; `None` for ever.
+    pub chord_ttl_s: Option<u64>,
     /// Offset from UTC of times that are written without one, in seconds.
     pub naive_offset_s: i32,
     /// What the main thread wants to be told.

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fastworker_broker::lane::{Drawn, Granted};
-use fastworker_broker::{Delivery, Error, Mark, Recovered, Revocation, Tag};
+use fastworker_broker::{Delivery, Error, Join, Joined, Mark, Parts, Recovered, Revocation, Tag};
 use fastworker_engine::{Ask, ChildId, Handle, QueueTerms, Rate, Resize, Shutdown};
 
+use crate::held::MemberPart;
 use crate::pool::{SocketFact, ZygoteFact};
 
 /// An order from the main thread.
@@ -25,6 +26,17 @@ pub enum Command {
     ///
     /// [`Report::Failed`]: crate::report::Report::Failed
     Told(Vec<(Handle, u64)>),
+    /// A task that the main thread was told of is a chord's member: its end counts so. Precedes [`Command::Told`].
+    Count {
+        /// Of [`Report::Failed`](crate::report::Report::Failed).
+        handle: Handle,
+        /// Likewise.
+        number: u64,
+        /// How it ended.
+        part: MemberPart,
+    },
+    /// What came of [`Report::Join`](crate::report::Report::Join); and members of other chords that end with it.
+    Joined(Joined, Vec<MemberPart>),
     /// A child that runs as a thread of this process has ended.
     ThreadEnded(ChildId),
     /// Tasks are revoked: what is held of them does not start, and is ended by a signal if that is asked for.
@@ -137,11 +149,24 @@ pub(crate) enum Fact {
     Acquired(Vec<Ask>, Vec<Granted>),
     Drawn(Result<Drawn, Error>),
     Wake,
-    /// A batch was settled: what it was for (in order; `None` where the engine knows nothing of it), and the indices
-    /// whose lease was lost.
+    /// A batch was settled: what it was for (in order; `None` where the engine knows nothing of it), the indices
+    /// whose lease was lost, and the joins that are ours now.
     Settled {
         batch: Vec<Option<Settling>>,
         lost: Vec<usize>,
+        joins: Vec<Join>,
+    },
+    /// Joins of ours that the broker knows of.
+    Joins(Vec<Join>),
+    Parts {
+        join: Join,
+        parts: Parts,
+    },
+    /// A join was ended; by somebody else, or not at all, if it was not done. Others may have come of it.
+    JoinEnded {
+        join: Join,
+        is_done: bool,
+        joins: Vec<Join>,
     },
     /// A batch was published, or refused for good; for which deliveries each message was.
     Published {

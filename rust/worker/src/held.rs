@@ -18,6 +18,21 @@ pub(crate) struct Reported {
     pub(crate) successors: Vec<Publish>,
 }
 
+/// How a member of a chord's header ended: a [`fastworker_broker::Part`] without what the worker knows anyway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberPart {
+    /// The task, or a later step of its chain that will not run.
+    pub task_id: String,
+    /// The chord.
+    pub group_id: String,
+    /// Place in the header.
+    pub index: Option<i64>,
+    /// Celery's `[1, task id, state, result]`, encoded.
+    pub doc: Vec<u8>,
+    /// What the join needs beside the parts.
+    pub record: Vec<u8>,
+}
+
 /// One delivery.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -47,6 +62,10 @@ pub(crate) struct Held {
     pub(crate) unconfirmed: u32,
     /// The number under which the main thread was told of its failure, before it is settled.
     pub(crate) told_as: Option<u64>,
+    /// The group that it is a member of: of a chord's header, maybe.
+    pub(crate) group: Option<Box<str>>,
+    /// Counted with its end.
+    pub(crate) parts: Vec<MemberPart>,
     /// A publish was refused by the broker: the task fails with these words.
     pub(crate) refused: Option<String>,
     pub(crate) reported: Option<Reported>,

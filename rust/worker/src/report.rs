@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex};
 
+use fastworker_broker::{Join, Parts};
 use fastworker_engine::Handle;
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -43,6 +44,16 @@ pub enum Fate {
     TimeLimit {
         /// The limit.
         limit_ms: u64,
+    },
+    /// What it published was refused by the broker.
+    Refused {
+        /// What its stored error says.
+        text: String,
+    },
+    /// No child could run it.
+    CannotRun {
+        /// Why.
+        reason: String,
     },
 }
 
@@ -83,8 +94,9 @@ pub enum Report {
         /// Its frame, as a child would get it, when somebody wants more than the name.
         call: Option<Vec<u8>>,
     },
-    /// A task failed whose child cannot call what follows from that: [`Fate::WorkerLost`] or [`Fate::TimeLimit`]. It is
-    /// settled when [`Command::Told`] says that handlers and errbacks were called, so that none is lost.
+    /// A task ended whose child cannot call what follows from that: [`Fate::WorkerLost`], [`Fate::TimeLimit`], and any
+    /// other end of a member of a group, since a chord may count it. It is settled when [`Command::Told`] says that
+    /// handlers and errbacks were called, so that none is lost.
     ///
     /// [`Command::Told`]: crate::fact::Command::Told
     Failed {
@@ -96,6 +108,17 @@ pub enum Report {
         handle: Handle,
         /// Handles are used again; this is not.
         number: u64,
+        /// It is a member of a group: [`Command::Count`](crate::fact::Command::Count) is welcome.
+        is_member: bool,
+    },
+    /// A chord's members have all ended: its body is to be published, or to fail.
+    Join {
+        /// For [`Command::Joined`](crate::fact::Command::Joined).
+        join: Join,
+        /// How they ended.
+        parts: Parts,
+        /// All succeeded, and there is much of it: a message may have this text for the list of results.
+        stands_for: Option<String>,
     },
     /// The worker ended a task that no child reported the end of, and the broker has it so.
     Ended {

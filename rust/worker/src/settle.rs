@@ -1,19 +1,21 @@
 //! Station 9: settle. Takes how a delivery ended; gives the one step that the broker carries out: the message's end,
 //! the stored result and the published successors, together.
 
-use fastworker_broker::{Publish, ResultDoc, Settlement, Verdict};
+use fastworker_broker::{Member, Part, Publish, ResultDoc, Settlement, Tag, Verdict};
 use fastworker_engine::Ending;
 use fastworker_wire::child::OutcomeKind;
 use fastworker_wire::result_doc::{self, Exception, ExceptionArg, ResultContext};
 use fastworker_wire::time::iso_utc;
 
-use crate::held::Held;
+use crate::held::{Held, MemberPart};
 
 /// How long results are kept, in seconds; `None` for ever.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetimes {
     pub(crate) result_s: Option<u64>,
     pub(crate) failure_s: Option<u64>,
+    /// An unfinished chord, after its last part.
+    pub(crate) chord_s: Option<u64>,
 }
 
 impl Lifetimes {
@@ -30,8 +32,9 @@ pub(crate) struct Policy {
     pub(crate) discards_unknown: bool,
 }
 
-/// The settlement that `ending` means for `held`. `wall_us`: Unix time in microseconds, for `date_done`.
-pub(crate) fn settlement(held: &mut Held, ending: &Ending, policy: Policy, wall_us: i64) -> Settlement {
+/// The settlements that `ending` means for `held`; its own is the last. `wall_us`: Unix time in microseconds, for
+/// `date_done`.
+pub(crate) fn settlements(held: &mut Held, ending: &Ending, policy: Policy, wall_us: i64) -> Vec<Settlement> {
     let lifetimes = policy.lifetimes;
     let mut writer = Writer { held, lifetimes, wall_us };
     let (verdict, result, successors) = match ending {
@@ -54,15 +57,63 @@ pub(crate) fn settlement(held: &mut Held, ending: &Ending, policy: Policy, wall_
         Ending::TimeLimit { limit_ms, acked_early } => writer.time_limit(*limit_ms, *acked_early),
         Ending::AsReported { acked_early } => writer.as_reported(*acked_early),
     };
-    Settlement {
+    let parts = if is_end(ending) { std::mem::take(&mut held.parts) } else { Vec::new() };
+    let mut settlements = members(parts, lifetimes);
+    let member = settlements.pop().and_then(|last| last.member);
+    settlements.push(Settlement {
         tag: held.tag,
         message_id: (!held.id.is_empty()).then(|| held.id.clone()),
         has_attempts: held.has_attempts,
         verdict,
         result,
         successors,
-        member: None,
+        member,
+    });
+    settlements
+}
+
+/// Settlements that count members of chords and do nothing else. They may be repeated.
+pub(crate) fn members(parts: Vec<MemberPart>, lifetimes: Lifetimes) -> Vec<Settlement> {
+    let settlement = |part: MemberPart| Settlement {
+        tag: Tag(0),
+        message_id: None,
+        has_attempts: false,
+        verdict: Verdict::Acked,
+        result: None,
+        successors: Vec::new(),
+        member: Some(Box::new(Member::Part(Part {
+            group_id: part.group_id,
+            task_id: part.task_id,
+            index: part.index,
+            doc: part.doc.into(),
+            record: part.record.into(),
+            ttl_s: lifetimes.chord_s,
+        }))),
+    };
+    parts.into_iter().map(settlement).collect()
+}
+
+/// The task does not run again: a member of a chord counts.
+fn is_end(ending: &Ending) -> bool {
+    match ending {
+        Ending::EarlyAck
+        | Ending::Return
+        | Ending::Redeliver
+        | Ending::Requeue
+        | Ending::Park { .. }
+        | Ending::Lane => false,
+        Ending::Expired
+        | Ending::Revoked { .. }
+        | Ending::Unknown
+        | Ending::WorkerLost { .. }
+        | Ending::TimeLimit { .. }
+        | Ending::AsReported { .. } => true,
     }
+}
+
+/// What a task's error says when the broker refused what it published.
+pub(crate) fn text_of_refusal(refusal: &str) -> String {
+    format!("a message that the task published was refused: {refusal}")
 }
 
 /// An intermediate state of a task that goes on.
@@ -108,7 +159,12 @@ impl Writer<'_> {
             return None;
         }
         let date_done = iso_utc(self.wall_us);
-        let context = ResultContext { task_id: &self.held.id, date_done: &date_done, ..ResultContext::default() };
+        let context = ResultContext {
+            task_id: &self.held.id,
+            date_done: &date_done,
+            group_id: self.held.group.as_deref(),
+            ..ResultContext::default()
+        };
         let mut doc = Vec::new();
         write(&context, &mut doc);
         Some(ResultDoc {
@@ -172,7 +228,7 @@ impl Writer<'_> {
     fn as_reported(&mut self, is_early_acked: bool) -> Parts {
         let reported = self.held.reported.take().expect("the engine settles as reported only what was reported");
         if let Some(refusal) = self.held.refused.take() {
-            let text = format!("a message that the task published was refused: {refusal}");
+            let text = text_of_refusal(&refusal);
             let result = self.failure("OperationalError", "kombu.exceptions", &[ExceptionArg::Text(&text)]);
             return (ack(is_early_acked), result, Vec::new());
         }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Server;
 use super::bench::{Bench, LONG, ack, ending, fetch_all, ids_of, is_redelivered, message, result, settle};
+use crate::clock::now_ms;
 use crate::{
     Broker, Cancel, Cancelled, Client, Mark, Parked, Publish, ResultDoc, ResultsAt, RevokeTerms, Settlement, Verdict,
 };
@@ -151,6 +152,23 @@ pub(super) async fn a_released_message_is_due_and_first<S: Server>(bench: &Bench
     let read = fastworker_wire::envelope::parse(&batch[0].message).expect("an envelope");
     assert_eq!((read.eta, read.priority), (None, 3));
     assert_eq!(client.cancel_parked(&[cancel(&parked, None)], None).expect("cancel"), [Cancelled::NotParked]);
+    ack(&broker, &batch).await;
+}
+
+pub(super) async fn a_hastened_message_is_due_soon_with_its_eta<S: Server>(bench: &Bench<'_, S>) {
+    let queue = bench.name("queue");
+    let broker = bench.broker(&[&queue], LONG).await;
+    let ids = names(bench, 1);
+    park(bench, &broker, &queue, &ids, FAR_MS).await;
+    let mut client = bench.client();
+    let parked = only(&mut *client, &ids[0]);
+    assert_eq!(client.hasten_parked(&[&parked.handle, "1:2"]).expect("hasten"), [true, false]);
+    let soon = only(&mut *client, &ids[0]);
+    assert!(soon.due_ms < FAR_MS && soon.due_ms > now_ms() - 2_000, "due at {}", soon.due_ms);
+    broker.release_due(soon.due_ms).await.expect("release");
+    let batch = fetch_all(&broker, 1).await;
+    assert_eq!(ids_of(&batch), ids);
+    assert_eq!(client.hasten_parked(&[&soon.handle]).expect("hasten"), [false], "it is gone");
     ack(&broker, &batch).await;
 }
 

@@ -123,7 +123,10 @@ impl Chords {
 
     /// Makes the claim of a join last. False: the chord is done, or somebody else's.
     pub(super) fn hold(&mut self, join: &Join) -> bool {
-        self.ours(join).map(|chord| chord.expires_ms = None).is_some()
+        if let Some(chord) = self.ours(join) {
+            chord.expires_ms = None;
+        }
+        self.lets_end(join)
     }
 
     /// Ends the chord of a join; what remains remembers that, for a while.

@@ -8,16 +8,13 @@ use super::url::room_of;
 use crate::clock::now_ms;
 use crate::connect::Kind;
 use crate::parked::{store_first, two_numbers};
-use crate::{Cancel, Cancelled, Error, Mark, PARKED_AT_ONCE, Parked, ParkedClient, ParkedPage, ResultsAt};
-
-/// A message that was revoked on its way here comes back so soon, for a worker to end it: revokes are forgotten some day.
-const REVOKED_MS: i64 = 1_000;
+use crate::{Cancel, Cancelled, Error, HASTENED, Mark, PARKED_AT_ONCE, Parked, ParkedClient, ParkedPage, ResultsAt};
 
 impl State {
     /// Keeps a message until it is due; `id` is its task's.
     pub(super) fn park(&mut self, message: Message, due_ms: i64, id: Option<&str>) {
         let is_revoked = id.is_some_and(|id| self.desk.is_revoked_lately(&Mark::Id(id.to_owned())));
-        let due_ms = if is_revoked { due_ms.min(now_ms() + REVOKED_MS) } else { due_ms };
+        let due_ms = if is_revoked { due_ms.min(now_ms() + HASTENED.as_millis() as i64) } else { due_ms };
         self.parked.insert((due_ms, message.age), message);
     }
 
@@ -46,6 +43,14 @@ impl State {
             Err(error) => tracing::warn!(%error, "a message is released with its eta"),
         }
         self.put(message);
+        true
+    }
+
+    fn hasten(&mut self, handle: &str) -> bool {
+        let Some(place) = two_numbers(handle) else { return false };
+        let Some(message) = self.parked.remove(&place) else { return false };
+        let (due_ms, age) = place;
+        self.parked.insert((due_ms.min(now_ms() + HASTENED.as_millis() as i64), age), message);
         true
     }
 
@@ -95,6 +100,11 @@ impl ParkedClient for MemoryClient {
     fn release_parked(&mut self, handles: &[&str]) -> Result<Vec<bool>, Error> {
         let mut state = self.room.lock("release parked messages")?;
         Ok(handles.iter().map(|handle| state.release(handle)).collect())
+    }
+
+    fn hasten_parked(&mut self, handles: &[&str]) -> Result<Vec<bool>, Error> {
+        let mut state = self.room.lock("hasten parked messages")?;
+        Ok(handles.iter().map(|handle| state.hasten(handle)).collect())
     }
 
     fn cancel_parked(&mut self, cancels: &[Cancel], results: Option<ResultsAt<'_>>) -> Result<Vec<Cancelled>, Error> {

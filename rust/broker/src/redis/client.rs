@@ -1,5 +1,7 @@
 //! The blocking broker client: publishing from web processes, and the command line's view of queues and dead letters.
 
+use std::time::Duration;
+
 use redis::Value;
 
 use super::bindings::Declared;
@@ -28,6 +30,7 @@ pub struct RedisClient {
     pub(super) blocking: Blocking,
     /// The number of the database, which channels carry in their names.
     pub(super) db: i64,
+    pub(super) visibility_timeout: Duration,
     declared: Declared,
     /// The connection that `declared` speaks of.
     declared_on: u64,
@@ -38,7 +41,8 @@ impl RedisClient {
     pub fn new(options: RedisOptions) -> Self {
         let db = options.server.db();
         let blocking = Blocking::new(options.server);
-        Self { keys: options.keys, blocking, db, declared: Declared::default(), declared_on: 0 }
+        let visibility_timeout = options.visibility_timeout;
+        Self { keys: options.keys, blocking, db, visibility_timeout, declared: Declared::default(), declared_on: 0 }
     }
 
     /// Adds the declarations of new queues to what is written next; returns how many replies that brings.

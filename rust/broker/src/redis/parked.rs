@@ -12,11 +12,11 @@ use super::failure::{int, texts};
 use super::lease::{parked_list, parked_prefix};
 use super::options::RedisResults;
 use super::resp;
-use super::script::{CANCEL_PARKED, PARKED_PAGE, RELEASE, RELEASE_PARKED};
+use super::script::{CANCEL_PARKED, HASTEN_PARKED, PARKED_PAGE, RELEASE, RELEASE_PARKED};
 use super::store::ttl_text;
 use crate::connect::Kind;
 use crate::parked::store_first;
-use crate::{Cancel, Cancelled, Error, PARKED_AT_ONCE, Parked, ParkedClient, ParkedPage, ResultsAt};
+use crate::{Cancel, Cancelled, Error, HASTENED, PARKED_AT_ONCE, Parked, ParkedClient, ParkedPage, ResultsAt};
 
 /// Parked messages put back by one call of the script.
 pub(super) const UNPARKED_AT_ONCE: u64 = 500;
@@ -183,6 +183,19 @@ impl ParkedClient for RedisClient {
             }
         }
         Ok(released)
+    }
+
+    fn hasten_parked(&mut self, handles: &[&str]) -> Result<Vec<bool>, Error> {
+        const WHAT: &str = "hasten parked messages";
+        let keys = self.parked_keys();
+        let keys: Vec<&[u8]> = keys.iter().take(3).map(String::as_bytes).collect();
+        let (soon, visible) = (HASTENED.as_millis().to_string(), self.visibility_timeout.as_millis().to_string());
+        let mut args: Vec<&[u8]> = vec![soon.as_bytes(), visible.as_bytes()];
+        args.extend(handles.iter().map(|handle| tag_of(handle).as_bytes()));
+        match self.blocking.script(WHAT, &HASTEN_PARKED, &keys, &args)? {
+            Value::Array(answers) => Ok(answers.iter().map(|answer| int(answer) == Some(1)).collect()),
+            other => Err(self.blocking.call(WHAT).unexpected(&other)),
+        }
     }
 
     fn cancel_parked(&mut self, cancels: &[Cancel], results: Option<ResultsAt<'_>>) -> Result<Vec<Cancelled>, Error> {

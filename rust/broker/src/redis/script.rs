@@ -39,6 +39,7 @@ scripts! {
     RELEASE = "parked_function.lua" "release.lua";
     PARKED_PAGE = "parked_page.lua";
     RELEASE_PARKED = "release_parked.lua";
+    HASTEN_PARKED = "hasten_parked.lua";
     CANCEL_PARKED = "store_function.lua" "replace_function.lua" "cancel_parked.lua";
     REPLACE = "store_function.lua" "replace_function.lua" "replace.lua";
     EXPIRED = "expired.lua";

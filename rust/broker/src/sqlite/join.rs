@@ -80,11 +80,14 @@ pub(super) fn parts(session: &Session, group_id: &str, now_ms: i64) -> rusqlite:
 
 /// Makes the claim of a join last. False: the chord is done, or somebody else's.
 pub(super) fn hold(session: &Session, join: &Join) -> rusqlite::Result<bool> {
-    let held = session
-        .sql
-        .prepare_cached("UPDATE chords SET expires_ms = NULL WHERE group_id = ?1 AND claim = ?2")?
-        .execute((&join.group_id, &join.token))?;
-    Ok(held == 1)
+    let is_ours = find(session, &join.group_id)?.is_none_or(|chord| chord.claim.as_ref() == Some(&join.token));
+    if is_ours {
+        session
+            .sql
+            .prepare_cached("UPDATE chords SET expires_ms = NULL WHERE group_id = ?1")?
+            .execute([&join.group_id])?;
+    }
+    Ok(is_ours)
 }
 
 /// Ends the chord of a join; what remains remembers that, for a while.

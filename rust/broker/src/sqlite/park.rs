@@ -7,14 +7,11 @@ use super::control;
 use super::lease::Held;
 use super::session::Session;
 use super::settle::put_back;
-use crate::Mark;
 use crate::clock::now_ms;
+use crate::{HASTENED, Mark};
 
 /// At most this many go back in one transaction; others wait for the write lock meanwhile.
 const BATCH: i64 = 1_000;
-
-/// A message that was revoked on its way here comes back so soon, for a worker to end it: revokes are forgotten some day.
-const REVOKED_MS: i64 = 1_000;
 
 /// Keeps a message, whose lease the caller has ended, until `due_ms`; `letter` is its task id.
 pub(super) fn park(session: &Session, held: &Held, due_ms: i64, letter: Option<&str>) -> rusqlite::Result<()> {
@@ -22,7 +19,7 @@ pub(super) fn park(session: &Session, held: &Held, due_ms: i64, letter: Option<&
         Some(letter) => control::is_revoked_lately(session, &Mark::Id(letter.to_owned()))?,
         None => false,
     };
-    let due_ms = if is_revoked { due_ms.min(now_ms() + REVOKED_MS) } else { due_ms };
+    let due_ms = if is_revoked { due_ms.min(now_ms() + HASTENED.as_millis() as i64) } else { due_ms };
     session.sql.prepare_cached("INSERT INTO parked VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute((
         due_ms,
         held.id,

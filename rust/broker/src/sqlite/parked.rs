@@ -12,7 +12,7 @@ use super::settle::{put_back, remove_body};
 use crate::clock::now_ms;
 use crate::connect::{Kind, is_same_file};
 use crate::parked::store_first;
-use crate::{Cancel, Cancelled, Error, PARKED_AT_ONCE, Parked, ParkedClient, ParkedPage, ResultsAt};
+use crate::{Cancel, Cancelled, Error, HASTENED, PARKED_AT_ONCE, Parked, ParkedClient, ParkedPage, ResultsAt};
 
 const MESSAGES: &str = "SELECT p.due_ms, p.id, name, message, coalesce(l.letter, '')
     FROM parked p JOIN queues q ON q.id = p.queue JOIN bodies b ON b.id = p.id LEFT JOIN parked_ids l ON l.id = p.id";
@@ -69,6 +69,13 @@ impl ParkedClient for SqliteClient {
     fn release_parked(&mut self, handles: &[&str]) -> Result<Vec<bool>, Error> {
         self.slot.write("release of parked messages", |session| {
             handles.iter().map(|handle| release(session, handle)).collect()
+        })
+    }
+
+    fn hasten_parked(&mut self, handles: &[&str]) -> Result<Vec<bool>, Error> {
+        let soon_ms = now_ms() + HASTENED.as_millis() as i64;
+        self.slot.write("hastening of parked messages", |session| {
+            handles.iter().map(|handle| hasten(session, handle, soon_ms)).collect()
         })
     }
 
@@ -132,6 +139,22 @@ fn release(session: &Session, handle: &str) -> rusqlite::Result<bool> {
         Err(error) => tracing::warn!(%error, "a message is released with its eta"),
     }
     put_back(session, &held)?;
+    Ok(true)
+}
+
+fn hasten(session: &Session, handle: &str, soon_ms: i64) -> rusqlite::Result<bool> {
+    if !stands(session, handle)? {
+        return Ok(false);
+    }
+    let Some((due_ms, id, _)) = place(handle) else { return Ok(false) };
+    if soon_ms < due_ms {
+        for table in [
+            "UPDATE parked SET due_ms = ?3 WHERE due_ms = ?1 AND id = ?2",
+            "UPDATE parked_ids SET due_ms = ?3 WHERE due_ms = ?1 AND id = ?2",
+        ] {
+            session.sql.prepare_cached(table)?.execute((due_ms, id, soon_ms))?;
+        }
+    }
     Ok(true)
 }
 

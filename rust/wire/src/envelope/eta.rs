@@ -1,4 +1,4 @@
-//! Making a message due.
+//! Making a message due; writing its body anew.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,9 +22,15 @@ pub fn without_eta(message: &[u8]) -> Result<Vec<u8>, Error> {
     } else if parse_v1(&envelope.body)?.eta.is_some() {
         let mut in_body = Vec::with_capacity(1);
         set(&envelope.body, 0, &["eta"], "null", &mut in_body)?;
-        let body = STANDARD.encode(apply(&envelope.body, in_body));
-        set(message, 0, &["body"], &format!("\"{body}\""), &mut edits)?;
-        set(message, 0, &["properties", "body_encoding"], "\"base64\"", &mut edits)?;
+        return replace_body(message, &STANDARD.encode(apply(&envelope.body, in_body)));
     }
+    Ok(apply(message, edits))
+}
+
+/// The message with another body, given as base64. Every other byte stays as it was.
+pub(crate) fn replace_body(message: &[u8], base64: &str) -> Result<Vec<u8>, Error> {
+    let mut edits = Vec::with_capacity(2);
+    set(message, 0, &["body"], &format!("\"{base64}\""), &mut edits)?;
+    set(message, 0, &["properties", "body_encoding"], "\"base64\"", &mut edits)?;
     Ok(apply(message, edits))
 }

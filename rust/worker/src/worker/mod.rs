@@ -13,6 +13,7 @@ mod deaths;
 mod dispatch;
 mod drain;
 mod fetch;
+mod joining;
 mod lanes;
 mod lease;
 mod outcome;
@@ -42,6 +43,7 @@ use crate::settle::{Lifetimes, Policy};
 
 use self::connect::{Connected, connect, lease_terms};
 use self::drain::Draining;
+use self::joining::Joining;
 use self::lease::LeaseWatch;
 use self::queues::brokers;
 
@@ -182,6 +184,7 @@ struct Worker {
     /// Failures that the main thread was told of, and how many of them it has not seen to yet.
     tellings: u64,
     untold: usize,
+    joining: Joining,
     /// It was said that broadcasts are not heard.
     is_deaf: bool,
 }
@@ -223,7 +226,11 @@ impl Worker {
             io,
             reporter,
             policy: Policy {
-                lifetimes: Lifetimes { result_s: config.result_ttl_s, failure_s: config.failure_ttl_s },
+                lifetimes: Lifetimes {
+                    result_s: config.result_ttl_s,
+                    failure_s: config.failure_ttl_s,
+                    chord_s: config.chord_ttl_s,
+                },
                 discards_unknown: config.discards_unknown,
             },
             lease: LeaseWatch::new(config.lease_life),
@@ -259,6 +266,7 @@ impl Worker {
             revoked,
             tellings: 0,
             untold: 0,
+            joining: Joining::default(),
             is_deaf: false,
         }
     }
@@ -364,7 +372,16 @@ impl Worker {
                 self.wants_wake = false;
                 self.feed(Event::Wake);
             }
-            Fact::Settled { batch, lost } => self.settled(batch, &lost),
+            Fact::Settled { batch, lost, joins } => {
+                self.settled(batch, &lost);
+                self.join(joins);
+            }
+            Fact::Joins(joins) => self.join(joins),
+            Fact::Parts { join, parts } => self.parts_read(join, parts),
+            Fact::JoinEnded { join, is_done, joins } => {
+                self.join_ended(&join, is_done);
+                self.join(joins);
+            }
             Fact::Published { deliveries, refusal } => self.published(deliveries, refusal),
             Fact::AttemptRecorded { handle, attempt: None } => self.lease_lost(handle),
             Fact::AttemptRecorded { handle, attempt: Some(attempt) } => {
@@ -393,6 +410,8 @@ impl Worker {
             }
             Fact::Command(Command::Resize(resize)) => self.feed(Event::Resize(resize)),
             Fact::Command(Command::Told(failures)) => self.told(failures),
+            Fact::Command(Command::Count { handle, number, part }) => self.count(handle, number, part),
+            Fact::Command(Command::Joined(joined, parts)) => self.joined(joined, parts),
             Fact::Command(Command::ThreadEnded(child)) => self.exited(child),
             // The loop looks at the clock after every fact.
             Fact::Command(Command::ClockMoved) => self.io.clock_moved.notify_one(),

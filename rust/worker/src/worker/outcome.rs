@@ -2,9 +2,9 @@
 
 use fastworker_broker::Publish;
 use fastworker_engine::{ChildId, Event, Outcome};
-use fastworker_wire::child::{FromChild, NO_MEMBER, OutcomeFrame, OutcomeKind, Successor, VERSION};
+use fastworker_wire::child::{FromChild, NO_MEMBER, OutcomeFrame, OutcomeKind, PartFrame, Successor, VERSION};
 
-use crate::held::Reported;
+use crate::held::{MemberPart, Reported};
 use crate::report::Level;
 use crate::settle;
 
@@ -80,6 +80,7 @@ impl Worker {
             let text = format!("task {}[{}] moved to the dead letters: {}", held.task, held.id, outcome.reason);
             self.reporter.log(Level::Error, text);
         }
+        held.parts = outcome.parts.iter().map(part).collect();
         held.reported = Some(Reported {
             kind: outcome.kind,
             status: outcome.status.to_owned(),
@@ -119,5 +120,15 @@ fn own(successor: &Successor<'_>) -> Publish {
         queue: successor.queue.to_owned(),
         priority: successor.priority,
         message: successor.message.to_vec().into(),
+    }
+}
+
+fn part(frame: &PartFrame<'_>) -> MemberPart {
+    MemberPart {
+        task_id: frame.task_id.to_owned(),
+        group_id: frame.group.to_owned(),
+        index: frame.index,
+        doc: frame.doc.to_vec(),
+        record: frame.record.to_vec(),
     }
 }

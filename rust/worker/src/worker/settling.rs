@@ -2,9 +2,10 @@
 
 use fastworker_broker::Tag;
 use fastworker_engine::{Ending, Event, Handle};
+use fastworker_wire::child::OutcomeKind;
 
 use crate::fact::Settling;
-use crate::held::Held;
+use crate::held::{Held, MemberPart};
 use crate::report::{Fate, Level, Report};
 use crate::{clock, settle};
 
@@ -24,7 +25,7 @@ impl Worker {
         }
         let Some(ending) = held.ending.take() else { return };
         if held.told_as.is_none()
-            && let Some(fate @ (Fate::WorkerLost { .. } | Fate::TimeLimit { .. })) = fate_of(held, &ending)
+            && let Some(fate) = fate_to_tell(held, &ending)
         {
             held.ending = Some(ending);
             self.tell_failure(handle, fate);
@@ -47,10 +48,13 @@ impl Worker {
             Fate::Revoked { .. } => true,
             // Told already.
             Fate::WorkerLost { .. } | Fate::TimeLimit { .. } => false,
+            // Of a member of a group only, for those who count.
+            Fate::Refused { .. } | Fate::CannotRun { .. } => false,
         });
         held.is_early_acked |= !is_final;
-        let settlement = settle::settlement(held, &ending, self.policy, clock::wall_us());
-        self.settling.push((settlement, Some(Settling { handle, is_final })));
+        let mut settlements = settle::settlements(held, &ending, self.policy, clock::wall_us());
+        let own = settlements.pop().map(|own| (own, Some(Settling { handle, is_final })));
+        self.settling.extend(settlements.into_iter().map(|member| (member, None)).chain(own));
     }
 
     /// What follows from a failure comes before its end is settled: a worker that dies in between repeats it, and drops
@@ -62,7 +66,17 @@ impl Worker {
         held.told_as = Some(number);
         held.unconfirmed += 1;
         self.untold += 1;
-        self.reporter.send(Report::Failed { fate, call: held.frame.clone(), handle, number });
+        let is_member = held.group.is_some();
+        // Those that a child reported are of an end that did not come about.
+        held.parts.clear();
+        self.reporter.send(Report::Failed { fate, call: held.frame.clone(), handle, number, is_member });
+    }
+
+    /// The main thread has found a chord's member in what it was told of.
+    pub(super) fn count(&mut self, handle: Handle, number: u64, part: MemberPart) {
+        if let Some(held) = self.held.get_mut(handle).filter(|held| held.told_as == Some(number)) {
+            held.parts.push(part);
+        }
     }
 
     /// The main thread has called handlers and errbacks.
@@ -127,6 +141,15 @@ impl Worker {
     }
 }
 
+/// What the main thread has to see to before this is settled. The members of a group may be a chord's, which counts every
+/// end: a child says so itself where it can.
+fn fate_to_tell(held: &Held, ending: &Ending) -> Option<Fate> {
+    match fate_of(held, ending)? {
+        fate @ (Fate::WorkerLost { .. } | Fate::TimeLimit { .. }) => Some(fate),
+        fate => held.group.is_some().then_some(fate),
+    }
+}
+
 /// What the main thread may want to know of an ending that no child reported.
 fn fate_of(held: &Held, ending: &Ending) -> Option<Fate> {
     match *ending {
@@ -135,12 +158,18 @@ fn fate_of(held: &Held, ending: &Ending) -> Option<Fate> {
         Ending::Unknown => Some(Fate::Unknown),
         Ending::WorkerLost { attempts, .. } => Some(Fate::WorkerLost { text: settle::text_of_death(held, attempts) }),
         Ending::TimeLimit { limit_ms, .. } => Some(Fate::TimeLimit { limit_ms }),
+        Ending::AsReported { .. } => match (&held.refused, &held.reported) {
+            (Some(refusal), _) => Some(Fate::Refused { text: settle::text_of_refusal(refusal) }),
+            (None, Some(reported)) if reported.kind == OutcomeKind::Poison => {
+                Some(Fate::CannotRun { reason: reported.reason.clone() })
+            }
+            _ => None,
+        },
         Ending::EarlyAck
         | Ending::Return
         | Ending::Redeliver
         | Ending::Requeue
         | Ending::Park { .. }
-        | Ending::Lane
-        | Ending::AsReported { .. } => None,
+        | Ending::Lane => None,
     }
 }

@@ -74,9 +74,18 @@ impl Worker {
         Some(Duration::from_micros(at_us.saturating_sub(clock::mono_us())))
     }
 
-    /// Settlements or publishes are under way, or wait to be.
+    /// Settlements, publishes or joins are under way, or wait to be.
     pub(super) fn has_unsettled(&self) -> bool {
-        self.is_settling || self.is_publishing || !self.settling.is_empty() || !self.publishing.is_empty()
+        self.is_settling
+            || self.is_publishing
+            || !self.settling.is_empty()
+            || !self.publishing.is_empty()
+            || !self.joining.is_idle()
+    }
+
+    /// The broker has answered.
+    pub(super) fn answered(&mut self) {
+        self.answered_us = clock::mono_us();
     }
 
     /// For the operator.

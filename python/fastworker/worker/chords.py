@@ -1,0 +1,298 @@
+"""Chords in the parent: members whose end no child reports, and chords whose members have all ended.
+
+What follows from a chord (the body's messages, or its failure) is made here, on the main thread, and handed to the
+worker, which publishes, stores and forgets the chord in one step. Whoever dies before that step leaves the join to
+another worker, which makes everything anew. So nothing is published or stored from here, and only new-style errbacks,
+which are called, may be called twice. Source: celery-contract 6.4, 9.8, 9.9; decision 0012.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastworker import states
+from fastworker._core import loads
+from fastworker.app.context import Context
+from fastworker.app.einfo import ExceptionInfo
+from fastworker.app.link import Envelope, collecting
+from fastworker.canvas.signature import maybe_signature
+from fastworker.child.decode import accepts_json, decode_call
+from fastworker.child.members import Part, ends, ends_of_body, read_record
+from fastworker.child.request import request_fields
+from fastworker.child.successors import call_errbacks
+from fastworker.errors import (
+    ChordError,
+    InvalidTaskError,
+    NotRegistered,
+    OperationalError,
+    TaskRevokedError,
+    TimeLimitExceeded,
+    WorkerLostError,
+)
+from fastworker.results.backend import collecting as collecting_states
+from fastworker.results.joining import allow_join_result
+from fastworker.signals import after_task_publish, before_task_publish
+
+if TYPE_CHECKING:
+    from fastworker._core import Call, Join, Member
+    from fastworker.app.app import FastWorker
+
+logger = logging.getLogger("fastworker.worker")
+
+_DELETED = (
+    "the parts of its header are gone from the result store; somebody deleted them, or the server evicts keys: see its "
+    "maxmemory-policy"
+)
+
+
+class Chords:
+    """The chords of one worker.
+
+    Args:
+        app: Its application.
+        node: Its name.
+    """
+
+    def __init__(self, app: FastWorker, node: str) -> None:
+        self._app = app
+        self._node = node
+
+    # ------------------------------------------------------------------------------------------------ members
+
+    def member_ended(
+        self, fate: str, number: float, text: str | None, call: Call, member: Member
+    ) -> None:
+        """A member of a group ended, and no child says how: if its group is a chord's header, it counts.
+
+        Args:
+            fate: ``expired``, ``revoked``, ``unknown``, ``time_limit``, ``worker_lost``, ``refused`` or ``cannot_run``.
+            number: Of ``revoked`` the signal that ended it, or 0; of ``time_limit`` seconds.
+            text: What the stored error says, of the last three.
+            call: The member.
+            member: Is told.
+        """
+        state, exc = _as_celery_says(fate, number, text, call)
+        try:
+            args, kwargs, embed = decode_call(call, self._app, accepts_json(self._app))
+        except Exception as unreadable:
+            # Which chord it would be in nobody can tell.
+            logger.debug("task %s[%s] cannot be read: %r", call.task, call.id, unreadable)
+            return
+        if not embed:
+            return
+        request = Context(request_fields(call, args, kwargs, embed, self._node))
+        try:
+            member.count(ends(self._app, request, embed, state, exc))
+        except Exception:
+            logger.critical(
+                "Task %s[%s]: no chord counts its end", call.task, call.id, exc_info=True
+            )
+
+    # -------------------------------------------------------------------------------------------------- joins
+
+    def join(
+        self,
+        group_id: str,
+        record: bytes,
+        parts: Sequence[bytes],
+        group: bytes | None,
+        stands_for: str | None,
+        join: Join,
+    ) -> None:
+        """All members of a chord have ended: publish its body with their results, or fail it.
+
+        Args:
+            group_id: The chord.
+            record: Of the member that ended last.
+            parts: How they ended, in the order of the header.
+            group: The document of the group, if its members are groups themselves.
+            stands_for: All succeeded, and there is much of it: the worker puts the list of results into plain messages
+                in the place of this text.
+            join: Is told.
+        """
+        app = self._app
+        try:
+            known = read_record(app, record)
+        except Exception:
+            # It would be no more readable to another worker of this application.
+            logger.critical("Chord %r: its body cannot be read", group_id, exc_info=True)
+            join.finish([], [], [])
+            return
+        with collecting(app.broker.write_address) as messages, collecting_states() as kept:
+            others: list[Part] = []
+            try:
+                if stands_for is not None:
+                    self._publish_body(known, stands_for)
+                if stands_for is None or not all(map(_is_plain, messages)):
+                    messages.clear()
+                    kept.clear()
+                    self._publish_body(known, self._results(group_id, parts, group))
+            except Exception as exc:
+                messages.clear()
+                kept.clear()
+                error = exc if isinstance(exc, ChordError) else _callback_error(group_id, exc)
+                logger.error("Chord %r raised: %r", group_id, error)
+                try:
+                    others = self._fail(known, error)
+                except Exception:
+                    logger.critical("Chord %r: its failure is only stored", group_id, exc_info=True)
+                    messages.clear()
+                    kept.clear()
+                    self._store_failure(known["body"], error)
+        results = [
+            (task_id, doc, state == states.SUCCESS, app.backend.ttl_s(state))
+            for task_id, state, doc in kept
+        ]
+        join.finish(messages, results, others)
+
+    def _results(self, group_id: str, parts: Sequence[bytes], group: bytes | None) -> list[Any]:
+        """What the members returned.
+
+        Raises:
+            ChordError: One of them failed, or was revoked.
+        """
+        backend = self._app.backend
+        if group is not None:
+            result = backend.decode_group(group_id, group)
+            timeout_s = self._app.conf.result_chord_join_timeout
+            try:
+                with allow_join_result():
+                    return list(result.get(timeout=timeout_s, propagate=True))
+            except Exception as exc:
+                raise ChordError(f"Join error: {exc!r}") from exc
+        if not parts:
+            raise ChordError(_DELETED)
+        returned = []
+        for part in parts:
+            task_id, state, value = backend.decode_part(part)
+            if state in states.PROPAGATE_STATES:
+                error = ChordError(f"Dependency {task_id} raised {value!r}")
+                raise error from (value if isinstance(value, BaseException) else None)
+            returned.append(value)
+        return returned
+
+    def _publish_body(self, record: Mapping[str, Any], results: list[Any] | str) -> None:
+        body = maybe_signature(record["body"], app=self._app)
+        options = body.options
+        inherited = {"parent_id": record["id"], "root_id": record["root_id"]}
+        if self._app.conf.task_inherit_parent_priority:
+            inherited["priority"] = record["priority"]
+        body.apply_async(
+            (results,),
+            **{name: value for name, value in inherited.items() if options.get(name) is None},
+        )
+
+    def _fail(self, record: Mapping[str, Any], error: ChordError) -> list[Part]:
+        """The body will not run: states and errbacks; returns what it means for chords around this one."""
+        body = record["body"]
+        try:
+            raise error
+        except ChordError:
+            einfo = ExceptionInfo(error)
+        self._fail_tasks(body, record, error, einfo.traceback, ())
+        return ends_of_body(self._app, body, record, states.FAILURE, error)
+
+    def _store_failure(self, body: Mapping[str, Any], error: ChordError) -> None:
+        """All that is left to do when what follows from a failure fails itself."""
+        task_id = (body.get("options") or {}).get("task_id")
+        if task_id:
+            self._app.backend.store_result(task_id, error, states.FAILURE)
+
+    def _fail_tasks(
+        self,
+        body: Mapping[str, Any],
+        record: Mapping[str, Any],
+        error: BaseException,
+        traceback: str | None,
+        errbacks: Sequence[Any],
+    ) -> None:
+        """Fail what a body is made of. ``errbacks``: of the whole that it is a part of."""
+        options, kwargs = body.get("options") or {}, body.get("kwargs") or {}
+        errbacks = [*errbacks, *_unique(options.get("link_error"), errbacks)]
+        kind = body.get("subtask_type")
+        if kind == "group":
+            cause = error.__cause__ or error
+            if options.get("task_id"):
+                self._app.backend.store_result(options["task_id"], cause, states.FAILURE, traceback)
+            for task in kwargs.get("tasks") or ():
+                self._fail_tasks(task, record, cause, traceback, errbacks)
+        elif kind == "chord" and kwargs.get("body"):
+            self._fail_tasks(kwargs["body"], record, error, traceback, errbacks)
+        elif kind == "chain" and kwargs.get("tasks"):
+            first, *rest = kwargs["tasks"]
+            self._fail_tasks(first, record, error, traceback, errbacks)
+            call_errbacks(self._app, Context({}), error, traceback, {"chain": rest})
+        else:
+            self._fail_one(body, record, error, traceback, errbacks)
+        if options.get("chain"):
+            chain = {"chain": options["chain"]}
+            call_errbacks(self._app, Context({}), error, traceback, chain)
+
+    def _fail_one(
+        self,
+        task: Mapping[str, Any],
+        record: Mapping[str, Any],
+        error: BaseException,
+        traceback: str | None,
+        errbacks: Sequence[Any],
+    ) -> None:
+        options = task.get("options") or {}
+        task_id = options.get("task_id")
+        request = Context(
+            {
+                "id": task_id,
+                "task": task.get("task"),
+                "args": task.get("args"),
+                "kwargs": task.get("kwargs"),
+                "errbacks": list(errbacks),
+                "root_id": options.get("root_id") or record.get("root_id"),
+                "parent_id": options.get("parent_id") or record.get("id"),
+                "group": options.get("group_id"),
+                "hostname": self._node,
+            }
+        )
+        call_errbacks(self._app, request, error, traceback, {"errbacks": errbacks})
+        if task_id:
+            self._app.backend.store_result(task_id, error, states.FAILURE, traceback)
+
+
+def _is_plain(message: Envelope) -> bool:
+    """Whether results may be put into a message as JSON text: nobody has looked at them, or written them otherwise."""
+    if before_task_publish.has_receivers or after_task_publish.has_receivers:
+        return False
+    envelope = loads(message[2])
+    headers = envelope["headers"]
+    is_json = envelope["content-type"] == "application/json" and not headers.get("compression")
+    return is_json and not headers.get("rate_limit_key")
+
+
+def _callback_error(group_id: str, exc: Exception) -> ChordError:
+    logger.exception("Chord callback for %r raised: %r", group_id, exc)
+    error = ChordError(f"Callback error: {exc!r}")
+    error.__cause__ = exc
+    return error
+
+
+def _unique(found: Any, before: Sequence[Any]) -> list[Any]:
+    errbacks = found if isinstance(found, list | tuple) else [found] if found else []
+    return [errback for errback in errbacks if errback not in before]
+
+
+def _as_celery_says(
+    fate: str, number: float, text: str | None, call: Call
+) -> tuple[str, BaseException]:
+    if fate == "expired":
+        return states.REVOKED, TaskRevokedError("expired")
+    if fate == "revoked":
+        return states.REVOKED, TaskRevokedError("terminated" if number else "revoked")
+    if fate == "unknown":
+        return states.FAILURE, NotRegistered(call.task)
+    if fate == "time_limit":
+        return states.FAILURE, TimeLimitExceeded(number)
+    if fate == "worker_lost":
+        return states.FAILURE, WorkerLostError(text)
+    if fate == "refused":
+        return states.FAILURE, OperationalError(text)
+    return states.FAILURE, InvalidTaskError(text)
