@@ -110,9 +110,10 @@ impl Audit {
         })
     }
 
-    /// Whether it is at work, or a suspect, which may wait long for its cell.
+    /// Whether it is at work, a suspect, which may wait long for its cell, or a call that waits for others of its batch.
     pub(super) fn has_place(&self, entry: &Entry) -> bool {
-        entry.is_at_work() || entry.stage == Stage::Held && self.is_suspect(entry)
+        let is_call_of_batch = entry.request.task.is_some_and(|task| self.config.tasks[task as usize].batch.is_some());
+        entry.is_at_work() || entry.stage == Stage::Held && (self.is_suspect(entry) || is_call_of_batch)
     }
 
     /// Whether it might have had one more of a queue since `since_us`.
