@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fastworker import chain, signals
+from fastworker import chain, group, signals
 from fastworker.contrib.testing.app import TestApp, setup_default_app
 from fastworker.contrib.testing.worker import start_worker
 from tests.support import processes, redis_db
@@ -121,12 +121,27 @@ def test_what_the_function_returns_has_to_say_something_of_each_call(any_pool: R
     assert "returned a int" in str(wrong[0].result)
 
 
-def test_links_errbacks_and_chains_follow_from_each_call(any_pool: Rig) -> None:
+def test_rest_of_a_chain_follows_from_each_call(any_pool: Rig) -> None:
     tasks = any_pool.app.tasks
     linked = chain(tasks["batch.each"].s("succeed"), tasks["proj.echo"].s())
     result = linked.apply_async()
     [[passed_on], _] = result.get(timeout=TIMEOUT_S)
     assert passed_on == [result.parent.id, "batch.each"]
+
+
+def test_errback_follows_from_each_call(any_pool: Rig, tmp_path: Path) -> None:
+    tasks, path = any_pool.app.tasks, str(tmp_path / "told")
+    errback = tasks["proj.telling_errback"].s(path=path)
+    failed = tasks["batch.each"].apply_async(("fail",), link_error=errback)
+    assert outcome(failed) == ("FAILURE", "ValueError")
+    wait_until(lambda: read_lines(path), "the errback")
+    assert read_lines(path) == ["this one alone"]
+
+
+def test_calls_are_members_of_groups(any_pool: Rig) -> None:
+    members = [any_pool.app.tasks["batch.double"].s(number) for number in range(4)]
+    results = group(members).apply_async().get(timeout=TIMEOUT_S)
+    assert [value for value, _ in results] == [0, 2, 4, 6]
 
 
 def test_what_the_function_publishes_has_no_parent(any_pool: Rig) -> None:
