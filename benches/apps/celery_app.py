@@ -7,9 +7,12 @@ ignored where nobody reads them, JSON.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from typing import Any
+
 from celery import Celery  # type: ignore[import-untyped]
 
-from benches.apps import ballast, options, work
+from benches.apps import ballast, options, rows, work
 
 app = Celery("bench", broker=options.BROKER, backend=options.BACKEND)
 app.conf.update(
@@ -28,5 +31,19 @@ echo = app.task(name="bench.echo")(work.echo)
 tally = app.task(name="bench.tally")(work.tally)
 wait = app.task(name="bench.wait")(work.wait)
 burn = app.task(name="bench.burn")(work.burn)
+
+insert = app.task(name="bench.insert")(rows.insert)
+
+if find_spec("celery_batches"):
+    from celery_batches import Batches  # type: ignore[import-not-found]
+
+    @app.task(name="bench.insert_batch", base=Batches, flush_every=100, flush_interval=0.5)  # type: ignore[untyped-decorator]
+    def insert_batch(requests: Any) -> None:
+        """The same rows, a hundred at a time."""
+        rows.insert_all(request.args[0] for request in requests)
+else:
+    # The client, which publishes to it, has no need of the package.
+    insert_batch = app.task(name="bench.insert_batch")(rows.insert)
+
 
 weight = ballast.allocate(options.BALLAST_BYTES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benches.apps import ballast, options, work
+from benches.apps import ballast, options, rows, work
 from fastworker import FastWorker
+from fastworker.batches import SimpleRequest
 
 app = FastWorker("bench", broker=options.BROKER, backend=options.BACKEND)
 app.conf.update(
@@ -27,5 +28,15 @@ probe = app.task(name="bench.probe")(work.probe)
 # The limits of the rates scenario, which Celery has no like of.
 keyed = app.task(name="bench.keyed", rate_limit="1000/s", rate_limit_key="number")(work.noop)
 hourly = app.task(name="bench.hourly", rate_limit="1/h", rate_limit_key="number")(work.noop)
+
+# The batches scenario: one transaction for each message, or for a hundred.
+insert = app.task(name="bench.insert")(rows.insert)
+
+
+@app.task(name="bench.insert_batch", batch=100, batch_timeout=0.5)
+def insert_batch(requests: list[SimpleRequest]) -> None:
+    """The same rows, a hundred at a time."""
+    rows.insert_all(request.args[0] for request in requests)
+
 
 weight = ballast.allocate(options.BALLAST_BYTES)

@@ -19,5 +19,6 @@ NAMES = (
     "start_delay",
     "pools_noop",
     "lanes",
+    "batches",
 )
 """Every scenario, in the order in which they run and are reported."""
