@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastworker._core import __version__
 from fastworker.app.app import FastWorker
-from fastworker.app.queue_objects import Exchange, Queue
+from fastworker.app.queue_objects import Broadcast, Exchange, Queue
 from fastworker.app.shared import shared_task
 from fastworker.app.state import current_app, current_task
 from fastworker.app.task import Task
@@ -18,6 +18,7 @@ from fastworker.utils import uuid
 Celery = FastWorker
 
 __all__ = [
+    "Broadcast",
     "Celery",
     "Exchange",
     "FastWorker",

@@ -90,6 +90,11 @@ class Publisher:
         """
     def bindings(self, exchange: str) -> list[tuple[str, str, str]]:
         """Routing key, pattern and name of each queue that an exchange leads to, as anybody has declared them."""
+    def copies(self, exchange: str) -> list[str]:
+        """The queues that get copies of what is published to a fanout exchange: those of workers that were heard of in
+        the last minute."""
+    def announce(self, exchange: str, routing_key: str, message: bytes) -> None:
+        """Tell the programs of kombu that listen to a fanout exchange now; nothing happens where none can."""
     def depth(self, queue: str) -> int:
         """Messages waiting in ``queue``, those in its lanes (over their rate limit) included."""
     def purge(self, queue: str) -> int:
@@ -296,8 +301,14 @@ def write_envelope(
     content_type: str,
     content_encoding: str,
     body: bytes,
+    announced_on: str | None = None,
 ) -> bytes:
-    """Build kombu's envelope from headers (JSON) and a serialised body."""
+    """Build kombu's envelope from headers (JSON) and a serialised body.
+
+    Args:
+        announced_on: A fanout exchange that it is only announced on, for programs of kombu, and marked so; ``queue`` is
+            the routing key then. None: it goes to ``queue``.
+    """
 
 @final
 class ResultStore:
@@ -676,9 +687,15 @@ class Worker:
 
         Raises: as ``revoke``.
         """
-    def consume(self, queue: str, limit: int | None, weight: int) -> None:
+    def consume(
+        self, queue: str, limit: int | None, weight: int, fanout: tuple[str, str, str] | None = None
+    ) -> None:
         """Consume one more queue, or one that was cancelled: at most ``limit`` of its tasks at once (None: no limit),
         and by its weight.
+
+        Args:
+            fanout: It gets copies of what is published to a fanout exchange: that, the routing key of its binding, and
+                the queue at the broker in which the copies of this worker come.
 
         Raises: as ``revoke``.
         """

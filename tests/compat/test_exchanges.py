@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.compat.conftest import Pair
+from tests.support.gate import read_lines
 from tests.support.rig import PRODUCT, Rig
 from tests.support.waiting import wait_until
 
@@ -17,6 +20,7 @@ QUEUES: dict[str, Any] = {
     "news": {"exchange": "topics", "exchange_type": "topic", "routing_key": "*.news.ro-1"},
     "mail": {"exchange": "directs", "exchange_type": "direct", "routing_key": "by mail"},
     "plain": {"exchange": "plain", "routing_key": "plain"},
+    "keyless": {"exchange": "plain"},
 }
 
 
@@ -96,9 +100,37 @@ def test_added_queue_is_declared(redis_rig: Rig) -> None:
     assert rows == ["a.*\x06\x16^a\\.[^\\.]+$\x06\x16late"]
 
 
-@pytest.mark.skipif(PRODUCT == "celery", reason="Celery has fanout exchanges")
-def test_worker_says_that_it_hears_no_fanout_exchange(redis_rig: Rig) -> None:
-    every = {"exchange": "every", "exchange_type": "fanout", "routing_key": ""}
-    redis_rig.configure(task_queues={"celery": {}, "mine": every})
-    worker = redis_rig.worker()
-    assert "queue 'mine' is bound to the fanout exchange 'every'" in worker.log
+FANOUTS: dict[str, Any] = {
+    "celery": {"exchange": "celery", "routing_key": "celery"},
+    "mine": {"exchange": "every", "exchange_type": "fanout"},
+    "keyed": {"exchange": "others", "exchange_type": "fanout", "routing_key": "some.key"},
+}
+
+
+@pytest.mark.parametrize("queue", ["mine", "keyed"])
+def test_fanout_reaches_workers_of_both(pair: Pair, tmp_path: Path, queue: str) -> None:
+    path = tmp_path / "ran"
+    nodes = ["first@here", "second@here", "third@here"]
+    for rig in (pair.publisher, pair.worker):
+        rig.configure(task_queues=FANOUTS)
+    for rig, node in zip((pair.publisher, pair.worker, pair.worker), nodes, strict=True):
+        rig.worker("-n", node)
+    for count in range(1, 3):
+        pair.task("record_by").apply_async((str(path), "on"), queue=queue)
+        wait_until(lambda n=3 * count: len(read_lines(str(path))) >= n, "copies", TIMEOUT_S)
+    assert sorted(read_lines(str(path))) == sorted(f"on {node}" for node in nodes * 2)
+
+
+@pytest.mark.skipif(PRODUCT == "celery", reason="Celery's own workers miss it")
+def test_publisher_that_does_not_know_a_fanout_reaches_ours(redis_rig: Rig, tmp_path: Path) -> None:
+    """kombu's Broadcast is declared by nobody who publishes to it, so that Celery's client takes its
+    exchange for a direct one, and looks for queues that are bound to it.
+    """
+    path = tmp_path / "ran"
+    redis_rig.configure(task_queues={**FANOUTS, "mine": {**FANOUTS["mine"], "routing_key": "k"}})
+    for node in ("a@here", "b@here"):
+        redis_rig.worker("-n", node)
+    blind = Rig(redis_rig.spec.of("celery").with_conf(task_queues=None), tmp_path, ExitStack())
+    blind.task("record_by").apply_async((str(path), "on"), exchange="every", routing_key="k")
+    wait_until(lambda: len(read_lines(str(path))) >= 2, "copies", TIMEOUT_S)
+    assert sorted(read_lines(str(path))) == ["on a@here", "on b@here"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastworker.app import link as links
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
 
 Policy = Mapping[str, Any]
+#: Exchange, routing key and envelope of what programs of kombu are told on a fanout exchange.
+Announcement = tuple[str, str, bytes]
 
 
 def deliver(app: FastWorker, envelopes: list[links.Envelope], policy: Policy | None) -> None:
@@ -29,10 +31,21 @@ def deliver(app: FastWorker, envelopes: list[links.Envelope], policy: Policy | N
         OperationalError: Not confirmed after the last attempt, or within ``broker_publish_deadline``.
     """
     through: links.Sender = links.sender(app.broker.write_address) or app.publishing.publisher
+    _repeat(app, lambda: through.publish(envelopes), policy)
+
+
+def announce(app: FastWorker, announcement: Announcement, policy: Policy | None) -> None:
+    """Tell programs of kombu; arguments and errors as for ``deliver``. Never through the link: nobody has it in hand
+    when it is lost.
+    """
+    _repeat(app, lambda: app.publishing.publisher.announce(*announcement), policy)
+
+
+def _repeat(app: FastWorker, attempt: Callable[[], None], policy: Policy | None) -> None:
     pauses = _pauses(policy, app.publishing.settings.deadline_s)
     while True:
         try:
-            through.publish(envelopes)
+            attempt()
             return
         except OperationalError:
             pause_s = next(pauses, None)
@@ -63,6 +76,13 @@ async def adeliver(app: FastWorker, envelopes: list[links.Envelope], policy: Pol
             if pause_s is None:
                 raise
         await asyncio.sleep(pause_s)
+
+
+async def aannounce(app: FastWorker, announcement: Announcement, policy: Policy | None) -> None:
+    """``announce`` for a coroutine."""
+    import asyncio
+
+    await asyncio.to_thread(announce, app, announcement, policy)
 
 
 def _pauses(policy: Policy | None, deadline_s: float) -> Iterator[float]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fastworker import _core, signals
 from fastworker.app import link as links
 from fastworker.app.arguments import encode_error
-from fastworker.app.deliver import adeliver, deliver
+from fastworker.app.deliver import Announcement, aannounce, adeliver, announce, deliver
 from fastworker.app.link import set_link
 from fastworker.app.message import Call, TaskMessage, build
 from fastworker.app.options import split_options
@@ -49,6 +49,8 @@ def send_task(app: FastWorker, name: str, *args: Any, **options: Any) -> AsyncRe
     """
     parcel = pack(app, name, *args, **options)
     deliver(app, parcel.envelopes, parcel.retry_policy)
+    if parcel.announcement is not None:
+        announce(app, parcel.announcement, parcel.retry_policy)
     return parcel.delivered()
 
 
@@ -59,6 +61,8 @@ async def asend_task(app: FastWorker, name: str, *args: Any, **options: Any) -> 
     """
     parcel = pack(app, name, *args, **options)
     await adeliver(app, parcel.envelopes, parcel.retry_policy)
+    if parcel.announcement is not None:
+        await aannounce(app, parcel.announcement, parcel.retry_policy)
     return parcel.delivered()
 
 
@@ -68,11 +72,13 @@ class Parcel:
 
     Attributes:
         envelopes: One a queue.
+        announcement: What programs of kombu are told on a fanout exchange, besides.
         retry_policy: How often to try. None: once.
         result: What its caller will get.
     """
 
     envelopes: list[links.Envelope]
+    announcement: Announcement | None
     retry_policy: Mapping[str, Any] | None
     _message: TaskMessage
     _destination: Destination
@@ -116,6 +122,8 @@ class Batch:
         envelopes = [envelope for parcel in parcels for envelope in parcel.envelopes]
         deliver(self._app, envelopes, parcels[0].retry_policy)
         for parcel in parcels:
+            if parcel.announcement is not None:
+                announce(self._app, parcel.announcement, parcel.retry_policy)
             parcel.delivered()
 
 
@@ -229,7 +237,7 @@ def _packed(
             properties=message.properties,
             retry_policy=policy,
         )
-    envelopes = _envelopes(
+    envelopes, announcement = _envelopes(
         message,
         destination,
         serializer=options.get("serializer") or settings.serializer,
@@ -237,7 +245,8 @@ def _packed(
     )
     retry = options.get("retry")
     may_retry = settings.retry if retry is None else retry
-    return Parcel(envelopes, policy if may_retry else None, message, destination, result, parent)
+    policy_in_force = policy if may_retry else None
+    return Parcel(envelopes, announcement, policy_in_force, message, destination, result, parent)
 
 
 def _announce(message: TaskMessage, destination: Destination) -> None:
@@ -264,8 +273,8 @@ def _announce(message: TaskMessage, destination: Destination) -> None:
 
 def _envelopes(
     message: TaskMessage, destination: Destination, *, serializer: str, compress_with: str | None
-) -> list[links.Envelope]:
-    """One envelope a queue.
+) -> tuple[list[links.Envelope], Announcement | None]:
+    """One envelope a queue, and for a fanout exchange what programs of kombu are told.
 
     Raises:
         EncodeError: Names the task and the argument.
@@ -284,21 +293,23 @@ def _envelopes(
     # Brokers have ten levels; a larger number (RabbitMQ's) is the least urgent of them.
     level = min(max(priority, 0), _HIGHEST_PRIORITY_NUMBER)
     headers = _core.dumps(message.headers)
-    return [
-        (
-            queue,
-            level,
-            _core.write_envelope(
-                headers=headers,
-                correlation_id=message.properties["correlation_id"],
-                reply_to=message.properties["reply_to"],
-                priority=level,
-                queue=queue,
-                expiration_ms=message.properties.get("expiration"),
-                content_type=chosen.content_type,
-                content_encoding=chosen.content_encoding,
-                body=body,
-            ),
+
+    def write(queue: str, announced_on: str | None = None) -> bytes:
+        return _core.write_envelope(
+            headers=headers,
+            correlation_id=message.properties["correlation_id"],
+            reply_to=message.properties["reply_to"],
+            priority=level,
+            queue=queue,
+            expiration_ms=message.properties.get("expiration"),
+            content_type=chosen.content_type,
+            content_encoding=chosen.content_encoding,
+            body=body,
+            announced_on=announced_on,
         )
-        for queue in destination.queues
-    ]
+
+    envelopes = [(queue, level, write(queue)) for queue in destination.queues]
+    if not destination.is_fanout:
+        return envelopes, None
+    exchange, key = destination.exchange, destination.routing_key
+    return envelopes, (exchange, key, write(key, exchange))

@@ -58,7 +58,7 @@ class Publishing:
         """The settings in force."""
         conf = self._app.conf
         if self._settings is None or self._settings.version != conf.version:
-            self._settings = _read(conf, self._declared)
+            self._settings = _read(conf, self._declared, self._copies)
         return self._settings
 
     @property
@@ -80,6 +80,9 @@ class Publishing:
     def _declared(self, exchange: str) -> list[tuple[str, str, str]]:
         return self.publisher.bindings(exchange)
 
+    def _copies(self, exchange: str) -> list[str]:
+        return self.publisher.copies(exchange)
+
     def _publish(self, envelopes: list[Envelope]) -> None:
         self.publisher.publish(envelopes)
 
@@ -100,7 +103,11 @@ def _time_limits(url: str, deadline_s: float) -> dict[str, str]:
     return dict.fromkeys(names, str(deadline_s)) if deadline_s else {}
 
 
-def _read(conf: Any, declared: Callable[[str], Iterable[tuple[str, str, str]]]) -> PublishSettings:
+def _read(
+    conf: Any,
+    declared: Callable[[str], Iterable[tuple[str, str, str]]],
+    copies: Callable[[str], Iterable[str]],
+) -> PublishSettings:
     version = conf.version
     queues = QueueTable(
         conf.task_queues,
@@ -110,6 +117,7 @@ def _read(conf: Any, declared: Callable[[str], Iterable[tuple[str, str, str]]]) 
         default_key=conf.task_default_routing_key,
         create_missing=bool(conf.task_create_missing_queues),
         declared=declared,
+        copies=copies,
     )
     return PublishSettings(
         version=version,

@@ -52,3 +52,18 @@ class Queue:
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r}, {self.exchange!r}, {self.routing_key!r})"
+
+
+class Broadcast(Queue):
+    """A queue of a fanout exchange: every worker that consumes it runs each task that is published to it.
+
+    Args:
+        name: Of the queue, as in ``-Q`` and ``queue=``, and of the exchange.
+        exchange: Another exchange. None: one of type ``fanout`` with the name of the queue.
+        options: Kept, not acted on.
+    """
+
+    def __init__(
+        self, name: str, *, exchange: Exchange | str | None = None, **options: Any
+    ) -> None:
+        super().__init__(name, exchange or Exchange(name, type="fanout"), **options)

@@ -29,6 +29,15 @@ class Queue:
     exchange_type: str
     routing_key: str
 
+    @property
+    def is_fanout(self) -> bool:
+        """Every worker that consumes it gets a copy."""
+        return self.exchange_type == "fanout"
+
+    def copies_for(self, node: str) -> str:
+        """The queue in which a worker, by its node name, gets its copies; for one that ``is_fanout``."""
+        return f"{self.name}.{node}"
+
 
 class QueueTable:
     """The queues of an application.
@@ -44,6 +53,7 @@ class QueueTable:
             (``task_create_missing_queues``).
         declared: From an exchange to what other programs have declared that it leads to: routing
             key, pattern (empty but for topics) and queue each.
+        copies: From a fanout exchange to the queues that get copies of what is published there.
     """
 
     def __init__(
@@ -56,9 +66,11 @@ class QueueTable:
         default_key: str,
         create_missing: bool,
         declared: Callable[[str], Iterable[tuple[str, str, str]]] = lambda exchange: (),
+        copies: Callable[[str], Iterable[str]] = lambda exchange: (),
     ) -> None:
         self._create_missing = create_missing
         self._declared = declared
+        self._copies = copies
         self._default = Queue(default_queue, default_exchange, default_type, default_key)
         listed = [self._read(entry) for entry in _entries(setting)]
         self._queues = {queue.name: queue for queue in listed} or {default_queue: self._default}
@@ -77,6 +89,8 @@ class QueueTable:
         found = self._queues.get(name)
         if found is not None:
             return found
+        if self._is_of_copies(name):
+            return Queue(name, name, "direct", name)
         if not self._create_missing:
             raise QueueNotFound(
                 f"Queue {name!r} missing from task_queues ({', '.join(self._queues)})"
@@ -84,6 +98,19 @@ class QueueTable:
                 f"task_create_missing_queues=True"
             )
         return self._queues.setdefault(name, Queue(name, name, "direct", name))
+
+    def _is_of_copies(self, name: str) -> bool:
+        """Whether a worker gets its copies there; a retry goes back to that worker alone."""
+        fanouts = [queue.name for queue in self._queues.values() if queue.is_fanout]
+        return "@" in name and any(name.startswith(f"{fanout}.") for fanout in fanouts)
+
+    def is_fanout(self, exchange: str) -> bool:
+        """Whether a queue is listed that gets copies of what is published to this exchange."""
+        return any(queue.is_fanout for queue in self._bound_to(exchange))
+
+    def _bound_to(self, exchange: str) -> list[Queue]:
+        listed = (*self._queues.values(), self._default)
+        return [queue for queue in listed if queue.exchange == exchange]
 
     def add(self, name: str, exchange: str, exchange_type: str, routing_key: str) -> None:
         """List one more queue, unless one of this name is there."""
@@ -93,19 +120,17 @@ class QueueTable:
         """The queues that a message to ``exchange`` with ``routing_key`` goes to; ``""`` is the
         default exchange.
 
+        On a fanout exchange these are the queues in which workers get their copies, whatever the
+        routing key, and none is as good as some.
+
         Raises:
-            QueueNotFound: None.
-            ImproperlyConfigured: A fanout exchange, which these brokers do not have.
+            QueueNotFound: None, and it is not a fanout exchange.
         """
         if not exchange:
             return [self[routing_key].name]
-        bound = [
-            queue for queue in (*self._queues.values(), self._default) if queue.exchange == exchange
-        ]
-        if any(queue.exchange_type == "fanout" for queue in bound):
-            raise ImproperlyConfigured(
-                f"exchange {exchange!r} is a fanout exchange; broadcasting is not supported yet"
-            )
+        if self.is_fanout(exchange):
+            return list(self._copies(exchange))
+        bound = self._bound_to(exchange)
         names = dict.fromkeys(queue.name for queue in bound if _matches(queue, routing_key))
         for key, pattern, name in self._declared(exchange):
             if re.match(pattern, routing_key) if pattern else key == routing_key:
@@ -129,11 +154,7 @@ class QueueTable:
             # The default type is the default exchange's; another one is direct unless it says.
             other = "direct" if options.get("exchange") else self._default.exchange_type
             kind = options.get("exchange_type") or getattr(exchange, "type", None) or other
-            key = (
-                options.get("routing_key")
-                or options.get("binding_key")
-                or self._default.routing_key
-            )
+            key = options.get("routing_key") or options.get("binding_key") or name
             return Queue(str(name), str(getattr(exchange, "name", exchange)), str(kind), str(key))
         name = getattr(entry, "name", None)
         if not name:
@@ -145,6 +166,8 @@ class QueueTable:
         exchange_name = getattr(exchange, "name", exchange) or self._default.exchange
         kind = getattr(exchange, "type", None) or self._default.exchange_type
         key = getattr(entry, "routing_key", None) or self._default.routing_key
+        # The name of kombu's Broadcast is made up by each process, and the alias is what users say.
+        name = (getattr(entry, "alias", None) if kind == "fanout" else None) or name
         return Queue(str(name), str(exchange_name), str(kind), str(key))
 
 

@@ -20,14 +20,16 @@ class Destination:
     """Where a message goes.
 
     Attributes:
-        queues: Names; more than one only for a topic exchange.
+        queues: Names; one but for topic and fanout exchanges.
         exchange: As written to signals; ``""`` when the routing key is the queue's name.
         routing_key: As written to signals.
+        is_fanout: Each of the queues gets a copy for its worker, and programs of kombu are told besides.
     """
 
     queues: tuple[str, ...]
     exchange: str
     routing_key: str
+    is_fanout: bool = False
 
 
 class Router:
@@ -79,18 +81,16 @@ class Router:
         if queue is None and exchange is None:
             queue = self._default_queue
         if queue is None:
-            exchange, routing_key = exchange or "", routing_key or ""
-            return Destination(
-                tuple(self._queues.reached_by(exchange, routing_key)), exchange, routing_key
-            )
+            return self._reached_by(exchange or "", routing_key or "")
         entry = self._queues[_name(queue) or ""]
         if entry.exchange_type == "direct" and not (exchange and routing_key):
             return Destination((entry.name,), "", entry.name)
         exchange = entry.exchange if exchange is None else exchange
-        routing_key = routing_key or entry.routing_key
-        return Destination(
-            tuple(self._queues.reached_by(exchange, routing_key)), exchange, routing_key
-        )
+        return self._reached_by(exchange, routing_key or entry.routing_key)
+
+    def _reached_by(self, exchange: str, routing_key: str) -> Destination:
+        queues = tuple(self._queues.reached_by(exchange, routing_key))
+        return Destination(queues, exchange, routing_key, self._queues.is_fanout(exchange))
 
 
 class MapRoute:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("fastworker.worker")
 
 
-def declare(app: FastWorker, names: Iterable[str]) -> None:
+def declare(app: FastWorker, names: Iterable[str], node: str) -> None:
     """Declare consumed queues, as Celery's workers do when they start. What cannot be declared is said in the log: the
     worker works, and only publishers that go by the exchange may miss it.
     """
@@ -29,14 +29,8 @@ def declare(app: FastWorker, names: Iterable[str]) -> None:
             queue = table[name]
         except QueueNotFound:
             continue
-        if queue.exchange_type == "fanout":
-            logger.warning(
-                "queue %r is bound to the fanout exchange %r: what is broadcast there does not reach this worker; "
-                "fanout exchanges are not supported yet",
-                name,
-                queue.exchange,
-            )
-            continue
+        # A program of kombu that does not know what kind of exchange it is puts its message into this queue.
+        name = queue.copies_for(node) if queue.is_fanout else name
         pattern = key_to_pattern(queue.routing_key) if queue.exchange_type == "topic" else ""
         try:
             app.control.mailbox.client.bind(queue.exchange, queue.routing_key, pattern, name)

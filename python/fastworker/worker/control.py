@@ -17,6 +17,7 @@ from fastworker.app.revokes import RevokeTerms
 from fastworker.app.signum import signum
 from fastworker.errors import BackendError, ImproperlyConfigured, KombuError
 from fastworker.worker.bindings import declare
+from fastworker.worker.copies import name_at_broker
 from fastworker.worker.lanes import UnknownLane
 from fastworker.worker.node_info import (
     autoscaler_info,
@@ -198,7 +199,7 @@ def active_queues(state: State) -> list[dict[str, Any]]:
     infos = []
     for name in state.node.queues:
         info = queue_info(table, name, most)
-        if name in paused:
+        if name_at_broker(state.app, name, state.hostname) in paused:
             info["paused"] = True
         lane = state.node.lane_of(name)
         infos.append(info if lane is None else {**info, "lane": lane})
@@ -229,7 +230,7 @@ def add_consumer(
     if queue not in node.queues:
         node.consume(queue, lane)
         node.queues.append(queue)
-        declare(state.app, [queue])
+        declare(state.app, [queue], state.hostname)
         logger.info("Started consuming from %s", queue)
     return ok(f"add consumer {queue}")
 
@@ -247,7 +248,8 @@ def cancel_consumer(state: State, queue: str, **kwargs: Any) -> dict[str, Any]:
 @control_command(args=[("queue", str)], signature="<queue>")
 def pause_queue(state: State, queue: str, **kwargs: Any) -> dict[str, Any]:
     """Pause a queue for all workers until it is resumed; what runs may finish."""
-    state.app.control.mailbox.client.pause_queue(queue)
+    own = name_at_broker(state.app, queue, state.hostname)
+    state.app.control.mailbox.client.pause_queue(own)
     if state.node.core.give_back(queue, is_cancelled=False):
         logger.info("Queue %s is paused", queue)
     return ok(f"queue {queue} is paused")
@@ -256,7 +258,8 @@ def pause_queue(state: State, queue: str, **kwargs: Any) -> dict[str, Any]:
 @control_command(args=[("queue", str)], signature="<queue>")
 def resume_queue(state: State, queue: str, **kwargs: Any) -> dict[str, Any]:
     """End the pause of a queue."""
-    state.app.control.mailbox.client.resume_queue(queue)
+    own = name_at_broker(state.app, queue, state.hostname)
+    state.app.control.mailbox.client.resume_queue(own)
     logger.info("Queue %s is resumed", queue)
     return ok(f"queue {queue} is resumed")
 

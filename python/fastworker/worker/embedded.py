@@ -24,6 +24,7 @@ from fastworker import _core, signals
 from fastworker.child.thread import run_in_thread
 from fastworker.errors import ImproperlyConfigured
 from fastworker.worker.bindings import declare
+from fastworker.worker.copies import fanout_of
 from fastworker.worker.hooks import Hooks
 from fastworker.worker.lanes import UnknownLane
 from fastworker.worker.panel import State
@@ -175,7 +176,8 @@ class EmbeddedWorker:
 
     def consume(self, queue: str, lane: str | None) -> None:
         """Consume one more queue."""
-        self.core.consume(queue, *QueueTerms.of(self.app, self.options)[queue])
+        fanout = fanout_of(self.app, queue, self.hostname)
+        self.core.consume(queue, *QueueTerms.of(self.app, self.options)[queue], fanout)
 
     @property
     def uptime_s(self) -> float:
@@ -303,7 +305,7 @@ class EmbeddedWorker:
         elif name == "start_thread":
             self.start_child(core, **facts)
         elif name == "ready":
-            declare(self.app, self.queues)
+            declare(self.app, self.queues, self.hostname)
             if not self._is_reloading:
                 self.on_ready()
             self._is_ready.set()

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from fastworker import _core
 from fastworker.errors import OperationalError, WorkerEnded
+from fastworker.worker.copies import Fanout
 from fastworker.worker.lane import Lane
 
 T = TypeVar("T")
@@ -95,9 +96,11 @@ class Lanes:
         home = self._home.get(queue)
         return None if home is None else home.name
 
-    def consume(self, lane: Lane, queue: str, limit: int | None, weight: int) -> None:
-        """Have a lane consume one more queue."""
-        lane.core.consume(queue, limit, weight)
+    def consume(
+        self, lane: Lane, queue: str, limit: int | None, weight: int, fanout: Fanout | None = None
+    ) -> None:
+        """Have a lane consume one more queue; see ``_core.Worker.consume``."""
+        lane.core.consume(queue, limit, weight, fanout)
         lane.queues.append(queue)
         self._home[queue] = lane
 

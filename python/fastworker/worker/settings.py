@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastworker.app.batch_options import batch_terms
 from fastworker.app.rate_limits import is_shared, per_second
 from fastworker.errors import ImproperlyConfigured
+from fastworker.worker.copies import Fanout
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -56,6 +57,8 @@ class WorkerSettings:
     result_url: str | None
     result_options: list[tuple[str, str]]
     queues: list[str]
+    #: Those of them that get copies of what is published to a fanout exchange; see ``copies.py``.
+    fanouts: list[tuple[str, Fanout]]
     #: By queue: its limit (None: there is none) and its weight.
     queue_terms: list[tuple[int | None, int]]
     tasks: list[TaskSettings]

@@ -12,6 +12,7 @@ from fastworker.app.revokes import RevokeTerms
 from fastworker.child.main import SHARED
 from fastworker.errors import ImproperlyConfigured
 from fastworker.worker.banner import Facts, LaneFacts, banner
+from fastworker.worker.copies import fanouts_of
 from fastworker.worker.cores import choose_concurrency
 from fastworker.worker.hooks import Hooks
 from fastworker.worker.queue_terms import QueueTerms
@@ -185,6 +186,7 @@ def worker_settings(
         result_url=broker.result_url,
         result_options=list(broker.result_options.items()),
         queues=queues,
+        fanouts=fanouts_of(app, queues, options.hostname),
         queue_terms=[queue_terms[name] for name in queues],
         tasks=task_settings(app),
         concurrency=size.concurrency,

@@ -23,6 +23,7 @@ from fastworker.worker import logs
 from fastworker.worker.affinity import cores_of
 from fastworker.worker.alarm import Alarm
 from fastworker.worker.bindings import declare
+from fastworker.worker.copies import fanout_of
 from fastworker.worker.hooks import Hooks
 from fastworker.worker.lane import Lane, first_zygotes
 from fastworker.worker.lane_plan import LanePlan, follow, lane_plans, unserved
@@ -222,7 +223,7 @@ class WorkerProcess:
             logger.info("consuming %s", ", ".join(lane.queues), extra=lane.log_extra)
         if not all(lane.is_ready for lane in self.lanes):
             return
-        declare(self.app, self.queues)
+        declare(self.app, self.queues, self.hostname)
         if logger.isEnabledFor(logging.INFO):
             logger.info("%s ready.", self.options.hostname)
         elif not self.options.quiet:
@@ -294,7 +295,8 @@ class WorkerProcess:
     def consume(self, queue: str, lane: str | None) -> None:
         """Consume one more queue."""
         terms = QueueTerms.of(self.app, self.options)[queue]
-        self.lanes.consume(self.unit(lane, queue), queue, *terms)
+        fanout = fanout_of(self.app, queue, self.hostname)
+        self.lanes.consume(self.unit(lane, queue), queue, *terms, fanout)
 
     def lane_stats(self, pids: Mapping[str, list[int]]) -> dict[str, dict[str, Any]]:
         """What ``inspect stats`` says of each lane; see ``Node``."""

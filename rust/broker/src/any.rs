@@ -5,8 +5,8 @@ use crate::memory::{MemoryBroker, MemoryStore};
 use crate::redis::RedisBroker;
 use crate::sqlite::{SqliteBroker, SqliteStore};
 use crate::{
-    Broker, Delivery, Error, Heard, Join, Joined, Part, Parts, Portion, Publish, Recovered, ResultDoc, Revocation,
-    Settled, Settlement, Tag,
+    Broker, Delivery, Error, Fanout, Heard, Join, Joined, Part, Parts, Portion, Publish, Recovered, ResultDoc,
+    Revocation, Settled, Settlement, Tag,
 };
 
 /// A broker of any kind.
@@ -159,6 +159,14 @@ impl Broker for AnyBroker {
 
     async fn listen(&self, exchange: &str) -> Result<Heard, Error> {
         either!(self, broker => broker.listen(exchange).await)
+    }
+
+    async fn enlist(&self, fanout: &Fanout) -> Result<(), Error> {
+        either!(self, broker => broker.enlist(fanout).await)
+    }
+
+    async fn gather(&self) -> Result<bool, Error> {
+        either!(self, broker => broker.gather().await)
     }
 
     async fn revoked(&self) -> Result<Vec<Revocation>, Error> {

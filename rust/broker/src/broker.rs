@@ -34,7 +34,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::lane::{Ask, Drawn, Granted, Quota};
-use crate::{Error, Heard, Join, Joined, Member, Parts, Portion, Revocation};
+use crate::{Error, Fanout, Heard, Join, Joined, Member, Parts, Portion, Revocation};
 
 /// Names one leased message; chosen by the implementation, meaningless to others, never reused by one `Broker` value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -261,6 +261,16 @@ pub trait Broker {
     /// after an error, resolves with [`Heard::Gap`] as soon as broadcasts are heard. One call at a time; a dropped
     /// future loses nothing.
     fn listen(&self, exchange: &str) -> impl Future<Output = Result<Heard, Error>>;
+
+    /// Enlists a queue of ours for copies of what is published to a fanout exchange (`fanout.rs`); `heartbeat` does it
+    /// again from then on. It has to be watched besides.
+    fn enlist(&self, fanout: &Fanout) -> impl Future<Output = Result<(), Error>>;
+
+    /// Puts what others announce on the exchanges of enlisted queues into these queues, where that has to be done; to be
+    /// called again and again. Resolves with true when it listens to all that are enlisted, and with false when it has put
+    /// something there. After an error it does not listen, and what is announced then is missed. A dropped future loses
+    /// nothing.
+    fn gather(&self) -> impl Future<Output = Result<bool, Error>>;
 
     /// What was revoked and is still remembered, oldest first.
     fn revoked(&self) -> impl Future<Output = Result<Vec<Revocation>, Error>>;

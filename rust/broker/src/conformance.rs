@@ -11,6 +11,7 @@ mod control;
 mod dead;
 mod delivery;
 mod endings;
+mod fanouts;
 mod lanes;
 mod leases;
 mod parked;
@@ -146,6 +147,9 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             old_and_surplus_revokes_are_forgotten
             what_is_to_be_terminated_is_remembered_so
             a_forgotten_revoke_takes_its_signal_along;
+        fanouts:
+            every_enlisted_queue_gets_copies_of_its_exchange
+            a_silent_worker_gets_no_copies_until_it_is_heard_of;
         results:
             a_result_is_stored_and_read
             many_results_come_in_the_order_asked

@@ -2,7 +2,7 @@
 //! is serialised once; a call encodes its arguments, draws an id and sends.
 
 use bytes::Bytes;
-use fastworker_broker::Publish;
+use fastworker_broker::{COPIED, Publish};
 use fastworker_wire::envelope::{self, EnvelopeParts};
 use fastworker_wire::json::{write_float, write_int, write_text};
 use pyo3::exceptions::PyTypeError;
@@ -129,7 +129,8 @@ impl MessagePlan {
             correlation_id: id_text,
             reply_to: Some(&self.reply_to),
             expiration_ms: None,
-            queue: &self.queue,
+            exchange: "",
+            routing_key: &self.queue,
             priority: self.priority,
             delivery_tag: &text(&random_id()?),
         };
@@ -300,7 +301,7 @@ impl MessagePlan {
 
 /// Builds kombu's envelope from headers and a serialised body.
 #[pyfunction]
-#[pyo3(signature = (*, headers, correlation_id, reply_to, priority, queue, expiration_ms, content_type, content_encoding, body))]
+#[pyo3(signature = (*, headers, correlation_id, reply_to, priority, queue, expiration_ms, content_type, content_encoding, body, announced_on=None))]
 #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn write_envelope<'py>(
     py: Python<'py>,
@@ -313,8 +314,10 @@ pub(crate) fn write_envelope<'py>(
     content_type: &str,
     content_encoding: &str,
     body: &[u8],
+    announced_on: Option<&str>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let mut message = Vec::new();
+    let mark = if announced_on.is_some() { COPIED } else { "" };
     let parts = EnvelopeParts {
         body,
         content_type,
@@ -323,9 +326,10 @@ pub(crate) fn write_envelope<'py>(
         correlation_id,
         reply_to,
         expiration_ms,
-        queue,
+        exchange: announced_on.unwrap_or(""),
+        routing_key: queue,
         priority,
-        delivery_tag: &text(&random_id()?),
+        delivery_tag: &format!("{mark}{}", text(&random_id()?)),
     };
     envelope::write(&parts, &mut message);
     Ok(PyBytes::new(py, &message))

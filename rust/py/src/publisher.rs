@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use fastworker_broker::{Client, DeadLetter, Publish, ResultsAt};
+use fastworker_broker::{AWAY, Client, DeadLetter, Publish, ResultsAt};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -56,6 +56,14 @@ impl Publisher {
     fn bindings(&self, py: Python<'_>, exchange: &str) -> PyResult<Vec<(String, String, String)>> {
         let bindings = self.connection.run(py, |client| client.bindings(exchange))?;
         Ok(bindings.into_iter().map(|one| (one.routing_key, one.pattern, one.queue)).collect())
+    }
+
+    fn copies(&self, py: Python<'_>, exchange: &str) -> PyResult<Vec<String>> {
+        self.connection.run(py, |client| client.copies(exchange, AWAY))
+    }
+
+    fn announce(&self, py: Python<'_>, exchange: &str, routing_key: &str, message: &[u8]) -> PyResult<()> {
+        self.connection.run(py, |client| client.announce(exchange, routing_key, message))
     }
 
     fn depth(&self, py: Python<'_>, queue: &str) -> PyResult<u64> {

@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fastworker_worker::{
-    Autoscale, BatchTerms, Command, Fate, Handle, HeldTask, Level, Pool, QueueTerms, Rate, RegisteredTask, Report,
-    Reporter, Reports, Resize, RevokeTerms, Scope, Shutdown, Stage, TaskOptions, WorkerConfig, clock_moved, forward_to,
-    run, stop_forwarding, thread_ended,
+    Autoscale, BatchTerms, Command, Fanout, Fate, Handle, HeldTask, Level, Pool, QueueTerms, Rate, RegisteredTask,
+    Report, Reporter, Reports, Resize, RevokeTerms, Scope, Shutdown, Stage, TaskOptions, WorkerConfig, clock_moved,
+    forward_to, run, stop_forwarding, thread_ended,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -51,6 +51,7 @@ struct Settings {
     result_url: Option<String>,
     result_options: Vec<(String, String)>,
     queues: Vec<String>,
+    fanouts: Vec<(String, (String, String, String))>,
     queue_terms: Vec<(Option<u32>, u32)>,
     tasks: Vec<TaskSettings>,
     concurrency: u32,
@@ -90,6 +91,10 @@ fn terms((limit, weight): (Option<u32>, u32)) -> QueueTerms {
     QueueTerms { limit, weight }
 }
 
+fn fanout((exchange, routing_key, queue): (String, String, String)) -> Fanout {
+    Fanout { exchange, routing_key, queue }
+}
+
 impl From<Settings> for WorkerConfig {
     fn from(settings: Settings) -> WorkerConfig {
         let task = |task: TaskSettings| RegisteredTask {
@@ -116,6 +121,7 @@ impl From<Settings> for WorkerConfig {
             result_url: settings.result_url,
             result_options: settings.result_options,
             queues: settings.queues,
+            fanouts: settings.fanouts.into_iter().map(|(queue, own)| (queue, fanout(own))).collect(),
             queue_terms: settings.queue_terms.into_iter().map(terms).collect(),
             tasks: settings.tasks.into_iter().map(task).collect(),
             concurrency: settings.concurrency,
@@ -357,9 +363,17 @@ impl Worker {
         self.ask(py, |answer| Command::SetRate { task, rate, answer })
     }
 
-    #[pyo3(signature = (queue, limit, weight))]
-    fn consume(&self, py: Python<'_>, queue: String, limit: Option<u32>, weight: u32) -> PyResult<()> {
-        self.ask(py, |answer| Command::Consume { queue, terms: terms((limit, weight)), answer })
+    #[pyo3(signature = (queue, limit, weight, fanout=None))]
+    fn consume(
+        &self,
+        py: Python<'_>,
+        queue: String,
+        limit: Option<u32>,
+        weight: u32,
+        fanout: Option<(String, String, String)>,
+    ) -> PyResult<()> {
+        let (terms, fanout) = (terms((limit, weight)), fanout.map(self::fanout));
+        self.ask(py, |answer| Command::Consume { queue, terms, fanout, answer })
     }
 
     #[pyo3(signature = (queue, *, is_cancelled))]

@@ -78,7 +78,8 @@ fn an_envelope_written_again_has_celerys_bytes() {
             correlation_id: envelope.correlation_id.as_deref().unwrap(),
             reply_to: envelope.reply_to.as_deref(),
             expiration_ms: show(&message).contains("expiration").then_some(3_600_000),
-            queue: "celery",
+            exchange: "",
+            routing_key: "celery",
             priority: envelope.priority,
             delivery_tag: envelope.delivery_tag.as_deref().unwrap(),
         };

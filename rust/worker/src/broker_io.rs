@@ -6,11 +6,12 @@
 use std::collections::HashSet;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use fastworker_broker::lane;
 use fastworker_broker::{
-    AnyBroker, AnyStore, Broker, Error, Heard, Join, Joined, LeaseTerms, Member, Part, Portion, Publish, ResultDoc,
+    AnyBroker, AnyStore, Broker, Error, Fanout, Heard, Join, Joined, LeaseTerms, Member, Part, Portion, Publish, ResultDoc,
     Settled, Settlement, Tag, Verdict,
 };
 use fastworker_engine::{Ask, Handle};
@@ -305,6 +306,37 @@ impl BrokerIo {
                 }
             }
         }
+    }
+
+    /// Gathers what programs of kombu publish to fanout exchanges, for ever.
+    pub(crate) async fn gather(self) {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.broker.gather().await {
+                Ok(_) => backoff = Backoff::new(),
+                Err(error) => {
+                    self.tell(Fact::Trouble(error));
+                    tokio::select! {
+                        () = backoff.pause() => {}
+                        () = self.answers_again.notified() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Enlists a queue for copies, and answers when that was tried: in an outage it may take long.
+    pub(crate) fn enlist(&self, fanout: Fanout, answer: SyncSender<()>) {
+        let io = self.clone();
+        tokio::task::spawn_local(async move {
+            let enlisted = io.broker.enlist(&fanout).await;
+            // Whoever asked may have given up waiting.
+            let _gone = answer.try_send(());
+            if let Err(error) = enlisted {
+                io.tell(Fact::Trouble(error));
+                io.persist(|| io.broker.enlist(&fanout)).await;
+            }
+        });
     }
 
     /// Puts parked messages back a little before they are due: the last moments are waited out in a worker.

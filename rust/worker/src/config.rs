@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fastworker_broker::RevokeTerms;
+use fastworker_broker::{Fanout, RevokeTerms};
 use fastworker_engine::{Autoscale, QueueTerms, TaskOptions};
 
 use crate::report::Reports;
@@ -35,6 +35,8 @@ pub struct WorkerConfig {
     pub result_options: Vec<(String, String)>,
     /// Queues to consume at the start.
     pub queues: Vec<String>,
+    /// Those of them that get copies of what is published to a fanout exchange: by which queue of our own.
+    pub fanouts: Vec<(String, Fanout)>,
     /// By queue: how.
     pub queue_terms: Vec<QueueTerms>,
     /// Registered tasks.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fastworker_broker::lane::{Drawn, Granted};
-use fastworker_broker::{Delivery, Error, Join, Joined, Mark, Parts, Recovered, Revocation, Tag};
+use fastworker_broker::{Delivery, Error, Fanout, Join, Joined, Mark, Parts, Recovered, Revocation, Tag};
 use fastworker_engine::{Ask, ChildId, Handle, QueueTerms, Rate, Resize, Shutdown};
 
 use crate::held::MemberPart;
@@ -74,6 +74,8 @@ pub enum Command {
         queue: String,
         /// How.
         terms: QueueTerms,
+        /// It gets copies of what is published to a fanout exchange.
+        fanout: Option<Fanout>,
         /// Told when it is so.
         answer: SyncSender<()>,
     },

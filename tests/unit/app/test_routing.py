@@ -9,7 +9,7 @@ import pytest
 
 import fastworker
 from fastworker.app.queues import QueueTable, key_to_pattern
-from fastworker.app.routing import Router
+from fastworker.app.routing import Destination, Router
 from fastworker.errors import ImproperlyConfigured, QueueNotFound
 
 
@@ -127,10 +127,37 @@ def test_topics_are_written_down_as_kombus() -> None:
         assert key_to_pattern(key) == exchange.key_to_pattern(key), key
 
 
-def test_fanout_is_refused() -> None:
-    queues = {"every": {"exchange": "b", "exchange_type": "fanout", "routing_key": ""}}
-    with pytest.raises(ImproperlyConfigured, match="fanout"):
-        routed(None, "a", queues, exchange="b", routing_key="x")
+@pytest.mark.shows("route fastworker.Broadcast")
+def test_fanout_reaches_the_queues_for_copies_whatever_the_routing_key() -> None:
+    from kombu.common import Broadcast
+
+    copies = {"b": ["every.w@1", "every.w@2"], "news": ["news.w@1"]}
+    queues = QueueTable(
+        [
+            fastworker.Queue("every", fastworker.Exchange("b", type="fanout"), "k"),
+            Broadcast("news"),
+            fastworker.Broadcast("own"),
+        ],
+        default_queue="celery",
+        default_exchange="celery",
+        default_type="direct",
+        default_key="celery",
+        create_missing=False,
+        copies=lambda exchange: copies.get(exchange, []),
+    )
+    assert queues.names == ["every", "news", "own"]
+    assert queues.reached_by("b", "k") == queues.reached_by("b", "x") == copies["b"]
+    assert queues.reached_by("own", "") == []
+    router = Router(None, queues, "celery")
+    found = router.destination({"queue": "news"})
+    assert found == Destination(("news.w@1",), "news", "celery", is_fanout=True)
+    # A retry is published to the queue of its worker.
+    assert router.destination({"queue": "every.w@1"}) == Destination(
+        ("every.w@1",), "", "every.w@1"
+    )
+    for name in ("every.w", "celery.w@1"):
+        with pytest.raises(QueueNotFound):
+            router.destination({"queue": name})
 
 
 @pytest.mark.shows("route kombu-queue")

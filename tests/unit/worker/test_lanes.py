@@ -136,7 +136,7 @@ def test_cancelled_queue_comes_back_to_its_lane_or_goes_to_another() -> None:
     lanes.give_back("q0", is_cancelled=True)
     lanes.consume(lanes.of("io", "q0"), "q0", None, 1)
     assert (cpu.queues, io.queues, lanes.lane_of("q0")) == ([], ["q1", "q0"], "io")
-    assert cores[1].told[-1] == ("consume", "q0", None, 1)
+    assert cores[1].told[-1] == ("consume", "q0", None, 1, None)
 
 
 def test_paused_queue_stays_in_its_lane() -> None:

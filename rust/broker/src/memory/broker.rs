@@ -7,8 +7,8 @@ use crate::clock::now_ms;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::vigil::Vigil;
 use crate::{
-    Broker, Delivery, Error, Heard, Join, Joined, LeaseTerms, Part, Parts, Portion, Publish, Recovered, ResultDoc,
-    Revocation, Settled, Settlement, Tag,
+    Broker, Delivery, Error, Fanout, Heard, Join, Joined, LeaseTerms, Part, Parts, Portion, Publish, Recovered,
+    ResultDoc, Revocation, Settled, Settlement, Tag,
 };
 
 use super::control::Ear;
@@ -32,6 +32,8 @@ pub struct MemoryBroker {
     ear: Arc<Ear>,
     counters: Mutex<Counters>,
     vigil: Mutex<Vigil>,
+    /// Our queues for copies.
+    enlisted: Mutex<Vec<Fanout>>,
 }
 
 impl MemoryBroker {
@@ -56,6 +58,7 @@ impl MemoryBroker {
             ear,
             counters: Mutex::new(Counters { next_tag: 1, turn: 0 }),
             vigil: Mutex::new(Vigil::new(terms.refresh)),
+            enlisted: Mutex::default(),
         })
     }
 }
@@ -123,7 +126,12 @@ impl Broker for MemoryBroker {
     }
 
     async fn heartbeat(&self) -> Result<(), Error> {
-        self.room.lock("heartbeat")?.beat(self.owner, self.terms.life);
+        let enlisted = self.enlisted.lock().expect("nothing panics while it holds the list").clone();
+        let mut state = self.room.lock("heartbeat")?;
+        state.beat(self.owner, self.terms.life);
+        for forgotten in state.enlisted.enlist(&enlisted) {
+            state.queues.remove(forgotten.as_str());
+        }
         Ok(())
     }
 
@@ -163,6 +171,16 @@ impl Broker for MemoryBroker {
             return Ok(Heard::Gap);
         }
         Ok(Heard::Message(self.ear.next().await))
+    }
+
+    async fn enlist(&self, fanout: &Fanout) -> Result<(), Error> {
+        self.enlisted.lock().expect("as above").push(fanout.clone());
+        self.heartbeat().await
+    }
+
+    /// Who publishes puts every copy into its queue.
+    async fn gather(&self) -> Result<bool, Error> {
+        std::future::pending().await
     }
 
     async fn revoked(&self) -> Result<Vec<Revocation>, Error> {

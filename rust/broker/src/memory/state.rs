@@ -15,6 +15,7 @@ use crate::{Join, Joined, Member, Publish, Recovered, Settled, Settlement, Verdi
 use super::chord::Chords;
 use super::control::Desk;
 use super::dead::Letters;
+use super::fanout::Enlisted;
 use super::lane::Lanes;
 use super::results::Results;
 
@@ -78,6 +79,7 @@ pub(super) struct State {
     /// By group: whose they are.
     joins: BTreeMap<String, (i64, Join)>,
     pub(super) desk: Desk,
+    pub(super) enlisted: Enlisted,
     owners: HashMap<i64, Owner>,
     watchers: Vec<Weak<Watcher>>,
     ages: u64,

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::bindings::Declared;
 use super::connection::Link;
+use super::fanout::Copying;
 use super::fetch::LostFetch;
 use super::keys::Keys;
 use super::lease::Held;
@@ -18,7 +19,7 @@ use super::recover::Watch;
 use super::wake::Wake;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::{
-    Broker, Delivery, Error, Heard, Join, Joined, LeaseTerms, Parts, Portion, Publish, Recovered, ResultDoc,
+    Broker, Delivery, Error, Fanout, Heard, Join, Joined, LeaseTerms, Parts, Portion, Publish, Recovered, ResultDoc,
     Revocation, Settled, Settlement, Tag,
 };
 
@@ -37,6 +38,7 @@ pub struct RedisBroker {
     pub(super) work: Link,
     pub(super) wake: Arc<Wake>,
     pub(super) ear: Ear,
+    pub(super) copying: Copying,
     pub(super) held: Held,
     pub(super) declared: RefCell<Declared>,
     /// The number of the next fetch.
@@ -92,6 +94,7 @@ impl RedisBroker {
             work: Link::new(options.server.clone()),
             wake,
             ear: Ear::default(),
+            copying: Copying::default(),
             held: Held::new(draw_incarnation(&options)?),
             declared: RefCell::default(),
             next_fetch: Cell::new(1),
@@ -173,7 +176,8 @@ impl Broker for RedisBroker {
     }
 
     async fn heartbeat(&self) -> Result<(), Error> {
-        self.refresh_leases().await
+        self.refresh_leases().await?;
+        self.refresh_enlisted().await
     }
 
     async fn recover(&self) -> Result<Recovered, Error> {
@@ -199,6 +203,14 @@ impl Broker for RedisBroker {
 
     async fn listen(&self, exchange: &str) -> Result<Heard, Error> {
         self.hear(exchange).await
+    }
+
+    async fn enlist(&self, fanout: &Fanout) -> Result<(), Error> {
+        self.enlist_queue(fanout).await
+    }
+
+    async fn gather(&self) -> Result<bool, Error> {
+        self.gather_announced().await
     }
 
     async fn revoked(&self) -> Result<Vec<Revocation>, Error> {

@@ -1,7 +1,7 @@
 //! The names of all keys, from kombu's transport options.
 
 use super::settings::Settings;
-use crate::Error;
+use crate::{Error, Fanout};
 
 /// kombu's four lists per queue.
 const PRIORITY_STEPS: [u8; 4] = [0, 3, 6, 9];
@@ -15,6 +15,8 @@ pub(super) struct Keys {
     separator: String,
     /// What channels begin with; `{db}` stands for the database.
     fanout_prefix: String,
+    /// A routing key is part of the channel's name.
+    has_fanout_patterns: bool,
     steps: Vec<u8>,
     pub(super) unacked: String,
     pub(super) unacked_index: String,
@@ -38,6 +40,8 @@ pub(super) struct Keys {
     pub(super) revoke_signals: String,
     /// Names of queues that nobody fetches from.
     pub(super) paused: String,
+    /// Queues for copies of what is published to fanout exchanges, scored by when their worker was last heard of.
+    pub(super) enlisted: String,
 }
 
 impl Keys {
@@ -52,6 +56,7 @@ impl Keys {
         let unacked_mutex = kombus("unacked_mutex_key", "unacked_mutex");
         Ok(Self {
             fanout_prefix: fanout_prefix(settings.text("fanout_prefix").as_deref()),
+            has_fanout_patterns: !matches!(settings.text("fanout_patterns").as_deref(), Some("False" | "false" | "0")),
             separator: settings.text("sep").unwrap_or_else(|| SEPARATOR.to_owned()),
             steps: settings.steps("priority_steps")?.unwrap_or_else(|| PRIORITY_STEPS.to_vec()),
             unacked,
@@ -69,6 +74,7 @@ impl Keys {
             revoked: format!("{prefix}fastworker:revoked"),
             revoke_signals: format!("{prefix}fastworker:revoked:signals"),
             paused: format!("{prefix}fastworker:paused"),
+            enlisted: format!("{prefix}fastworker:enlisted"),
             prefix,
         })
     }
@@ -155,6 +161,30 @@ impl Keys {
         format!("{}{}{exchange}", self.prefix, self.fanout_prefix.replace("{db}", &db.to_string()))
     }
 
+    /// The channel that kombu publishes to with a routing key.
+    pub(super) fn keyed_channel(&self, db: i64, exchange: &str, routing_key: &str) -> String {
+        let channel = self.channel(db, exchange);
+        if routing_key.is_empty() || !self.has_fanout_patterns { channel } else { format!("{channel}/{routing_key}") }
+    }
+
+    /// A queue for copies among all that are enlisted; those of one exchange begin alike.
+    pub(super) fn enlisted_member(&self, fanout: &Fanout) -> String {
+        let row = self.binding(&fanout.routing_key, "", &fanout.queue);
+        format!("{}{row}", self.enlisted_prefix(&fanout.exchange))
+    }
+
+    /// What the members of one exchange begin with.
+    pub(super) fn enlisted_prefix(&self, exchange: &str) -> String {
+        format!("{exchange}{}", self.separator)
+    }
+
+    /// The queue for copies that `member` was made from.
+    pub(super) fn enlisted_fanout(&self, member: &str) -> Option<Fanout> {
+        let mut parts = member.split(&self.separator).map(str::to_owned);
+        let (exchange, routing_key, _pattern) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Fanout { exchange, routing_key, queue: parts.next()? })
+    }
+
     /// A row of a binding table: routing key, pattern, queue.
     pub(super) fn binding(&self, routing_key: &str, pattern: &str, queue: &str) -> String {
         [routing_key, pattern, queue].join(&self.separator)
@@ -204,6 +234,17 @@ mod tests {
             assert_eq!(keys(&[("fanout_prefix", option)]).channel(3, "celery.pidbox"), channel);
         }
         assert_eq!(keys(&[("global_keyprefix", "app:")]).channel(0, "e"), "app:/0.e");
+        assert_eq!(keys(&[]).keyed_channel(2, "e", "celery"), "/2.e/celery");
+        assert_eq!(keys(&[]).keyed_channel(2, "e", ""), "/2.e");
+        assert_eq!(keys(&[("fanout_patterns", "False")]).keyed_channel(2, "e", "celery"), "/2.e");
+    }
+
+    #[test]
+    fn an_enlisted_queue_reads_back() {
+        let keys = keys(&[]);
+        let fanout = Fanout { exchange: "every".into(), routing_key: String::new(), queue: "q.w@h".into() };
+        assert_eq!(keys.enlisted_fanout(&keys.enlisted_member(&fanout)), Some(fanout));
+        assert_eq!(keys.enlisted_fanout("of another kind"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Hearing broadcasts, on a connection of its own: kombu's fanout is PUBLISH and SUBSCRIBE.
 
+use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,6 @@ use tokio::sync::Mutex;
 use super::broker::RedisBroker;
 use super::failure::{int, text};
 use super::script::REVOKED;
-use super::server::Server;
 use crate::{Error, Heard, Mark, Revocation};
 
 const WHAT: &str = "listen to remote control";
@@ -24,7 +24,10 @@ impl RedisBroker {
     pub(super) async fn hear(&self, exchange: &str) -> Result<Heard, Error> {
         let mut ear = self.ear.0.lock().await;
         let Some(subscription) = ear.as_mut() else {
-            *ear = Some(self.subscribe(&self.keys.channel(self.db, exchange)).await?);
+            let mut opened = self.open_ear(WHAT).await?;
+            let heard = self.in_time(WHAT, opened.subscribe(self.keys.channel(self.db, exchange))).await;
+            heard?;
+            *ear = Some(opened);
             return Ok(Heard::Gap);
         };
         let message = subscription.on_message().next().await;
@@ -37,17 +40,22 @@ impl RedisBroker {
         }
     }
 
-    async fn subscribe(&self, channel: &str) -> Result<PubSub, Error> {
-        let server: &Server = self.work.server();
-        let call = self.work.call(WHAT);
-        let subscribing = async {
-            let mut subscription = redis::Client::open(server.info.clone())?.get_async_pubsub().await?;
-            subscription.subscribe(channel).await?;
-            Ok(subscription)
-        };
-        match tokio::time::timeout(server.connect_timeout, subscribing).await {
-            Ok(subscription) => subscription.map_err(|error| call.failed(&error)),
-            Err(_elapsed) => Err(call.lost(format!("no subscription within {:?}", server.connect_timeout))),
+    /// A connection that hears.
+    pub(super) async fn open_ear(&self, what: &'static str) -> Result<PubSub, Error> {
+        let info = self.work.server().info.clone();
+        self.in_time(what, async { redis::Client::open(info)?.get_async_pubsub().await }).await
+    }
+
+    /// A step towards a subscription, within the time limit of connecting.
+    pub(super) async fn in_time<T>(
+        &self,
+        what: &'static str,
+        step: impl Future<Output = redis::RedisResult<T>>,
+    ) -> Result<T, Error> {
+        let (limit, call) = (self.work.server().connect_timeout, self.work.call(what));
+        match tokio::time::timeout(limit, step).await {
+            Ok(done) => done.map_err(|error| call.failed(&error)),
+            Err(_elapsed) => Err(call.lost(format!("no subscription within {limit:?}"))),
         }
     }
 

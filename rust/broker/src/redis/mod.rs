@@ -46,6 +46,7 @@ mod ending;
 mod entry;
 mod eviction;
 mod failure;
+mod fanout;
 mod fetch;
 mod keys;
 mod lane;

@@ -53,4 +53,7 @@ scripts! {
     REPLY = "reply.lua";
     MARK_REVOKED = "mark_revoked.lua";
     REVOKED = "revoked.lua";
+    ENLIST = "enlist.lua";
+    COPIES = "copies.lua";
+    FORGET_COPIES = "forget_copies.lua";
 }

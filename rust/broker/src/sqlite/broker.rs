@@ -13,12 +13,12 @@ use super::recover;
 use super::session::Session;
 use super::wake::{AsyncEar, Bell};
 use super::writer::Writer;
-use super::{control, join, lane, park, publish, results, settle};
+use super::{control, fanout, join, lane, park, publish, results, settle};
 use crate::clock::now_ms;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::vigil::Vigil;
 use crate::{
-    Broker, Delivery, Error, Heard, Join, Joined, LeaseTerms, Parts, Portion, Publish, Recovered, ResultDoc,
+    Broker, Delivery, Error, Fanout, Heard, Join, Joined, LeaseTerms, Parts, Portion, Publish, Recovered, ResultDoc,
     Revocation, Settled, Settlement, Tag,
 };
 
@@ -38,6 +38,8 @@ pub struct SqliteBroker {
     /// For the looks that need no write lock. `None` until the first one, and after an error.
     reader: RefCell<Option<Session>>,
     vigil: Arc<Mutex<Vigil>>,
+    /// Our queues for copies.
+    enlisted: RefCell<Vec<Fanout>>,
     next_tag: Cell<u64>,
     turn: Cell<usize>,
     /// Tags of fetches whose answer was not received: the future was dropped, or the commit's fate is unknown.
@@ -62,6 +64,7 @@ impl SqliteBroker {
             heard: Cell::new(None),
             options,
             reader: RefCell::new(None),
+            enlisted: RefCell::default(),
             vigil: Arc::new(Mutex::new(Vigil::new(terms.refresh))),
             next_tag: Cell::new(1),
             turn: Cell::new(0),
@@ -195,10 +198,11 @@ impl Broker for SqliteBroker {
     }
 
     async fn heartbeat(&self) -> Result<(), Error> {
-        let owner = Arc::clone(&self.owner);
+        let (owner, enlisted) = (Arc::clone(&self.owner), self.enlisted.borrow().clone());
         self.writer
             .run("heartbeat", move |session| {
                 lease::beat(session, &owner)?;
+                fanout::enlist(session, &enlisted)?;
                 results::sweep_idle(session, now_ms())
             })
             .await
@@ -285,6 +289,21 @@ impl Broker for SqliteBroker {
                 return Ok(Heard::Gap);
             }
         }
+    }
+
+    async fn enlist(&self, fanout: &Fanout) -> Result<(), Error> {
+        if !self.enlisted.borrow().contains(fanout) {
+            self.enlisted.borrow_mut().push(fanout.clone());
+        }
+        let fanout = fanout.clone();
+        self.writer
+            .run("enlist for copies", move |session| fanout::enlist(session, std::slice::from_ref(&fanout)))
+            .await
+    }
+
+    /// Who publishes puts every copy into its queue.
+    async fn gather(&self) -> Result<bool, Error> {
+        std::future::pending().await
     }
 
     async fn revoked(&self) -> Result<Vec<Revocation>, Error> {

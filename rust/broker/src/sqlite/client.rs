@@ -114,7 +114,7 @@ fn newest(session: &Session, queue: &str) -> rusqlite::Result<Option<(i64, i64)>
     Ok(newest.flatten().map(|newest| (queue, newest)))
 }
 
-fn purge_some(session: &Session, queue: i64, newest: i64) -> rusqlite::Result<u64> {
+pub(super) fn purge_some(session: &Session, queue: i64, newest: i64) -> rusqlite::Result<u64> {
     let mut waiting =
         session.sql.prepare_cached("SELECT priority, id FROM ready WHERE queue = ?1 AND id <= ?2 LIMIT ?3")?;
     let batch: Vec<(u8, i64)> =

@@ -15,7 +15,8 @@
 //! queues    name ↔ number.
 //! groups    group id → the document of a group. chords: what is counted of a chord; chord_parts: how its members ended; a
 //!           part goes with its chord. joins: chords whose body is about to be published, and by whom (format 5).
-//! meta      facts about the file: `oldest_reader`, and a row `paused:<name>` for each queue that is paused.
+//! meta      facts about the file: `oldest_reader`, a row `paused:<name>` for each queue that is paused, and
+//!           rows `copies:…` for queues that get copies of what is published to a fanout exchange (`fanout.rs`).
 //! control   broadcasts to the workers, for a minute (format 2).
 //! mailboxes who waits for replies; replies: what came for them (format 2).
 //! revoked   what was revoked, and when (format 2); revoke_signals: by which signal what runs of it is ended (format 6).

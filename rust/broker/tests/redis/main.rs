@@ -5,6 +5,7 @@
 
 mod clients;
 mod cost;
+mod fanouts;
 mod faults;
 mod kombu;
 mod layout;

@@ -23,15 +23,17 @@ pub struct EnvelopeParts<'a> {
     /// Milliseconds until the message is worthless, from `expires`; written as a string of digits. `None` leaves the
     /// key out; a negative number is written as 0, as in kombu.
     pub expiration_ms: Option<i64>,
-    /// The queue's name, which is the routing key of the default exchange.
-    pub queue: &'a str,
+    /// Where it is published to; empty for the default exchange.
+    pub exchange: &'a str,
+    /// On the default exchange, the queue's name.
+    pub routing_key: &'a str,
     /// 0..=9, 0 the most urgent.
     pub priority: u8,
     /// A fresh UUID for each publish; kombu's consumers need one.
     pub delivery_tag: &'a str,
 }
 
-/// Appends the envelope to `out`: persistent (`delivery_mode` 2), addressed to the queue through the default exchange.
+/// Appends the envelope to `out`: persistent (`delivery_mode` 2).
 ///
 /// Kombu reads it whatever the order of its keys; the order is Celery's own, so that goldens can be compared.
 pub fn write(parts: &EnvelopeParts<'_>, out: &mut Vec<u8>) {
@@ -57,8 +59,10 @@ pub fn write(parts: &EnvelopeParts<'_>, out: &mut Vec<u8>) {
         write_int(expiration_ms.max(0), out);
         out.push(b'"');
     }
-    out.extend_from_slice(br#", "delivery_info": {"exchange": "", "routing_key": "#);
-    write_text(parts.queue, out);
+    out.extend_from_slice(br#", "delivery_info": {"exchange": "#);
+    write_text(parts.exchange, out);
+    out.extend_from_slice(br#", "routing_key": "#);
+    write_text(parts.routing_key, out);
     out.extend_from_slice(br#"}, "priority": "#);
     write_int(parts.priority.into(), out);
     out.extend_from_slice(br#", "body_encoding": "base64", "delivery_tag": "#);

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use fastworker_broker::{Broker, LeaseTerms, Mark};
+use fastworker_broker::{AnyBroker, Broker, Error, Fanout, LeaseTerms, Mark};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
@@ -47,11 +47,12 @@ pub(super) async fn connect(
     let mut is_reported = false;
     let mut early = Early::default();
     let (facts, receiver) = unbounded_channel();
+    let queues = consumed(config);
     loop {
         let connecting = fastworker_broker::connect(
             &config.broker_url,
             &config.broker_options,
-            &config.queues,
+            &queues,
             config.result_url.as_deref(),
             &config.result_options,
             terms,
@@ -62,6 +63,11 @@ pub(super) async fn connect(
         };
         match connected {
             Ok((broker, store)) => {
+                if let Err(error) = enlist(&broker, &config.fanouts).await {
+                    reporter.log(Level::Error, format!("cannot connect: {error}. Trying again until it works."));
+                    backoff.pause().await;
+                    continue;
+                }
                 // First the ear, then what is written down, then the first message: nothing revoked slips through.
                 if let Some(exchange) = &config.control_exchange {
                     // Whatever is wrong with it is met, and said, by the one who listens from now on.
@@ -102,6 +108,25 @@ pub(super) async fn connect(
             () = told_to_stop(commands, &mut early, reporter) => return Ok(None),
         }
     }
+}
+
+/// The queues by their names at the broker.
+fn consumed(config: &WorkerConfig) -> Vec<String> {
+    let own =
+        |queue: &String| config.fanouts.iter().find(|(known, _)| known == queue).map(|(_, own)| own.queue.clone());
+    config.queues.iter().map(|queue| own(queue).unwrap_or_else(|| queue.clone())).collect()
+}
+
+/// From now on there are copies for us, of what programs of kombu publish as well.
+async fn enlist(broker: &AnyBroker, fanouts: &[(String, Fanout)]) -> Result<(), Error> {
+    for (_, fanout) in fanouts {
+        broker.enlist(fanout).await?;
+    }
+    if !fanouts.is_empty() {
+        // A broker that has nothing to gather never answers; what is wrong is met by the one who gathers from now on.
+        let _told_later = timeout(EAR, broker.gather()).await;
+    }
+    Ok(())
 }
 
 /// Orders that came before there was a worker to carry them out.

@@ -18,7 +18,7 @@ impl Worker {
     pub(super) fn fine(&mut self) {
         if std::mem::take(&mut self.is_broker_lost) {
             self.reporter.log(Level::Warning, "the broker answers again");
-            self.io.answers_again.notify_one();
+            self.io.answers_again.notify_waiters();
             self.feed(Event::BrokerBack);
         }
     }

@@ -89,6 +89,7 @@ pub async fn run(
     let keepers = [
         tokio::task::spawn_local(io.clone().keep_lease(terms)),
         tokio::task::spawn_local(io.clone().release_parked(config.eta_horizon_ms / 2)),
+        tokio::task::spawn_local(io.clone().gather()),
     ];
     let listener = config.control_exchange.clone().map(|exchange| {
         let listening = io.clone().listen(exchange);
@@ -426,9 +427,12 @@ impl Worker {
             Fact::Command(Command::SetRate { task, rate, answer }) => {
                 let _gone = answer.try_send(self.set_rate(&task, rate));
             }
-            Fact::Command(Command::Consume { queue, terms, answer }) => {
-                self.consume(queue, terms);
-                let _gone = answer.try_send(());
+            Fact::Command(Command::Consume { queue, terms, fanout, answer }) => {
+                self.consume(queue, terms, fanout.as_ref());
+                match fanout {
+                    Some(fanout) => self.io.enlist(fanout, answer),
+                    None => drop(answer.try_send(())),
+                }
             }
             Fact::Command(Command::GiveBack { queue, is_cancelled, answer }) => {
                 let _gone = answer.try_send(self.give_queue_back(&queue, is_cancelled));

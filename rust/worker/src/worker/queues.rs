@@ -1,6 +1,6 @@
 //! The consumed queues as the loop sees them: by name outside, by index in the engine and at the broker.
 
-use fastworker_broker::{self as broker, Broker};
+use fastworker_broker::{self as broker, Broker, Fanout};
 use fastworker_engine::{Event, Portion, QueueTerms};
 
 use super::Worker;
@@ -12,9 +12,9 @@ pub(super) fn brokers(portions: &[Portion]) -> Vec<broker::Portion> {
 
 impl Worker {
     /// A queue is consumed from now on.
-    pub(super) fn consume(&mut self, queue: String, terms: QueueTerms) {
+    pub(super) fn consume(&mut self, queue: String, terms: QueueTerms, fanout: Option<&Fanout>) {
         let index = self.index_of_queue(&queue).unwrap_or_else(|| {
-            self.io.broker.watch(&queue);
+            self.io.broker.watch(fanout.map_or(&queue, |own| &own.queue));
             self.decoder.add_queue(queue.clone());
             self.config.queues.push(queue);
             self.config.queues.len() as u16 - 1
