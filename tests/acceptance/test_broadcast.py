@@ -137,3 +137,13 @@ def test_queue_is_added_paused_and_cancelled_in_a_running_worker(rig: Rig, tmp_p
     send((str(path), "on"), queue="every")
     rig.task("add").apply_async((1, 2), queue="celery").get(timeout=TIMEOUT_S)
     assert len(read_lines(str(path))) == 2
+
+
+def test_purge_removes_copies(rig: Rig, tmp_path: Path) -> None:
+    path = tmp_path / "ran"
+    rig.configure(task_queues=QUEUES)
+    for worker in start(rig, "a@here", "b@here"):
+        worker.stop()
+    rig.task("record_by").apply_async((str(path), "on"), queue="every")
+    assert rig.app.control.purge() == 2
+    assert rig.app.control.purge() == 0

@@ -208,3 +208,29 @@ def test_everyone_acts_at_once_and_each_message_goes_one_way(rig: Rig, tmp_path:
     assert len(read_lines(path)) == len(set(read_lines(path))) == ran
     assert ran == done["released"]
     assert done["cancelled"] + done["cancelled too"] + ran <= 300
+
+
+def test_purge_leaves_what_is_parked_unless_told(rig: Rig) -> None:
+    worker = rig.worker("-Q", "celery,other")
+    far = [rig.task("add").apply_async((1, 2), countdown=HOUR) for _ in range(2)]
+    kept = rig.task("add").apply_async((1, 2), countdown=HOUR, queue="other")
+    parked(rig, 3)
+    assert worker.stop() == 0
+    rig.task("add").delay(1, 1)
+    said = []
+    for more in ((), ("--parked",)):
+        process = rig.run(
+            command("fastworker"),
+            *("-A", "tests.support.worker_app", "purge", "-f", "-Q", "celery", *more),
+            environment=rig.spec.environment(),
+        )
+        assert process.wait_ended() == 0
+        said.append(process.log.strip().splitlines())
+        assert rig.app.parked.count() == (1 if more else 3)
+    assert said == [
+        ["Removed 1 message from celery."],
+        ["Removed 0 messages from celery.", "Cancelled 2 parked tasks."],
+    ]
+    with pytest.raises(TaskRevokedError):
+        far[0].get(timeout=TIMEOUT_S)
+    assert [task.id for task in rig.app.parked] == [kept.id]

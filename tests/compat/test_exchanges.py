@@ -77,7 +77,8 @@ def test_topic_goes_to_every_queue_whose_pattern_fits(
 
 
 def test_both_workers_show_the_highest_priority_of_queues(redis_rig: Rig) -> None:
-    redis_rig.configure(task_queues=QUEUES, task_queue_max_priority=7)
+    queues = {**QUEUES, "rated": {"exchange": "plain", "max_priority": 5}}
+    redis_rig.configure(task_queues=queues, task_queue_max_priority=7)
     shown = []
     for framework in dict.fromkeys(("celery", PRODUCT)):
         worker = redis_rig.worker("-n", "w@here", framework=framework)
@@ -87,6 +88,7 @@ def test_both_workers_show_the_highest_priority_of_queues(redis_rig: Rig) -> Non
         worker.stop()
     assert shown[0] == shown[-1]
     assert shown[0][0]["queue_arguments"] == {"x-max-priority": 7}
+    assert {queue["name"]: queue["max_priority"] for queue in shown[-1]}["rated"] == 5
 
 
 def test_added_queue_is_declared(redis_rig: Rig) -> None:

@@ -219,13 +219,14 @@ def write_envelope(
     content_type: str,
     content_encoding: str,
     body: bytes,
+    announced_on: str | None = None,
 ) -> bytes:
     """kombu's envelope."""
     properties: dict[str, Any] = {
         "correlation_id": correlation_id,
         "reply_to": reply_to,
         "delivery_mode": 2,
-        "delivery_info": {"exchange": "", "routing_key": queue},
+        "delivery_info": {"exchange": announced_on or "", "routing_key": queue},
         "priority": priority,
         "body_encoding": "base64",
         "delivery_tag": str(uuid.uuid4()),

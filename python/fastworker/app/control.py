@@ -208,9 +208,11 @@ class Control:
         return type("Inspect", (Inspect,), {"app": self.app})
 
     def purge(self, connection: Any = None) -> int:
-        """Remove all waiting messages of the configured queues; returns how many there were."""
-        publisher = self.app.publishing.publisher
-        return sum(publisher.purge(name) for name in self.app.configured_queues())
+        """Remove all waiting messages of the configured queues; returns how many there were. What a worker holds and
+        what is parked stays: ``app.parked.cancel(queue=…)``.
+        """
+        table, publisher = self.app.publishing.settings.queues, self.app.publishing.publisher
+        return sum(publisher.purge(own) for name in table.names for own in table.at_broker(name))
 
     discard_all = purge
 

@@ -48,6 +48,7 @@ class Queue:
         self.name = name
         self.exchange = Exchange(exchange) if isinstance(exchange, str) else exchange
         self.routing_key = routing_key
+        self.max_priority = options.get("max_priority")
         self.options = options
 
     def __repr__(self) -> str:

@@ -22,12 +22,14 @@ class Queue:
         exchange: Name of the exchange it is bound to.
         exchange_type: ``direct``, ``topic`` or ``fanout``.
         routing_key: Of the binding; a pattern for ``topic``.
+        max_priority: As it was declared; only RabbitMQ acts on it.
     """
 
     name: str
     exchange: str
     exchange_type: str
     routing_key: str
+    max_priority: int | None = None
 
     @property
     def is_fanout(self) -> bool:
@@ -99,6 +101,13 @@ class QueueTable:
             )
         return self._queues.setdefault(name, Queue(name, name, "direct", name))
 
+    def at_broker(self, name: str) -> list[str]:
+        """The queues that lie at the broker for one: itself, or those in which workers get their copies."""
+        entry = self._queues.get(name)
+        if entry is None or not entry.is_fanout:
+            return [name]
+        return [own for own in self._copies(entry.exchange) if own.startswith(f"{name}.")]
+
     def _is_of_copies(self, name: str) -> bool:
         """Whether a worker gets its copies there; a retry goes back to that worker alone."""
         fanouts = [queue.name for queue in self._queues.values() if queue.is_fanout]
@@ -155,7 +164,8 @@ class QueueTable:
             other = "direct" if options.get("exchange") else self._default.exchange_type
             kind = options.get("exchange_type") or getattr(exchange, "type", None) or other
             key = options.get("routing_key") or options.get("binding_key") or name
-            return Queue(str(name), str(getattr(exchange, "name", exchange)), str(kind), str(key))
+            exchange_name = str(getattr(exchange, "name", exchange))
+            return Queue(str(name), exchange_name, str(kind), str(key), options.get("max_priority"))
         name = getattr(entry, "name", None)
         if not name:
             raise ImproperlyConfigured(
@@ -168,7 +178,8 @@ class QueueTable:
         key = getattr(entry, "routing_key", None) or self._default.routing_key
         # The name of kombu's Broadcast is made up by each process, and the alias is what users say.
         name = (getattr(entry, "alias", None) if kind == "fanout" else None) or name
-        return Queue(str(name), str(exchange_name), str(kind), str(key))
+        most = getattr(entry, "max_priority", None)
+        return Queue(str(name), str(exchange_name), str(kind), str(key), most)
 
 
 def _entries(setting: Any) -> Iterable[Any]:

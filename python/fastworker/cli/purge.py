@@ -29,13 +29,23 @@ from fastworker.cli.values import COMMA_SEPARATED
     metavar="A,B",
     help="All but these.",
 )
+@click.option(
+    "--parked",
+    is_flag=True,
+    help="Those too whose ETA is far: they are cancelled, and their results are REVOKED.",
+)
 @pass_session
 def purge(
-    session: Session, force: bool, queues: tuple[str, ...], exclude_queues: tuple[str, ...]
+    session: Session,
+    force: bool,
+    queues: tuple[str, ...],
+    exclude_queues: tuple[str, ...],
+    parked: bool,
 ) -> int:
     """Remove all waiting messages of the application's queues.
 
-    There is no undo. Tasks that a worker already holds are not touched.
+    There is no undo. Tasks that a worker already holds are not touched, nor are those that the broker keeps until
+    their ETA, unless --parked says so: in Celery a worker holds them.
     """
     app = session.app
     names = [name for name in queues or app.configured_queues() if name not in exclude_queues]
@@ -43,7 +53,12 @@ def purge(
         raise click.UsageError("no queue is left to purge")
     listed = ", ".join(sorted(names))
     if not force:
-        click.confirm(f"Remove all waiting messages of {listed}?", abort=True)
-    removed = sum(app.publishing.publisher.purge(name) for name in names)
+        kept = ", and what is parked for them" if parked else ""
+        click.confirm(f"Remove all waiting messages of {listed}{kept}?", abort=True)
+    table, publisher = app.publishing.settings.queues, app.publishing.publisher
+    removed = sum(publisher.purge(own) for name in names for own in table.at_broker(name))
     click.echo(f"Removed {removed} message{'' if removed == 1 else 's'} from {listed}.")
+    if parked:
+        cancelled = sum(app.parked.cancel(queue=name) for name in names)
+        click.echo(f"Cancelled {cancelled} parked task{'' if cancelled == 1 else 's'}.")
     return 0

@@ -268,10 +268,12 @@ def _run(app: FastWorker, options: WorkerOptions) -> int:
 
 def _purge(app: FastWorker, options: WorkerOptions) -> None:
     """Empty the queues that will be consumed. The connection must not live on into the forks."""
+    from fastworker.worker.copies import name_at_broker
     from fastworker.worker.lane_plan import lane_plans
 
     names = [name for plan in lane_plans(app, options) for name in plan.queues]
-    removed = sum(app.publishing.publisher.purge(name) for name in names)
+    own = [name_at_broker(app, name, options.hostname) for name in names]
+    removed = sum(app.publishing.publisher.purge(name) for name in own)
     app.publishing.close()
     complain(f"fastworker: purged {removed} messages from {', '.join(names)}")
 

@@ -28,8 +28,9 @@ def queue_info(table: QueueTable, name: str, max_priority: int | None) -> dict[s
     try:
         queue = table[name]
         exchange, kind, key = queue.exchange, queue.exchange_type, queue.routing_key
+        own_most = queue.max_priority
     except QueueNotFound:
-        exchange, kind, key = name, "direct", name
+        exchange, kind, key, own_most = name, "direct", name, None
     unset = (
         "alias",
         "no_declare",
@@ -37,7 +38,6 @@ def queue_info(table: QueueTable, name: str, max_priority: int | None) -> dict[s
         "message_ttl",
         "max_length",
         "max_length_bytes",
-        "max_priority",
     )
     return {
         "name": name,
@@ -61,6 +61,7 @@ def queue_info(table: QueueTable, name: str, max_priority: int | None) -> dict[s
         "no_ack": False,
         "bindings": [],
         **dict.fromkeys(unset),
+        "max_priority": own_most,
     }
 
 

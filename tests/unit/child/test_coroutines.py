@@ -179,3 +179,30 @@ def test_what_a_task_leaves_on_its_loop_is_cancelled_with_it() -> None:
     assert seen == []
     coroutines.close_loop()
     assert seen == ["cancelled"]
+
+
+@pytest.mark.parametrize("where", ["before it is driven", "before it runs"])
+def test_interrupt_before_a_coroutine_runs_leaves_nothing_on_the_loop(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """In a thread it is raised anywhere: what was to run must not run beside the next task."""
+    ran = []
+
+    async def task(name: str) -> str:
+        ran.append(name)
+        return name
+
+    drive = coroutines.Interruptible.drive
+
+    def interrupted_drive(self: Any, task: Any) -> None:
+        if where == "before it runs":
+            drive(self, task)
+        raise SoftTimeLimitExceeded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(coroutines.Interruptible, "drive", interrupted_drive)
+        with pytest.raises(SoftTimeLimitExceeded):
+            coroutines.run_coroutine(task("interrupted"))
+    assert coroutines.run_coroutine(task("next")) == "next"
+    assert ran == ["next"]
+    assert running_coroutine(threading.get_ident()) is None

@@ -14,6 +14,7 @@ use super::keys::Keys;
 use super::lease::Held;
 use super::listen::Ear;
 use super::options::{RedisOptions, RedisResults};
+use super::order::QueueOrder;
 use super::queues::{Queues, Watching};
 use super::recover::Watch;
 use super::wake::Wake;
@@ -29,6 +30,7 @@ pub struct RedisBroker {
     pub(super) watching: Watching,
     pub(super) terms: LeaseTerms,
     pub(super) visibility_timeout: Duration,
+    pub(super) order: QueueOrder,
     /// The broker's database, to come back to after a write to the results'.
     pub(super) db: i64,
     pub(super) results: Option<ResultSide>,
@@ -88,6 +90,7 @@ impl RedisBroker {
             watching: Watching::new(queues),
             terms,
             visibility_timeout: options.visibility_timeout,
+            order: options.order,
             db: options.server.db(),
             results,
             fetching: Link::for_fetches(options.server.clone(), wake.clone()),

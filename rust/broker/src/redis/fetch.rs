@@ -82,7 +82,7 @@ impl RedisBroker {
         command.arg(&keys.dead).arg(&keys.dead_index).arg(&keys.paused);
         command.arg(&queues.lists);
         command.arg(max).arg(self.held.prefix(number)).arg(number).arg(&self.held.incarnation);
-        command.arg(self.terms.life.as_millis() as u64).arg(number % queues.len() as u64).arg(queues.len());
+        command.arg(self.terms.life.as_millis() as u64).arg(self.order.of(queues, number)).arg(queues.len());
         for queue in &queues.all {
             command.arg(&queue.tail);
         }

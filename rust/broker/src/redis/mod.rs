@@ -54,6 +54,7 @@ mod lease;
 mod listen;
 mod login;
 mod options;
+mod order;
 mod park;
 mod parked;
 mod publish;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::keys::Keys;
+use super::order::QueueOrder;
 use super::server::Server;
 use crate::Error;
 
@@ -15,6 +16,7 @@ pub struct RedisOptions {
     pub(super) server: Server,
     pub(super) keys: Keys,
     pub(super) visibility_timeout: Duration,
+    pub(super) order: QueueOrder,
     unused: Vec<String>,
 }
 
@@ -23,7 +25,7 @@ impl RedisOptions {
     ///
     /// `transport_options` are Celery's `broker_transport_options` (and `broker_use_ssl` entries by their `ssl_…`
     /// names), each value as Python's `str()` writes it. Acted on: `visibility_timeout`, `global_keyprefix`,
-    /// `priority_steps`, `sep`, `fanout_prefix`, `unacked_key`, `unacked_index_key`, `unacked_mutex_key`, `socket_connect_timeout`,
+    /// `priority_steps`, `sep`, `queue_order_strategy`, `fanout_prefix`, `fanout_patterns`, `unacked_key`, `unacked_index_key`, `unacked_mutex_key`, `socket_connect_timeout`,
     /// `socket_timeout`, `client_name` and `ssl_*`; the rest is listed by [`unused_options`](Self::unused_options).
     ///
     /// # Errors
@@ -32,7 +34,8 @@ impl RedisOptions {
         let (server, mut settings) = Server::parse(url, transport_options)?;
         let keys = Keys::from_settings(&mut settings)?;
         let visibility_timeout = settings.seconds("visibility_timeout")?.unwrap_or(VISIBILITY_TIMEOUT);
-        Ok(Self { server, keys, visibility_timeout, unused: settings.unused() })
+        let order = QueueOrder::from_settings(&mut settings)?;
+        Ok(Self { server, keys, visibility_timeout, order, unused: settings.unused() })
     }
 
     /// The URL with its password masked, for logs and errors.
@@ -153,6 +156,8 @@ mod tests {
     fn a_wrong_option_says_what_to_try() {
         let error = RedisOptions::parse("redis://h", &options(&[("priority_steps", "high")])).unwrap_err();
         assert!(error.to_string().contains("try priority_steps=[0, 3, 6, 9]"), "{error}");
+        let error = RedisOptions::parse("redis://h", &options(&[("queue_order_strategy", "lifo")])).unwrap_err();
+        assert!(error.to_string().contains("expected round_robin, priority or sorted"), "{error}");
     }
 
     #[test]

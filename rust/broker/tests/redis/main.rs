@@ -10,6 +10,7 @@ mod faults;
 mod kombu;
 mod layout;
 mod leases;
+mod permits;
 mod servers;
 mod settling;
 mod suite;

@@ -47,6 +47,13 @@ impl Site {
         RedisOptions::parse(&format!("{address}/{BROKER_DB}"), &options).unwrap()
     }
 
+    /// Options of the broker, and more.
+    pub(crate) fn options_with(&self, more: &[(&str, &str)]) -> RedisOptions {
+        let mut options = vec![("global_keyprefix".to_owned(), self.prefix.clone())];
+        options.extend(more.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+        RedisOptions::parse(&format!("{}/{BROKER_DB}", self.address), &options).unwrap()
+    }
+
     pub(crate) fn results(&self) -> RedisResults {
         let options =
             [("global_keyprefix".to_owned(), self.prefix.clone()), ("client_name".to_owned(), self.client_name())];

@@ -428,4 +428,22 @@ mod tests {
     fn an_impossible_length_is_refused() {
         assert!(!split_frames(&mut vec![255, 255, 255, 255, 1], |_| ()));
     }
+
+    #[tokio::test]
+    async fn an_impossible_length_is_told_after_what_came_before_it() {
+        let (worker, mut child) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        worker.set_nonblocking(true).expect("set");
+        let told: RefCell<Vec<SocketFact>> = RefCell::default();
+        std::io::Write::write_all(&mut child, &[1, 0, 0, 0, 7, 255, 255, 255, 255, 1, 0, 0, 0, 8]).expect("write");
+        let stream = Rc::new(UnixStream::from_std(worker).expect("a stream"));
+        // It ends although the socket is open: nothing behind that length means anything.
+        read_frames(stream, Rc::default(), |fact| told.borrow_mut().push(fact)).await;
+        let told = told.into_inner();
+        assert!(
+            matches!(&told[..], [SocketFact::Frame(frame), SocketFact::Nonsense] if frame == &[7]),
+            "{} facts",
+            told.len()
+        );
+        drop(child);
+    }
 }

@@ -3,7 +3,8 @@
 -- KEYS  1 unacked  2 unacked_index  3 our heartbeat  4 owners  5 dead  6 dead index  7 paused  8.. the lists, step by
 --       step and queue by queue within a step
 -- ARGV  1 want  2 tag prefix "fw:<incarnation>:<fetch>:"  3 fetch number  4 incarnation  5 lease life, ms
---       6 which queue's turn it is  7 number of queues Q  then Q entry tails, Q queue names, and the steps;
+--       6 which queue's turn it is; or, where one comes before another, all indices in order, each with a comma after it
+--       7 number of queues Q  then Q entry tails, Q queue names, and the steps;
 --       with bounds also Q rooms (at most so many of this queue) and Q shares
 --
 -- Returns nil when this fetch was given up by its worker (its number is below the fence). Otherwise a flat array:
@@ -11,7 +12,10 @@
 -- message that went to the dead letters leaves a nil, so that the n-th place over all pairs is the message of tag n.
 local unacked, index, dead, dead_index = KEYS[1], KEYS[2], KEYS[5], KEYS[6]
 local want, prefix, number = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local queues, turn = tonumber(ARGV[7]), tonumber(ARGV[6])
+local queues, turn, order = tonumber(ARGV[7]), tonumber(ARGV[6]), {}
+for index in string.gmatch(ARGV[6], '(%d+),') do order[#order + 1] = tonumber(index) end
+local is_strict = #order > 0
+for k = 0, is_strict and -1 or queues - 1 do order[k + 1] = (k + turn) % queues end
 local steps = (#KEYS - 7) / queues
 local time = redis.call('TIME')
 local now = time[1]
@@ -78,16 +82,16 @@ local reply = { false }
 for s = 0, steps - 1 do
   if want == 0 then break end
   local live = {}
-  for k = 0, queues - 1 do
-    local q = (k + turn) % queues
+  for _, q in ipairs(order) do
     if room[q] > 0 then live[#live + 1] = q end
   end
   while want > 0 and #live > 0 do
-    -- Queues of one step take turns: each gives its share, and what one leaves over goes to the others.
+    -- Queues of one step take turns: each gives its share, and what one leaves over goes to the others. Or the first
+    -- gives all it has.
     local wanted, parts, rest = want, 0, {}
     for _, q in ipairs(live) do parts = parts + part[q] end
     for _, q in ipairs(live) do
-      local share = parts > 0 and wanted * part[q] / parts or wanted / #live
+      local share = is_strict and want or parts > 0 and wanted * part[q] / parts or wanted / #live
       local count = math.min(math.ceil(share), want, room[q])
       if share == 0 then
         rest[#rest + 1] = q
