@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use fastworker_broker::lane;
 use fastworker_broker::{
-    AnyBroker, AnyStore, Broker, Error, Fanout, Heard, Join, Joined, LeaseTerms, Member, Part, Portion, Publish, ResultDoc,
-    Settled, Settlement, Tag, Verdict,
+    AnyBroker, AnyStore, Broker, Error, Fanout, Heard, Join, Joined, LeaseTerms, Member, Part, Portion, Publish,
+    ResultDoc, Settled, Settlement, Tag, Verdict,
 };
 use fastworker_engine::{Ask, Handle};
 use tokio::sync::Notify;

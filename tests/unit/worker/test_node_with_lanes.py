@@ -96,7 +96,7 @@ def test_node_is_ready_once_when_all_of_its_lanes_are(monkeypatch: pytest.Monkey
     node.queues = ["cpu", "io"]
     declared: list[list[str]] = []
     monkeypatch.setattr(
-        "fastworker.worker.worker.declare", lambda app, queues: declared.append(list(queues))
+        "fastworker.worker.worker.declare", lambda app, queues, node: declared.append(list(queues))
     )
     ready: list[Any] = []
 
