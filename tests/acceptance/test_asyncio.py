@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import sys
 import threading
+import types
 from typing import Any
 
+import httpx
 import pytest
 
 from fastworker import chain
@@ -13,6 +17,7 @@ from fastworker.errors import TimeoutError
 from tests.support.apps import Boom
 from tests.support.gate import Gate
 from tests.support.rig import PRODUCT, Rig
+from tests.support.workers import ROOT
 
 pytestmark = pytest.mark.skipif(PRODUCT == "celery", reason="Celery has none of it")
 TIMEOUT_S = 60
@@ -67,3 +72,43 @@ def test_failure_of_an_earlier_step_ends_the_wait(running: Rig) -> None:
             await last.aget(timeout=TIMEOUT_S)
 
     asyncio.run(main())
+
+
+def test_cancelled_wait_leaves_task_and_loop_alone(rig: Rig, gate: Gate) -> None:
+    rig.worker()
+
+    async def main() -> tuple[Any, Any]:
+        result = await rig.task("hold").adelay(gate.path)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(result.aget(), 0.05)
+        waiting = [asyncio.create_task(result.aget(timeout=TIMEOUT_S)) for _ in range(3)]
+        await asyncio.to_thread(gate.wait_started)
+        waiting[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting[0]
+        gate.release()
+        # The others of the same task still get it, and one that asks again.
+        return await asyncio.gather(*waiting[1:]), await result.aget(timeout=TIMEOUT_S)
+
+    (first, second), again = asyncio.run(main())
+    assert first == second == again == gate.starts[0]
+
+
+def test_example_of_the_guide_serves_many_requests_at_once(
+    running: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "guides" / "asyncio.md").read_text()
+    [example] = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    tasks = types.ModuleType("tasks")
+    tasks.add = running.task("add")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tasks", tasks)
+    names: dict[str, Any] = {}
+    exec(compile(example, "docs/guides/asyncio.md", "exec"), names)
+
+    async def main() -> list[Any]:
+        transport = httpx.ASGITransport(app=names["api"])
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            asked = [client.get("/sum", params={"x": x, "y": 1}) for x in range(100)]
+            return [answer.json() for answer in await asyncio.gather(*asked)]
+
+    assert asyncio.run(main()) == [{"sum": x + 1} for x in range(100)]

@@ -1,4 +1,4 @@
-"""What the pytest plugins' fixtures do, without pytest's own words."""
+"""What the fixtures of both pytest plugins do, and how they are made: they differ in their names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -78,3 +80,43 @@ def test_worker(
         app.register_task(class_task)
     with start_worker(app, **{"pool": pool, **parameters}) as worker:
         yield worker
+
+
+def option_fixture(default: Any, doc: str, *, alias_of: str | None = None) -> Any:
+    """A fixture of the session that a suite overrides.
+
+    Args:
+        default: Its value.
+        doc: What it is for, as ``pytest --fixtures`` shows it.
+        alias_of: The fixture that it is when nobody overrides it, in the place of ``default``.
+    """
+
+    def option(request: pytest.FixtureRequest) -> Any:
+        return default if alias_of is None else request.getfixturevalue(alias_of)
+
+    option.__doc__ = doc
+    return pytest.fixture(scope="session")(option)
+
+
+def worker_fixture(app: str, scope: Literal["session", "function"], doc: str) -> Any:
+    """A fixture that is a worker in this process.
+
+    Args:
+        app: Name of the fixture that is its application.
+        scope: How long it lives.
+        doc: As above.
+    """
+
+    def worker(request: pytest.FixtureRequest) -> Iterator[TestWorkController | None]:
+        value = request.getfixturevalue
+        with test_worker(
+            value(app),
+            value("fastworker_includes"),
+            value("fastworker_class_tasks"),
+            value("fastworker_worker_pool"),
+            value("fastworker_worker_parameters"),
+        ) as made:
+            yield made
+
+    worker.__doc__ = doc
+    return pytest.fixture(scope=scope)(worker)

@@ -7,17 +7,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fastworker.testing.fixtures import config_of, test_app, test_worker
+from fastworker.testing.fixtures import config_of, option_fixture, test_app, worker_fixture
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
-    from fastworker.contrib.testing.worker import TestWorkController
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,52 +26,24 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.fixture(scope="session")
-def use_fastworker_app_trap() -> bool:
-    """Override to True: whatever uses the current or default application raises."""
-    return False
-
-
-@pytest.fixture(scope="session")
-def fastworker_config() -> Mapping[str, Any]:
-    """Override: the settings of the test application."""
-    return {}
-
-
-@pytest.fixture(scope="session")
-def fastworker_parameters() -> Mapping[str, Any]:
-    """Override: arguments of ``FastWorker`` for the test application."""
-    return {}
-
-
-@pytest.fixture(scope="session")
-def fastworker_enable_logging() -> bool:
-    """Override to True: the worker sets up logging as the command line does."""
-    return False
-
-
-@pytest.fixture(scope="session")
-def fastworker_includes() -> Sequence[str]:
-    """Override: modules to import before a worker starts."""
-    return ()
-
-
-@pytest.fixture(scope="session")
-def fastworker_class_tasks() -> Sequence[Any]:
-    """Override: class-based tasks to register before a worker starts."""
-    return ()
-
-
-@pytest.fixture(scope="session")
-def fastworker_worker_pool() -> str:
-    """Override: ``solo`` or ``threads``."""
-    return "solo"
-
-
-@pytest.fixture(scope="session")
-def fastworker_worker_parameters() -> Mapping[str, Any]:
-    """Override: more arguments of ``fastworker.contrib.testing.worker.start_worker``."""
-    return {}
+use_fastworker_app_trap = option_fixture(
+    False, "Override to True: whatever uses the current or default application raises."
+)
+fastworker_config = option_fixture({}, "Override: the settings of the test application.")
+fastworker_parameters = option_fixture(
+    {}, "Override: arguments of ``FastWorker`` for the test application."
+)
+fastworker_enable_logging = option_fixture(
+    False, "Override to True: the worker sets up logging as the command line does."
+)
+fastworker_includes = option_fixture((), "Override: modules to import before a worker starts.")
+fastworker_class_tasks = option_fixture(
+    (), "Override: class-based tasks to register before a worker starts."
+)
+fastworker_worker_pool = option_fixture("solo", "Override: ``solo`` or ``threads``.")
+fastworker_worker_parameters = option_fixture(
+    {}, "Override: more arguments of ``fastworker.contrib.testing.worker.start_worker``."
+)
 
 
 @pytest.fixture(scope="session")
@@ -94,23 +65,11 @@ def fastworker_session_app(
         yield app
 
 
-@pytest.fixture(scope="session")
-def fastworker_session_worker(
-    fastworker_session_app: FastWorker,
-    fastworker_includes: Sequence[str],
-    fastworker_class_tasks: Sequence[Any],
-    fastworker_worker_pool: str,
-    fastworker_worker_parameters: Mapping[str, Any],
-) -> Iterator[TestWorkController | None]:
-    """A worker of ``fastworker_session_app`` that lives as long as the session."""
-    with test_worker(
-        fastworker_session_app,
-        fastworker_includes,
-        fastworker_class_tasks,
-        fastworker_worker_pool,
-        fastworker_worker_parameters,
-    ) as worker:
-        yield worker
+fastworker_session_worker = worker_fixture(
+    "fastworker_session_app",
+    "session",
+    "A worker of ``fastworker_session_app`` that lives as long as the session.",
+)
 
 
 @pytest.fixture
@@ -129,23 +88,11 @@ def fastworker_app(
         yield app
 
 
-@pytest.fixture
-def fastworker_worker(
-    fastworker_app: FastWorker,
-    fastworker_includes: Sequence[str],
-    fastworker_class_tasks: Sequence[Any],
-    fastworker_worker_pool: str,
-    fastworker_worker_parameters: Mapping[str, Any],
-) -> Iterator[TestWorkController | None]:
-    """A worker of ``fastworker_app`` that is stopped when the test ends."""
-    with test_worker(
-        fastworker_app,
-        fastworker_includes,
-        fastworker_class_tasks,
-        fastworker_worker_pool,
-        fastworker_worker_parameters,
-    ) as worker:
-        yield worker
+fastworker_worker = worker_fixture(
+    "fastworker_app",
+    "function",
+    "A worker of ``fastworker_app`` that is stopped when the test ends.",
+)
 
 
 @pytest.fixture
