@@ -2,8 +2,8 @@
 stale.
 
 The differences page is the list of the differential tests; the settings page is the settings table; the commands page
-is what ``--help`` prints; the compatibility page is ``compatibility_items.py``, the settings table, and what the tests
-say they show. None is edited by hand.
+is what ``--help`` prints; the pools page is the table of ``worker/pools.py``; the compatibility page is
+``compatibility_items.py``, the settings table, and what the tests say they show. None is edited by hand.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import click
 from docs import compatibility
 from fastworker.app.settings_registry import BEHAVIOURS, DIFFERING, REGISTRY, Setting
 from fastworker.cli.main import cli
+from fastworker.worker.pools import POOLS, TRAITS
 from tests.differential.differences import CHOSEN, DIFFERENCES, MISSING
 
 DOCS = Path(__file__).parent
@@ -110,7 +111,26 @@ def differences_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def pools_page() -> str:
+    """The table of ``worker/pools.py``, which the tests with each pool go by."""
+    lines = [
+        "# What each pool can do",
+        NOTE,
+        "",
+        "The tests of options and faults run with each pool (`make test-pools`), but for those that need what a pool "
+        "has not. How to choose one is in [the guide](../guides/pools.md).",
+        "",
+        "| | " + " | ".join(f"`{pool}`" for pool in POOLS) + " |",
+        "| --- |" + " --- |" * len(POOLS),
+    ]
+    for trait in TRAITS:
+        cells = [trait.words, *(trait.without.get(pool, "yes") for pool in POOLS)]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
+    "reference/pools.md": pools_page,
     "reference/differences.md": differences_page,
     "reference/settings.md": settings_page,
     "reference/commands.md": commands_page,

@@ -10,10 +10,11 @@ import hypothesis
 import pytest
 import redis
 
+from fastworker.worker.pools import lack
 from tests.support import redis_db, servers
 from tests.support.apps import AppSpec
 from tests.support.gate import Gate
-from tests.support.rig import PRODUCT, Rig
+from tests.support.rig import POOL, PRODUCT, Rig
 
 # How long an example takes says something about the machine's other load and nothing about the code.
 hypothesis.settings.register_profile(
@@ -21,7 +22,17 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("unhurried")
 
-BROKERS = ["redis"] if PRODUCT == "celery" else ["redis", "sqlite"]
+# With another pool than the default one, no broker has a part in what differs.
+BROKERS = ["redis"] if PRODUCT == "celery" else ["sqlite"] if POOL else ["redis", "sqlite"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what the pool under test cannot do."""
+    for item in items if POOL else ():
+        for name in (name for mark in item.iter_markers("needs") for name in mark.args):
+            instead = lack(POOL, name)
+            if instead is not None:
+                item.add_marker(pytest.mark.skip(f"pool {POOL} has no {name}: {instead}"))
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(PRODUCT == "celery", reason="Celery has other pr
 TIMEOUT_S = 30
 
 
+@pytest.mark.needs("own-process")
 @pytest.mark.shows("outcome worker-lost", "task acks_late")
 def test_killed_child_is_replaced_and_its_task_runs_again(rig: Rig, gate: Gate) -> None:
     worker = rig.worker(concurrency=2)

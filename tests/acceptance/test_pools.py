@@ -48,7 +48,12 @@ def any_pool(
             server = request.getfixturevalue("redis_server")
             url = stack.enter_context(redis_db.claimed(server))
         rig = Rig(AppSpec(PRODUCT, url, url, {"task_track_started": True}), directory, stack)
-        rig.worker("--pool", pool, concurrency=4)
+        environment = {}
+        if (pool, broker) == ("asyncio", "sqlite"):
+            # Once on uvloop, once without it.
+            (directory / "uvloop.py").write_text("raise ImportError('left out by the test')")
+            environment["PYTHONPATH"] = str(directory)
+        rig.worker("--pool", pool, concurrency=4, **environment)
         yield rig
 
 
@@ -68,6 +73,14 @@ def test_each_task_has_its_own_request(any_pool: Rig, kind: str) -> None:
     results = [call(any_pool, f"{kind}.who") for _ in range(40)]
     values = [result.get(timeout=TIMEOUT_S) for result in results]
     assert [value[:2] for value in values] == [[result.id, result.id] for result in results]
+
+
+def test_loop_is_uvloops_where_it_is_installed(
+    any_pool: Rig, request: pytest.FixtureRequest
+) -> None:
+    module = call(any_pool, "apool.loop").get(timeout=TIMEOUT_S)
+    has_uvloop = request.node.callspec.params["any_pool"] == ("asyncio", "redis")
+    assert module == ("uvloop" if has_uvloop else "asyncio.unix_events")
 
 
 @kinds
@@ -311,3 +324,16 @@ def test_processes_are_as_many_as_was_said(sqlite_rig: Rig) -> None:
     pool = stats["pool"]
     assert (pool["max-concurrency"], len(pool["processes"])) == (10, 2)
     assert pool["implementation"].endswith("asyncio")
+
+
+@shared
+def test_one_task_at_a_time_is_what_it_says_and_keeps_its_limits(
+    sqlite_rig: Rig, pool: str, kind: str
+) -> None:
+    results = [call(sqlite_rig, f"{kind}.who") for _ in range(30)]
+    worker = sqlite_rig.worker("--pool", pool, concurrency=1)
+    assert all(result.get(timeout=TIMEOUT_S) for result in results)
+    assert call(sqlite_rig, f"{kind}.soft").get(timeout=TIMEOUT_S) == "cleaned up"
+    lone = [call(sqlite_rig, f"{kind}.alone") for _ in range(4)]
+    assert [result.get(timeout=TIMEOUT_S) for result in lone] == [1] * 4
+    assert "prematurely" not in worker.log

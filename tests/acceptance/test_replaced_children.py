@@ -54,6 +54,7 @@ def test_child_that_has_grown_too_large_is_replaced_after_its_task(rig: Rig) -> 
     assert rig.task("who").delay().get(timeout=TIMEOUT_S)["pid"] != pid
 
 
+@pytest.mark.needs("own-process")
 def test_autoscaled_pool_grows_while_work_waits_and_shrinks_when_it_is_quiet(
     rig: Rig, gate: Gate
 ) -> None:
@@ -66,4 +67,22 @@ def test_autoscaled_pool_grows_while_work_waits_and_shrinks_when_it_is_quiet(
         result.get(timeout=TIMEOUT_S)
     if PRODUCT != "celery":
         wait_until(lambda: len(children_of(worker.pid)) == 1, "the pool to shrink", TIMEOUT_S)
+    assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2
+
+
+@pytest.mark.skipif(PRODUCT == "celery", reason="Celery has one process of these")
+@pytest.mark.parametrize("pool", ["threads", "asyncio", "gevent"])
+def test_autoscaled_pool_of_shared_processes_follows_the_tasks(
+    sqlite_rig: Rig, gate: Gate, pool: str
+) -> None:
+    rig = sqlite_rig
+    worker = rig.worker("--pool", pool, "--autoscale", "6,2", AUTOSCALE_KEEPALIVE="1")
+    assert len(children_of(worker.pid)) == 1
+    results = [rig.task("hold").delay(gate.path) for _ in range(7)]
+    gate.wait_started(6, timeout_s=TIMEOUT_S)
+    assert len(set(gate.starts)) == 3, "two tasks in each of three processes"
+    gate.release(7)
+    for result in results:
+        result.get(timeout=TIMEOUT_S)
+    wait_until(lambda: len(children_of(worker.pid)) == 1, "the pool to shrink", TIMEOUT_S)
     assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2

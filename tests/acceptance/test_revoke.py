@@ -77,6 +77,7 @@ def test_running_task_may_finish(rig: Rig, gate: Gate) -> None:
     assert running.get(timeout=TIMEOUT_S)
 
 
+@pytest.mark.needs("signals", "own-process")
 @pytest.mark.shows("outcome terminated")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
 def test_running_task_is_terminated_and_no_other(rig: Rig, gate: Gate, name: str) -> None:

@@ -36,6 +36,7 @@ def test_results_are_ignored_as_far_as_told(running: Rig) -> None:
     assert running.app.AsyncResult(silent.id).state == "PENDING"
 
 
+@pytest.mark.needs("limits-in-c")
 @pytest.mark.shows("task soft_time_limit", "outcome soft-time-limit")
 def test_soft_limit_lets_the_task_clean_up(running: Rig) -> None:
     clean, raising = running.task("limited").delay(True), running.task("limited").delay(False)

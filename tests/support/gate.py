@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 from pathlib import Path
 from types import TracebackType
 
@@ -52,8 +54,20 @@ class Gate:
 def hold(path: str) -> None:
     """The task's side: note the start, wait for a byte."""
     append_line(path + ".starts", str(os.getpid()))
-    with open(path, "rb", buffering=0) as pipe:
-        pipe.read(1)
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        # Every pool has a way to interrupt this, and to run others meanwhile.
+        while not _took_one(pipe):
+            select.select([pipe], [], [], 0.05)
+    finally:
+        os.close(pipe)
+
+
+def _took_one(pipe: int) -> bool:
+    # Another task may have been faster.
+    with contextlib.suppress(BlockingIOError):
+        return os.read(pipe, 1) != b""
+    return False
 
 
 def append_line(path: str, line: str) -> None:

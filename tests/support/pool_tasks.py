@@ -66,6 +66,11 @@ def register(app: Any) -> None:
         await asyncio.sleep(0.01)
         return [self.request.id, current_task.request.id, os.getpid()]
 
+    @task(name="apool.loop")
+    async def loop() -> str:
+        """The module of the loop."""
+        return type(asyncio.get_running_loop()).__module__
+
     @task(name="pool.fail")
     def fail(text: str) -> None:
         raise ValueError(text)
@@ -235,6 +240,21 @@ def register(app: Any) -> None:
         while _meet(self) < count and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         return _most
+
+    @task(name="pool.alone", bind=True)
+    def alone(self: Any) -> int:
+        """The most that were in it at once."""
+        most = _meet(self)
+        time.sleep(0.05)
+        _meeting.discard(self.request.id)
+        return most
+
+    @task(name="apool.alone", bind=True)
+    async def aalone(self: Any) -> int:
+        most = _meet(self)
+        await asyncio.sleep(0.05)
+        _meeting.discard(self.request.id)
+        return most
 
     @task(name="pool.publish", bind=True)
     def publish(self: Any, path: str, count: int) -> list[str]:

@@ -15,6 +15,8 @@ from tests.support.workers import ROOT, WorkerProcess, command
 # ``celery`` runs the same tests against the real Celery: they must hold there too, else the test is
 # wrong.
 PRODUCT = os.environ.get("FASTWORKER_TEST_PRODUCT", "fastworker")
+#: The pool of workers whose test names none; "": the default one. ``conformance.py`` runs tests with each.
+POOL = os.environ.get("FASTWORKER_TEST_POOL", "")
 
 
 class Rig:
@@ -80,6 +82,7 @@ class Rig:
             command(spec.framework),
             *("-A", "tests.support.worker_app", "worker"),
             *("--loglevel", "INFO", *size),
+            *(("--pool", POOL) if POOL and "--pool" not in options else ()),
             *options,
             environment={**spec.environment(), **environment},
         )

@@ -13,6 +13,8 @@ import xml.etree.ElementTree
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fastworker.worker.pools import POOLS
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 REPORT = ROOT / "target" / "pytest.xml"
@@ -171,6 +173,36 @@ def loom() -> list[Step]:
     flag = 'build.rustflags=["--cfg","loom"]'
     command = ["cargo", "test", "--locked", "-p", "fastworker-link", "--lib", "--config", flag]
     return [Step("loom", [*command, "--target-dir", "target/loom"], "cargo")]
+
+
+#: The tests of options and faults that say nothing of a pool themselves.
+CONFORMANCE = [
+    f"tests/acceptance/test_{name}.py"
+    for name in (
+        "calls",
+        "task_options",
+        "delivery_policies",
+        "lost_processes",
+        "replaced_children",
+        "revoke",
+        "shutdown",
+    )
+]
+
+
+def pools() -> list[Step]:
+    """Those with each pool; with prefork they run beside all others."""
+    REPORT.parent.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile"]
+    return [
+        Step(
+            f"pytest, pool {pool}",
+            ["env", f"FASTWORKER_TEST_POOL={pool}", *command, f"--junitxml={REPORT}", *CONFORMANCE],
+            "pytest",
+        )
+        for pool in POOLS
+        if pool != "prefork"
+    ]
 
 
 def python() -> list[Step]:

@@ -149,7 +149,8 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
 @_option(
     "--autoscale",
     type=AUTOSCALE,
-    help="Most and fewest processes: grow while work waits, shrink when it is quiet.",
+    help="MAX,MIN tasks at once: grow while work waits, shrink when it is quiet. Processes come and go, each with one, "
+    "or with --concurrency tasks.",
 )
 @_option(
     "--max-tasks-per-child",
@@ -290,11 +291,7 @@ def _check_pool(pool: Any, who: str) -> None:
 
 
 def _check_solo(concurrency: int | str | None, options: dict[str, Any]) -> None:
-    """Refuse what cannot be had with one thread; say what is without effect."""
-    if options["autoscale"] is not None:
-        raise click.UsageError(
-            "--autoscale: the pool solo cannot grow; leave it out, or take --pool prefork"
-        )
+    """Say what is without effect."""
     without_effect = {
         "--concurrency": isinstance(concurrency, int) and concurrency > 1,
         "--max-tasks-per-child": options["max_tasks_per_child"] is not None,
@@ -331,10 +328,17 @@ def _check_lanes(is_said: bool, options: dict[str, Any]) -> None:
 
 def _check_size(pool: str, options: dict[str, Any]) -> None:
     """Refuse what the pool cannot follow."""
-    if pool in _SHARED and options["autoscale"] is not None:
+    from fastworker.worker.pools import lack
+
+    if options["autoscale"] is None:
+        pass
+    elif (instead := lack(pool, "autoscale")) is not None:
         raise click.UsageError(
-            f"--autoscale: the pool {pool} has a fixed number of processes; leave it out, and say --concurrency and "
-            f"--processes"
+            f"--autoscale: the pool {pool} cannot grow; leave it out, or take {instead}"
+        )
+    elif options["processes"] is not None:
+        raise click.UsageError(
+            "--processes: with --autoscale the number of processes follows the load; leave one of them out"
         )
     if pool not in _SHARED and options["processes"] is not None:
         raise click.UsageError(

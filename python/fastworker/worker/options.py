@@ -42,7 +42,7 @@ class WorkerOptions:
         pidfile: Path with abbreviations expanded.
         statedb: File that remembers revoked tasks; None: the setting ``worker_state_db``.
         task_events: Publish events about tasks; None: the setting.
-        autoscale: Most and fewest child processes; None: their number is fixed.
+        autoscale: Most and fewest tasks at once, and so child processes; None: fixed.
         pool_start_method: ``fork`` or ``spawn``; None: the setting.
         cpu_affinity: As the setting ``worker_cpu_affinity``, which it overrides.
         max_tasks_per_child: Tasks after which a child is replaced; None: the setting.

@@ -87,8 +87,10 @@ class WorkerSettings:
     revokes_max: int
     revoke_expires_s: float
     revoked: list[str]
-    #: Tasks that one child runs at once.
+    #: Tasks for which one child has places; with several, it is told by frames whom to interrupt, not by signals.
     slots: int = 1
+    #: It runs one at a time all the same.
+    is_narrow: bool = False
     #: What of it the user's hooks want to be told of; see ``hooks.py``.
     reports_calls: bool = False
     reports_expired: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -81,6 +82,8 @@ class Size:
     prefetch_reason: str
     autoscale: tuple[int, int] | None = None
     slots: int = 1
+    #: Tasks may share a child, also if it runs one at a time.
+    is_shared: bool = False
 
 
 #: Tasks at once in each process of the pools that wait for many, when nothing is said.
@@ -112,7 +115,8 @@ def size_of(app: FastWorker, options: WorkerOptions, *, is_embedded: bool = Fals
 
 
 def _size_of_shared(app: FastWorker, options: WorkerOptions) -> Size:
-    """Where tasks share a process, the concurrency is that of each process; one unless something else is said."""
+    """Where tasks share a process, the concurrency is that of each process; one unless something else is said. The
+    bounds of ``--autoscale`` are of tasks at once, as in Celery, and processes come and go to keep them."""
     setting = app.conf.worker_concurrency
     is_open = not options.concurrency and (
         setting is None or str(setting).strip().lower() in ("auto", "0")
@@ -126,9 +130,20 @@ def _size_of_shared(app: FastWorker, options: WorkerOptions) -> Size:
         raise ImproperlyConfigured(
             f"concurrency {slots} of each process: expected at most {MOST_SLOTS}; try more --processes"
         )
-    processes = options.processes or app.conf.worker_processes or 1
+    if options.autoscale is None:
+        processes = options.processes or app.conf.worker_processes or 1
+        prefetch = prefetch_of(
+            app, processes * slots, options.prefetch_multiplier, ahead_of=processes
+        )
+        return Size(processes, reason, *prefetch, slots=slots, is_shared=True)
+    most, fewest = options.autoscale
+    # Evenly, so that all of them together run as many as was said.
+    processes = math.ceil(most / slots)
+    slots = math.ceil(most / processes)
+    bounds = (processes, math.ceil(fewest / slots) or 1)
     prefetch = prefetch_of(app, processes * slots, options.prefetch_multiplier, ahead_of=processes)
-    return Size(processes, reason, *prefetch, slots=slots)
+    reason = f"--autoscale, up to {processes} processes of {slots}"
+    return Size(bounds[1], reason, *prefetch, bounds, slots, is_shared=True)
 
 
 def autoscale_keepalive_s() -> float:
@@ -190,7 +205,8 @@ def worker_settings(
         queue_terms=[queue_terms[name] for name in queues],
         tasks=task_settings(app),
         concurrency=size.concurrency,
-        slots=size.slots,
+        slots=max(size.slots, 2) if size.is_shared else size.slots,
+        is_narrow=size.is_shared and size.slots == 1,
         max_tasks_per_child=_first(options.max_tasks_per_child, conf.worker_max_tasks_per_child),
         max_memory_per_child_kib=_first(
             options.max_memory_per_child, conf.worker_max_memory_per_child

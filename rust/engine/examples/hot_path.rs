@@ -110,6 +110,7 @@ fn config(concurrency: u32, prefetch: u32) -> Config {
         queues: vec![QueueTerms::default()],
         concurrency,
         slots: 1,
+        is_narrow: false,
         max_tasks_per_child: None,
         max_memory_per_child_kib: None,
         autoscale: None,

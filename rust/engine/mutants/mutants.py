@@ -382,14 +382,14 @@ MUTANTS = [
     Mutant(
         "fills more slots than there are",
         "child.rs",
-        "self.slots.isqrt() } else { self.slots };",
-        "self.slots.isqrt() } else { self.slots + 1 };",
+        "self.slots.isqrt() } else { self.most };",
+        "self.slots.isqrt() } else { self.most + 1 };",
     ),
     Mutant(
         "leaves what a blocked child was given",
         "interrupts.rs",
-        "&& child.unstarted() > 0 {",
-        "&& child.unstarted() > 99 {",
+        "&& child.unstarted() > 0 && is_late() {",
+        "&& child.unstarted() > 99 && is_late() {",
     ),
     Mutant(
         "lets more of a queue run than may",

@@ -84,6 +84,8 @@ pub(crate) struct Child {
     pub(crate) id: ChildId,
     /// How many tasks it runs at once.
     pub(crate) slots: u32,
+    /// Most of them that it has at once.
+    pub(crate) most: u32,
     /// It runs nothing but what may have killed a process before, and few of that at once; see `suspects.rs`.
     pub(crate) is_cell: bool,
     /// Where it is in its life.
@@ -156,6 +158,7 @@ impl Child {
         Child {
             id,
             slots,
+            most: slots,
             is_cell: false,
             phase: Phase::Starting,
             is_recalling: false,
@@ -216,7 +219,7 @@ impl Child {
 
     /// How many more tasks it could start this instant, as far as slots go.
     pub(crate) fn free_slots(&self) -> u32 {
-        let most = if self.is_cell { self.slots.isqrt() } else { self.slots };
+        let most = if self.is_cell { self.slots.isqrt() } else { self.most };
         most.saturating_sub(self.open())
     }
 
@@ -353,6 +356,11 @@ impl Child {
         let is_member = self.entries.get_mut(number).is_some_and(|entry| entry.work.take(handle));
         self.deliveries -= u32::from(is_member);
         is_member
+    }
+
+    /// Bytes of the open tasks that the child has not claimed, as far as is known.
+    pub(crate) fn unclaimed_bytes(&self) -> u64 {
+        self.entries.from(self.claimed).map(|(_, entry)| u64::from(entry.bytes)).sum()
     }
 
     /// Closes a number that ended. `None`: it was not open, so the report comes late.

@@ -74,6 +74,13 @@ pub struct Autoscale {
     pub keepalive_us: u64,
 }
 
+impl Config {
+    /// How many tasks one child has running at once.
+    pub(crate) fn per_child(&self) -> u32 {
+        if self.is_narrow { 1 } else { self.slots }
+    }
+}
+
 /// The engine's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -86,12 +93,13 @@ pub struct Config {
     /// How many tasks one child runs at once; at least 1. With one, tasks are handed over ahead of need, and limits and
     /// revokes are signals; with several, each is told by `Action::Interrupt`.
     pub slots: u32,
+    /// With several slots: a child runs one task at a time all the same, and is told by `Action::Interrupt`.
+    pub is_narrow: bool,
     /// Most tasks that one child runs; then it is replaced. `None`: no bound.
     pub max_tasks_per_child: Option<u32>,
     /// A child whose peak memory is larger (KiB) is replaced once its task has ended. `None`: no bound.
     pub max_memory_per_child_kib: Option<u64>,
-    /// Grow and shrink with the load; `concurrency` is where it starts. Only with one slot: with several there is no
-    /// child that is either busy or not.
+    /// Grow and shrink with the load; `concurrency` is where it starts.
     pub autoscale: Option<Autoscale>,
     /// Most deliveries held at once. At least `concurrency`, or the autoscaler's maximum, times `slots`. Messages of batch
     /// tasks come on top, up to a batch for each slot.

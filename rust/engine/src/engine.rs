@@ -116,7 +116,7 @@ impl Engine {
     pub fn new(config: Config) -> Engine {
         let config = Config { slots: config.slots.max(1), ..config };
         let children = config.autoscale.map_or(config.concurrency, |bounds| bounds.max);
-        let capacity = children.saturating_mul(config.slots);
+        let capacity = children.saturating_mul(config.per_child());
         let mut prefetch = Prefetch::new(config.prefetch.max(capacity));
         prefetch.set_batches(capacity, &config);
         Engine {
@@ -136,7 +136,7 @@ impl Engine {
             draws: Draws::default(),
             early: Early::new(capacity),
             aside: VecDeque::new(),
-            fleet: Fleet::new(config.slots, config.max_tasks_per_child),
+            fleet: Fleet::new(config.slots, config.per_child(), config.max_tasks_per_child),
             seats: config.concurrency,
             is_resized: false,
             scale: config.autoscale.map(Scale::new),

@@ -25,13 +25,15 @@ pub(crate) struct Fleet {
     paused_until_us: u64,
     /// How many tasks a child may be given.
     allowance: u64,
-    /// How many tasks a child runs at once.
+    /// The slots of a child, and how many tasks it runs at once.
     slots: u32,
+    per_child: u32,
 }
 
 impl Fleet {
-    /// Nobody yet. `slots`: how many tasks a child runs at once; `max_tasks`: how many it may be given.
-    pub(crate) fn new(slots: u32, max_tasks: Option<u32>) -> Fleet {
+    /// Nobody yet. `slots`: those of a child; `per_child`: how many tasks it runs at once; `max_tasks`: how many it may be
+    /// given.
+    pub(crate) fn new(slots: u32, per_child: u32, max_tasks: Option<u32>) -> Fleet {
         Fleet {
             children: Vec::new(),
             next_id: 0,
@@ -42,6 +44,7 @@ impl Fleet {
             paused_until_us: 0,
             allowance: max_tasks.map_or(u64::MAX, |most| u64::from(most.max(1))),
             slots,
+            per_child,
         }
     }
 
@@ -154,7 +157,12 @@ impl Fleet {
         let missing = wanted.saturating_sub(self.lasting());
         let spawned: Vec<_> = (0..missing).map(|n| ChildId(self.next_id.wrapping_add(n))).collect();
         self.next_id = self.next_id.wrapping_add(missing);
-        self.children.extend(spawned.iter().map(|&id| Child::new(id, self.slots, self.allowance)));
+        let (slots, most, allowance) = (self.slots, self.per_child, self.allowance);
+        self.children.extend(spawned.iter().map(|&id| {
+            let mut child = Child::new(id, slots, allowance);
+            child.most = most;
+            child
+        }));
         spawned
     }
 
@@ -209,7 +217,7 @@ impl Fleet {
 
     /// How many tasks run at once when all are busy.
     pub(crate) fn capacity(&self) -> u32 {
-        self.takers().count() as u32 * self.slots
+        self.takers().count() as u32 * self.per_child
     }
 
     /// The children in whose slots what waits will start. One that leaves counts with one slot, since its successor
@@ -235,7 +243,7 @@ mod tests {
 
     #[test]
     fn missing_children_are_spawned_under_new_names() {
-        let mut fleet = Fleet::new(1, None);
+        let mut fleet = Fleet::new(1, 1, None);
         assert_eq!(fleet.spawn(2, 0), [ChildId(0), ChildId(1)]);
         fleet.became_ready(0, 2);
         fleet.remove(0, 5);
@@ -244,7 +252,7 @@ mod tests {
 
     #[test]
     fn dead_child_wants_nothing() {
-        let mut fleet = Fleet::new(1, None);
+        let mut fleet = Fleet::new(1, 1, None);
         fleet.spawn(2, 0);
         fleet.became_ready(0, 2);
         assert_eq!((fleet.wanting(), fleet.idle()), (1, 1));
@@ -254,7 +262,7 @@ mod tests {
 
     #[test]
     fn children_that_die_starting_are_replaced_ever_more_slowly() {
-        let mut fleet = Fleet::new(1, None);
+        let mut fleet = Fleet::new(1, 1, None);
         let mut now_us = 0;
         let mut pauses = Vec::new();
         for _ in 0..9 {
@@ -269,7 +277,7 @@ mod tests {
 
     #[test]
     fn child_that_gets_ready_ends_the_pause() {
-        let mut fleet = Fleet::new(1, None);
+        let mut fleet = Fleet::new(1, 1, None);
         fleet.spawn(2, 0);
         fleet.remove(1, 0);
         fleet.became_ready(0, 2);

@@ -26,6 +26,8 @@ const AGAIN_US: u64 = 2_000;
 /// A child that has not claimed for so long what it was given is blocked: longer than a time slice, and than a
 /// collection of garbage.
 const STALLED_US: u64 = 20_000;
+/// It may still be reading what was sent, at this many bytes in a microsecond on a busy machine.
+const READ_BYTES_PER_US: u64 = 10;
 
 /// Why a task was told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,8 +155,9 @@ impl Engine {
         }
         self.kill_for_those_that_go_on(now, index, actions);
         let child = self.fleet.at(index);
-        let is_late = now.mono_us.saturating_sub(child.unclaimed_since_us) >= STALLED_US;
-        if is_late && child.phase == Phase::Ready && child.unstarted() > 0 {
+        let left_us = now.mono_us.saturating_sub(child.unclaimed_since_us);
+        let is_late = || left_us >= child.unclaimed_bytes() / READ_BYTES_PER_US;
+        if left_us >= STALLED_US && child.phase == Phase::Ready && child.unstarted() > 0 && is_late() {
             child.is_stalled = true;
             recall(child, actions);
             self.fleet.refresh(index);

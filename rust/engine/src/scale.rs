@@ -6,6 +6,9 @@
 //! `keepalive` back. So that work that waits is seen, a worker whose children are all busy fetches one task for each
 //! seat that it could still add.
 //!
+//! Where tasks share a process, a seat is for as many as it has slots, and what counts is the tasks: there are as many
+//! seats as those that run or could would fill. A process that is blocked, or takes nothing more, counts as full.
+//!
 //! The bounds that depend on the number of children follow: the prefetch in proportion, and the early-acknowledged.
 
 use crate::action::Action;
@@ -87,7 +90,7 @@ impl Engine {
         if self.scale.is_none() || self.phase != Phase::Running {
             return;
         }
-        let needed = self.fleet.count(|child| !child.is_idle()).saturating_add(self.waiting() - self.gatherings.len());
+        let needed = self.needed_seats();
         let may_grow = self.is_lease_safe && self.is_broker_up;
         let scale = self.scale.as_mut().expect("asked above");
         let seats = scale.seats(self.seats, needed, may_grow, now.mono_us);
@@ -97,15 +100,31 @@ impl Engine {
         }
     }
 
+    /// How many seats the tasks that run or could would take.
+    fn needed_seats(&self) -> u32 {
+        let (slots, waiting) = (self.config.per_child(), self.waiting() - self.gatherings.len());
+        if self.config.slots == 1 {
+            return self.fleet.count(|child| !child.is_idle()).saturating_add(waiting);
+        }
+        let children = self.fleet.children().iter().filter(|child| !child.is_cell);
+        let taken = children.map(|child| {
+            // One that is blocked, or has had its last task, can take nothing, however much of it is free.
+            let is_full = child.is_stalled || child.allowance == 0 || child.is_outgrown;
+            if is_full { slots.max(child.open()) } else { child.open() }
+        });
+        taken.sum::<u32>().saturating_add(waiting).div_ceil(slots)
+    }
+
     /// Most tasks at once that there may be without another order.
     pub(crate) fn capacity(&self) -> u32 {
         let children = self.scale.as_ref().map_or(self.seats, |scale| scale.bounds.max);
-        children.saturating_mul(self.config.slots)
+        children.saturating_mul(self.config.per_child())
     }
 
-    /// Seats that the autoscaler could still add.
+    /// Tasks at once for which the autoscaler could still add seats.
     pub(crate) fn growth(&self) -> u32 {
-        self.scale.as_ref().map_or(0, |scale| scale.bounds.max.saturating_sub(self.seats))
+        let seats = self.scale.as_ref().map_or(0, |scale| scale.bounds.max.saturating_sub(self.seats));
+        seats.saturating_mul(self.config.per_child())
     }
 
     /// When the autoscaler wants to look again (`mono_us`).
@@ -117,7 +136,7 @@ impl Engine {
     fn follow_size(&mut self) {
         let capacity = self.capacity();
         let started = u64::from(self.config.autoscale.map_or(self.config.concurrency, |bounds| bounds.max).max(1))
-            * u64::from(self.config.slots);
+            * u64::from(self.config.per_child());
         let prefetch = u64::from(self.config.prefetch) * u64::from(capacity) / started;
         self.prefetch.set_limit(u32::try_from(prefetch).unwrap_or(u32::MAX).max(capacity));
         self.prefetch.set_batches(capacity, &self.config);

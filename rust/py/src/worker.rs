@@ -56,6 +56,7 @@ struct Settings {
     tasks: Vec<TaskSettings>,
     concurrency: u32,
     slots: u32,
+    is_narrow: bool,
     max_tasks_per_child: Option<u32>,
     max_memory_per_child_kib: Option<u64>,
     autoscale: Option<(u32, u32)>,
@@ -126,6 +127,7 @@ impl From<Settings> for WorkerConfig {
             tasks: settings.tasks.into_iter().map(task).collect(),
             concurrency: settings.concurrency,
             slots: settings.slots,
+            is_narrow: settings.is_narrow,
             max_tasks_per_child: settings.max_tasks_per_child,
             max_memory_per_child_kib: settings.max_memory_per_child_kib,
             autoscale: settings.autoscale.map(|(max, min)| Autoscale {

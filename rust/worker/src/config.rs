@@ -45,6 +45,8 @@ pub struct WorkerConfig {
     pub concurrency: u32,
     /// Tasks that one child runs at once.
     pub slots: u32,
+    /// It has one task at a time all the same; with several slots only.
+    pub is_narrow: bool,
     /// Tasks after which a child is replaced; `None` for no bound.
     pub max_tasks_per_child: Option<u32>,
     /// KiB of peak memory beyond which a child is replaced; `None` for no bound.

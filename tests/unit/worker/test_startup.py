@@ -48,6 +48,27 @@ def test_pools_that_wait_run_a_hundred_tasks_in_a_process(pool: str) -> None:
 
 
 @pytest.mark.shows("setting worker_eta_horizon", "setting worker_lease_life")
+@pytest.mark.parametrize(
+    ("said", "concurrency", "expected"),
+    [
+        # Most and fewest tasks at once; most and fewest processes, and tasks in each.
+        ((800, 100), 100, ((8, 1), 100)),
+        ((250, 90), 100, ((3, 2), 84)),
+        ((1000, 10), None, ((10, 1), 100)),
+        ((10, 3), None, ((1, 1), 10)),
+        ((10, 0), 4, ((3, 1), 4)),
+    ],
+)
+def test_bounds_of_an_autoscaled_pool_are_of_tasks_at_once(
+    said: tuple[int, int], concurrency: int | None, expected: tuple[tuple[int, int], int]
+) -> None:
+    options = WorkerOptions("w@h", pool="gevent", autoscale=said, concurrency=concurrency)
+    size = size_of(app_with(), options)
+    assert (size.autoscale, size.slots) == expected
+    assert size.autoscale is not None
+    assert size.concurrency == size.autoscale[1]
+
+
 def test_times_are_seconds_whatever_they_are_written_as() -> None:
     app = app_with(worker_eta_horizon=timedelta(minutes=1), worker_lease_life=3)
     options = WorkerOptions("w@h", concurrency=1)

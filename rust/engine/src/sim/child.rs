@@ -60,6 +60,8 @@ pub(super) struct Child {
     pub(super) peak_kib: u64,
     /// How many tasks it runs at once.
     pub(super) slots: u32,
+    /// How many of them it is given.
+    pub(super) most: u32,
     /// Since when there has been something that it has not claimed (`mono_us`), if there is.
     pub(super) sent_since_us: u64,
     /// What runs.
@@ -76,10 +78,11 @@ pub(super) struct Child {
 
 impl Child {
     /// A process that is starting.
-    pub(super) fn new(id: ChildId, slots: u32) -> Child {
+    pub(super) fn new(id: ChildId, slots: u32, most: u32) -> Child {
         Child {
             id,
             slots,
+            most,
             sent_since_us: 0,
             is_forked: false,
             is_ready: false,
@@ -152,7 +155,7 @@ impl Child {
     }
 
     fn has_free_slot(&self) -> bool {
-        self.runs.len() < self.slots as usize && !self.is_blocked()
+        self.runs.len() < self.most as usize && !self.is_blocked()
     }
 
     /// Claims the next number, if there is one and a slot is free.

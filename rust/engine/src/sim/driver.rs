@@ -154,7 +154,7 @@ impl World {
                 self.soon(Coming::AtBroker(owner, Op::Draw(max, quotas, portions)));
             }
             Action::Spawn { child } => {
-                worker.children.insert(child, Child::new(child, self.plan.config.slots));
+                worker.children.insert(child, Child::new(child, self.plan.config.slots, self.plan.config.per_child()));
                 let from_us = worker.zygote_from_us.max(self.mono_us);
                 let delay_us = self.rng.range(1, self.plan.slowness_us);
                 self.at(from_us + delay_us, Coming::ChildBorn(owner, child));

@@ -155,6 +155,7 @@ impl Plan {
             queues: (0..queues).map(|_| if has_terms { terms(rng) } else { QueueTerms::default() }).collect(),
             concurrency,
             slots: if rng.chance(35) { rng.pick(&[2, 4, 9, 100]) } else { 1 },
+            is_narrow: false,
             max_tasks_per_child: rng.pick(&[None, None, None, Some(1), Some(3), Some(40)]),
             max_memory_per_child_kib: rng.pick(&[None, None, None, None, Some(50), Some(950)]),
             autoscale: rng.chance(20).then(|| Autoscale {
@@ -179,9 +180,7 @@ impl Plan {
             // Without a bound, a task that always runs over its limit would run for ever, as the user asked.
             config.tasks.iter_mut().for_each(|task| task.acks_on_timeout = true);
         }
-        if config.slots > 1 {
-            config.autoscale = None;
-        }
+        config.is_narrow = config.slots == 2;
         let count = if is_rush { rng.range(100, 400) } else { rng.pick(&[5, 20, 60, 150]) };
         let spread_us = rng.pick(&[0, 20_000, 400_000]);
         let is_nasty = rng.chance(50);

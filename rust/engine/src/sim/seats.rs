@@ -97,7 +97,7 @@ impl Seats {
 
     fn prefetch_for(&self, children: u32, config: &Config) -> usize {
         let scaled = u64::from(config.prefetch) * u64::from(children) / u64::from(self.started.max(1));
-        scaled.max(u64::from(children) * u64::from(config.slots)).max(1) as usize
+        scaled.max(u64::from(children) * u64::from(config.per_child())).max(1) as usize
     }
 }
 

@@ -392,3 +392,24 @@ fn child_without_a_loop_is_never_blocked() {
     let actions = desk.runs(0, 1, [0]);
     assert!(!actions.iter().any(|action| matches!(action, Action::Blocked { .. })));
 }
+
+#[test]
+fn child_has_time_to_read_a_large_message() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([Request { size: 100_000_000, ..request(0) }]);
+    desk.pass(5_000_000);
+    let recall = Action::Recall { child: ChildId(0) };
+    assert!(!desk.runs(0, 0, []).contains(&recall));
+    desk.pass(5_000_000);
+    assert!(desk.runs(0, 0, []).contains(&recall), "nobody reads for so long");
+}
+
+#[test]
+fn narrow_child_has_one_task_at_a_time_and_is_told_by_frames() {
+    let mut desk = Desk::ready(Config { concurrency: 1, slots: 2, is_narrow: true, ..config() });
+    assert_eq!(dispatches(&desk.deliver([limited(0, Some(1.0), None)])), [(0, 0, vec![0])]);
+    desk.pass(2_000_000);
+    assert_eq!(interrupts(&desk.runs(0, 1, [0])), [(0, Interrupt::SoftLimit { limit_ms: 1_000 })]);
+    assert_eq!(dispatches(&desk.deliver([request(1)])), []);
+    assert_eq!(dispatches(&desk.ended(0, 0, Outcome::Success)), [(0, 1, vec![1])]);
+}

@@ -28,6 +28,7 @@ pub(crate) fn config() -> Config {
         queues: vec![QueueTerms::default()],
         concurrency: 2,
         slots: 1,
+        is_narrow: false,
         max_tasks_per_child: None,
         max_memory_per_child_kib: None,
         autoscale: None,

@@ -198,3 +198,31 @@ fn what_was_acknowledged_early_is_given_up_when_no_child_starts_during_a_shutdow
     desk.died(0, 0);
     assert_eq!(endings(&desk.died(1, 0)), [(1, Ending::WorkerLost { attempts: 0, acked_early: true })]);
 }
+
+/// Processes of three slots each, up to three of them.
+fn elastic_company() -> Desk {
+    let bounds = Autoscale { max: 3, min: 1, keepalive_us: 1_000_000 };
+    Desk::ready(Config { concurrency: 1, slots: 3, autoscale: Some(bounds), ..config() })
+}
+
+#[test]
+fn seats_are_for_as_many_tasks_as_they_have_slots() {
+    let mut desk = elastic_company();
+    assert_eq!(spawned(&desk.deliver((0..3).map(request))), 0);
+    assert_eq!(spawned(&desk.deliver((3..4).map(request))), 1, "one more than the first can run");
+    assert_eq!(spawned(&desk.deliver((4..90).map(request))), 1, "there are no more than three");
+    desk.tell(ready(1));
+    assert_eq!(dispatches(&desk.tell(ready(2))), [(2, 0, vec![6, 7, 8])]);
+}
+
+#[test]
+fn what_waits_for_a_blocked_process_gets_another() {
+    let mut desk = elastic_company();
+    desk.deliver([request(0)]);
+    desk.tell(Event::ObservedMany { child: ChildId(0), next: 1, running: vec![(0, 0)], turned_us: None });
+    assert_eq!(spawned(&desk.deliver([request(1)])), 0);
+    desk.pass(20_000);
+    let blocked = Event::ObservedMany { child: ChildId(0), next: 1, running: vec![(0, 0)], turned_us: None };
+    assert!(desk.tell(blocked).contains(&Action::Recall { child: ChildId(0) }));
+    assert_eq!(spawned(&desk.tell(Event::Recalled { child: ChildId(0), from: 1 })), 1);
+}

@@ -203,6 +203,7 @@ impl Worker {
             queues: config.queue_terms.clone(),
             concurrency: config.concurrency,
             slots: config.slots,
+            is_narrow: config.is_narrow,
             max_tasks_per_child: config.max_tasks_per_child,
             max_memory_per_child_kib: config.max_memory_per_child_kib,
             autoscale: config.autoscale,

@@ -198,7 +198,7 @@ impl Audit {
         require!(start_in_cold: self.shutdown != Some(Shutdown::Cold), "Dispatch in a cold shutdown");
         require!(dispatch_something: !handles.is_empty(), "an empty Dispatch");
         let slots = self.config.slots as usize;
-        let most = if slots > 1 { slots } else { self.config.window_max.max(1) as usize };
+        let most = if slots > 1 { self.config.per_child() as usize } else { self.config.window_max.max(1) as usize };
         let (most_attempts, highest_wall_ms) = (self.config.max_deliveries, self.highest_wall_ms);
         let seat = self.living(child)?;
         require!(child_ready: seat.is_ready, "Dispatch to {child:?}, which is not ready");
