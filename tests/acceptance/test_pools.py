@@ -175,16 +175,20 @@ def test_task_that_leaves_does_not_take_the_others_along(
     assert neighbour.get(timeout=TIMEOUT_S) == int(read_lines(path)[0])
 
 
+@pytest.mark.parametrize("pool", ["asyncio", "gevent", "eventlet", "threads with a lifespan"])
 def test_code_that_leaves_the_loop_does_not_take_the_others_along(
-    sqlite_rig: Rig, tmp_path: Path
+    sqlite_rig: Rig, tmp_path: Path, pool: str
 ) -> None:
     path = str(tmp_path / "starts")
-    sqlite_rig.worker("--pool", "asyncio", concurrency=4)
+    # Where there is a lifespan, the coroutines of all threads are on its loop.
+    lifespan = {"POOL_CLOSED": str(tmp_path / "closed")} if "lifespan" in pool else {}
+    sqlite_rig.worker("--pool", pool.split()[0], concurrency=4, **lifespan)
     neighbour = call(sqlite_rig, "apool.wait", path)
     wait_until(lambda: read_lines(path), "its start")
     assert outcome(call(sqlite_rig, "apool.leave_in_subtask")) == ("FAILURE", "WorkerLostError")
     Path(path + ".go").touch()
     assert neighbour.get(timeout=TIMEOUT_S) == int(read_lines(path)[0])
+    assert outcome(call(sqlite_rig, "apool.fail", "later")) == ("FAILURE", "ValueError")
 
 
 @pytest.mark.parametrize("pool", POOLS)
