@@ -14,6 +14,7 @@ from fastworker.app.context import Context
 from fastworker.canvas.group import group
 from fastworker.canvas.kinds import is_group
 from fastworker.canvas.signature import maybe_signature
+from fastworker.child.members import awaited
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -51,8 +52,7 @@ def call_errbacks(
 ) -> None:
     """Call new-style errbacks here, publish old-style ones, and fail the rest of the chain (celery-contract 9.9)."""
     for step in embed.get("chain") or ():
-        task_id = (step.get("options") or {}).get("task_id")
-        if task_id:
+        for task_id in awaited(step):
             app.backend.store_result(task_id, exc, states.FAILURE, traceback)
     old_style = []
     for entry in embed.get("errbacks") or ():
