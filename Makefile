@@ -23,6 +23,9 @@ TOOLS := $(CURDIR)/target/tools
 # `make fuzz`: mutations for each parser, and the seed that they come from.
 FUZZ_ROUNDS ?= 1000000
 FUZZ_SEED ?= 1
+# `make workflows`: how many, and the seed of the first.
+WORKFLOWS ?= 400
+WORKFLOWS_FIRST ?= 0
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
@@ -36,7 +39,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name '*.lua' -o -name '*.sql')
 SUITE := $(BIN)/python -m tests.support.suite
 
-.PHONY: help setup build fmt lint typecheck check test test-rust test-py test-pools sim mutants mutants-wide loom fuzz golden chaos demo bench rivals docs clean
+.PHONY: help setup build fmt lint typecheck check test test-rust test-py test-pools workflows sim mutants mutants-wide loom fuzz golden chaos demo bench rivals docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -95,7 +98,7 @@ check: $(STAMPS)/dev $(STAMPS)/extension  ## lint + typecheck
 # ----------------------------------------------------------------------------------------------------------- tests
 
 test: $(STAMPS)/dev $(STAMPS)/extension  ## everything, with the servers it needs, and one summary
-	$(SUITE) lint typecheck rust python pools-briefly -- $(PYTEST_ARGS)
+	$(SUITE) lint typecheck rust python pools -- $(PYTEST_ARGS)
 
 test-rust: $(STAMPS)/dev  ## cargo tests, with conformance and the short simulation
 	$(SUITE) rust
@@ -103,8 +106,12 @@ test-rust: $(STAMPS)/dev  ## cargo tests, with conformance and the short simulat
 test-py: $(STAMPS)/dev $(STAMPS)/extension  ## pytest; PYTEST_ARGS="-k name" chooses
 	$(SUITE) python -- $(PYTEST_ARGS)
 
-test-pools: $(STAMPS)/dev $(STAMPS)/extension  ## the tests of options and faults with each pool; the most telling are part of `make test`
+test-pools: $(STAMPS)/dev $(STAMPS)/extension  ## the tests of options and faults with each pool
 	$(SUITE) pools -- $(PYTEST_ARGS)
+
+workflows: $(STAMPS)/dev $(STAMPS)/extension  ## random workflows beside Celery, long form: WORKFLOWS (400), WORKFLOWS_FIRST (0)
+	FASTWORKER_WORKFLOWS=$(WORKFLOWS) FASTWORKER_WORKFLOWS_FIRST=$(WORKFLOWS_FIRST) \
+		$(BIN)/python -m pytest -q tests/compat/test_random_workflows.py
 
 sim:  ## the engine's simulator, long form: 1,000,000 schedules; SIM_FIRST=seed, or REPLAY=schedule
 	cargo run --quiet --release --locked -p fastworker-engine --features sim --example simulate -- \

@@ -22,13 +22,14 @@ from typing import Any
 from tests.support import (
     batch_tasks,
     chord_tasks,
+    flow_tasks,
     greenlet_tasks,
     option_tasks,
     pool_tasks,
     process_tasks,
     switches,
 )
-from tests.support.gate import append_line, hold, hold_in_place
+from tests.support.gate import append_line, hold
 
 APP_VARIABLE = "TEST_APP"
 
@@ -89,6 +90,7 @@ def build(spec: AppSpec) -> Any:
     option_tasks.register(app, f"{spec.framework}.exceptions")
     process_tasks.register(app)
     chord_tasks.register(app, _control_flow(app))
+    flow_tasks.register(app, spec.framework)
     if spec.framework == "fastworker":
         pool_tasks.register(app)
         batch_tasks.register(app)
@@ -275,7 +277,7 @@ def _register(app: Any) -> None:
         if os.fork() == 0:
             os.setsid()
             os.closerange(0, os.sysconf("SC_OPEN_MAX"))
-            hold_in_place(path)
+            hold(path)
             append_line(path + ".ends", str(os.getpid()))
         os._exit(0)
 

@@ -18,8 +18,6 @@ from fastworker.worker.pools import POOLS
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 REPORT = ROOT / "target" / "pytest.xml"
-# Pytest's exit status when none was chosen.
-NO_TESTS = 5
 
 # Left out of cargo test: its tests would have to link libpython, which many machines have no copy
 # of to link. It is compiled by clippy and by the extension's build, and tested from Python.
@@ -50,13 +48,12 @@ class Outcome:
 @dataclass(frozen=True)
 class Step:
     """A command that fails by its exit status. ``kind`` says how its tests are counted: check,
-    cargo or pytest. ``may_be_empty``: none of its tests may be among those that were chosen.
+    cargo or pytest.
     """
 
     name: str
     command: list[str]
     kind: str = "check"
-    may_be_empty: bool = False
 
     def run(self, extra: list[str]) -> Outcome:
         """Run it with its output on ours; ``extra`` arguments are for pytest only."""
@@ -81,8 +78,7 @@ class Step:
             count_pytest(outcome)
         elif process.returncode == 0:
             outcome.passed = 1
-        is_empty = self.may_be_empty and extra and process.returncode == NO_TESTS
-        if process.returncode != 0 and not outcome.failed and not is_empty:
+        if process.returncode != 0 and not outcome.failed:
             outcome.failed = 1
             outcome.failures.append(
                 f"{self.name}: {' '.join(self.command)} (exit {process.returncode})"
@@ -194,32 +190,19 @@ CONFORMANCE = [
 ]
 
 
-def pools(*options: str) -> list[Step]:
+def pools() -> list[Step]:
     """Those with each pool; with prefork they run beside all others."""
     REPORT.parent.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile"]
     return [
         Step(
             f"pytest, pool {pool}",
-            [
-                "env",
-                f"FASTWORKER_TEST_POOL={pool}",
-                *command,
-                f"--junitxml={REPORT}",
-                *options,
-                *CONFORMANCE,
-            ],
+            ["env", f"FASTWORKER_TEST_POOL={pool}", *command, f"--junitxml={REPORT}", *CONFORMANCE],
             "pytest",
-            may_be_empty=True,
         )
         for pool in POOLS
         if pool != "prefork"
     ]
-
-
-def pools_briefly() -> list[Step]:
-    """The most telling of them: a fault, a limit, a revoke and a shutdown in each pool."""
-    return pools("-m", "each_pool")
 
 
 def python() -> list[Step]:

@@ -1,0 +1,131 @@
+"""Random workflows that fail, retry, replace themselves and have callbacks: made, told, and made smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from tests.support.flow_tasks import REPLACEMENTS
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A node of a workflow.
+
+    Attributes:
+        kind: ``step``, ``fail``, ``flaky``, ``exhausted``, ``unkept``, ``swap``; or ``chain``, ``bars``, ``group``,
+            ``chord``, of ``parts``. The last part of a chord is its body.
+        parts: What it is made of.
+        by: What a ``swap`` is replaced by.
+        immutable: Takes no result.
+        links: Of ``link``, ``told`` and ``heard``: which callbacks it has.
+    """
+
+    kind: str
+    parts: tuple[Flow, ...] = ()
+    by: str = ""
+    immutable: bool = False
+    links: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        inner = self.by or ", ".join(map(str, self.parts))
+        flags = "".join(f"+{link}" for link in self.links) + ("!" if self.immutable else "")
+        return f"{self.kind}{flags}" + (f"({inner})" if inner or self.is_whole else "")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is made of others."""
+        return self.kind in ("chain", "bars", "group", "chord")
+
+    def any(self, condition: Any) -> bool:
+        """Whether ``condition`` holds for it or a node in it."""
+        return condition(self) or any(part.any(condition) for part in self.parts)
+
+
+#: How often the kinds of tasks come.
+_TASKS = {"step": 14, "fail": 1, "flaky": 2, "exhausted": 0.5, "unkept": 1, "swap": 2}
+
+
+def random_flow(seed: int) -> Flow:
+    """Workflow number ``seed``."""
+    random = Random(seed)
+    whole = _any(random, random.choice((1, 2, 2, 3)))
+    joined = [_any(random, 1) for _ in range(random.choice((0, 0, 1, 2)))]
+    return Flow("bars", (whole, *joined)) if joined else whole
+
+
+def _any(random: Random, depth: int) -> Flow:
+    kinds = {"task": 2, "chain": 3, "bars": 1, "group": 3, "chord": 3}
+    kind = random.choices(list(kinds), list(kinds.values()))[0] if depth else "task"
+    links = [name for name in ("told", "heard") if random.random() < 0.08]
+    if kind != "group" and random.random() < 0.08:
+        links.append("link")
+    if kind == "task":
+        kind = random.choices(list(_TASKS), list(_TASKS.values()))[0]
+        by = random.choice(REPLACEMENTS) if kind == "swap" else ""
+        return Flow(kind, (), by, random.random() < 0.15, tuple(links))
+    least = 0 if kind == "group" and random.random() < 0.3 else 1
+    size = random.choice((least, 2, 2, 3))
+    parts = [_any(random, random.randint(0, depth - 1)) for _ in range(size)]
+    if kind == "chord":
+        parts.append(_any(random, random.randint(0, depth - 1)))
+    return Flow(kind, tuple(parts), links=tuple(links))
+
+
+def build(flow: Flow, canvas: Any, app: Any, key: str) -> Any:
+    """The signature of a workflow, whose tasks note their calls under ``key`` and a number."""
+    numbers = iter(range(10_000))
+
+    def task(name: str, **more: Any) -> Any:
+        return app.tasks[f"flow.{name}"].s(key=f"{key}/{next(numbers)}", **more)
+
+    def made(node: Flow) -> Any:
+        if node.is_whole:
+            parts = [made(part) for part in node.parts]
+            sig = _whole(node.kind, parts, canvas)
+        else:
+            sig = task(node.kind, **({"by": node.by} if node.by else {}))
+            if node.immutable:
+                sig.set_immutable(True)
+        for link in node.links:
+            if link == "link":
+                sig.link(task("step"))
+            else:
+                sig.link_error(task(link))
+        return sig
+
+    return made(flow)
+
+
+def _whole(kind: str, parts: list[Any], canvas: Any) -> Any:
+    if kind == "chain":
+        return canvas.chain(*parts) if len(parts) > 1 else canvas.chain(parts)
+    if kind == "group":
+        return canvas.group(parts)
+    if kind == "chord":
+        return canvas.chord(parts[:-1], parts[-1])
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole | part
+    return whole
+
+
+def smaller(flow: Flow) -> Iterator[Flow]:
+    """What is left of a workflow without one of its nodes, callbacks or ways to end."""
+    if flow.is_whole:
+        yield from flow.parts
+    for link in flow.links:
+        yield replace(flow, links=tuple(each for each in flow.links if each != link))
+    if flow.immutable:
+        yield replace(flow, immutable=False)
+    if not flow.is_whole and flow.kind != "step":
+        yield replace(flow, kind="step", by="")
+    if flow.kind == "bars":
+        yield replace(flow, kind="chain")
+    for at, part in enumerate(flow.parts):
+        if len(flow.parts) > (2 if flow.kind == "chord" else 1):
+            yield replace(flow, parts=flow.parts[:at] + flow.parts[at + 1 :])
+        for less in smaller(part):
+            yield replace(flow, parts=(*flow.parts[:at], less, *flow.parts[at + 1 :]))
