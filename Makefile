@@ -98,7 +98,7 @@ check: $(STAMPS)/dev $(STAMPS)/extension  ## lint + typecheck
 # ----------------------------------------------------------------------------------------------------------- tests
 
 test: $(STAMPS)/dev $(STAMPS)/extension  ## everything, with the servers it needs, and one summary
-	$(SUITE) lint typecheck rust python pools -- $(PYTEST_ARGS)
+	$(SUITE) lint typecheck rust python pools-briefly -- $(PYTEST_ARGS)
 
 test-rust: $(STAMPS)/dev  ## cargo tests, with conformance and the short simulation
 	$(SUITE) rust
@@ -106,7 +106,7 @@ test-rust: $(STAMPS)/dev  ## cargo tests, with conformance and the short simulat
 test-py: $(STAMPS)/dev $(STAMPS)/extension  ## pytest; PYTEST_ARGS="-k name" chooses
 	$(SUITE) python -- $(PYTEST_ARGS)
 
-test-pools: $(STAMPS)/dev $(STAMPS)/extension  ## the tests of options and faults with each pool
+test-pools: $(STAMPS)/dev $(STAMPS)/extension  ## the tests of options and faults with each pool; the most telling are part of `make test`
 	$(SUITE) pools -- $(PYTEST_ARGS)
 
 workflows: $(STAMPS)/dev $(STAMPS)/extension  ## random workflows beside Celery, long form: WORKFLOWS (400), WORKFLOWS_FIRST (0)

@@ -117,8 +117,8 @@ def pools_page() -> str:
         "# What each pool can do",
         NOTE,
         "",
-        "The tests of options and faults run with each pool (`make test-pools`), but for those that need what a pool "
-        "has not. How to choose one is in [the guide](../guides/pools.md).",
+        "The tests of options and faults run with each pool (`make test-pools`; the most telling in `make test`), but "
+        "for those that need what a pool has not. How to choose one is in [the guide](../guides/pools.md).",
         "",
         "| | " + " | ".join(f"`{pool}`" for pool in POOLS) + " |",
         "| --- |" + " --- |" * len(POOLS),

@@ -549,6 +549,9 @@ class ChildLink:
         """Report that the function of a batch has returned; the ends of its calls were reported before."""
     def is_open(self, call: Call) -> bool:
         """Whether a call has been taken, and its end not been reported."""
+    def start_over(self, call: Call) -> None:
+        """Forget what was kept of a call to leave with its outcome: reporting its end was interrupted, and begins
+        anew."""
     def collect_successors(self, collects: bool) -> None:
         """Keep what is published from now on, and send it with the outcome: it is published in the same step as the
         acknowledgement. False: forget what was kept, and publish at once again."""
@@ -579,7 +582,8 @@ class ChildLink:
         """True while a task of this very process is running: not in a process that the task forked."""
     @property
     def is_usable(self) -> bool:
-        """True in the process that owns the link while a late-acknowledged task runs; else publish on a connection."""
+        """True in the process that owns the link while a late-acknowledged task runs whose end has not been reported,
+        nor, of a batch, the ends of all its calls; else publish on a connection."""
 
 # ---------------------------------------------------------------------------------------------------------- worker
 

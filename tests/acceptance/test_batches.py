@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 
 from fastworker import chain, group, signals
+from fastworker.app import link
 from fastworker.contrib.testing.app import TestApp, setup_default_app
 from fastworker.contrib.testing.worker import start_worker
+from fastworker.exceptions import SoftTimeLimitExceeded
+from fastworker.results.backend import Backend as RESULT_BACKEND
 from tests.support import processes, redis_db
 from tests.support.apps import AppSpec
 from tests.support.gate import Gate, read_lines
@@ -152,6 +155,40 @@ def test_what_the_function_publishes_has_no_parent(any_pool: Rig) -> None:
         assert any_pool.app.AsyncResult(child).get(timeout=TIMEOUT_S)[0] == child
 
 
+@kinds
+def test_handlers_of_each_call_publish(any_pool: Rig, kind: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "told")
+    said = ("succeed", "fail", "retry", "nothing")
+    results = publish(any_pool, f"{kind}.tell", *[(path, word) for word in said])
+    assert [outcome(result)[0] for result in results] == [
+        "SUCCESS",
+        "FAILURE",
+        "SUCCESS",
+        "SUCCESS",
+    ]
+    succeeds = ("before_start", "on_success", "after_return")
+    expected = {
+        *[f"{handler} {word}" for handler in succeeds for word in ("succeed", "nothing", "retry")],
+        *[f"{handler} fail" for handler in ("before_start", "on_failure", "after_return")],
+        "on_retry retry",
+    }
+    wait_until(lambda: set(read_lines(path)) == expected, "the lines of all handlers")
+    assert Counter(read_lines(path)) == Counter([*expected, "before_start retry"])
+
+
+def test_state_that_comes_too_late_ends_nobody(any_pool: Rig) -> None:
+    results = publish(any_pool, "batch.late_state", (), ())
+    assert [outcome(result)[1] for result in results] == ["done"] * 2
+
+
+def test_calls_end_in_a_thread_of_the_function_as_in_its_own(any_pool: Rig) -> None:
+    tasks = any_pool.app.tasks
+    result = chain(tasks["batch.from_thread"].s(), tasks["proj.echo"].s()).apply_async()
+    assert result.get(timeout=TIMEOUT_S) == [[result.parent.id], {}]
+    # The link has noted what followed from it, and sent it along with the acknowledgement.
+    assert [child.id for child in result.parent.children] == [result.id]
+
+
 def test_early_acknowledged_calls_come_in_batches_too(any_pool: Rig) -> None:
     results = publish(any_pool, "batch.early", *[()] * 10)
     assert [result.get(timeout=TIMEOUT_S) for result in results] == [10] * 10
@@ -205,6 +242,18 @@ def test_killed_supervisor_loses_no_call_of_a_batch(rig: Rig, gate: Gate) -> Non
     gate.release(100)
     rig.worker(concurrency=2)
     assert all(result.get(timeout=TIMEOUT_S) == 1 for result in results)
+
+
+def test_what_is_published_after_the_last_call_has_ended_is_confirmed(
+    rig: Rig, tmp_path: Path
+) -> None:
+    rig.configure(worker_lease_life=1)
+    worker, path = rig.worker(concurrency=1), str(tmp_path / "told")
+    results = publish(rig, "batch.sum_up", *[(path, worker.pid)] * 10)
+    assert {outcome(result)[0] for result in results} == {"SUCCESS"}
+    worker.wait_no_members()
+    rig.worker(concurrency=1)
+    wait_until(lambda: read_lines(path) == ["summary of 10"], "what was published last")
 
 
 def test_calls_that_wait_for_others_go_back_in_a_shutdown(rig: Rig) -> None:
@@ -304,6 +353,60 @@ def test_worker_in_a_thread_runs_batches(broker_url: str) -> None:
         ("BatchContext", 5),
         *[("success", number) for number in range(1, 6)],
     ]
+
+
+@pytest.mark.parametrize("where", ["as it is kept", "as it is reported"])
+def test_retry_that_an_interrupt_forestalls_is_not_published(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The soft limit comes when the first call's retry has been made and not been reported."""
+    app = TestApp(broker=broker_url, backend=broker_url)
+    runs: list[list[str]] = []
+    hits = iter([True])
+
+    def interrupt() -> None:
+        if next(hits, False):
+            raise SoftTimeLimitExceeded()
+
+    if where == "as it is kept":
+
+        class Interrupted(link._WithOutcome):
+            def __init__(self, to: Any) -> None:
+                super().__init__(to)
+                self._keep = self.publish
+                self.publish = self.interrupted
+
+            def interrupted(self, messages: Any) -> None:
+                self._keep(messages)
+                interrupt()
+
+        monkeypatch.setattr(link, "_WithOutcome", Interrupted)
+    else:
+        document = RESULT_BACKEND.document
+
+        def interrupted(self: Any, task_id: str, result: Any, state: str, *rest: Any) -> bytes:
+            if state == "RETRY":
+                interrupt()
+            return document(self, task_id, result, state, *rest)
+
+        monkeypatch.setattr(RESULT_BACKEND, "document", interrupted)
+    with setup_default_app(app):
+
+        @app.task(
+            batch=2, batch_timeout=0.2, autoretry_for=(KeyError,), retry_kwargs={"countdown": 0}
+        )
+        def many(requests: list[Any]) -> None:
+            runs.append([request.args[0] for request in requests])
+            if runs[-1] == ["first", "second"]:
+                raise KeyError("again")
+
+        with start_worker(app, perform_ping_check=False):
+            first, second = many.starmap_async([("first",), ("second",)])
+            ends = [outcome(result) for result in (first, second)]
+            # Behind what was published before.
+            assert outcome(many.delay("third")) == ("SUCCESS", None)
+    assert ends == [("FAILURE", "SoftTimeLimitExceeded")] * 2
+    assert runs == [["first", "second"], ["third"]]
 
 
 def test_child_that_is_killed_from_outside_costs_no_call(rig: Rig, gate: Gate) -> None:

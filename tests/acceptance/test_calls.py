@@ -161,6 +161,7 @@ def test_value_without_json_form_fails_the_task(running: Rig) -> None:
     assert "object" in str(result.result)
 
 
+@pytest.mark.each_pool
 @pytest.mark.shows("verb retry", "outcome retry")
 def test_retry_runs_again_with_its_count(running: Rig) -> None:
     assert running.task("flaky").delay(2).get(timeout=TIMEOUT_S) == 2
@@ -179,6 +180,7 @@ def test_task_published_inside_a_task_knows_its_parent(running: Rig) -> None:
     assert (seen["parent_id"], seen["root_id"]) == (parent_id, parent_id)
 
 
+@pytest.mark.each_pool
 def test_every_task_published_inside_a_task_runs(running: Rig, tmp_path: Path) -> None:
     path = str(tmp_path / "effects")
     assert running.task("fan_out").delay(200, path).get(timeout=TIMEOUT_S) == 200
@@ -210,6 +212,7 @@ def test_expired_task_does_not_run(running: Rig, tmp_path: Path) -> None:
     assert read_lines(path) == []
 
 
+@pytest.mark.each_pool
 def test_body_of_100_mb_works(running: Rig) -> None:
     assert running.task("length").delay("x" * 100_000_000).get(timeout=90) == 100_000_000
 

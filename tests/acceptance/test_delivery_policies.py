@@ -38,6 +38,7 @@ def test_failure_that_is_not_acknowledged_is_kept_with_its_traceback(rig: Rig) -
     dead(rig, "retry", result.id)
 
 
+@pytest.mark.needs("time-limits")
 @pytest.mark.shows("setting task_acks_on_timeout", "task acks_on_timeout")
 def test_time_out_that_is_not_acknowledged_runs_again_up_to_the_bound(rig: Rig, gate: Gate) -> None:
     rig.configure(task_acks_on_timeout=False, task_max_deliveries=2, task_time_limit=1).worker()
@@ -48,6 +49,7 @@ def test_time_out_that_is_not_acknowledged_runs_again_up_to_the_bound(rig: Rig, 
     assert "time limit" in dead(rig, "list")
 
 
+@pytest.mark.needs("processes")
 @pytest.mark.shows("setting task_reject_on_worker_lost", "task reject_on_worker_lost")
 def test_task_that_is_not_rejected_when_its_process_dies_fails_at_once(
     rig: Rig, gate: Gate

@@ -13,6 +13,7 @@ from tests.support.gate import Gate, read_lines
 from tests.support.rig import PRODUCT, Rig
 from tests.support.roles import children_of, zygote_of
 from tests.support.waiting import wait_until
+from tests.support.workers import WorkerProcess
 
 pytestmark = pytest.mark.skipif(PRODUCT == "celery", reason="Celery has other processes and rules")
 
@@ -34,6 +35,7 @@ def test_killed_child_is_replaced_and_its_task_runs_again(rig: Rig, gate: Gate) 
     assert first not in {row.pid for row in children_of(worker.pid)}
 
 
+@pytest.mark.needs("processes")
 @pytest.mark.shows("setting task_max_deliveries")
 def test_task_that_always_kills_its_child_is_given_up(rig: Rig, gate: Gate) -> None:
     from fastworker.exceptions import WorkerLostError
@@ -50,6 +52,7 @@ def test_task_that_always_kills_its_child_is_given_up(rig: Rig, gate: Gate) -> N
     assert len(read_lines(path)) == 3
 
 
+@pytest.mark.needs("processes")
 def test_errback_of_a_killed_task_is_told_what_is_stored(rig: Rig, gate: Gate) -> None:
     rig.worker()
     path = gate.path + ".told"
@@ -61,6 +64,7 @@ def test_errback_of_a_killed_task_is_told_what_is_stored(rig: Rig, gate: Gate) -
     assert "exited prematurely" in str(error)
 
 
+@pytest.mark.needs("processes")
 @pytest.mark.shows("signal task_failure")
 def test_signal_of_a_task_whose_process_died_says_what_is_stored(rig: Rig, gate: Gate) -> None:
     path = gate.path + ".failures"
@@ -71,6 +75,7 @@ def test_signal_of_a_task_whose_process_died_says_what_is_stored(rig: Rig, gate:
     wait_until(lambda: read_lines(path) == [f"{result.id} {stored!r}"], "the signal")
 
 
+@pytest.mark.needs("processes")
 @pytest.mark.parametrize("task", ["die", "hard_limited"])
 def test_errback_that_its_worker_did_not_survive_is_called_by_another(
     rig: Rig, gate: Gate, task: str
@@ -93,6 +98,7 @@ def test_errback_that_its_worker_did_not_survive_is_called_by_another(
     assert len(gate.starts) == 2
 
 
+@pytest.mark.needs("processes")
 def test_slow_errback_is_let_finish_by_a_shutdown(rig: Rig, gate: Gate) -> None:
     worker = rig.worker()
     errback = rig.task("holding_errback").s(path=gate.path)
@@ -104,6 +110,8 @@ def test_slow_errback_is_let_finish_by_a_shutdown(rig: Rig, gate: Gate) -> None:
     assert result.state == "FAILURE"
 
 
+@pytest.mark.each_pool
+@pytest.mark.needs("processes")
 def test_poison_task_does_not_take_its_neighbours_along(rig: Rig, gate: Gate) -> None:
     rig.worker(concurrency=1)
     path = gate.path + ".deaths"
@@ -117,6 +125,7 @@ def test_poison_task_does_not_take_its_neighbours_along(rig: Rig, gate: Gate) ->
     assert len(read_lines(path)) == 3
 
 
+@pytest.mark.needs("processes")
 def test_killed_zygote_is_replaced(rig: Rig, gate: Gate) -> None:
     worker = rig.worker(concurrency=1)
     first = zygote_of(worker.pid)
@@ -140,6 +149,12 @@ def test_killed_supervisor_leaves_no_process_behind(rig: Rig) -> None:
     worker.wait_no_members(10)
 
 
+def working(worker: WorkerProcess) -> list[processes.Process]:
+    """Processes of the node that are no zygotes started as programs."""
+    return [row for row in worker.members() if "fastworker.worker.zygote" not in row.title]
+
+
+@pytest.mark.needs("processes")
 @pytest.mark.parametrize("to_zygote", [signal.SIGKILL, signal.SIGSTOP])
 def test_nothing_outlives_a_supervisor_whose_zygote_cannot_help(
     rig: Rig, gate: Gate, to_zygote: signal.Signals
@@ -157,7 +172,9 @@ def test_nothing_outlives_a_supervisor_whose_zygote_cannot_help(
     if to_zygote == signal.SIGKILL:
         wait_until(lambda: zygote_of(worker.pid) not in (None, zygote), "another zygote")
     worker.kill()
-    worker.wait_no_members(1)
+    wait_until(lambda: not working(worker), "what worked to end", 1)
+    # The other zygote may be a program that has just been started, and looks once it has imported what it needs.
+    worker.wait_no_members(15)
     successor = rig.worker(concurrency=2)
     gate.wait_started(4, timeout_s=TIMEOUT_S)
     assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2
@@ -174,6 +191,7 @@ def test_process_of_a_task_that_lets_go_of_its_files_lives_on(rig: Rig, gate: Ga
     wait_until(lambda: read_lines(gate.path + ".ends") == [str(daemon)], "the daemon's end")
 
 
+@pytest.mark.each_pool
 @pytest.mark.shows("setting worker_lease_life")
 def test_successor_of_a_killed_supervisor_runs_its_tasks(rig: Rig, gate: Gate) -> None:
     rig.configure(worker_lease_life=3)
@@ -211,6 +229,7 @@ def test_frozen_worker_is_taken_over_and_does_not_settle_late(rig: Rig, gate: Ga
     assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2
 
 
+@pytest.mark.needs("fork")
 def test_child_whose_zygote_dies_before_naming_it_is_given_nothing(
     rig: Rig, gate: Gate, tmp_path: Path
 ) -> None:
@@ -249,6 +268,7 @@ def test_frozen_worker_starts_nothing_that_others_have(rig: Rig, gate: Gate) -> 
     assert read_lines(path) == ["line"]
 
 
+@pytest.mark.needs("processes")
 def test_shutdown_ends_while_the_zygote_is_replaced(rig: Rig) -> None:
     worker = rig.worker(concurrency=2)
     first = zygote_of(worker.pid)
@@ -259,6 +279,7 @@ def test_shutdown_ends_while_the_zygote_is_replaced(rig: Rig) -> None:
     worker.wait_no_members(5)
 
 
+@pytest.mark.needs("processes")
 def test_shutdown_ends_while_a_child_is_replaced(rig: Rig) -> None:
     worker = rig.worker(concurrency=2)
     processes.kill(children_of(worker.pid)[0].pid)
@@ -266,6 +287,7 @@ def test_shutdown_ends_while_a_child_is_replaced(rig: Rig) -> None:
     worker.wait_no_members(5)
 
 
+@pytest.mark.needs("processes")
 def test_zygote_and_children_killed_at_once_are_replaced(rig: Rig) -> None:
     worker = rig.worker(concurrency=2)
     for member in processes.below(worker.pid):

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import processes, redis_db
 from tests.support.apps import AppSpec
-from tests.support.gate import read_lines
+from tests.support.gate import Gate, read_lines
 from tests.support.rig import PRODUCT, Rig
 from tests.support.roles import children_of
 from tests.support.waiting import wait_until
@@ -175,16 +175,20 @@ def test_task_that_leaves_does_not_take_the_others_along(
     assert neighbour.get(timeout=TIMEOUT_S) == int(read_lines(path)[0])
 
 
+@pytest.mark.parametrize("pool", ["asyncio", "gevent", "eventlet", "threads with a lifespan"])
 def test_code_that_leaves_the_loop_does_not_take_the_others_along(
-    sqlite_rig: Rig, tmp_path: Path
+    sqlite_rig: Rig, tmp_path: Path, pool: str
 ) -> None:
     path = str(tmp_path / "starts")
-    sqlite_rig.worker("--pool", "asyncio", concurrency=4)
+    # Where there is a lifespan, the coroutines of all threads are on its loop.
+    lifespan = {"POOL_CLOSED": str(tmp_path / "closed")} if "lifespan" in pool else {}
+    sqlite_rig.worker("--pool", pool.split()[0], concurrency=4, **lifespan)
     neighbour = call(sqlite_rig, "apool.wait", path)
     wait_until(lambda: read_lines(path), "its start")
     assert outcome(call(sqlite_rig, "apool.leave_in_subtask")) == ("FAILURE", "WorkerLostError")
     Path(path + ".go").touch()
     assert neighbour.get(timeout=TIMEOUT_S) == int(read_lines(path)[0])
+    assert outcome(call(sqlite_rig, "apool.fail", "later")) == ("FAILURE", "ValueError")
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -337,3 +341,20 @@ def test_one_task_at_a_time_is_what_it_says_and_keeps_its_limits(
     lone = [call(sqlite_rig, f"{kind}.alone") for _ in range(4)]
     assert [result.get(timeout=TIMEOUT_S) for result in lone] == [1] * 4
     assert "prematurely" not in worker.log
+
+
+@pytest.mark.parametrize("pool", [pool for pool, _ in SHARED])
+def test_autoscaled_pool_of_shared_processes_follows_the_tasks(
+    sqlite_rig: Rig, gate: Gate, pool: str
+) -> None:
+    rig = sqlite_rig
+    worker = rig.worker("--pool", pool, "--autoscale", "6,2", AUTOSCALE_KEEPALIVE="1")
+    assert len(children_of(worker.pid)) == 1
+    results = [rig.task("hold").delay(gate.path) for _ in range(7)]
+    gate.wait_started(6, timeout_s=TIMEOUT_S)
+    assert len(set(gate.starts)) == 3, "two tasks in each of three processes"
+    gate.release(7)
+    for result in results:
+        result.get(timeout=TIMEOUT_S)
+    wait_until(lambda: len(children_of(worker.pid)) == 1, "the pool to shrink", TIMEOUT_S)
+    assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2

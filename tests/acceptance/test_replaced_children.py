@@ -16,6 +16,7 @@ TIMEOUT_S = 30
 ours_only = pytest.mark.skipif(PRODUCT == "celery", reason="Celery keeps no spare process")
 
 
+@pytest.mark.needs("max-per-child")
 @pytest.mark.shows("setting worker_max_tasks_per_child")
 def test_no_child_runs_more_tasks_than_it_may(rig: Rig) -> None:
     rig.worker("--max-tasks-per-child", "7", concurrency=2)
@@ -25,12 +26,15 @@ def test_no_child_runs_more_tasks_than_it_may(rig: Rig) -> None:
     assert max(pids.values()) <= 7
 
 
+@pytest.mark.each_pool
+@pytest.mark.needs("max-per-child")
 def test_bound_on_tasks_may_come_from_the_settings(rig: Rig) -> None:
     rig.configure(worker_max_tasks_per_child=1).worker(concurrency=1)
     results = [rig.task("who").delay() for _ in range(5)]
     assert len({result.get(timeout=TIMEOUT_S)["pid"] for result in results}) == 5
 
 
+@pytest.mark.needs("max-per-child")
 @ours_only
 def test_successor_is_warm_while_the_last_task_runs_and_does_not_work_beside_it(
     rig: Rig, gate: Gate
@@ -44,6 +48,7 @@ def test_successor_is_warm_while_the_last_task_runs_and_does_not_work_beside_it(
     assert len({result.get(timeout=TIMEOUT_S) for result in results}) == 2
 
 
+@pytest.mark.needs("max-per-child")
 @pytest.mark.shows("setting worker_max_memory_per_child")
 def test_child_that_has_grown_too_large_is_replaced_after_its_task(rig: Rig) -> None:
     rig.worker("--max-memory-per-child", "200000", concurrency=1)
@@ -67,22 +72,4 @@ def test_autoscaled_pool_grows_while_work_waits_and_shrinks_when_it_is_quiet(
         result.get(timeout=TIMEOUT_S)
     if PRODUCT != "celery":
         wait_until(lambda: len(children_of(worker.pid)) == 1, "the pool to shrink", TIMEOUT_S)
-    assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2
-
-
-@pytest.mark.skipif(PRODUCT == "celery", reason="Celery has one process of these")
-@pytest.mark.parametrize("pool", ["threads", "asyncio", "gevent"])
-def test_autoscaled_pool_of_shared_processes_follows_the_tasks(
-    sqlite_rig: Rig, gate: Gate, pool: str
-) -> None:
-    rig = sqlite_rig
-    worker = rig.worker("--pool", pool, "--autoscale", "6,2", AUTOSCALE_KEEPALIVE="1")
-    assert len(children_of(worker.pid)) == 1
-    results = [rig.task("hold").delay(gate.path) for _ in range(7)]
-    gate.wait_started(6, timeout_s=TIMEOUT_S)
-    assert len(set(gate.starts)) == 3, "two tasks in each of three processes"
-    gate.release(7)
-    for result in results:
-        result.get(timeout=TIMEOUT_S)
-    wait_until(lambda: len(children_of(worker.pid)) == 1, "the pool to shrink", TIMEOUT_S)
     assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2

@@ -41,6 +41,7 @@ def run_next(rig: Rig) -> None:
     assert rig.task("add").delay(1, 1).get(timeout=TIMEOUT_S) == 2
 
 
+@pytest.mark.each_pool
 @pytest.mark.shows("outcome revoked")
 def test_task_that_waits_in_the_worker_is_not_run(rig: Rig, gate: Gate, tmp_path: Path) -> None:
     path = str(tmp_path / "effect")
@@ -97,6 +98,8 @@ def test_running_task_is_terminated_and_no_other(rig: Rig, gate: Gate, name: str
     assert "WorkerLost" not in worker.log
 
 
+@pytest.mark.each_pool
+@pytest.mark.needs("terminate")
 def test_revoke_of_a_result_terminates_its_task(rig: Rig, gate: Gate) -> None:
     rig.worker(concurrency=1)
     running = rig.task("hold").delay(gate.path)
@@ -216,6 +219,7 @@ def test_stamped_tasks_are_revoked_together(rig: Rig, gate: Gate, tmp_path: Path
     assert read_lines(path) == ["other"]
 
 
+@pytest.mark.needs("processes")
 def test_signal_for_the_process_group_leaves_tasks_alone(rig: Rig, gate: Gate) -> None:
     """A service manager sends SIGTERM to every process: children must not die of it."""
     worker = rig.worker(concurrency=1)
@@ -229,6 +233,7 @@ def test_signal_for_the_process_group_leaves_tasks_alone(rig: Rig, gate: Gate) -
     assert worker.wait_ended() == 0
 
 
+@pytest.mark.needs("terminate")
 @pytest.mark.shows("signal task_revoked")
 @only_fastworker
 def test_task_revoked_signal_has_its_arguments(rig: Rig, gate: Gate, tmp_path: Path) -> None:

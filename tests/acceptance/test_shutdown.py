@@ -49,6 +49,7 @@ def test_warm_shutdown_finishes_the_running_task(rig: Rig, gate: Gate) -> None:
     assert len(gate.starts) == 1
 
 
+@pytest.mark.each_pool
 def test_warm_shutdown_returns_what_has_not_started(rig: Rig, gate: Gate) -> None:
     worker = rig.configure(**LIKE_US).worker(concurrency=1)
     held = rig.task("hold").delay(gate.path)
@@ -94,6 +95,7 @@ def test_second_ctrl_c_is_cold_and_the_task_runs_again(rig: Rig, gate: Gate) -> 
     assert result.get(timeout=TIMEOUT_S)
 
 
+@pytest.mark.each_pool
 @ours_only
 @pytest.mark.shows("setting worker_warm_shutdown_timeout")
 def test_sigterm_gives_back_what_does_not_end_in_time(rig: Rig, gate: Gate) -> None:

@@ -20,6 +20,7 @@ def outcome(result: Any) -> tuple[str, str]:
     return result.state, type(exc).__name__
 
 
+@pytest.mark.each_pool
 @pytest.mark.shows("task throws")
 def test_expected_failure_is_a_failure(running: Rig) -> None:
     assert outcome(running.task("expected").delay("k")) == ("FAILURE", "KeyError")
@@ -44,6 +45,8 @@ def test_soft_limit_lets_the_task_clean_up(running: Rig) -> None:
     assert outcome(raising) == ("FAILURE", "SoftTimeLimitExceeded")
 
 
+@pytest.mark.each_pool
+@pytest.mark.needs("time-limits")
 @pytest.mark.shows("task time_limit", "outcome hard-time-limit")
 def test_hard_limit_ends_only_the_task_that_ran_over_it(running: Rig) -> None:
     limited = running.task("hard_limited").delay()
@@ -52,6 +55,8 @@ def test_hard_limit_ends_only_the_task_that_ran_over_it(running: Rig) -> None:
     assert [other.get(timeout=TIMEOUT_S) for other in others] == list(range(1, 51))
 
 
+@pytest.mark.each_pool
+@pytest.mark.needs("time-limits")
 @pytest.mark.shows("task acks_on_timeout", "setting task_acks_on_timeout")
 def test_time_out_that_is_not_acknowledged_runs_again(running: Rig, tmp_path: Path) -> None:
     result = running.task("slow_once").delay(str(tmp_path / "starts"))
@@ -59,6 +64,8 @@ def test_time_out_that_is_not_acknowledged_runs_again(running: Rig, tmp_path: Pa
     assert result.get(timeout=TIMEOUT_S) == 2
 
 
+@pytest.mark.each_pool
+@pytest.mark.needs("processes")
 @pytest.mark.shows("task reject_on_worker_lost", "setting task_reject_on_worker_lost")
 def test_task_that_is_not_to_run_again_fails_with_its_process(running: Rig, tmp_path: Path) -> None:
     result = running.task("die_for_good").delay(str(tmp_path / "starts"))
@@ -66,6 +73,7 @@ def test_task_that_is_not_to_run_again_fails_with_its_process(running: Rig, tmp_
     assert read_lines(str(tmp_path / "starts")) == ["start"]
 
 
+@pytest.mark.each_pool
 @pytest.mark.shows("verb Reject", "outcome reject")
 def test_rejected_call_is_a_failure_for_whoever_waits(running: Rig, tmp_path: Any) -> None:
     result = running.task("handled").delay(str(tmp_path / "lines"), "reject")

@@ -29,7 +29,7 @@ from tests.support import (
     process_tasks,
     switches,
 )
-from tests.support.gate import append_line, hold
+from tests.support.gate import append_line, hold, hold_in_place
 
 APP_VARIABLE = "TEST_APP"
 
@@ -277,7 +277,7 @@ def _register(app: Any) -> None:
         if os.fork() == 0:
             os.setsid()
             os.closerange(0, os.sysconf("SC_OPEN_MAX"))
-            hold(path)
+            hold_in_place(path)
             append_line(path + ".ends", str(os.getpid()))
         os._exit(0)
 

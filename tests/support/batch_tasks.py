@@ -8,6 +8,7 @@ import asyncio
 import functools
 import os
 import signal
+import threading
 import time
 from typing import Any
 
@@ -53,6 +54,79 @@ def register(app: Any) -> None:
     from fastworker.exceptions import SoftTimeLimitExceeded
 
     batch = functools.partial(app.task, shared=False, batch=10, batch_timeout=0.5)
+
+    class Telling(app.Task):  # type: ignore[misc]
+        """Publishes a line for each handler; the first argument of its tasks is the file, the second what it says."""
+
+        abstract = True
+
+        def _tell(self, handler: str, args: Any) -> None:
+            app.tasks["proj.record"].delay(args[0], f"{handler} {args[1]}")
+
+        def before_start(self, task_id: Any, args: Any, kwargs: Any) -> None:
+            self._tell("before_start", args)
+
+        def on_success(self, retval: Any, task_id: Any, args: Any, kwargs: Any) -> None:
+            self._tell("on_success", args)
+
+        def on_failure(self, exc: Any, task_id: Any, args: Any, kwargs: Any, einfo: Any) -> None:
+            self._tell("on_failure", args)
+
+        def on_retry(self, exc: Any, task_id: Any, args: Any, kwargs: Any, einfo: Any) -> None:
+            self._tell("on_retry", args)
+
+        def after_return(
+            self, status: Any, retval: Any, task_id: Any, args: Any, kwargs: Any, einfo: Any
+        ) -> None:
+            self._tell("after_return", args)
+
+    def _end_three(requests: list[Any]) -> None:
+        for request in requests:
+            if request.args[1] == "succeed":
+                request.succeed()
+            elif request.args[1] == "fail":
+                request.fail(ValueError("this one alone"))
+            elif request.args[1] == "retry" and request.retries == 0:
+                request.retry(countdown=0)
+
+    @batch(name="batch.tell", base=Telling)
+    def tell(requests: list[Any]) -> None:
+        _end_three(requests)
+
+    @batch(name="abatch.tell", base=Telling)
+    async def atell(requests: list[Any]) -> None:
+        await asyncio.sleep(0.001)
+        _end_three(requests)
+
+    @batch(name="batch.late_state", bind=True)
+    def late_state(self: Any, requests: list[Any]) -> None:
+        for request in requests:
+            request.succeed("done")
+            self.update_state(task_id=request.id, state="LATE", meta={})
+
+    @batch(name="batch.sum_up")
+    def sum_up(requests: list[Any]) -> None:
+        """Once all its calls have ended, publishes a line, and kills its supervisor, which had no time to see it."""
+        path, supervisor = requests[0].args
+        for request in requests:
+            request.succeed()
+        while any(app.AsyncResult(request.id).state != "SUCCESS" for request in requests):
+            time.sleep(0.01)
+        os.kill(supervisor, signal.SIGSTOP)
+        try:
+            app.tasks["proj.record"].delay(path, f"summary of {len(requests)}")
+        finally:
+            os.kill(supervisor, signal.SIGKILL)
+
+    @batch(name="batch.from_thread")
+    def from_thread(requests: list[Any]) -> None:
+        def succeed() -> None:
+            for request in requests:
+                request.succeed(request.id)
+
+        thread = threading.Thread(target=succeed)
+        thread.start()
+        thread.join()
 
     @batch(name="batch.double")
     def double(requests: list[Any]) -> list[Any]:

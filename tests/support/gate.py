@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import select
 from pathlib import Path
@@ -68,6 +69,13 @@ def _took_one(pipe: int) -> bool:
     with contextlib.suppress(BlockingIOError):
         return os.read(pipe, 1) != b""
     return False
+
+
+def hold_in_place(path: str) -> None:
+    """As ``hold``, with nothing but the kernel: whatever makes greenlets wait for each other may be closed."""
+    append_line(path + ".starts", str(os.getpid()))
+    with io.FileIO(path) as pipe:
+        pipe.read(1)
 
 
 def append_line(path: str, line: str) -> None:

@@ -15,7 +15,7 @@ from tests.support.workers import ROOT, WorkerProcess, command
 # ``celery`` runs the same tests against the real Celery: they must hold there too, else the test is
 # wrong.
 PRODUCT = os.environ.get("FASTWORKER_TEST_PRODUCT", "fastworker")
-#: The pool of workers whose test names none; "": the default one. ``conformance.py`` runs tests with each.
+#: The pool of workers whose test names none; "": the default one. ``make test-pools`` runs tests with each.
 POOL = os.environ.get("FASTWORKER_TEST_POOL", "")
 
 

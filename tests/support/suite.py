@@ -1,7 +1,7 @@
 """``make check`` and ``make test``: runs every step, also after one has failed, and ends with one
 summary.
 
-usage: ``python -m tests.support.suite [lint] [typecheck] [rust] [loom] [python] [pools] [-- pytest …]``
+usage: ``python -m tests.support.suite [lint] [typecheck] [rust] [loom] [python] [pools] [pools-briefly] [-- pytest …]``
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ GROUPS: dict[str, Callable[[], list[steps.Step]]] = {
     "loom": steps.loom,
     "python": steps.python,
     "pools": steps.pools,
+    "pools-briefly": steps.pools_briefly,
 }
-NEEDS_SERVERS = {"rust", "python", "pools"}
+WITH_PYTEST = {"python", "pools", "pools-briefly"}
+NEEDS_SERVERS = {"rust", *WITH_PYTEST}
 
 
 def main(arguments: list[str]) -> int:
@@ -44,7 +46,7 @@ def main(arguments: list[str]) -> int:
             outcomes.append(bring_up_servers(stack))
         for group in groups:
             for step in GROUPS[group]():
-                outcomes.append(step.run(extra if group in ("python", "pools") else []))
+                outcomes.append(step.run(extra if group in WITH_PYTEST else []))
     summarise(outcomes, time.monotonic() - started)
     return 1 if any(outcome.failed for outcome in outcomes) else 0
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastworker.app.context import Context
 from fastworker.app.link import leaving_with_outcome
-from fastworker.errors import Reject, Retry
+from fastworker.errors import Reject, Retry, SoftTimeLimitExceeded
 
 if TYPE_CHECKING:
     from fastworker.app.task import Task
@@ -74,6 +74,9 @@ def retry(
         try:
             with leaving_with_outcome() if throw else contextlib.nullcontext():
                 again.apply_async()
+        except SoftTimeLimitExceeded:
+            # No problem of publishing: it is raised in whatever the task does.
+            raise
         except Exception as problem:
             # Not ``Retry``: no second message exists. Not a failure of the task either.
             raise Reject(problem, requeue=False) from problem

@@ -17,9 +17,9 @@ from fastworker import _core, signals, states
 from fastworker.app.batches import BatchContext, RetryOfBatch, SimpleRequest, results_of
 from fastworker.app.state import pop_current_task, push_current_task
 from fastworker.child.async_trace import AsyncTracer
-from fastworker.child.interrupts import INTERRUPTS, ToldToEnd, current_member
+from fastworker.child.interrupts import INTERRUPTS, ToldToEnd, current_call, current_member
 from fastworker.child.trace import Run, TaskTracer
-from fastworker.errors import Retry, WorkerLostError
+from fastworker.errors import Ignore, Reject, Retry, WorkerLostError
 
 if TYPE_CHECKING:
     from fastworker._core import Batch, Call
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from fastworker.child.coroutines import Interruptible
 
 logger = logging.getLogger("fastworker.app.trace")
+
+#: What a handler that runs before the function raises when it has kept what is to leave with its call's end.
+_SAID = (Retry, Ignore, Reject)
 
 
 class BatchRun:
@@ -194,7 +197,7 @@ class BatchTracer(TaskTracer):
         for call in run.batch.calls:
             if self.link.is_open(call):
                 own = next((it.run for it in run.members if it.run.call is call), None)
-                with self._focused(own or self._unread(call)):
+                with self._focused(run.batch, own or self._unread(call)):
                     self.broke(call, own, exc)
 
     def batch_left(self, run: BatchRun, exc: BaseException) -> None:
@@ -237,22 +240,28 @@ class BatchTracer(TaskTracer):
     @contextmanager
     def focus(self, member: Member) -> Iterator[None]:
         """What runs in here runs for one call of the batch."""
-        with self._focused(member.run):
+        with self._focused(member.batch.batch, member.run):
             yield
 
     @contextmanager
-    def _focused(self, run: Run) -> Iterator[None]:
+    def _focused(self, batch: Batch, run: Run) -> Iterator[None]:
+        # The batch and the task too: a thread that the function started runs for nobody by itself.
+        before = current_call.set(batch)
         token = current_member.set(run.call)
+        push_current_task(self.task)
         self.task.request_stack.push(run.request)
         try:
             yield
         finally:
             self.task.request_stack.pop()
+            pop_current_task()
             current_member.reset(token)
+            current_call.reset(before)
 
     def member_returned(self, member: Member, value: Any) -> None:
         """A call ends with a result."""
         run = member.run
+        self.link.start_over(run.call)
         with self.focus(member):
             if run.embed or not self.is_plain():
                 since = member.batch.started
@@ -265,13 +274,20 @@ class BatchTracer(TaskTracer):
         self, member: Member, exc: BaseException, *, autoretries: bool = False
     ) -> None:
         """A call ends with an exception."""
+        autoretry = getattr(self.task, "autoretry", None) if autoretries else None
+        if not isinstance(exc, _SAID) or isinstance(exc, RetryOfBatch):
+            self.link.start_over(member.run.call)
         with self.focus(member):
             try:
                 if isinstance(exc, RetryOfBatch):
                     self.task.retry(**exc.options)
-                elif autoretries and (autoretry := getattr(self.task, "autoretry", None)):
+                elif autoretry is not None:
                     autoretry(exc)
             except BaseException as other:
+                reasons = (exc, exc.options.get("exc") if isinstance(exc, RetryOfBatch) else None)
+                if isinstance(other, INTERRUPTS) and not any(other is reason for reason in reasons):
+                    # Of the function's call, not of this one: what has not been reported is ended by it.
+                    raise
                 # The retry; or, when none are left, its reason.
                 exc = other
             state, value = self.raised(member.run, exc)

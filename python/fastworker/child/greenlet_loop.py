@@ -133,9 +133,10 @@ class GreenletLoop:
             self._greenlets.spawn(self._greenlets.throw, running.greenlet, running.early)
         try:
             context.run(self._trace, call)
-        except INTERRUPTS:
-            # Its tracer deals with those that come while the task is its own; this one came when it had ended.
-            pass
+        except INTERRUPTS as exc:
+            # Its tracer deals with those that come while the task is its own. This one came when it had ended, or just
+            # before it began.
+            context.run(self._interrupted, call, exc)
         except BaseException:
             logger.exception("Task %s[%s]: nothing was reported of its end", call.task, call.id)
         finally:
@@ -148,6 +149,11 @@ class GreenletLoop:
     def _trace(self, call: Call | Batch) -> None:
         current_call.set(call)
         self._tracers[call.task](call)
+
+    def _interrupted(self, call: Call | Batch, exc: BaseException) -> None:
+        current_call.set(call)
+        if self._link.is_running:
+            self._tracers.interrupted(call, exc)
 
     def _flush(self) -> None:
         self._is_flushing = False

@@ -192,7 +192,7 @@ def _sink_of(link: ChildLink) -> Sink:
 
     def store(task_id: str, state: str, doc: bytes) -> bool:
         request = request_of(task_id, state)
-        if request is None or not link.is_usable:
+        if request is None or not link.is_usable or not link.is_open(request.call):
             return False
         # A state of None, which update_state(meta=…) has, is stored as it is.
         link.store(request.call, state or "", doc)

@@ -7,9 +7,12 @@ threads.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
+
+logger = logging.getLogger("fastworker.worker")
 
 
 class SideLoop:
@@ -44,7 +47,15 @@ class SideLoop:
 
     def _serve(self) -> None:
         try:
-            self.loop.run_forever()
+            while True:
+                try:
+                    self.loop.run_forever()
+                    break
+                except (SystemExit, KeyboardInterrupt) as exc:
+                    # asyncio lets these out of the loop whoever raised them, and the other tasks have no part in it.
+                    logger.critical(
+                        "code that a task started on the event loop raised %r; it goes on", exc
+                    )
             self.loop.close()
         finally:
             self._has_ended.set()

@@ -79,7 +79,7 @@ def _current(app: FastWorker) -> Iterator[None]:
 def _store(task_id: str, status: str, doc: bytes) -> bool:
     """States of the task that runs in this thread travel over its link."""
     request = request_of(task_id, status)
-    if request is None or not request.link.is_usable:
+    if request is None or not request.link.is_usable or not request.link.is_open(request.call):
         return False
     request.link.store(request.call, status or "", doc)
     return True

@@ -240,6 +240,7 @@ class TaskTracer:
         """An interrupt came before the function was called, after it had returned, or while its end was being
         reported."""
         if self.link.is_running:
+            self.link.start_over(call)
             self.raised(run or self._unread(call), exc)
 
     def _unread(self, call: Call) -> Run:
@@ -269,7 +270,7 @@ class TaskTracer:
             einfo=ExceptionInfo(exc),
         )
         if self.link.is_running:
-            self.link.collect_successors(False)
+            self.link.start_over(call)
             failed = self._failed_somehow(call, exc)
             self.link.report(call, "failure", parts=self._parts_somehow(run, exc), **failed)
 

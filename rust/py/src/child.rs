@@ -68,6 +68,12 @@ impl Running {
         }
     }
 
+    /// Whether anything is left whose acknowledgement can wait for what is published: not of a batch whose calls have
+    /// all ended, even if its function goes on.
+    fn has_open(&self) -> bool {
+        self.members.is_empty() || self.members.iter().any(Option::is_some)
+    }
+
     /// What a task has published, or a member of a batch; `None`: that has ended.
     fn part(&mut self, member: u32) -> Option<&mut Published> {
         if member == NO_MEMBER { Some(&mut self.own) } else { self.members.get_mut(member as usize)?.as_mut() }
@@ -630,6 +636,15 @@ impl ChildLink {
         self.with(|inner| inner.part_of(Sender::of(call)).is_some())
     }
 
+    fn start_over(&self, call: &Call) {
+        self.with(|inner| {
+            if let Some(part) = inner.part_of(Sender::of(call)) {
+                part.kept.clear();
+                part.successors = None;
+            }
+        });
+    }
+
     fn collect_successors(&self, py: Python<'_>, collects: bool) {
         self.with_current(py, |part| part.successors = collects.then(Vec::new));
     }
@@ -677,9 +692,13 @@ impl ChildLink {
 
     #[getter]
     fn is_usable(&self, py: Python<'_>) -> bool {
-        let is_late =
-            |sender: Sender| self.with(|inner| inner.of(sender.slot, sender.number).map(|it| !it.is_early_acked));
-        self.pid == std::process::id() && self.sender(py).and_then(is_late) == Some(true)
+        let waits = |sender: Sender| {
+            self.with(|inner| {
+                let running = inner.of(sender.slot, sender.number)?;
+                Some(!running.is_early_acked && running.has_open() && running.part(sender.member).is_some())
+            })
+        };
+        self.pid == std::process::id() && self.sender(py).and_then(waits) == Some(true)
     }
 }
 

@@ -20,6 +20,7 @@ class Link:
     def __init__(self, *looks: list[Any]) -> None:
         self._looks = list(looks)
         self.flushes = 0
+        self.is_running = False
 
     def fileno(self) -> int:
         return -1
@@ -76,3 +77,22 @@ def test_interrupt_for_a_task_that_has_ended_is_nobodys() -> None:
     loop._tracers["t"] = lambda call: None
     loop.run()
     assert greenlets.thrown == []
+
+
+def test_interrupt_that_its_tracer_does_not_deal_with_ends_a_task_that_has_not_ended() -> None:
+    app = FastWorker("proj", broker="redis://nowhere/0", set_as_current=False)
+    greenlets: Any = Later()
+    told: list[tuple[int, BaseException]] = []
+    early = SoftTimeLimitExceeded()
+
+    def interrupted(call: Any) -> None:
+        raise early
+
+    for is_running in (True, False):
+        link: Any = Link([SimpleNamespace(number=7, task="t", id="i")], [])
+        link.is_running = is_running
+        loop = GreenletLoop(app, link, "w@h", greenlets, UNWATCHED)
+        loop._tracers["t"] = interrupted
+        loop._tracers.interrupted = lambda call, exc: told.append((call.number, exc))  # type: ignore[method-assign]
+        loop.run()
+    assert told == [(7, early)]

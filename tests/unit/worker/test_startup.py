@@ -47,7 +47,6 @@ def test_pools_that_wait_run_a_hundred_tasks_in_a_process(pool: str) -> None:
     assert (chosen.concurrency, chosen.slots) == (1, 7)
 
 
-@pytest.mark.shows("setting worker_eta_horizon", "setting worker_lease_life")
 @pytest.mark.parametrize(
     ("said", "concurrency", "expected"),
     [
@@ -69,6 +68,7 @@ def test_bounds_of_an_autoscaled_pool_are_of_tasks_at_once(
     assert size.concurrency == size.autoscale[1]
 
 
+@pytest.mark.shows("setting worker_eta_horizon", "setting worker_lease_life")
 def test_times_are_seconds_whatever_they_are_written_as() -> None:
     app = app_with(worker_eta_horizon=timedelta(minutes=1), worker_lease_life=3)
     options = WorkerOptions("w@h", concurrency=1)
