@@ -689,8 +689,14 @@ MUTANTS = [
     Mutant(
         "lets a batch go that has lost its members",
         "gather.rs",
-        "is_acked || gathering.len + 1 >= gathering.most || now",
-        "is_acked || gathering.len < gathering.most || now",
+        "            || gathering.len + 1 >= gathering.most\n",
+        "            || gathering.len < gathering.most\n",
+    ),
+    Mutant(
+        "lets batches go that are not in the way",
+        "gather.rs",
+        "self.gatherings.len > 0 && self.is_kept_from_fetching()",
+        "self.gatherings.len > 0",
     ),
     Mutant(
         "mixes time limits in a batch",
@@ -779,7 +785,7 @@ MUTANTS = [
     Mutant(
         "fetches more than batches for each slot",
         "prefetch.rs",
-        "self.batched = count.saturating_mul(2).min(self.most_batched);",
-        "self.batched = count.saturating_mul(200);",
+        "count.saturating_mul(2).min(self.most_batched)",
+        "count.saturating_mul(200)",
     ),
 ]

@@ -104,7 +104,11 @@ impl Engine {
             Place::Timer => self.timer.remove(handle),
             Place::Limited => self.rates.remove(handle),
             Place::Standing => self.queues.remove(queue, handle),
-            Place::Gathering => self.gatherings.remove(handle),
+            Place::Gathering => {
+                let (task, is_acked) = (held.request.task, held.is_acked);
+                let task = task.expect("only calls of batch tasks wait for each other") as usize;
+                self.gatherings.remove(task, priority, is_acked, handle);
+            }
             Place::Ready => self.ready.remove(priority, queue, handle),
             Place::Suspect => self.suspects.retain(|&waiting| waiting != handle),
             Place::EarlyLine => self.early.remove(handle),

@@ -92,13 +92,13 @@ impl Gathering {
         Some(next)
     }
 
+    fn line(&mut self, priority: u8, is_acked: bool) -> &mut VecDeque<Handle> {
+        if is_acked { &mut self.acked } else { &mut self.waiting[usize::from(priority).min(PRIORITIES - 1)] }
+    }
+
     fn push(&mut self, handle: Handle, priority: u8, is_acked: bool, is_first: bool) {
-        let line = if is_acked {
-            &mut self.acked
-        } else {
-            self.len += 1;
-            &mut self.waiting[usize::from(priority).min(PRIORITIES - 1)]
-        };
+        self.len += u32::from(!is_acked);
+        let line = self.line(priority, is_acked);
         if is_first {
             line.push_front(handle);
         } else {
@@ -134,9 +134,14 @@ impl Gatherings {
         self.len -= refused;
     }
 
-    /// Takes one delivery out. Linear.
-    pub(crate) fn remove(&mut self, handle: Handle) {
-        self.retain_newest_first(|waiting| waiting != handle);
+    /// Takes one delivery out of the line that it waits in; linear in that. Nothing if it is not there.
+    pub(crate) fn remove(&mut self, task: usize, priority: u8, is_acked: bool, handle: Handle) {
+        let gathering = self.at(task);
+        let line = gathering.line(priority, is_acked);
+        let Some(index) = line.iter().position(|&waiting| waiting == handle) else { return };
+        line.remove(index);
+        gathering.len -= u32::from(!is_acked);
+        self.len -= 1;
     }
 
     /// How many more there may be room for here than `idle` slots, because calls that wait for each other are not in the
@@ -217,20 +222,46 @@ impl Engine {
         }
         for task in 0..self.gatherings.by_task.len() {
             while let Some(is_acked) = self.forms(task, now) {
-                let gathering = self.gatherings.at(task);
-                let lead = gathering.pop(is_acked).expect("`forms` has seen it");
-                gathering.leads.push(lead);
-                self.gatherings.len -= 1;
-                let held = self.requests.of(lead);
-                held.place = Place::Ready;
-                let (priority, queue) = (held.request.priority, held.request.queue);
-                if is_acked {
-                    self.ready.push_front(priority, queue, lead);
-                } else {
-                    self.ready.push_back(priority, queue, lead);
-                }
+                let lead = self.gatherings.at(task).pop(is_acked).expect("`forms` has seen it");
+                self.lead(task, lead, is_acked);
             }
         }
+        if self.ready.is_empty()
+            && self.is_crowded()
+            && let Some(task) = self.oldest_gathering()
+        {
+            let lead = self.gatherings.at(task).pop(false).expect("it has an oldest call");
+            self.lead(task, lead, false);
+        }
+    }
+
+    fn lead(&mut self, task: usize, lead: Handle, is_acked: bool) {
+        self.gatherings.at(task).leads.push(lead);
+        self.gatherings.len -= 1;
+        let held = self.requests.of(lead);
+        held.place = Place::Ready;
+        let (priority, queue) = (held.request.priority, held.request.queue);
+        if is_acked {
+            self.ready.push_front(priority, queue, lead);
+        } else {
+            self.ready.push_back(priority, queue, lead);
+        }
+    }
+
+    /// Whether calls that wait for each other are all that there is room for, with a slot idle that what is in the queues
+    /// might have: then none of them waits any longer.
+    fn is_crowded(&self) -> bool {
+        self.fleet.idle() > 0 && self.gatherings.len > 0 && self.is_kept_from_fetching()
+    }
+
+    /// The batch task whose calls have waited longest, of those that could go.
+    fn oldest_gathering(&self) -> Option<usize> {
+        let may_acknowledge = self.may_acknowledge();
+        let since = |(task, gathering): (usize, &Option<Gathering>)| {
+            let gathering = gathering.as_ref().filter(|it| it.acks_late || may_acknowledge)?;
+            Some((gathering.oldest_us(0, |handle| since_us(&self.requests, handle))?, task))
+        };
+        self.gatherings.by_task.iter().enumerate().filter_map(since).min().map(|(_, task)| task)
     }
 
     /// Whether one more batch of a task is to have a lead: one of what was acknowledged early, or of what was not.
@@ -258,7 +289,8 @@ impl Engine {
         (is_enough || is_late).then_some(false)
     }
 
-    /// Whether a lead still has a batch that is complete, or has waited for long enough: others may have been revoked.
+    /// Whether a lead still has a batch that is complete, or has waited for long enough: others may have been revoked. Or
+    /// it is in the way.
     pub(crate) fn is_ripe(&self, lead: Handle, now: Now) -> bool {
         let Some(gathering) = self.gathers(lead).and_then(|task| self.gatherings.by_task[task].as_ref()) else {
             return true;
@@ -266,7 +298,10 @@ impl Engine {
         let is_acked = self.requests.get(lead).is_some_and(|held| held.is_acked);
         let since = |handle| since_us(&self.requests, handle);
         let oldest_us = gathering.oldest_us(0, since).unwrap_or(u64::MAX).min(since(lead));
-        is_acked || gathering.len + 1 >= gathering.most || now.mono_us >= oldest_us.saturating_add(gathering.wait_us)
+        is_acked
+            || gathering.len + 1 >= gathering.most
+            || now.mono_us >= oldest_us.saturating_add(gathering.wait_us)
+            || self.is_crowded()
     }
 
     /// When the next batch has waited for long enough (`mono_us`).

@@ -84,7 +84,16 @@ impl Prefetch {
 
     /// So many calls of batch tasks are held: twice as many may be.
     fn note_batched(&mut self, count: u32) {
-        self.batched = count.saturating_mul(2).min(self.most_batched);
+        self.batched = self.grown(count);
+    }
+
+    fn grown(&self, count: u32) -> u32 {
+        count.saturating_mul(2).min(self.most_batched)
+    }
+
+    /// Most deliveries held at once when so many of them are calls of batch tasks.
+    fn most_with(&self, batched: u32) -> u32 {
+        self.limit.saturating_add(self.grown(batched))
     }
 
     /// Most deliveries held at once, calls of batch tasks included.
@@ -217,6 +226,17 @@ impl Engine {
             let portions = self.queues.fetch_portions(max);
             actions.push(Action::Fetch { max, portions });
         }
+    }
+
+    /// Whether there may be more to fetch, and what is held is all that keeps it from being fetched.
+    pub(crate) fn is_kept_from_fetching(&self) -> bool {
+        let most = self.prefetch.most_with(self.requests.batched());
+        self.prefetch.may_have_more
+            && !self.prefetch.is_fetching()
+            && self.requests.len() >= most
+            && self.phase == Phase::Running
+            && self.is_broker_up
+            && self.is_lease_safe
     }
 
     /// How many a draw may bring: half of what is free while the queues may have something too.

@@ -2,6 +2,7 @@
 
 use fastworker_engine::{
     Action, BatchTerms, ChildId, Config, Ending, Event, Handle, Interrupt, Number, Outcome, Request, Shutdown,
+    TaskOptions,
 };
 
 use crate::desk::{Desk, config, dispatches, early, endings, fetched, redelivered, request};
@@ -381,4 +382,53 @@ fn a_lone_batch_call_does_not_bring_many_others_along() {
     desk.deliver([request(0)]);
     let asked = fetched(&desk.tell(Event::Wake)).or(fetched(&desk.pass(600)));
     assert!(asked.is_none_or(|max| max <= 8), "{asked:?}");
+}
+
+/// Tasks 0 and 1 take batches of a hundred and are patient; task 2 takes none.
+fn patient() -> Config {
+    let mut config = config();
+    let batch = Some(BatchTerms { most: 100, wait_us: 30_000_000 });
+    let patient = TaskOptions { batch, ..config.tasks[0].clone() };
+    config.tasks = vec![patient.clone(), patient, config.tasks[0].clone()];
+    Config { concurrency: 1, prefetch: 4, ..config }
+}
+
+/// Gives the engine what it asks for of a queue, until it asks for nothing; what it does.
+fn serve(desk: &mut Desk, mut actions: Vec<Action>, queue: &mut impl Iterator<Item = Request>) -> Vec<Action> {
+    let mut all = actions.clone();
+    while let Some(max) = fetched(&actions) {
+        let answer: Vec<Request> = queue.take(max as usize).collect();
+        actions = desk.tell(Event::Delivered(answer));
+        all.extend(actions.clone());
+    }
+    all
+}
+
+#[test]
+fn calls_that_wait_for_each_other_do_not_keep_others_from_an_idle_child() {
+    let mut desk = Desk::new(patient());
+    let other = |handle| Request { task: Some(1), ..request(handle) };
+    let mut queue = (0..99).map(request).chain((99..104).map(other)).chain([plain(104)]);
+    let mut actions = desk.tell(Event::Tick);
+    actions.extend(desk.tell(Event::ChildReady { child: ChildId(0) }));
+    let actions = serve(&mut desk, actions, &mut queue);
+    assert_eq!(batches(&actions), [(0, 0, (0..99).collect())], "the prefetch is full: the oldest go as they are");
+    for handle in 0..99 {
+        desk.member_ended(0, 0, handle, Outcome::Success);
+        desk.tell(Event::Settled { handle: Handle(handle) });
+    }
+    let ended = desk.batch_ended(0, 0);
+    let actions = [desk.tell(Event::Wake), ended].concat();
+    assert_eq!(dispatches(&serve(&mut desk, actions, &mut queue)), [(0, 1, vec![104])]);
+}
+
+#[test]
+fn calls_that_wait_for_each_other_go_on_waiting_when_nothing_else_has_come() {
+    let mut desk = Desk::new(patient());
+    let other = |handle| Request { task: Some(1), ..request(handle) };
+    let mut queue = (0..99).map(request).chain((99..103).map(other));
+    let mut actions = desk.tell(Event::Tick);
+    actions.extend(desk.tell(Event::ChildReady { child: ChildId(0) }));
+    let actions = serve(&mut desk, actions, &mut queue);
+    assert_eq!((batches(&actions), desk.engine.stats().held), (vec![], 103));
 }
