@@ -115,14 +115,17 @@ def revoke_by_stamped_headers(
 def _revoke(
     state: State, ids: list[str], stamps: list[tuple[str, str]], terminate: int | None
 ) -> list[HeldRequest]:
-    """Nothing of it starts any more when this returns, here or in a worker that starts later; what was held of it."""
+    """Nothing of it starts any more when this returns, here or in a worker that starts later; what was held of it. What
+    runs elsewhere is terminated only if the command was for every node."""
     if terminate is not None and not state.node.can_terminate:
         raise NotImplementedError("tasks that run in threads cannot be terminated")
     held = state.node.core.revoke(ids, stamps, terminate)
     terms = RevokeTerms.from_environment()
+    # Others read it when they were cut off for a while.
+    remembered = None if state.is_addressed else terminate
     try:
         state.app.control.mailbox.client.mark_revoked(
-            ids, stamps, terminate, terms.expires_s, terms.most
+            ids, stamps, remembered, terms.expires_s, terms.most
         )
         # What is parked may be due after the revoke is forgotten.
         state.app.parked.revoked(*ids)

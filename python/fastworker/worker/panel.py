@@ -125,12 +125,14 @@ class State:
         hostname: The node's name.
         node: The worker.
         tset: Makes a set of requests, as in Celery.
+        is_addressed: The command that is being carried out was sent to some nodes, not to all.
     """
 
     app: FastWorker
     hostname: str
     node: Node
     tset: Callable[[Iterable[Any]], set[Any]] = set
+    is_addressed: bool = False
 
 
 class CommandInfo(NamedTuple):

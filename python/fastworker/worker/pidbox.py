@@ -7,6 +7,7 @@ It runs on the main thread, never in the pool, so that a worker full of long tas
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastworker.app.control import match
@@ -44,8 +45,15 @@ class Pidbox:
             logger.error("a control message is %.200r: expected a mapping with a method", body)
             return
         if self._is_meant(body):
+            state = self._state
+            if body.get("destination") or (body.get("pattern") and body.get("matcher")):
+                state = replace(state, is_addressed=True)
             self._dispatch(
-                body["method"], body.get("arguments"), body.get("reply_to"), body.get("ticket")
+                state,
+                body["method"],
+                body.get("arguments"),
+                body.get("reply_to"),
+                body.get("ticket"),
             )
 
     def _is_meant(self, body: dict[str, Any]) -> bool:
@@ -58,9 +66,11 @@ class Pidbox:
             return match(self._state.hostname, pattern, matcher)
         return True
 
-    def _dispatch(self, method: str, arguments: Any, reply_to: Any, ticket: str | None) -> None:
+    def _dispatch(
+        self, state: State, method: str, arguments: Any, reply_to: Any, ticket: str | None
+    ) -> None:
         try:
-            reply = Panel.data[method](self._state, **(arguments or {}))
+            reply = Panel.data[method](state, **(arguments or {}))
         except Exception as exc:
             # Whoever asked is told; so is who reads the log.
             logger.error("pidbox command error: %r", exc, exc_info=not isinstance(exc, KeyError))

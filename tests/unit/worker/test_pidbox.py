@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fastworker import FastWorker
+from fastworker.worker import control
 from fastworker.worker.panel import Panel, State, control_command
 from fastworker.worker.pidbox import Pidbox
 
@@ -15,11 +17,11 @@ from fastworker.worker.pidbox import Pidbox
 class Desk:
     """A pidbox whose replies are kept."""
 
-    def __init__(self, app: FastWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, app: FastWorker, monkeypatch: pytest.MonkeyPatch, node: Any = None) -> None:
         self.replies: list[Any] = []
         mailbox = app.control.mailbox
         monkeypatch.setattr(mailbox, "reply", lambda node, value, *_: self.replies.append(value))
-        self.pidbox = Pidbox(State(app, "w@here", node=None))  # type: ignore[arg-type]
+        self.pidbox = Pidbox(State(app, "w@here", node=node))
         self._mailbox = mailbox
 
     def hear(self, method: str, arguments: Any = None, **more: Any) -> list[Any]:
@@ -65,6 +67,36 @@ def test_wrong_arguments_are_an_error_reply(desk: Desk) -> None:
 
 def test_no_reply_is_sent_when_nobody_wants_one(desk: Desk) -> None:
     assert desk.hear("ping", reply_to=None) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "remembered"),
+    [
+        ({}, 15),
+        ({"destination": ["w@here"]}, None),
+        ({"pattern": "w*", "matcher": "glob"}, None),
+    ],
+)
+def test_others_learn_of_a_termination_only_if_it_was_for_them(
+    app: FastWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    address: dict[str, Any],
+    remembered: int | None,
+) -> None:
+    core = SimpleNamespace(revoke=lambda ids, stamps, terminate: [])
+    node = SimpleNamespace(core=core, can_terminate=True, note_revoked=lambda ids: None)
+    desk = Desk(app, monkeypatch, node)
+    marks: list[Any] = []
+    client = SimpleNamespace(mark_revoked=lambda *told: marks.append(told[:3]))
+    mailbox = SimpleNamespace(
+        client=client, read=app.control.mailbox.read, close=app.control.mailbox.close
+    )
+    monkeypatch.setattr(app.control, "mailbox", mailbox)
+    monkeypatch.setattr(app, "parked", SimpleNamespace(revoked=lambda *ids: None))
+    monkeypatch.setattr(control, "_store_revoked", lambda state, ids: None)
+    arguments = {"task_id": "a", "terminate": True, "signal": "SIGTERM"}
+    assert desk.hear("revoke", arguments, **address) == [{"ok": "terminate: tasks unknown"}]
+    assert marks == [(["a"], [], remembered)]
 
 
 def test_command_of_ones_own_is_found_by_name_and_alias(desk: Desk) -> None:
