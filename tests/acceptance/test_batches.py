@@ -189,6 +189,14 @@ def test_calls_end_in_a_thread_of_the_function_as_in_its_own(any_pool: Rig) -> N
     assert [child.id for child in result.parent.children] == [result.id]
 
 
+def test_large_messages_reach_their_function(any_pool: Rig) -> None:
+    """A child has begun when it sees the head of a batch, however long the rest takes to come."""
+    results = publish(any_pool, "batch.lengths", *[("x" * 800_000,)] * 10)
+    [alone] = publish(any_pool, "proj.length", ("x" * 8_000_000,))
+    assert [result.get(timeout=TIMEOUT_S) for result in results] == [[800_000, 10]] * 10
+    assert alone.get(timeout=TIMEOUT_S) == 8_000_000
+
+
 def test_early_acknowledged_calls_come_in_batches_too(any_pool: Rig) -> None:
     results = publish(any_pool, "batch.early", *[()] * 10)
     assert [result.get(timeout=TIMEOUT_S) for result in results] == [10] * 10

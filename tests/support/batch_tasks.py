@@ -211,6 +211,10 @@ def register(app: Any) -> None:
         children = [app.tasks["pool.who"].delay() for _ in requests]
         return [[child.id, self.request.id] for child in children]
 
+    @batch(name="batch.lengths")
+    def lengths(requests: list[Any]) -> list[list[int]]:
+        return [[len(request.args[0]), len(requests)] for request in requests]
+
     @batch(name="batch.nothing")
     def nothing(requests: list[Any]) -> None:
         return None

@@ -371,7 +371,6 @@ impl Child {
         self.busy_since_us = now_us;
         self.running = None;
         self.limit_due_us = None;
-        self.is_stalled = false;
         if !self.interrupted.is_empty() {
             self.interrupted.retain(|it| it.number != number);
         }

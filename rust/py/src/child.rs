@@ -80,10 +80,21 @@ impl Running {
     }
 }
 
+/// A batch whose head has come: the worker counts it as begun or taken back, and the rest of its frames is certain to
+/// come.
+struct Coming {
+    number: u32,
+    left: u32,
+    /// The slot that it takes; `None`: it was recalled, and its frames are passed by.
+    slot: Option<usize>,
+    calls: Vec<Call>,
+}
+
 struct Inner {
     stream: UnixStream,
     inbox: Vec<u8>,
     read_at: usize,
+    coming: Option<Coming>,
     /// By slot.
     running: Vec<Option<Running>>,
     free: Vec<usize>,
@@ -119,6 +130,10 @@ fn framed(frame: &FromChild<'_>) -> Vec<u8> {
     bytes
 }
 
+fn take_slot(free: &mut Vec<usize>) -> PyResult<usize> {
+    free.pop().ok_or_else(|| PyRuntimeError::new_err("from the worker: more tasks than slots"))
+}
+
 impl Inner {
     /// The whole frame in the inbox that begins with its length there, as its range.
     fn frame_at(&self, at: usize) -> Option<(usize, usize)> {
@@ -142,17 +157,6 @@ impl Inner {
     /// What a call has published, while it runs.
     fn part_of(&mut self, sender: Sender) -> Option<&mut Published> {
         self.of(sender.slot, sender.number)?.part(sender.member)
-    }
-
-    /// The frames of a batch whose head has been read up to `at`, and where they end. `None`: they are not all here.
-    fn batch(&self, mut at: usize, count: u32) -> Option<(Vec<(usize, usize)>, usize)> {
-        let mut frames = Vec::new();
-        for _ in 0..count {
-            let (start, end) = self.frame_at(at)?;
-            frames.push((start, end));
-            at = end;
-        }
-        Some((frames, at))
     }
 }
 
@@ -300,6 +304,9 @@ impl ChildLink {
 
     /// Takes the next frame. `None`: there is none. `Some(None)`: it was recalled.
     fn take(&self, inner: &mut Inner) -> PyResult<Option<Option<Taken>>> {
+        if inner.coming.is_some() {
+            return self.take_batch(inner);
+        }
         let Some((start, end)) = inner.frame_at(inner.read_at) else { return Ok(None) };
         let frame = ToChild::read(&inner.inbox[start..end])
             .map_err(|malformed| PyRuntimeError::new_err(format!("from the worker: {malformed}")))?;
@@ -320,14 +327,22 @@ impl ChildLink {
                 inner.read_at = end;
                 return Ok(Some(Some(Taken::Word(number, "locate"))));
             }
-            ToChild::Batch { number, count } => return self.take_batch(inner, number, end, count),
+            ToChild::Batch { count: 0, .. } => {
+                return Err(PyRuntimeError::new_err("from the worker: an empty batch"));
+            }
+            ToChild::Batch { number, count } => {
+                inner.read_at = end;
+                let slot = if self.page.claim().claim(number) { Some(take_slot(&mut inner.free)?) } else { None };
+                inner.coming = Some(Coming { number, left: count, slot, calls: Vec::new() });
+                return self.take_batch(inner);
+            }
         };
         if !self.page.claim().claim(task.number) {
             inner.read_at = end;
             return Ok(Some(None));
         }
         let now_us = mono_us();
-        let slot = inner.free.pop().ok_or_else(|| PyRuntimeError::new_err("from the worker: more tasks than slots"))?;
+        let slot = take_slot(&mut inner.free)?;
         let call = Call::new(&task, now_us, slot);
         let flush_first = task.flush_first;
         inner.read_at = end;
@@ -339,29 +354,33 @@ impl ChildLink {
         Ok(Some(Some(Taken::Call(Box::new(call)))))
     }
 
-    /// The same of a batch, once all of its frames are here.
-    fn take_batch(&self, inner: &mut Inner, number: u32, at: usize, count: u32) -> PyResult<Option<Option<Taken>>> {
-        let Some((frames, end)) = inner.batch(at, count) else { return Ok(None) };
-        inner.read_at = end;
-        if !self.page.claim().claim(number) {
-            return Ok(Some(None));
-        }
-        let now_us = mono_us();
-        let slot = inner.free.pop().ok_or_else(|| PyRuntimeError::new_err("from the worker: more tasks than slots"))?;
-        let mut calls = Vec::with_capacity(frames.len());
-        for (member, (start, end)) in (0..).zip(frames) {
-            match ToChild::read(&inner.inbox[start..end]) {
-                Ok(ToChild::Task(task)) => calls.push(Call::of_batch(&task, now_us, slot, member)),
-                other => return Err(PyRuntimeError::new_err(format!("from the worker, in a batch: {other:?}"))),
+    /// The same of the batch that is coming, once all of its frames are here.
+    fn take_batch(&self, inner: &mut Inner) -> PyResult<Option<Option<Taken>>> {
+        let Some(mut coming) = inner.coming.take() else { return Ok(None) };
+        while coming.left > 0 {
+            let Some((start, end)) = inner.frame_at(inner.read_at) else {
+                inner.coming = Some(coming);
+                return Ok(None);
+            };
+            if let Some(slot) = coming.slot {
+                let member = coming.calls.len() as u32;
+                match ToChild::read(&inner.inbox[start..end]) {
+                    Ok(ToChild::Task(task)) => coming.calls.push(Call::of_batch(&task, 0, slot, member)),
+                    other => return Err(PyRuntimeError::new_err(format!("from the worker, in a batch: {other:?}"))),
+                }
             }
+            inner.read_at = end;
+            coming.left -= 1;
         }
-        let first = calls.first().ok_or_else(|| PyRuntimeError::new_err("from the worker: an empty batch"))?;
-        self.page.set_running(slot, number, now_us);
-        inner.running[slot] = Some(Running::new(first, calls.len()));
+        let Some(slot) = coming.slot else { return Ok(Some(None)) };
+        let now_us = mono_us();
+        coming.calls.iter_mut().for_each(|call| call.started_us = now_us);
+        self.page.set_running(slot, coming.number, now_us);
+        inner.running[slot] = Some(Running::new(&coming.calls[0], coming.calls.len()));
         if inner.has_unpoked {
             self.poke(inner, now_us);
         }
-        Ok(Some(Some(Taken::Batch(calls))))
+        Ok(Some(Some(Taken::Batch(coming.calls))))
     }
 
     /// Waits for bytes from the worker. False: it is gone.
@@ -451,6 +470,7 @@ impl ChildLink {
             stream,
             inbox: Vec::new(),
             read_at: 0,
+            coming: None,
             running: (0..slots).map(|_| None).collect(),
             free: (0..slots).rev().collect(),
             last_poke_us: 0,

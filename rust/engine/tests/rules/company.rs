@@ -223,6 +223,20 @@ fn blocked_child_gives_back_what_it_has_not_claimed_until_it_is_awake() {
 }
 
 #[test]
+fn end_of_a_task_does_not_say_that_a_blocked_child_is_awake() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([request(0)]);
+    desk.runs(0, 1, []);
+    desk.deliver([request(1)]);
+    desk.pass(20_000);
+    desk.runs(0, 1, []);
+    desk.tell(Event::Recalled { child: ChildId(0), from: 1 });
+    // Whoever runs it is not who reads what was sent.
+    assert_eq!(dispatches(&desk.ended(0, 0, Outcome::Success)), []);
+    assert_eq!(dispatches(&desk.tell(Event::Awake { child: ChildId(0) })), [(0, 2, vec![1])]);
+}
+
+#[test]
 fn nothing_is_kept_from_others_while_every_slot_is_taken_for_long() {
     let mut desk = Desk::ready(Config { slots: 2, ..many() });
     desk.deliver((0..3).map(request));

@@ -68,7 +68,9 @@ pub(crate) struct Child {
     pidfd: Option<Rc<AsyncFd<OwnedFd>>>,
     stream: Rc<UnixStream>,
     inbox: Rc<RefCell<Vec<u8>>>,
+    /// Frames on their way, of which the first `sent` bytes have left.
     unsent: Vec<u8>,
+    sent: usize,
     is_waiting_to_write: bool,
     given: Numbers<Given>,
     tasks: Vec<AbortHandle>,
@@ -104,6 +106,7 @@ impl Child {
             stream,
             inbox,
             unsent: Vec::new(),
+            sent: 0,
             is_waiting_to_write: false,
             given: Numbers::default(),
             tasks: vec![reader],
@@ -248,10 +251,9 @@ impl Child {
         if self.is_waiting_to_write {
             return;
         }
-        let mut sent = 0;
-        while sent < self.unsent.len() {
-            match self.stream.try_write(&self.unsent[sent..]) {
-                Ok(len) => sent += len,
+        while self.sent < self.unsent.len() {
+            match self.stream.try_write(&self.unsent[self.sent..]) {
+                Ok(len) => self.sent += len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_waiting_to_write = true;
                     let stream = self.stream.clone();
@@ -265,10 +267,14 @@ impl Child {
                     break;
                 }
                 // The process is dying: its pidfd says so, and that is where it is handled.
-                Err(_) => sent = self.unsent.len(),
+                Err(_) => self.sent = self.unsent.len(),
             }
         }
-        self.unsent.drain(..sent);
+        // What is left of much is moved seldom: each time half of it has gone.
+        if self.sent >= self.unsent.len().div_ceil(2) {
+            self.unsent.drain(..self.sent);
+            self.sent = 0;
+        }
         if self.unsent.is_empty() && self.unsent.capacity() > 1 << 20 {
             self.unsent = Vec::new();
         }
