@@ -343,13 +343,17 @@ class ResultStore:
         """Store a document if the stored one is still ``seen`` (None: there is none). False: it is not."""
     def forget(self, task_ids: Sequence[str]) -> None:
         """Remove documents."""
-    def set_chord_size(self, group_id: str, size: int, ttl_s: int | None) -> None:
-        """Say how many members the chord has that is about to be published; an earlier run under the id is forgotten.
+    def begin_chord(self, group_id: str, size: int | None, ttl_s: int | None) -> None:
+        """Begin the chord that is about to be published; an earlier run under the id is forgotten.
 
         Args:
             group_id: Of the header.
-            size: Members, at least 1.
+            size: Members, at least 1; None: ``set_chord_size`` says it later.
             ttl_s: Seconds that an unfinished chord is kept after the last news of it; None keeps it for ever.
+        """
+    def set_chord_size(self, group_id: str, size: int, ttl_s: int | None) -> None:
+        """Say how many members a chord has that has begun, before the last one is published; those that have ended stay
+        counted. Arguments as for ``begin_chord``.
         """
     def add_to_chord(self, group_id: str, ttl_s: int | None) -> None:
         """Say that the chord has one member more, before that one is published."""

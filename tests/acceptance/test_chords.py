@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,22 @@ def test_a_member_that_is_added_while_others_run_is_waited_for(rig: Rig) -> None
     rig.worker()
     grow, total = rig.task("grow_chord"), rig.task("total")
     assert chord([grow.s(1), grow.s(10)], total.s()).get(timeout=TIMEOUT_S) == 33
+
+
+def test_members_of_a_stream_end_while_it_is_read(rig: Rig) -> None:
+    rig.worker()
+    add = rig.task("add")
+    ids = [str(uuid.uuid4()) for _ in range(1_000)]
+
+    def members() -> Any:
+        for number, task_id in enumerate(ids):
+            if number == 900:
+                # Three full batches have left: each of their members is counted before the size is known.
+                left = [rig.app.AsyncResult(task_id) for task_id in ids[:768]]
+                wait_until(rig.app.ResultSet(left).ready, "they ended", TIMEOUT_S)
+            yield add.s(number, number).set(task_id=task_id)
+
+    assert chord(members(), rig.task("total").s()).get(timeout=TIMEOUT_S) == 999_000
 
 
 def test_a_large_chord_is_put_together_as_text(rig: Rig) -> None:

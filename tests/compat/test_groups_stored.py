@@ -67,6 +67,11 @@ def test_a_chords_size_and_its_lifetime_are_where_celery_has_them(redis_url: str
     assert 490 < server.ttl(f"{name}.s") <= 500
     assert not server.exists(f"{name}.c", f"{name}.j", f"{name}.t", f"{name}.d"), "a run of its own"
     short = ours(redis_url, result_expires=60).backend
+    short.begin_chord("g")
+    assert not server.exists(f"{name}.s"), "the size of an earlier run"
+    server.set(f"{name}.d", "counted")
+    short.set_chord_size("g", 4, has_begun=True)
+    assert (server.get(f"{name}.s"), server.get(f"{name}.d")) == ("4", "counted")
     short.set_chord_size("g", 4)
     short.add_to_chord("g", None)
     theirs(redis_url).backend.add_to_chord("g", None)

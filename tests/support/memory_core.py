@@ -42,7 +42,7 @@ class Memory:
 
     messages: list[Message] = field(default_factory=list)
     documents: dict[str, bytes] = field(default_factory=dict)
-    chord_sizes: dict[str, int] = field(default_factory=dict)
+    chord_sizes: dict[str, int | None] = field(default_factory=dict)
     groups: dict[str, bytes] = field(default_factory=dict)
     publishers: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     plans: int = 0
@@ -183,7 +183,13 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Memory:
         def store(self, task_id: str, doc: bytes, is_success: bool, ttl_s: int | None) -> None:
             memory.documents[task_id] = doc
 
+        def begin_chord(self, group_id: str, size: int | None, ttl_s: int | None) -> None:
+            memory.chord_sizes[group_id] = size
+
         def set_chord_size(self, group_id: str, size: int, ttl_s: int | None) -> None:
+            assert group_id in memory.chord_sizes, (
+                "what was counted before would be of an earlier run"
+            )
             memory.chord_sizes[group_id] = size
 
         def save_group(self, group_id: str, doc: bytes, ttl_s: int | None) -> None:

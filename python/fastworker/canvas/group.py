@@ -161,8 +161,9 @@ class group(Signature):
     ) -> Generator[One | Member | StoreStep, Any, list[Any]]:
         """Publish the members; returns their results.
 
-        The size of a chord has to be known to the result store before its last member leaves; where the members are
-        known, before the first, since the store may hold an earlier run of the same chord.
+        The result store has to forget an earlier run of the same chord before the first member leaves, and is told the
+        size with that. The size of a stream is known at its end, when members may have run: it is told before the last
+        one leaves, and what was counted stays counted.
         """
         app, chord = self.app, options.pop("chord", None)
         options.pop("group_index", None)  # of the group in another one: each member has its own
@@ -178,14 +179,18 @@ class group(Signature):
         results: list[Any] = []
         following = self._flat(self.tasks, ())
         current = next(following, None)
+        has_begun = False
         while current is not None:
             index, sig, partial_args = current
             current = next(following, None)
             body = chord if chord is not None else sig.options.get("chord")
-            if not is_known:
+            if not is_known and body is not None:
                 size += size_of(sig)
-                if current is None and body is not None:
-                    yield StoreStep(app.backend.set_chord_size, (group_id, size))
+                if not has_begun:
+                    yield StoreStep(app.backend.begin_chord, (group_id,))
+                    has_begun = True
+                if current is None:
+                    yield StoreStep(app.backend.set_chord_size, (group_id, size, True))
             if has_short_cut and type(sig) is Signature and sig["options"].keys() <= _FROZEN:
                 given = (*args, *partial_args) if partial_args else args
                 ids = root_id or sig["options"].get("root_id"), options.get("parent_id")

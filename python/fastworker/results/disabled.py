@@ -42,4 +42,5 @@ class DisabledBackend(Backend):
     get_state = get_status = get_result = get_traceback = get_children = _refuse
     ensure_chords_allowed = _refuse
     task_result_exists = forget = forget_many = _refuse
-    set_chord_size = add_to_chord = save_group = restore_group = delete_group = _refuse
+    begin_chord = set_chord_size = add_to_chord = _refuse
+    save_group = restore_group = delete_group = _refuse

@@ -29,13 +29,29 @@ class GroupStore:
         @property
         def terms(self) -> Terms: ...
 
-    def set_chord_size(self, group_id: str, chord_size: int) -> None:
+    def begin_chord(self, group_id: str) -> None:
+        """Begin a chord whose size is not known yet, before the first member of its header is published.
+
+        As ``set_chord_size``, which is to follow before the last member is published.
+        """
+        self.store.begin_chord(group_id, None, self.terms.chord_ttl_s)
+
+    def set_chord_size(self, group_id: str, chord_size: int, has_begun: bool = False) -> None:
         """Say how many parts complete a chord, before the first member of its header is published.
 
         An earlier run under the same id is forgotten: applying a frozen chord again is a new run. An unfinished chord
         is kept for ``result_chord_expires`` after its last part; unset, as long as results, and a day at least.
+
+        Args:
+            group_id: Of the header.
+            chord_size: Number of parts.
+            has_begun: After ``begin_chord``: the parts that were counted since stay counted.
         """
-        self.store.set_chord_size(group_id, chord_size, self.terms.chord_ttl_s)
+        ttl_s = self.terms.chord_ttl_s
+        if has_begun:
+            self.store.set_chord_size(group_id, chord_size, ttl_s)
+        else:
+            self.store.begin_chord(group_id, chord_size, ttl_s)
 
     def add_to_chord(self, group_id: str, result: Any) -> None:
         """Say that a chord has one member more, before that one is published.

@@ -107,9 +107,12 @@ pub struct Joined {
 
 /// What a client does with groups and chords; part of a [`ResultClient`](crate::ResultClient).
 pub trait ChordClient {
-    /// Says how many members the chord has that is about to be published, and forgets an earlier run under the same id.
-    /// To be called before the first member is published. `ttl_s`: seconds that an unfinished chord is kept after the
-    /// last news of it; `None` keeps it for ever.
+    /// Begins a chord, and forgets an earlier run under the same id. To be called before the first member is published.
+    /// `size`: how many members it has; `None` if that is not known yet. `ttl_s`: seconds that an unfinished chord is
+    /// kept after the last news of it; `None` keeps it for ever.
+    fn begin_chord(&mut self, group_id: &str, size: Option<u64>, ttl_s: Option<u64>) -> Result<(), Error>;
+    /// Says how many members a chord has that has begun without. Members may have ended already, and stay counted; to be
+    /// called before the last one is published.
     fn set_chord_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>) -> Result<(), Error>;
     /// Says that the chord has one member more, before that one is published.
     fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>) -> Result<(), Error>;

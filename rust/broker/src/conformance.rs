@@ -164,7 +164,8 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             a_group_expires
             the_last_member_completes_its_chord
             a_member_that_ends_twice_counts_once
-            members_may_end_before_the_size_is_known
+            parts_are_counted_before_the_size_is_known
+            beginning_forgets_the_size_of_an_earlier_run
             a_dead_workers_joins_are_taken_over
             who_closes_leaves_its_joins_to_others
             a_member_of_a_lost_lease_is_not_counted

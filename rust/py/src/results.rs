@@ -114,6 +114,11 @@ impl ResultStore {
     }
 
     #[pyo3(signature = (group_id, size, ttl_s))]
+    fn begin_chord(&self, py: Python<'_>, group_id: &str, size: Option<u64>, ttl_s: Option<u64>) -> PyResult<()> {
+        self.connection.run(py, |client| client.begin_chord(group_id, size, ttl_s))
+    }
+
+    #[pyo3(signature = (group_id, size, ttl_s))]
     fn set_chord_size(&self, py: Python<'_>, group_id: &str, size: u64, ttl_s: Option<u64>) -> PyResult<()> {
         self.connection.run(py, |client| client.set_chord_size(group_id, size, ttl_s))
     }

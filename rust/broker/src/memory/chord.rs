@@ -52,11 +52,20 @@ pub(super) struct Chords {
 }
 
 impl Chords {
-    /// Begins a chord of `size` members; an earlier run of it is forgotten.
-    pub(super) fn set_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>, now_ms: i64) {
+    /// Begins a chord, of `size` members where that is known; an earlier run of it is forgotten.
+    pub(super) fn begin(&mut self, group_id: &str, size: Option<u64>, ttl_s: Option<u64>, now_ms: i64) {
         self.sweep(now_ms);
-        let chord = Chord { size: Some(size), expires_ms: end_of(ttl_s, now_ms), ..Chord::default() };
+        let chord = Chord { size, expires_ms: end_of(ttl_s, now_ms), ..Chord::default() };
         self.chords.insert(group_id.to_owned(), chord);
+    }
+
+    /// Says how many members a chord has that has begun; what was counted of it stays.
+    pub(super) fn set_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>, now_ms: i64) {
+        let chord = self.chords.entry(group_id.to_owned()).or_default();
+        chord.size = Some(size);
+        if chord.claim == Claim::Open {
+            chord.expires_ms = end_of(ttl_s, now_ms);
+        }
     }
 
     /// One more member.

@@ -93,6 +93,11 @@ impl ResultClient for MemoryResultClient {
 }
 
 impl ChordClient for MemoryResultClient {
+    fn begin_chord(&mut self, group_id: &str, size: Option<u64>, ttl_s: Option<u64>) -> Result<(), Error> {
+        self.room.lock("begin a chord")?.chords.begin(group_id, size, ttl_s, now_ms());
+        Ok(())
+    }
+
     fn set_chord_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>) -> Result<(), Error> {
         self.room.lock("set chord size")?.chords.set_size(group_id, size, ttl_s, now_ms());
         Ok(())

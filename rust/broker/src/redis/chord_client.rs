@@ -14,6 +14,14 @@ fn seconds(ttl_s: Option<u64>) -> Option<String> {
     ttl_s.filter(|ttl_s| *ttl_s > 0).map(|ttl_s| ttl_s.to_string())
 }
 
+fn set_size<'a>(key: &'a str, size: &'a str, ttl: Option<&'a str>) -> Vec<&'a [u8]> {
+    let mut set: Vec<&[u8]> = vec![b"SET", key.as_bytes(), size.as_bytes()];
+    if let Some(ttl) = ttl {
+        set.extend([&b"EX"[..], ttl.as_bytes()]);
+    }
+    set
+}
+
 impl RedisResultClient {
     /// Runs what `fill` writes as one transaction.
     fn transact(&mut self, what: &'static str, commands: &[Vec<&[u8]>]) -> Result<(), Error> {
@@ -26,15 +34,20 @@ impl RedisResultClient {
 }
 
 impl ChordClient for RedisResultClient {
-    fn set_chord_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>) -> Result<(), Error> {
+    fn begin_chord(&mut self, group_id: &str, size: Option<u64>, ttl_s: Option<u64>) -> Result<(), Error> {
         let [j, t, s, d, _, c] = self.results.chord_keys(group_id);
+        let (size, ttl) = (size.map(|size| size.to_string()), seconds(ttl_s));
+        let forget = [&b"DEL"[..], j.as_bytes(), t.as_bytes(), s.as_bytes(), d.as_bytes(), c.as_bytes()];
+        let set = size.as_ref().map(|size| set_size(&s, size, ttl.as_deref()));
+        self.transact("begin a chord", &[Some(forget.to_vec()), set].into_iter().flatten().collect::<Vec<_>>())
+    }
+
+    fn set_chord_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>) -> Result<(), Error> {
+        let [_, _, s, ..] = self.results.chord_keys(group_id);
         let (size, ttl) = (size.to_string(), seconds(ttl_s));
-        let mut set: Vec<&[u8]> = vec![b"SET", s.as_bytes(), size.as_bytes()];
-        if let Some(ttl) = &ttl {
-            set.extend([&b"EX"[..], ttl.as_bytes()]);
-        }
-        let forget = vec![&b"DEL"[..], j.as_bytes(), t.as_bytes(), d.as_bytes(), c.as_bytes()];
-        self.transact("set chord size", &[forget, set])
+        resp::words(&mut self.asking.out, &set_size(&s, &size, ttl.as_deref()));
+        let replies = self.asking.exchange("set chord size", 1)?;
+        self.asking.call("set chord size").values(replies).map(drop)
     }
 
     fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>) -> Result<(), Error> {

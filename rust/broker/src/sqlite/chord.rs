@@ -13,11 +13,11 @@ pub(super) fn end_of(ttl_s: Option<u64>, now_ms: i64) -> Option<i64> {
     Some(now_ms.saturating_add(i64::try_from(ttl_s).unwrap_or(i64::MAX).saturating_mul(1_000)))
 }
 
-/// Begins a chord of `size` members; an earlier run of it is forgotten.
-pub(super) fn set_size(
+/// Begins a chord, of `size` members where that is known; an earlier run of it is forgotten.
+pub(super) fn begin(
     session: &Session,
     group_id: &str,
-    size: u64,
+    size: Option<u64>,
     ttl_s: Option<u64>,
     now_ms: i64,
 ) -> rusqlite::Result<()> {
@@ -25,8 +25,31 @@ pub(super) fn set_size(
     session
         .sql
         .prepare_cached("INSERT INTO chords(group_id, size, more, parts, expires_ms) VALUES (?1, ?2, 0, 0, ?3)")?
-        .execute((group_id, i64::try_from(size).unwrap_or(i64::MAX), end_of(ttl_s, now_ms)))?;
+        .execute((group_id, size.map(whole), end_of(ttl_s, now_ms)))?;
     sweep(session, now_ms)
+}
+
+/// Says how many members a chord has that has begun; what was counted of it stays.
+pub(super) fn set_size(
+    session: &Session,
+    group_id: &str,
+    size: u64,
+    ttl_s: Option<u64>,
+    now_ms: i64,
+) -> rusqlite::Result<()> {
+    session
+        .sql
+        .prepare_cached(
+            "INSERT INTO chords(group_id, size, more, parts, expires_ms) VALUES (?1, ?2, 0, 0, ?3)
+             ON CONFLICT(group_id) DO UPDATE SET size = excluded.size,
+             expires_ms = CASE WHEN claim IS NULL THEN excluded.expires_ms ELSE expires_ms END",
+        )?
+        .execute((group_id, whole(size), end_of(ttl_s, now_ms)))?;
+    Ok(())
+}
+
+fn whole(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 /// One more member.

@@ -119,6 +119,10 @@ impl ResultClient for SqliteResultClient {
 }
 
 impl ChordClient for SqliteResultClient {
+    fn begin_chord(&mut self, group_id: &str, size: Option<u64>, ttl_s: Option<u64>) -> Result<(), Error> {
+        self.slot.write("begin a chord", |session| chord::begin(session, group_id, size, ttl_s, now_ms()))
+    }
+
     fn set_chord_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>) -> Result<(), Error> {
         self.slot.write("set chord size", |session| chord::set_size(session, group_id, size, ttl_s, now_ms()))
     }
