@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +123,51 @@ class BlockedWaiter:
         """In any greenlet: the value, or the exception to raise."""
         self._outcome = outcome
         self._event.set()
+
+
+class Inbox:
+    """Where a greenlet waits for many things at once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._came: deque[tuple[str, Any]] = deque()
+
+    def waiter(self, name: str) -> BlockedWaiter:
+        """One end of it, which may be finished any number of times."""
+        return _Sender(self, name)
+
+    def take(self, name: str, outcome: Any) -> None:
+        """In any greenlet: ``name`` has this value, or exception."""
+        self._came.append((name, outcome))
+        self._event.set()
+
+    def news(self, timeout_s: float) -> list[tuple[str, Any]]:
+        """``(name, value)`` of what came, as soon as something has; none when the time is over.
+
+        Raises:
+            BaseException: What one of them was finished with.
+        """
+        self._event.wait(timeout_s)
+        self._event.clear()
+        came = []
+        while self._came:
+            name, outcome = self._came.popleft()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            came.append((name, outcome))
+        return came
+
+
+class _Sender(BlockedWaiter):
+    __slots__ = ("_inbox", "_name")
+
+    def __init__(self, inbox: Inbox, name: str) -> None:
+        super().__init__()
+        self._inbox = inbox
+        self._name = name
+
+    def finish(self, outcome: Any) -> None:
+        self._inbox.take(self._name, outcome)
 
 
 def finish(outcomes: Iterable[tuple[Waiter | BlockedWaiter, Any]]) -> None:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from fastworker import states
@@ -142,16 +143,18 @@ class AsyncResult(ResultBase, Generic[R]):
             return None  # type: ignore[return-value]
         if disable_sync_subtasks:
             assert_will_not_block()
-        has_parents = follow_parents and propagate and self.parent is not None
-        if has_parents:
-            self._maybe_reraise_parent_error()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        each_interval: list[Callable[[], object]] = []
+        if follow_parents and propagate and self.parent is not None:
+            from fastworker.results.gathering import throw_settled
+
+            throw = partial(throw_settled, self._earlier(), deadline)
+            throw()
+            each_interval.append(throw)
         if self._cache is None:
-            each_interval: list[Callable[[], object]] = []
-            if has_parents:
-                each_interval.append(self._maybe_reraise_parent_error)
             if on_interval is not None:
                 each_interval.append(on_interval)
-            self._wait(timeout, interval, each_interval, on_message)
+            self._wait(deadline, interval, each_interval, on_message)
         return self.maybe_throw(propagate=propagate, callback=callback)
 
     wait = get
@@ -185,8 +188,8 @@ class AsyncResult(ResultBase, Generic[R]):
         if self._cache is None:
             from fastworker.results.awaiting import await_ready
 
-            ancestors = list(self._parents()) if follow_parents and propagate else []
-            await await_ready(self, timeout, ancestors)
+            earlier = self._earlier() if follow_parents and propagate else []
+            await await_ready(self, timeout, earlier)
         return self.maybe_throw(propagate=propagate, callback=callback)
 
     def _value(self, propagate: bool) -> Any:
@@ -195,21 +198,19 @@ class AsyncResult(ResultBase, Generic[R]):
 
     def _wait(
         self,
-        timeout: float | None,
+        deadline: float | None,
         interval: float,
         each_interval: list[Callable[[], object]],
         on_message: Callable[[dict[str, Any]], object] | None,
     ) -> None:
         """Fill the cache with a ready document."""
         backend = self.backend
-        deadline = None if timeout is None else time.monotonic() + timeout
         slice_s = interval if each_interval else _SLICE_S
+        next_tick = time.monotonic() + slice_s
         seen: bytes | None = None
         while True:
-            left_s = (
-                slice_s if deadline is None else max(0.0, min(slice_s, deadline - time.monotonic()))
-            )
-            doc = backend.wait_for_change(self.id, seen, left_s)
+            until = next_tick if deadline is None else min(next_tick, deadline)
+            doc = backend.wait_for_change(self.id, seen, max(0.0, until - time.monotonic()))
             if doc is not None:
                 seen = doc
                 meta = backend.decode(self.id, doc)
@@ -217,11 +218,13 @@ class AsyncResult(ResultBase, Generic[R]):
                     on_message(meta)
                 if self._keep_if_ready(meta):
                     return
-            if deadline is not None and time.monotonic() >= deadline:
+            now = time.monotonic()
+            if deadline is not None and now >= deadline:
                 raise TimeoutError("The operation timed out.")
-            if doc is None:
+            if now >= next_tick:
                 for action in each_interval:
                     action()
+                next_tick = time.monotonic() + slice_s
 
     def maybe_throw(
         self, propagate: bool = True, callback: Callable[[str, Any], object] | None = None
@@ -243,9 +246,11 @@ class AsyncResult(ResultBase, Generic[R]):
 
     maybe_reraise = maybe_throw
 
-    def _maybe_reraise_parent_error(self) -> None:
-        for node in reversed(list(self._parents())):
-            node.maybe_throw()
+    def _earlier(self) -> list[AsyncResult[Any]]:
+        """The single results of what runs before it, first one first: members of groups and headers among them."""
+        from fastworker.results.gathering import leaves
+
+        return list(leaves(reversed(list(self._parents()))))
 
     def _parents(self) -> Iterator[AsyncResult[Any]]:
         node = self.parent
@@ -451,7 +456,7 @@ class AsyncResult(ResultBase, Generic[R]):
             on_error: Called with the exception of a callback that raises; None lets it through.
             weak: Ignored.
         """
-        called = callback if on_error is None else _guarded(callback, on_error)
+        called = callback if on_error is None else guarded(callback, on_error)
         if self._cache is not None:
             called(self)
         else:
@@ -549,9 +554,11 @@ def _order(
     return order
 
 
-def _guarded(
+def guarded(
     callback: Callable[[Any], object], on_error: Callable[[BaseException], object]
 ) -> Callable[[Any], object]:
+    """``callback``, whose exceptions ``on_error`` gets."""
+
     def called(result: Any) -> None:
         try:
             callback(result)

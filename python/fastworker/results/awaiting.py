@@ -3,56 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from fastworker import states
 from fastworker.errors import TimeoutError
+from fastworker.results.gathering import by_backend
 
 if TYPE_CHECKING:
     from fastworker.results.async_result import AsyncResult
 
+#: How long the last look may take after the time is over, seconds, where the store does not answer.
+_LAST_LOOK_S = 1.0
+
 
 async def await_ready(
-    result: AsyncResult[Any], timeout: float | None, ancestors: list[AsyncResult[Any]]
+    result: AsyncResult[Any], timeout: float | None, earlier: list[AsyncResult[Any]]
 ) -> None:
     """Wait until ``result`` has its final document.
 
     Args:
         result: It keeps the document.
         timeout: Seconds; None waits for ever.
-        ancestors: Results of earlier tasks of its chain; when one of them failed, its exception is raised.
+        earlier: Results of earlier tasks of its workflow; when one of them failed, its exception is raised.
 
     Raises:
         TimeoutError: The time is over.
     """
-    own = asyncio.ensure_future(_final(result))
-    earlier = {asyncio.ensure_future(_final(ancestor)): ancestor for ancestor in ancestors}
-    loop = asyncio.get_running_loop()
-    ends_at = None if timeout is None else loop.time() + timeout
-    try:
-        while not own.done():
-            left_s = None if ends_at is None else max(0.0, ends_at - loop.time())
-            done, _ = await asyncio.wait(
-                {own, *earlier}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not done:
-                raise TimeoutError("The operation timed out.")
-            for finished in done - {own}:
-                finished.result()
-                earlier.pop(finished).maybe_throw()
-        own.result()
-    finally:
-        left = [future for future in (own, *earlier) if not future.done()]
-        for future in left:
-            future.cancel()
-        if left:
-            await asyncio.wait(left)
+    async with aclosing(await_each([*earlier, result], timeout)) as came:
+        async for one in came:
+            if one is result:
+                return
+            if one._is_settled() and not one.ignored:
+                one.maybe_throw()
 
 
 async def await_each(
     results: list[AsyncResult[Any]], timeout: float | None
-) -> AsyncIterator[AsyncResult[Any]]:
+) -> AsyncGenerator[AsyncResult[Any], None]:
     """Each result once it has its final document, as they come.
 
     Args:
@@ -78,22 +67,51 @@ async def await_each(
         for result in settled:
             yield result
         while waits:
-            left_s = None if ends_at is None else max(0.0, ends_at - loop.time())
-            try:
-                finished = await asyncio.wait_for(came.get(), left_s)
-            except asyncio.TimeoutError:
-                missing = len(waits)
-                raise TimeoutError(
-                    f"The operation timed out: {missing} results are missing."
-                ) from None
+            # What has come already is taken, however late.
+            finished = came.get_nowait() if not came.empty() else await _next(came, ends_at)
+            if finished is None:
+                break
             result = waits.pop(finished)
             finished.result()
             yield result
+        if not waits:
+            return
+        # A short time may be over before the watcher's thread has looked at all.
+        await _look(waits.values())
+        for result in list(waits.values()):
+            if result._is_settled():
+                yield result
+        missing = sum(not result._is_settled() for result in waits.values())
+        if missing:
+            raise TimeoutError(f"The operation timed out: {missing} results are missing.")
     finally:
         for future in waits:
             future.cancel()
         if waits:
             await asyncio.wait(waits)
+
+
+async def _next(
+    came: asyncio.Queue[asyncio.Future[None]], ends_at: float | None
+) -> asyncio.Future[None] | None:
+    """The next that comes; None when the time is over."""
+    left_s = None if ends_at is None else max(0.0, ends_at - asyncio.get_running_loop().time())
+    try:
+        return await asyncio.wait_for(came.get(), left_s)
+    except asyncio.TimeoutError:
+        return None
+
+
+async def _look(results: Iterable[AsyncResult[Any]]) -> None:
+    """Ask for their documents; ready ones keep theirs."""
+    for backend, unknown in by_backend(results):
+        asked = backend.watcher.get_many([result.id for result in unknown])
+        try:
+            documents = await asyncio.wait_for(asked, _LAST_LOOK_S)
+        except asyncio.TimeoutError:
+            return
+        for result, doc in zip(unknown, documents, strict=True):
+            result._keep(backend.decode(result.id, doc))
 
 
 async def _final(result: AsyncResult[Any]) -> None:

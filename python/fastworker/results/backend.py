@@ -24,6 +24,7 @@ from fastworker.results.document import Meta, build, pending, revive
 from fastworker.results.group_store import GroupStore
 from fastworker.results.remote_error import decode_exception, encode_exception
 from fastworker.results.result_set import GroupResult
+from fastworker.results.shared_news import SharedNews
 from fastworker.results.watcher import ResultWatcher
 from fastworker.serialize import compression, registry
 from fastworker.serialize.picklable import picklable
@@ -132,6 +133,14 @@ class Backend(GroupStore):
             found: _core.ResultStore = self._local.store
         except AttributeError:
             found = self._local.store = self._open_store()
+        return found
+
+    @property
+    def shared_news(self) -> SharedNews:
+        """For this thread's waits for many results."""
+        store, found = self.store, getattr(self._local, "shared_news", None)
+        if found is None or found.store is not store:
+            found = self._local.shared_news = SharedNews(store)
         return found
 
     def _open_store(self) -> _core.ResultStore:

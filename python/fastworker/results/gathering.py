@@ -7,7 +7,8 @@ each.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fastworker.errors import TimeoutError
@@ -36,17 +37,33 @@ def look(results: Iterable[AsyncResult[Any]]) -> Iterator[AsyncResult[Any]]:
     """Ask for the documents of all that are not known to be ready, and yield each once it has been asked for: a ready
     one keeps its document.
     """
-    batch: list[AsyncResult[Any]] = []
-    for result in results:
-        batch.append(result)
-        if len(batch) == _BATCH:
-            yield from _looked(batch)
-            batch = []
-    yield from _looked(batch)
+    for batch in _batches(results):
+        yield from _looked(batch)
+
+
+def throw_settled(results: Iterable[AsyncResult[Any]], deadline: float | None) -> None:
+    """Look at the results, and raise the exception of the first that failed.
+
+    Args:
+        results: A round trip for every thousand that are not known to be ready.
+        deadline: Of ``time.monotonic``, after which no more of them are asked for; None: all are.
+    """
+    for batch in _batches(results):
+        for result in _looked(batch):
+            if result._is_settled() and not result.ignored:
+                result.maybe_throw()
+        if deadline is not None and time.monotonic() >= deadline:
+            return
+
+
+def _batches(results: Iterable[AsyncResult[Any]]) -> Iterator[list[AsyncResult[Any]]]:
+    rest = iter(results)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch
 
 
 def _looked(batch: list[AsyncResult[Any]]) -> list[AsyncResult[Any]]:
-    for backend, unknown in _by_backend(batch):
+    for backend, unknown in by_backend(batch):
         documents = backend.store.get_many([result.id for result in unknown])
         for result, doc in zip(unknown, documents, strict=True):
             result._keep(backend.decode(result.id, doc))
@@ -65,8 +82,10 @@ def as_they_come(
     interval: float = 0.5,
     on_interval: Callable[[], object] | None = None,
     on_message: Callable[[dict[str, Any]], object] | None = None,
-) -> Iterator[AsyncResult[Any]]:
+) -> Generator[AsyncResult[Any], None, None]:
     """Each result once it is ready: those that are there first, then as they come.
+
+    To be closed when not all are taken: the rest is watched until then.
 
     Args:
         results: Of single tasks.
@@ -109,6 +128,7 @@ class _Wait:
         self._backend = backend
         self._deadline = deadline
         self._interval_s = interval if on_interval is not None else _SLICE_S
+        self._next_tick = time.monotonic() + self._interval_s
         self._on_interval = on_interval
         self._on_message = on_message
 
@@ -117,61 +137,55 @@ class _Wait:
         missing: dict[str, list[AsyncResult[Any]]] = {}
         for result in results:
             missing.setdefault(result.id, []).append(result)
-        news = self._by_turns(missing) if at_work() is not None else self._by_push(missing)
-        for task_id, doc in news:
-            if task_id not in missing:
-                continue  # an older document of one that is ready
-            meta = self._backend.decode(task_id, doc)
-            if self._on_message is not None:
-                self._on_message(meta)
-            if not missing[task_id][0]._keep(meta):
-                continue
-            for result in missing.pop(task_id):
-                result._keep(meta)
-                yield result
-            if not missing:
-                return
+        backend = self._backend
+        # Greenlets share a thread, and with it a connection: they wait through the watcher.
+        watching = backend.shared_news if at_work() is None else backend.watcher
+        with watching.of(list(missing)) as news:
+            while missing:
+                has_come = False
+                for task_id, doc in news(self._slice_s()):
+                    for result in self._came(missing, task_id, doc):
+                        has_come = True
+                        yield result
+                if missing:
+                    self._look_at_the_clock(len(missing), has_come)
 
-    def _by_push(self, missing: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
-        store = self._backend.store
-        ids = list(missing)
-        store.watch(ids)
-        try:
-            while True:
-                news = store.news(self._slice_s())
-                yield from news
-                if not news:
-                    self._idle(len(missing))
-        finally:
-            store.unwatch(ids)
-
-    def _by_turns(self, missing: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
-        """Greenlets wait through the watcher, for one after the other."""
-        seen: dict[str, bytes] = {}
-        while True:
-            task_id = next(iter(missing))
-            doc = self._backend.watcher.wait(task_id, seen.get(task_id), self._slice_s())
-            if doc is None:
-                self._idle(len(missing))
-            else:
-                seen[task_id] = doc
-                yield task_id, doc
+    def _came(
+        self, missing: dict[str, list[AsyncResult[Any]]], task_id: str, doc: bytes
+    ) -> list[AsyncResult[Any]]:
+        """The results that a document makes ready."""
+        if task_id not in missing:
+            return []  # an older document of one that is ready
+        meta = self._backend.decode(task_id, doc)
+        if self._on_message is not None:
+            self._on_message(meta)
+        if not missing[task_id][0]._keep(meta):
+            return []
+        ready = missing.pop(task_id)
+        for result in ready:
+            result._keep(meta)
+        return ready
 
     def _slice_s(self) -> float:
-        if self._deadline is None:
-            return self._interval_s
-        return max(0.0, min(self._interval_s, self._deadline - time.monotonic()))
+        until = self._next_tick if self._deadline is None else min(self._next_tick, self._deadline)
+        return max(0.0, until - time.monotonic())
 
-    def _idle(self, missing: int) -> None:
-        if self._deadline is not None and time.monotonic() >= self._deadline:
+    def _look_at_the_clock(self, missing: int, has_come: bool) -> None:
+        now = time.monotonic()
+        # What has come already is taken, however late.
+        if self._deadline is not None and now >= self._deadline and not has_come:
             raise TimeoutError(f"The operation timed out: {missing} results are missing.")
+        if now < self._next_tick:
+            return
         if self._on_interval is not None:
             self._on_interval()
+        self._next_tick = time.monotonic() + self._interval_s
 
 
-def _by_backend(
-    batch: list[AsyncResult[Any]],
+def by_backend(
+    batch: Iterable[AsyncResult[Any]],
 ) -> list[tuple[Backend, list[AsyncResult[Any]]]]:
+    """Those that are not known to be ready, with whom to ask."""
     found: dict[int, tuple[Backend, list[AsyncResult[Any]]]] = {}
     for result in batch:
         if not result._is_settled():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import aclosing, closing
 from typing import Any, ClassVar
 
 from fastworker import states
 from fastworker.errors import ImproperlyConfigured
 from fastworker.results.application import ResultApp, current_application
-from fastworker.results.async_result import AsyncResult, ResultBase, tuple_of
+from fastworker.results.async_result import AsyncResult, ResultBase, guarded, tuple_of
 from fastworker.results.gathering import as_they_come, leaves, states_of
 from fastworker.results.joining import assert_will_not_block
 
@@ -148,12 +149,13 @@ class ResultSet(ResultBase):
         if disable_sync_subtasks:
             assert_will_not_block()
         report = None if callback is None else self._reporter(callback)
-        came = as_they_come(list(leaves(self.results)), timeout, interval, on_interval, on_message)
-        for result in came:
-            if propagate:
-                result._value(propagate=True)
-            if report is not None:
-                report(result)
+        members = list(leaves(self.results))
+        with closing(as_they_come(members, timeout, interval, on_interval, on_message)) as came:
+            for result in came:
+                if propagate:
+                    result._value(propagate=True)
+                if report is not None:
+                    report(result)
         return None if callback is not None else self._values(propagate)
 
     def _reporter(self, callback: Callable[[str, Any], object]) -> Callable[[Any], None]:
@@ -204,10 +206,11 @@ class ResultSet(ResultBase):
             raise ImproperlyConfigured("Backend does not support on_message callback")
         if disable_sync_subtasks:
             assert_will_not_block()
-        came = as_they_come(list(leaves(self.results)), timeout, interval, on_interval)
-        for result in came:
-            if propagate:
-                result._value(propagate=True)
+        members = list(leaves(self.results))
+        with closing(as_they_come(members, timeout, interval, on_interval)) as came:
+            for result in came:
+                if propagate:
+                    result._value(propagate=True)
         values = self._values(propagate)
         if callback is None:
             return values
@@ -222,11 +225,12 @@ class ResultSet(ResultBase):
         no_ack: bool = True,
         on_message: Callable[[dict[str, Any]], object] | None = None,
         on_interval: Callable[[], object] | None = None,
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+    ) -> Generator[tuple[str, dict[str, Any]], None, None]:
         """``(id, document)`` of each task as it ends; arguments as for ``get``."""
-        came = as_they_come(list(leaves(self.results)), timeout, interval, on_interval, on_message)
-        for result in came:
-            yield result.id, result._get_task_meta()
+        members = list(leaves(self.results))
+        with closing(as_they_come(members, timeout, interval, on_interval, on_message)) as came:
+            for result in came:
+                yield result.id, result._get_task_meta()
 
     async def aget(
         self,
@@ -251,11 +255,12 @@ class ResultSet(ResultBase):
         from fastworker.results.awaiting import await_each
 
         report = None if callback is None else self._reporter(callback)
-        async for result in await_each(list(leaves(self.results)), timeout):
-            if propagate:
-                result._value(propagate=True)
-            if report is not None:
-                report(result)
+        async with aclosing(await_each(list(leaves(self.results)), timeout)) as came:
+            async for result in came:
+                if propagate:
+                    result._value(propagate=True)
+                if report is not None:
+                    report(result)
         return None if callback is not None else self._values(propagate)
 
     async def __aiter__(self) -> AsyncIterator[AsyncResult[Any]]:
@@ -263,8 +268,9 @@ class ResultSet(ResultBase):
         assert_will_not_block()
         from fastworker.results.awaiting import await_each
 
-        async for result in await_each(list(leaves(self.results)), None):
-            yield result
+        async with aclosing(await_each(list(leaves(self.results)), None)) as came:
+            async for result in came:
+                yield result
 
     # ---------------------------------------------------------------------------------------- asking
 
@@ -304,18 +310,18 @@ class ResultSet(ResultBase):
         weak: bool = False,
     ) -> Callable[[Any], object]:
         """Call ``callback`` with this set once all are known to be ready; as ``AsyncResult.then``."""
-        unready = {id(result) for result in leaves(self.results) if not result._is_settled()}
+        called = callback if on_error is None else guarded(callback, on_error)
+        unready = {id(r): r for r in leaves(self.results) if not r._is_settled()}
 
         def one_more(result: Any) -> None:
-            unready.discard(id(result))
+            unready.pop(id(result), None)
             if not unready:
-                callback(self)
+                called(self)
 
         if not unready:
-            callback(self)
-        for result in list(leaves(self.results)):
-            if id(result) in unready:
-                result.then(one_more, on_error)
+            called(self)
+        for result in list(unready.values()):
+            result.then(one_more)
         return callback
 
     # -------------------------------------------------------------------------------------- changing

@@ -9,11 +9,12 @@ costs time only to a result that was there already.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from fastworker.errors import OperationalError
-from fastworker.on_demand import BlockedWaiter, OnDemandThread, Waiter, finish
+from fastworker.on_demand import BlockedWaiter, Inbox, OnDemandThread, Waiter, finish
 
 #: Longest wait for news before looking for new awaits, in seconds.
 _SLICE_S = 0.005
@@ -78,6 +79,36 @@ class ResultWatcher:
         finally:
             self._leave(task_id, waiter)
 
+    async def get_many(self, task_ids: list[str]) -> list[bytes | None]:
+        """The documents as they are, in the order asked.
+
+        Raises:
+            OperationalError: The store has not answered for some seconds.
+        """
+        waiter = Waiter()
+        with self._thread.changed:
+            self._asked.append((task_ids, waiter))
+            self._thread.wake()
+        found: list[bytes | None] = await waiter.future
+        return found
+
+    @contextmanager
+    def of(self, task_ids: Sequence[str]) -> Iterator[Callable[[float], list[tuple[str, bytes]]]]:
+        """Watch these tasks for a block of a greenlet, which gets ``news(timeout_s)``: ``(id, document)`` of what was
+        stored, at once if there is something.
+
+        ``news`` raises what ``wait`` does.
+        """
+        inbox = Inbox()
+        waiters = [(task_id, inbox.waiter(task_id)) for task_id in task_ids]
+        try:
+            for task_id, waiter in waiters:
+                self._enter(task_id, None, waiter)
+            yield inbox.news
+        finally:
+            for task_id, waiter in waiters:
+                self._leave(task_id, waiter)
+
     def _enter(self, task_id: str, seen: bytes | None, waiter: Waiter | BlockedWaiter) -> None:
         with self._thread.changed:
             others = self._waiting.setdefault(task_id, {})
@@ -102,18 +133,20 @@ class ResultWatcher:
         self._fresh: list[str] = []
         self._gone: list[str] = []
         self._joined: list[str] = []
+        #: To be looked at once.
+        self._asked: list[tuple[list[str], Waiter]] = []
         self._store = None
 
     # ---------------------------------------------------------------------------------------------- on the thread
 
     def _has_work(self) -> bool:
-        return bool(self._waiting or self._gone)
+        return bool(self._waiting or self._gone or self._asked)
 
     def _turn(self) -> None:
         with self._thread.changed:
             fresh = [task_id for task_id in self._fresh if task_id in self._waiting]
-            gone, joined = self._gone, self._joined
-            self._fresh, self._gone, self._joined = [], [], []
+            gone, joined, asked = self._gone, self._joined, self._asked
+            self._fresh, self._gone, self._joined, self._asked = [], [], [], []
         try:
             if self._store is None:
                 self._store = self._open_store()
@@ -123,20 +156,28 @@ class ResultWatcher:
             for task_id, document in zip(joined, found, strict=True):
                 if document is not None:
                     self._tell(task_id, document)
+            while asked:
+                task_ids, waiter = asked[0]
+                finish([(waiter, self._store.get_many(task_ids))])
+                del asked[0]
             for task_id, document in self._store.news(_SLICE_S):
                 self._tell(task_id, document)
             self._failing_since = None
         except OperationalError as exc:
             with self._thread.changed:
                 self._joined += joined
+                self._asked += asked
             self._suffer(exc)
         except Exception as exc:  # whatever it is, those who wait must hear of it
+            finish([(waiter, exc) for _, waiter in asked])
             self._tell_all(exc)
 
     def _tell(self, task_id: str, document: bytes) -> None:
         with self._thread.changed:
             waiters = self._waiting.get(task_id, {})
             told = [(waiter, document) for waiter, seen in waiters.items() if seen != document]
+            # Not again: one looks first and hears of it besides.
+            waiters.update(told)
         finish(told)
 
     def _suffer(self, exc: OperationalError) -> None:
@@ -151,4 +192,6 @@ class ResultWatcher:
     def _tell_all(self, exc: Exception) -> None:
         with self._thread.changed:
             told = [(waiter, exc) for waiters in self._waiting.values() for waiter in waiters]
+            told += [(waiter, exc) for _, waiter in self._asked]
+            self._asked = []
         finish(told)

@@ -215,3 +215,134 @@ def test_coroutines_wait_for_groups(app: FastWorker) -> None:
             await some(app, 2).aget(timeout=0.01)
 
     asyncio.run(fail())
+
+
+def after_a_header(app: FastWorker, count: int) -> tuple[Any, GroupResult]:
+    """The result of a chord's body, and of its header."""
+    header = some(app, count)
+    return app.AsyncResult(_core.new_id(), parent=header), header
+
+
+def test_the_result_of_a_chord_can_be_awaited(app: FastWorker) -> None:
+    body, header = after_a_header(app, 3)
+    # As of ``a | group | b``.
+    header.parent = app.AsyncResult(_core.new_id())
+    finish(app, [header.parent, *header.results, body])
+    assert asyncio.run(body.aget(timeout=20)) == 4
+    late, header = after_a_header(app, 3)
+
+    async def fail() -> None:
+        waiting = asyncio.ensure_future(late.aget(timeout=20))
+        await asyncio.to_thread(finish, app, header.results, failing=2)
+        with pytest.raises(ValueError, match="2"):
+            await waiting
+
+    asyncio.run(fail())
+
+
+def test_a_header_is_looked_at_in_one_round_trip(
+    app: FastWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, header = after_a_header(app, 1_500)
+    finish(app, header.results[:100])
+    asked = Asked(app, monkeypatch)
+    with pytest.raises(TimeoutError):
+        body.get(timeout=0)
+    assert asked.sizes == [1000], "its time was over then"
+    asked.sizes.clear()
+
+    def fail_one() -> None:
+        app.backend.mark_as_failure(header[700].id, ValueError("one"))
+
+    with pytest.raises(ValueError, match="one"):
+        body.get(timeout=20, interval=0.05, on_interval=fail_one)
+    # At once, and at the second interval no further than the failure.
+    assert asked.sizes == [900, 500, 900, 500, 900]
+
+
+def test_ready_results_are_there_however_short_the_time(app: FastWorker) -> None:
+    group = some(app, 50)
+    finish(app, group.results)
+    fresh = app.GroupResult(group.id, [app.AsyncResult(result.id) for result in group])
+    single = app.AsyncResult(group[7].id)
+
+    async def run() -> None:
+        assert await single.aget(timeout=0) == 7
+        assert await fresh.aget(timeout=0) == list(range(50))
+        mixed = app.ResultSet([app.AsyncResult(group[1].id), app.AsyncResult(_core.new_id())])
+        with pytest.raises(TimeoutError, match="1 results are missing"):
+            await mixed.aget(timeout=0)
+
+    asyncio.run(run())
+
+
+def test_waits_of_one_thread_share_the_news(app: FastWorker) -> None:
+    first, second = some(app, 3), some(app, 2)
+    shared = app.AsyncResult(second[0].id)
+    both = app.ResultSet([*first, shared])
+    seen = []
+    waiting = iter(both.iter_native(timeout=20))
+
+    def finish_all() -> None:
+        finish(app, [*first.results, *second.results])
+
+    finish(app, first.results[:1])
+    seen.append(next(waiting)[0])
+    app.backend.mark_as_done(first[1].id, 1)
+    seen.append(next(waiting)[0])  # now it watches
+    assert second.get(timeout=20, interval=0.01, on_interval=finish_all) == [3, 4]
+    assert app.ResultSet([shared]).get(timeout=20) == [3], "is watched, and was told before"
+    seen += [task_id for task_id, _ in waiting]
+    assert sorted(seen) == sorted(result.id for result in both)
+
+
+def test_nothing_is_watched_when_nobody_waits(app: FastWorker) -> None:
+    group = some(app, 3)
+    finish(app, group.results[:1], failing=0)
+    waiting = group.iter_native(timeout=20)
+    assert next(waiting)[0] == group[0].id
+    with pytest.raises(ValueError, match="0"):
+        group.get(timeout=20)
+    waiting.close()
+    with pytest.raises(TimeoutError):
+        some(app, 2).get(timeout=0.05)
+    assert app.backend.store.news(0) == []
+    assert app.backend.shared_news._waits == {}
+
+
+@pytest.mark.parametrize("of", ["one", "group"])
+def test_on_interval_is_called_while_documents_come(app: FastWorker, of: str) -> None:
+    group = some(app, 1)
+    ticks: list[int] = []
+    states = iter(range(1_000_000))
+
+    def report(_: Any) -> None:
+        if ticks:
+            app.backend.mark_as_done(group[0].id, "done")
+        else:
+            app.backend.store_result(group[0].id, {"at": next(states)}, "PROGRESS")
+
+    report(None)
+    waited: Any = group[0] if of == "one" else group
+    value = waited.get(
+        timeout=20, interval=0.05, on_message=report, on_interval=lambda: ticks.append(1)
+    )
+    assert value == ("done" if of == "one" else ["done"])
+    assert len(ticks) >= 1
+
+
+def test_then_is_called_once_and_guarded(app: FastWorker) -> None:
+    result = app.AsyncResult(_core.new_id())
+    twice = app.ResultSet([result, result])
+    called: list[Any] = []
+    twice.then(called.append)
+    finish(app, [result])
+    assert twice.get(timeout=20) == [0, 0]
+    assert called == [twice]
+    errors: list[BaseException] = []
+
+    def broken(_: Any) -> None:
+        raise KeyError("broken")
+
+    twice.then(broken, on_error=errors.append)
+    assert [repr(error) for error in errors] == ["KeyError('broken')"]
