@@ -11,7 +11,7 @@ from unittest.mock import Mock, patch
 from fastworker.canvas import Chain as _chain
 from fastworker.canvas import chord as _chord
 from fastworker.canvas.chord import _header as _maybe_group
-from fastworker.canvas.composing import _append, folded
+from fastworker.canvas.composing import _Fold, folded
 from fastworker.canvas.kinds import unrolled as maybe_unroll_group
 from fastworker.canvas.lazy import LazyList as _regen
 from fastworker.canvas.linking import _clear_chord as _clear_chord_option
@@ -21,7 +21,7 @@ from fastworker.canvas.steps import _Builder
 
 
 def _merge_chain_step(steps: Any, other: Any, clone_other: bool = True) -> Any:
-    return _append(steps, other, is_copied=clone_other)
+    return _Fold(steps).append(other, is_copied=clone_other)
 
 
 def _fold_chain(tasks: Any) -> Any:

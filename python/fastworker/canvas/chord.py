@@ -201,7 +201,8 @@ class chord(Signature):
             if not isinstance(results, LazyList) and any(
                 isinstance(result, GroupResult) for result in results
             ):
-                # What the body gets has the shape of the header: the joiner needs to know it.
+                # What the body gets has the shape of the header: the joiner needs to know it. A stream's is saved at
+                # its end, by the group.
                 yield StoreStep(app.backend.save_group, (own_id, header_result))
             options = {**merged, **delay, "task_id": group_id}
             header_result = yield from calls_of(header, given, kwargs, options)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable
 from functools import reduce
+from itertools import takewhile
 from typing import Any
 
 from fastworker.canvas.kinds import (
@@ -70,7 +71,7 @@ def chain_then(chain: Any, other: Any) -> Any:
             return type(chain)(steps, app=chain.app)
         return type(chain)([*steps, other], app=chain._app)
     if is_chain(other):
-        return reduce(operator.or_, other.unchain_tasks(), chain)
+        return _all_then(chain, other.unchain_tasks())
     if not isinstance(other, Signature):
         return NotImplemented
     if chain.tasks and is_group(chain.tasks[-1]):
@@ -87,6 +88,37 @@ def chain_then(chain: Any, other: Any) -> Any:
     return type(chain)([*chain.unchain_tasks(), other], app=chain._app)
 
 
+def _all_then(sig: Any, tasks: list[Any]) -> Any:
+    """``sig | a | b | c …``: what ``|`` has made is not copied again for each step behind it."""
+    result = sig
+    position = 0
+    while position < len(tasks):
+        is_ours = result is not sig
+        if is_ours and is_chain(result) and not result.options:
+            fold = _Fold(result.unchain_tasks())
+            for number, task in enumerate(tasks[position:], position + 1):
+                if fold.append(task, is_copied=number < len(tasks)) is not fold.steps:
+                    return reduce(operator.or_, tasks[position:], result)
+            return type(result)(fold.steps, app=result._app)
+        if is_ours and is_chord(result) and is_chain(result.body) and not result.body.options:
+            singles = list(takewhile(_is_single, tasks[position:]))
+            fold = _Fold(result.body.unchain_tasks())
+            for number, task in enumerate(singles, position + 1):
+                fold.append(task, is_copied=number < len(tasks))
+            result.body.tasks = fold.steps
+            position += len(singles)
+            if singles:
+                continue
+        result = result | tasks[position]
+        position += 1
+    return result
+
+
+def _is_single(task: Any) -> bool:
+    is_composed = is_chain(task) or is_chord(task) or is_group(task)
+    return isinstance(task, Signature) and not is_composed
+
+
 def folded(tasks: Iterable[Any], empty: Any) -> Any:
     """``empty | a | b | c …`` in one pass, where repeating ``|`` would copy all steps for each.
 
@@ -95,54 +127,90 @@ def folded(tasks: Iterable[Any], empty: Any) -> Any:
         empty: An empty chain.
     """
     given = list(tasks)
-    steps: list[Any] = []
+    fold = _Fold([])
     remaining = iter(given)
     for position, task in enumerate(remaining):
         # The one on the right of the last ``|`` is not copied: it goes into the chain as it is.
-        result = _append(steps, task, is_copied=position != len(given) - 1)
+        result = fold.append(task, is_copied=position != len(given) - 1)
         if result is NotImplemented:
             return reduce(operator.or_, given, empty)
-        if result is not steps:
-            return reduce(operator.or_, remaining, result)
+        if result is not fold.steps:
+            return _all_then(result, list(remaining))
     # Steps of one inner chain share its errbacks; a visitor that stamps each must find them apart.
+    steps = fold.steps
     return type(empty)([*(step.clone() for step in steps[:-1]), *steps[-1:]])
 
 
-def _append(steps: list[Any], other: Any, *, is_copied: bool) -> Any:
-    """Put ``other`` behind ``steps``, in place, by the rules of ``chain_then``.
+class _Fold:
+    """Steps of a chain in the making.
 
-    Returns:
-        ``steps``; or another signature, when the whole is not a chain any more; or NotImplemented.
+    Args:
+        steps: Nobody else's.
+
+    Attributes:
+        steps: They grow in place.
     """
-    if is_empty_group(other):
-        return steps
-    if is_group(other):
-        other = unrolled(other)
-        if not is_group(other):
-            return _append(steps, other, is_copied=is_copied)
-        if not steps:
-            return other
-        if is_chord(steps[-1]):
-            steps[-1].body = steps[-1].body | other
+
+    def __init__(self, steps: list[Any]) -> None:
+        self.steps = steps
+        #: Of the chord that is the last step, once something was put behind its body.
+        self._body: _Fold | None = None
+
+    def append(self, other: Any, *, is_copied: bool) -> Any:
+        """Put ``other`` behind the steps, by the rules of ``chain_then``.
+
+        Returns:
+            The steps; or another signature, when the whole is not a chain any more; or NotImplemented.
+        """
+        steps = self.steps
+        if is_empty_group(other):
+            return steps
+        if is_group(other):
+            other = unrolled(other)
+            if not is_group(other):
+                return self.append(other, is_copied=is_copied)
+            if not steps:
+                return other
+            if is_chord(steps[-1]):
+                return self._append_to_body(other, is_copied=is_copied)
+            self._add(other, is_copied=is_copied)
+            return steps
+        if is_chain(other):
+            inner = other.unchain_tasks()
+            remaining = iter(inner)
+            for position, task in enumerate(remaining):
+                result = self.append(task, is_copied=is_copied or position != len(inner) - 1)
+                if result is NotImplemented:
+                    return result
+                if result is not steps:
+                    return _all_then(result, list(remaining))
+            return steps
+        if not isinstance(other, Signature):
+            return NotImplemented
+        if steps and is_group(steps[-1]):
+            steps[-1] = make("chord", steps[-1], other.clone() if is_copied else other)
+            if len(steps) > 1 and is_chord(steps[-2]):
+                last = steps.pop()
+                steps[-1].body = steps[-1].body | last
+            self._body = None
+        elif steps and is_chord(steps[-1]) and not is_chord(other):
+            return self._append_to_body(other, is_copied=is_copied)
         else:
-            steps.append(other.clone() if is_copied else other)
+            self._add(other, is_copied=is_copied)
         return steps
-    if is_chain(other):
-        inner = other.unchain_tasks()
-        remaining = iter(inner)
-        for position, task in enumerate(remaining):
-            result = _append(steps, task, is_copied=is_copied or position != len(inner) - 1)
-            if result is NotImplemented:
-                return result
-            if result is not steps:
-                return reduce(operator.or_, remaining, result)
-        return steps
-    if not isinstance(other, Signature):
-        return NotImplemented
-    if steps and is_group(steps[-1]):
-        steps[-1] = make("chord", steps[-1], other.clone() if is_copied else other)
-    elif steps and is_chord(steps[-1]) and not is_chord(other):
-        steps[-1].body = steps[-1].body | other
-    else:
-        steps.append(other.clone() if is_copied else other)
-    return steps
+
+    def _add(self, other: Any, *, is_copied: bool) -> None:
+        self.steps.append(other.clone() if is_copied else other)
+        self._body = None
+
+    def _append_to_body(self, other: Any, *, is_copied: bool) -> Any:
+        """``chord | other`` for the last step: what was made of its body before is not copied again."""
+        chord = self.steps[-1]
+        if self._body is not None:
+            result = self._body.append(other, is_copied=is_copied)
+            return NotImplemented if result is NotImplemented else self.steps
+        chord.body = chord.body | (other.clone() if is_copied else other)
+        if is_copied and is_chain(chord.body) and not chord.body.options:
+            self._body = _Fold(chord.body.unchain_tasks())
+            chord.body.tasks = self._body.steps
+        return self.steps

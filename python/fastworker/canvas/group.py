@@ -189,9 +189,13 @@ class group(Signature):
                 if not has_begun:
                     yield StoreStep(app.backend.begin_chord, (group_id,))
                     has_begun = True
-                if current is None:
-                    yield StoreStep(app.backend.set_chord_size, (group_id, size, True))
-            if has_short_cut and type(sig) is Signature and sig["options"].keys() <= _FROZEN:
+            ends_stream = has_begun and current is None
+            if (
+                not ends_stream
+                and has_short_cut
+                and type(sig) is Signature
+                and sig["options"].keys() <= _FROZEN
+            ):
                 given = (*args, *partial_args) if partial_args else args
                 ids = root_id or sig["options"].get("root_id"), options.get("parent_id")
                 of = sig["options"].get("group_id") or group_id
@@ -203,6 +207,12 @@ class group(Signature):
             if partial_args and not sig.immutable:
                 sig.args = (*partial_args, *sig.args)
             results.append(sig.freeze(group_id=group_id, root_id=root_id, group_index=index))
+            if ends_stream:
+                if any(isinstance(result, GroupResult) for result in results):
+                    # What the body gets has the shape of the header: the joiner needs to know it.
+                    whole = app.GroupResult(group_id, results)
+                    yield StoreStep(app.backend.save_group, (group_id, whole))
+                yield StoreStep(app.backend.set_chord_size, (group_id, size, True))
             yield from calls_of(sig, args, kwargs, {**options, "chord": body})
         return results
 

@@ -15,6 +15,9 @@ class LazyList(list[Any]):
     Iterating reads one item ahead, so that whoever iterates can tell which item is the last. The length, an index from
     the end and comparing read all of it.
 
+    An iterator that raises ends it: the exception is raised again each time it would be read on, since what was read is
+    not all.
+
     Args:
         items: What to read.
     """
@@ -23,6 +26,7 @@ class LazyList(list[Any]):
         super().__init__()
         self._source = iter(items)
         self._is_done = False
+        self._failure: BaseException | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -31,9 +35,8 @@ class LazyList(list[Any]):
 
     def read_all(self) -> LazyList:
         """Read what is left; returns itself."""
-        if not self._is_done:
-            super().extend(self._source)
-            self._is_done = True
+        while self._read():
+            pass
         return self
 
     def map(self, change: Callable[[Any], Any]) -> None:
@@ -42,14 +45,25 @@ class LazyList(list[Any]):
         self._source = map(change, self._source)
 
     def _read(self) -> bool:
-        """Read one more; False at the end."""
+        """Read one more; False at the end.
+
+        Raises:
+            Exception: What the iterator raised, now or before.
+        """
         if self._is_done:
             return False
+        if self._failure is not None:
+            if isinstance(self._failure, Exception):
+                raise self._failure
+            raise RuntimeError(f"reading was ended by {self._failure!r}") from self._failure
         try:
             super().append(next(self._source))
         except StopIteration:
             self._is_done = True
             return False
+        except BaseException as exc:
+            self._failure = exc
+            raise
         return True
 
     def __iter__(self) -> Iterator[Any]:

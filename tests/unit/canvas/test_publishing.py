@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
+import itertools
 import json
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ import pytest
 from fastworker import FastWorker, Signature, Task, chain, chord, chunks, group
 from fastworker.canvas.copying import plain
 from fastworker.errors import EncodeError
+from fastworker.results.result_set import GroupResult
 from tests.support.memory_core import Memory
 
 
@@ -119,6 +124,46 @@ def test_size_is_known_before_the_first_member_leaves(
     assert sizes_then[1][lazy.parent.id] == 300
 
 
+def test_the_shape_of_a_streamed_header_is_known_before_its_last_member_leaves(
+    add: Any, total: Any, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    then: list[tuple[set[str], dict[str, int | None]]] = []
+    publish = memory.publish
+
+    def looked(messages: Any) -> None:
+        then.append((set(memory.groups), dict(memory.chord_sizes)))
+        publish(messages)
+
+    monkeypatch.setattr(memory, "publish", looked)
+
+    def members() -> Iterator[Any]:
+        yield from (add.s(i, i) for i in range(255))
+        yield add.s(1, 1) | group(add.s(2), add.s(3))
+        yield add.s(4, 4)
+
+    result = chord(members(), total.s()).apply_async()
+    assert [sizes[result.parent.id] for _, sizes in then] == [None, 258]
+    assert [result.parent.id in groups for groups, _ in then] == [False, True]
+    saved = add.app.GroupResult.restore(result.parent.id)
+    assert [member.id for member in saved] == [member.id for member in result.parent]
+    assert [len(member) for member in saved if isinstance(member, GroupResult)] == [2]
+
+
+def test_what_a_generator_raises_is_not_its_end(add: Any, memory: Memory) -> None:
+    def members() -> Iterator[Any]:
+        yield add.s(1, 1)
+        yield add.s(2, 2)
+        raise OSError("half a file")
+
+    some = group(members())
+    for _ in range(2):
+        with pytest.raises(OSError, match="half a file"):
+            some.apply_async()
+    with pytest.raises(OSError, match="half a file"):
+        len(some)
+    assert memory.messages == []
+
+
 def test_a_task_that_publishes_in_its_own_way_is_asked(app: FastWorker, memory: Memory) -> None:
     class Tenant(Task[Any, Any]):
         def apply_async(self, *args: Any, **kwargs: Any) -> Any:
@@ -203,6 +248,60 @@ def test_nested_chords_grow_linearly(add: Any, total: Any, memory: Memory) -> No
         sizes[depth] = largest_message(memory)
     assert sizes[10] < 2.2 * sizes[5]
     assert sizes[20] < 2.2 * sizes[10]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda add, steps: chain(group(add.s(1), add.s(2)), *steps),
+        lambda add, steps: (add.s(1) | add.s(2)) | chain(steps),
+        lambda add, steps: (group(add.s(1), add.s(2)) | add.s(3) | add.s(4)) | chain(steps),
+        lambda add, steps: chain(add.s(1), group(add.s(1), add.s(2)), chain(steps), *steps),
+    ],
+    ids=["behind a body", "chain and chain", "chord and chain", "all of it"],
+)
+def test_workflows_are_built_linearly(
+    build: Any, add: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = []
+    clone = Signature.clone
+
+    def counted(sig: Any, *args: Any, **kwargs: Any) -> Any:
+        copied.append(1)
+        return clone(sig, *args, **kwargs)
+
+    monkeypatch.setattr(Signature, "clone", counted)
+    counts = []
+    for size in (100, 200, 400):
+        copied.clear()
+        build(add, [add.s(number) for number in range(size)])
+        counts.append(len(copied))
+    assert counts[1] < 2.2 * counts[0]
+    assert counts[2] < 2.2 * counts[1]
+
+
+def test_what_is_put_together_stays_as_it_was(add: Any) -> None:
+    inner = group(add.s(1), add.s(2)) | add.s(3) | add.s(4)
+    before = copy.deepcopy(plain(inner))
+    whole = chain(group(add.s(5), add.s(6)), add.s(7), inner, add.s(8), add.s(9))
+    assert plain(inner) == before
+    one_by_one = group(add.s(5), add.s(6)) | add.s(7) | inner | add.s(8) | add.s(9)
+    assert plain(whole) == plain(one_by_one)
+
+
+def test_any_steps_are_put_together_as_one_after_the_other(add: Any) -> None:
+    """What ``chain(…)`` makes in one pass is what repeating ``|`` makes."""
+    kinds: list[Callable[[], Any]] = [
+        lambda: add.s(1),
+        lambda: group(add.s(2), add.s(3)),
+        lambda: chord([add.s(4), add.s(5)], add.s(6)),
+        lambda: add.s(7) | add.s(8),
+        lambda: add.s(9) | group(add.s(10), add.s(11)),
+    ]
+    for count in (2, 3, 4):
+        for made in itertools.product(kinds, repeat=count):
+            one_by_one = functools.reduce(operator.or_, [add.s(0), *(make() for make in made)])
+            assert plain(chain([add.s(0), *(make() for make in made)])) == plain(one_by_one)
 
 
 def test_long_chains_are_built_published_and_told(add: Any, memory: Memory) -> None:
