@@ -5,6 +5,7 @@ broker.
 from __future__ import annotations
 
 import importlib
+import os
 import time
 import traceback
 import uuid
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fastworker import FastWorker
+from fastworker import FastWorker, errors
 from tests.support.apps import BigBoom, Boom
 from tests.support.gate import Gate, read_lines
 from tests.support.rig import PRODUCT, Rig
@@ -225,3 +226,29 @@ def test_task_publishes_with_another_application_to_its_broker(
     running.task("publish_elsewhere").delay(url).get(timeout=TIMEOUT_S)
     other = FastWorker("other", broker=url, set_as_current=False)
     assert other.publishing.publisher.purge("celery") == 3
+
+
+@only_fastworker
+def test_closed_application_has_nothing_open(sqlite_url: str, tmp_path: Path) -> None:
+    def opened() -> set[str]:
+        """What this process has open below ``tmp_path``, and its ears for other processes' writes."""
+        links = {Path(entry) for entry in Path("/proc/self/fd").iterdir()}
+        targets = {entry: os.readlink(entry) for entry in links if entry.is_symlink()}
+        return {
+            f"{entry.name} {target}"
+            for entry, target in targets.items()
+            if "inotify" in target or target.startswith(str(tmp_path))
+        }
+
+    before = opened()
+    app = FastWorker("proj", broker=sqlite_url, backend=sqlite_url, set_as_current=False)
+    sent = app.send_task("nobody.runs_it")
+    with pytest.raises(errors.TimeoutError):
+        sent.get(timeout=0.05)
+    assert opened() > before
+    app.close()
+    assert opened() == before
+    # It may go on nevertheless.
+    assert sent.state == "PENDING"
+    app.close()
+    assert opened() == before

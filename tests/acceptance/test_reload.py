@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,18 +47,19 @@ class Project:
     def answer(self) -> object:
         return self.app.send_task("answer").get(timeout=TIMEOUT_S)
 
-    def worker(self) -> WorkerProcess:
+    def worker(self, *prefix: str) -> WorkerProcess:
         arguments = [command("fastworker"), "-A", "reloaded_tasks", "worker", "--reload"]
-        return WorkerProcess(arguments, cwd=self.directory)
+        return WorkerProcess([*prefix, *arguments], cwd=self.directory)
 
 
 @pytest.fixture
-def project(tmp_path: Path, sqlite_url: str) -> Project:
+def project(tmp_path: Path, sqlite_url: str) -> Iterator[Project]:
     directory = tmp_path / "project"
     directory.mkdir()
     made = Project(directory, sqlite_url)
     made.write("1")
-    return made
+    with made.app:
+        yield made
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -91,3 +94,17 @@ def test_directory_that_is_not_there_is_refused(project: Project) -> None:
     with WorkerProcess(arguments, cwd=project.directory) as refused:
         refused.wait_for_line(r"--reload-dir: 'src' is no directory")
         assert refused.wait_ended() == 2
+
+
+def test_code_is_polled_where_no_inotify_is_left(project: Project) -> None:
+    # A user namespace has limits of its own.
+    none_left = "echo 0 > /proc/sys/user/max_inotify_instances"
+    if subprocess.run(["unshare", "-Ur", "sh", "-c", none_left], check=False).returncode != 0:
+        pytest.skip("this user may not make user namespaces")
+    prefix = ["unshare", "-Ur", "sh", "-c", f'{none_left}; exec "$0" "$@"']
+    with project.worker(*prefix) as worker:
+        worker.wait_for_line(r"files are polled, because .*Too many open files")
+        worker.wait_ready()
+        project.write("2")
+        worker.wait_for_line(r"ready\.", TIMEOUT_S, count=2)
+        assert project.answer() == 2

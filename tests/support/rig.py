@@ -44,6 +44,7 @@ class Rig:
         """The client's application, made at first use so that ``configure`` comes before."""
         if self._app is None:
             self._app = build(self.spec)
+            self._stack.callback(self._app.close)
         return self._app
 
     def configure(self, **conf: Any) -> Rig:

@@ -571,6 +571,8 @@ class FastWorker:
             self.publishing.close()
         if "control" in self.__dict__:
             self.control.mailbox.close()
+        if self._backend is not None:
+            self._backend.close()
         state.deregister_app(self)
 
     def __enter__(self) -> FastWorker:

@@ -124,10 +124,22 @@ def _watching(directories: Sequence[str], words: queue.SimpleQueue[_Word]) -> It
         ) from missing
     is_over = threading.Event()
 
+    def report(is_polling: bool) -> None:
+        for _changes in watch(
+            *directories,
+            watch_filter=PythonFilter(),
+            stop_event=is_over,
+            force_polling=is_polling or None,
+        ):
+            words.put("changed")
+
     def look() -> None:
         try:
-            for _changes in watch(*directories, watch_filter=PythonFilter(), stop_event=is_over):
-                words.put("changed")
+            try:
+                report(is_polling=False)
+            except RuntimeError as error:  # its native part's: no inotify instance is left
+                complain(f"fastworker: files are polled, because the system does not tell: {error}")
+                report(is_polling=True)
         except Exception as error:
             complain(f"fastworker: cannot watch files any more, changes have no effect: {error}")
 

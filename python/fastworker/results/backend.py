@@ -400,9 +400,13 @@ class Backend(GroupStore):
         """Celery's hook after each task: nothing to do, connections are kept."""
 
     def close(self) -> None:
-        """Let go of this thread's connection, which ends it; the next use opens another."""
-        self._local.__dict__.pop("store", None)
-        self._shared = None
+        """Close this thread's connection and those of coroutines and greenlets that nobody uses now; the next use
+        opens another.
+        """
+        for store in (self._local.__dict__.get("store"), self._shared):
+            if store is not None:
+                store.close()
+        self.watcher.close()
 
     # ---------------------------------------------------------------------------------------- terms
 

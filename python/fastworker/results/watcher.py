@@ -38,6 +38,9 @@ class Store(Protocol):
     def news(self, timeout_s: float, /) -> list[tuple[str, bytes]]:
         """What was stored."""
 
+    def close(self) -> None:
+        """End the connection; the next call opens another."""
+
 
 class ResultWatcher:
     """The awaits of one result store.
@@ -108,6 +111,12 @@ class ResultWatcher:
         finally:
             for task_id, waiter in waiters:
                 self._leave(task_id, waiter)
+
+    def close(self) -> None:
+        """Close the connection, unless somebody awaits something."""
+        with self._thread.changed:
+            if not self._has_work() and self._store is not None:
+                self._store.close()
 
     def _enter(self, task_id: str, seen: bytes | None, waiter: Waiter | BlockedWaiter) -> None:
         with self._thread.changed:
