@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastworker.results.async_result import AsyncResult, ResultBase
 from fastworker.results.bulk_result import BulkResult
 from fastworker.results.eager_result import EagerResult
+from fastworker.results.graph import DependencyGraph, GraphFormatter
 from fastworker.results.joining import allow_join_result, assert_will_not_block, denied_join_result
 from fastworker.results.result_set import GroupResult, ResultSet
 from fastworker.results.tuples import result_from_tuple
@@ -12,7 +13,9 @@ from fastworker.results.tuples import result_from_tuple
 __all__ = [
     "AsyncResult",
     "BulkResult",
+    "DependencyGraph",
     "EagerResult",
+    "GraphFormatter",
     "GroupResult",
     "ResultBase",
     "ResultSet",

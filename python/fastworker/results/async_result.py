@@ -4,12 +4,13 @@ result.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing
 from datetime import datetime
-from functools import partial
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from fastworker import states
 from fastworker.errors import IncompleteStream, TimeoutError
@@ -17,10 +18,15 @@ from fastworker.results.application import ResultApp, current_application
 from fastworker.results.joining import assert_will_not_block
 from fastworker.results.remote_error import with_remote_traceback
 
+if TYPE_CHECKING:
+    from fastworker.results.graph import DependencyGraph, GraphFormatter
+
 R = TypeVar("R")
 
 #: Longest wait in one call, seconds; only a bound. Rust looks for signals such as Ctrl-C while it waits.
 _SLICE_S = 3600.0
+#: Members of a group that are watched by who waits for what follows it.
+_FOLLOWED = 10_000
 
 
 class ResultBase:
@@ -49,6 +55,7 @@ class AsyncResult(ResultBase, Generic[R]):
         "_backend",
         "_cache",
         "_callbacks",
+        "_errbacks",
         "_glimpse",
         "id",
         "ignored",
@@ -81,6 +88,7 @@ class AsyncResult(ResultBase, Generic[R]):
         self._cache: dict[str, Any] | None = None
         self._glimpse = states.PENDING
         self._callbacks: list[Callable[[Any], object]] | None = None
+        self._errbacks: list[Callable[[BaseException], object]] | None = None
         self.ignored = False
 
     @property
@@ -123,11 +131,10 @@ class AsyncResult(ResultBase, Generic[R]):
             timeout: Seconds; None waits for ever.
             propagate: Raise the task's exception, with the worker's traceback as its cause. False:
                 return it.
-            interval: Seconds between two calls of ``on_interval`` and two looks at the parents; the
-                result itself is pushed where the store can.
+            interval: Seconds between two calls of ``on_interval``; results are pushed where the store can.
             no_ack: Ignored; for queue-based stores.
-            follow_parents: Also raise the exception of a task earlier in the chain, which then
-                never gets here.
+            follow_parents: Also raise the exception of a task earlier in the chain, as soon as it fails. The members
+                of a group of more than 10,000 are not looked at: what waits for them fails too.
             callback: Called with ``(id, value)`` once it is there.
             on_message: Called with every document that arrives while waiting.
             on_interval: Called every ``interval``.
@@ -144,17 +151,18 @@ class AsyncResult(ResultBase, Generic[R]):
         if disable_sync_subtasks:
             assert_will_not_block()
         deadline = None if timeout is None else time.monotonic() + timeout
-        each_interval: list[Callable[[], object]] = []
+        earlier: list[AsyncResult[Any]] = []
         if follow_parents and propagate and self.parent is not None:
             from fastworker.results.gathering import throw_settled
 
-            throw = partial(throw_settled, self._earlier(), deadline)
-            throw()
-            each_interval.append(throw)
+            earlier = self._earlier()
+            throw_settled(earlier, deadline)
         if self._cache is None:
-            if on_interval is not None:
-                each_interval.append(on_interval)
-            self._wait(deadline, interval, each_interval, on_message)
+            unready = [one for one in earlier if not one._is_settled()]
+            if unready:
+                self._wait_with(unready, deadline, interval, on_interval, on_message)
+            else:
+                self._wait(deadline, interval, on_interval, on_message)
         return self.maybe_throw(propagate=propagate, callback=callback)
 
     wait = get
@@ -200,12 +208,12 @@ class AsyncResult(ResultBase, Generic[R]):
         self,
         deadline: float | None,
         interval: float,
-        each_interval: list[Callable[[], object]],
+        on_interval: Callable[[], object] | None,
         on_message: Callable[[dict[str, Any]], object] | None,
     ) -> None:
         """Fill the cache with a ready document."""
         backend = self.backend
-        slice_s = interval if each_interval else _SLICE_S
+        slice_s = interval if on_interval is not None else _SLICE_S
         next_tick = time.monotonic() + slice_s
         seen: bytes | None = None
         while True:
@@ -222,9 +230,35 @@ class AsyncResult(ResultBase, Generic[R]):
             if deadline is not None and now >= deadline:
                 raise TimeoutError("The operation timed out.")
             if now >= next_tick:
-                for action in each_interval:
-                    action()
+                if on_interval is not None:
+                    on_interval()
                 next_tick = time.monotonic() + slice_s
+
+    def _wait_with(
+        self,
+        earlier: list[AsyncResult[Any]],
+        deadline: float | None,
+        interval: float,
+        on_interval: Callable[[], object] | None,
+        on_message: Callable[[dict[str, Any]], object] | None,
+    ) -> None:
+        """The same, or raise the exception of the first of ``earlier`` that fails."""
+        from fastworker.results.gathering import as_they_are_stored
+
+        def own_message(meta: dict[str, Any]) -> None:
+            if on_message is not None and meta.get("task_id") == self.id:
+                on_message(meta)
+
+        backend = self.backend
+        # What runs elsewhere has been looked at; only this store can wait for several at a time.
+        watched = [*(one for one in earlier if one.backend is backend), self]
+        waiting = as_they_are_stored(backend, watched, deadline, interval, on_interval, own_message)
+        with closing(waiting) as came:
+            for one in came:
+                if one is self:
+                    return
+                if not one.ignored:
+                    one.maybe_throw()
 
     def maybe_throw(
         self, propagate: bool = True, callback: Callable[[str, Any], object] | None = None
@@ -247,10 +281,13 @@ class AsyncResult(ResultBase, Generic[R]):
     maybe_reraise = maybe_throw
 
     def _earlier(self) -> list[AsyncResult[Any]]:
-        """The single results of what runs before it, first one first: members of groups and headers among them."""
+        """The single results of what runs before it, first one first: members of groups and headers among them, unless
+        there are very many.
+        """
         from fastworker.results.gathering import leaves
 
-        return list(leaves(reversed(list(self._parents()))))
+        line = [node for node in self._parents() if not _is_large(node)]
+        return list(leaves(reversed(line)))
 
     def _parents(self) -> Iterator[AsyncResult[Any]]:
         node = self.parent
@@ -271,6 +308,29 @@ class AsyncResult(ResultBase, Generic[R]):
     def failed(self) -> bool:
         """The task raised."""
         return self.state == states.FAILURE
+
+    def throw(
+        self, exc: BaseException | None = None, tb: Any = None, propagate: bool = True
+    ) -> None:
+        """Raise ``exc`` as what became of the task, after those who gave ``then`` an ``on_error`` were told.
+
+        Args:
+            exc: None: the exception that is being handled.
+            tb: Its traceback, in place of its own.
+            propagate: False: only tell them.
+
+        Raises:
+            BaseException: ``exc``.
+        """
+        exc = exc if exc is not None else sys.exc_info()[1]
+        if exc is None:
+            raise RuntimeError(f"throw() of {self!r}: give the exception; none is being handled")
+        errbacks, self._errbacks = self._errbacks, None
+        self._callbacks = None
+        for errback in errbacks or ():
+            errback(exc)
+        if propagate:
+            raise exc if tb is None else exc.with_traceback(tb)
 
     def exists(self) -> bool:
         """The store has a document of this id; a waiting task has none, and neither has one that
@@ -385,7 +445,7 @@ class AsyncResult(ResultBase, Generic[R]):
 
             meta["children"] = [result_from_tuple(child, self.app) for child in meta["children"]]
         self._cache = meta
-        callbacks, self._callbacks = self._callbacks, None
+        callbacks, self._callbacks, self._errbacks = self._callbacks, None, None
         for callback in callbacks or ():
             callback(self)
         return True
@@ -453,7 +513,8 @@ class AsyncResult(ResultBase, Generic[R]):
 
         Args:
             callback: Gets the result.
-            on_error: Called with the exception of a callback that raises; None lets it through.
+            on_error: Called with the exception of a callback that raises, and with what ``throw`` is given; None lets
+                it through.
             weak: Ignored.
         """
         called = callback if on_error is None else guarded(callback, on_error)
@@ -461,6 +522,8 @@ class AsyncResult(ResultBase, Generic[R]):
             called(self)
         else:
             self._callbacks = [*(self._callbacks or ()), called]
+            if on_error is not None:
+                self._errbacks = [*(self._errbacks or ()), on_error]
         return callback
 
     # ------------------------------------------------------------------------------------- the tree
@@ -490,6 +553,32 @@ class AsyncResult(ResultBase, Generic[R]):
         """
         for _, node in self.iterdeps(intermediate=intermediate):
             yield node, node.get(**kwargs)
+
+    @property
+    def graph(self) -> DependencyGraph:
+        """``build_graph()``."""
+        return self.build_graph()
+
+    def build_graph(
+        self, intermediate: bool = False, formatter: GraphFormatter | None = None
+    ) -> DependencyGraph:
+        """What the task published, and what that published, as a graph; ``graph.to_dot(file)`` draws it.
+
+        Args:
+            intermediate: Leave out what tasks that are not ready may publish. False: there must be none.
+            formatter: How it is drawn.
+
+        Raises:
+            IncompleteStream: A task is not ready, unless ``intermediate``.
+        """
+        from fastworker.results.graph import DependencyGraph, GraphFormatter
+
+        graph = DependencyGraph(formatter=formatter or GraphFormatter(root=self.id, shape="oval"))
+        for parent, node in self.iterdeps(intermediate=intermediate):
+            graph.add_arc(node)
+            if parent is not None:
+                graph.add_edge(parent, node)
+        return graph
 
     def get_leaf(self) -> Any:
         """The value of the last result of the tree."""
@@ -527,6 +616,11 @@ class AsyncResult(ResultBase, Generic[R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AsyncResult, (self.id, None, None, None, self.parent)
+
+
+def _is_large(result: Any) -> bool:
+    """A set of so many results that whoever waits for what follows them does not look at each."""
+    return not isinstance(result, AsyncResult) and len(result) > _FOLLOWED
 
 
 def tuple_of(result: Any) -> tuple[Any, Any]:

@@ -114,6 +114,18 @@ def as_they_come(
         yield from wait.each_of(missing[key])
 
 
+def as_they_are_stored(
+    backend: Backend,
+    results: list[AsyncResult[Any]],
+    deadline: float | None,
+    interval: float,
+    on_interval: Callable[[], object] | None,
+    on_message: Callable[[dict[str, Any]], object] | None,
+) -> Generator[AsyncResult[Any], None, None]:
+    """``as_they_come`` of results of one store that were looked at already; ``deadline`` of ``time.monotonic``."""
+    yield from _Wait(backend, deadline, interval, on_interval, on_message).each_of(results)
+
+
 class _Wait:
     """A wait for results of one store."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -240,7 +242,7 @@ def test_the_result_of_a_chord_can_be_awaited(app: FastWorker) -> None:
     asyncio.run(fail())
 
 
-def test_a_header_is_looked_at_in_one_round_trip(
+def test_a_header_is_looked_at_once_and_watched(
     app: FastWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body, header = after_a_header(app, 1_500)
@@ -256,8 +258,29 @@ def test_a_header_is_looked_at_in_one_round_trip(
 
     with pytest.raises(ValueError, match="one"):
         body.get(timeout=20, interval=0.05, on_interval=fail_one)
-    # At once, and at the second interval no further than the failure.
-    assert asked.sizes == [900, 500, 900, 500, 900]
+    assert asked.sizes == [900, 500]
+
+
+def test_a_failed_step_ends_the_wait_for_those_after_it_at_once(app: FastWorker) -> None:
+    first, last = app.AsyncResult(_core.new_id()), app.AsyncResult(_core.new_id())
+    last.parent = app.AsyncResult(_core.new_id(), parent=first)
+    messages: list[Any] = []
+    began = threading.Event()
+
+    def fail() -> None:
+        began.wait(20)
+        app.backend.mark_as_started(last.id)
+        app.backend.mark_as_failure(first.id, ValueError("first"))
+
+    failing = threading.Thread(target=fail)
+    failing.start()
+    started = time.monotonic()
+    began.set()
+    with pytest.raises(ValueError, match="first"):
+        last.get(timeout=60, interval=1800, on_message=messages.append)
+    failing.join()
+    assert time.monotonic() - started < 20
+    assert {message["task_id"] for message in messages} <= {last.id}
 
 
 def test_ready_results_are_there_however_short_the_time(app: FastWorker) -> None:
