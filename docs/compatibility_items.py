@@ -115,6 +115,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "aget": "works: ours, for asyncio",
             "map_async": "works: ours",
             "starmap_async": "works: ours",
+            "progress": "works: ours",
         },
     ),
     "call": (

@@ -7,6 +7,7 @@ from fastworker.results.bulk_result import BulkResult
 from fastworker.results.eager_result import EagerResult
 from fastworker.results.graph import DependencyGraph, GraphFormatter
 from fastworker.results.joining import allow_join_result, assert_will_not_block, denied_join_result
+from fastworker.results.progress import Progress
 from fastworker.results.result_set import GroupResult, ResultSet
 from fastworker.results.tuples import result_from_tuple
 
@@ -17,6 +18,7 @@ __all__ = [
     "EagerResult",
     "GraphFormatter",
     "GroupResult",
+    "Progress",
     "ResultBase",
     "ResultSet",
     "allow_join_result",

@@ -20,6 +20,16 @@ def test_a_group_gives_the_results_of_its_members(running: Rig) -> None:
     assert (result.completed_count(), result.successful(), len(result)) == (10, True, 10)
 
 
+@pytest.mark.shows("verb progress")
+@pytest.mark.skipif(PRODUCT != "fastworker", reason="Celery has none")
+def test_a_group_tells_how_far_it_is(running: Rig) -> None:
+    add, fail = running.task("add"), running.task("fail")
+    result = canvas.group(add.s(1, 1), add.s(2, 2), fail.s("no")).apply_async()
+    assert len(result.get(timeout=TIMEOUT_S, propagate=False, progress=True)) == 3
+    seen = result.progress()
+    assert (seen.completed, seen.failed, seen.total, seen.waiting) == (2, 1, 3, 0)
+
+
 def test_a_chain_may_end_in_a_group(running: Rig) -> None:
     add = running.task("add")
     result = (add.s(1, 1) | canvas.group(add.s(10), add.s(20) | add.s(1))).apply_async()
