@@ -115,6 +115,8 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "aget": "works: ours, for asyncio",
             "map_async": "works: ours",
             "starmap_async": "works: ours",
+            "amap_async": "works: ours, for asyncio",
+            "astarmap_async": "works: ours, for asyncio",
             "progress": "works: ours",
         },
     ),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from benches.apps import options, raw
 
 WARM_UP_CALLS = 300
 TIMEOUT_S = 120.0
+QUEUE_BOUND = 100_000
 CHUNK = 500
 """Calls between two switches of loop: long enough to amortise the clock, short enough that drift
 hits all loops.
@@ -142,6 +144,28 @@ class Client:
                 raise SystemExit(f"{kind}: {found} messages in the queue, expected {members}")
         raw.empty(options.BROKER)
         say(said)
+
+    def publish_stream(self, calls: int, way: str) -> None:
+        """Publish a stream, and say how fast that was and how much memory it took at most.
+
+        Args:
+            calls: How many.
+            way: ``group``, ``chord`` or ``map``.
+        """
+        noop, canvas = self.app.noop, self.canvas
+        members = (noop.s(number) for number in range(calls))
+        started = time.perf_counter()
+        if way == "map":
+            result = noop.map_async(range(calls), max_queue_length=QUEUE_BOUND)
+        elif way == "chord":
+            body = canvas.chord(members, noop.s())
+            result = body.apply_async(max_queue_length=QUEUE_BOUND).parent
+        else:
+            result = canvas.group(members).apply_async(max_queue_length=QUEUE_BOUND)
+        elapsed = time.perf_counter() - started
+        check(calls, len(result))
+        peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        say({"calls_per_s": calls / elapsed, "peak_mb": peak_kb * 1024 / 1e6})
 
     def nested_bytes(self, depths: list[int]) -> None:
         """Size of the largest message of chords in chords' bodies, by depth."""

@@ -79,6 +79,23 @@ BARS = (
         peer_metric="delay_per_s",
         unit="calls/s",
     ),
+    *(
+        Bar(
+            f"Client's memory for 10,000,000 calls streamed by {way}, from the growth up to 1,000,000",
+            "streams",
+            "peak_mb_at_10m",
+            100,
+            False,
+            peers=(),
+            unit="MB",
+            case=case,
+        )
+        for case, way in (
+            ("group", "`group(generator)`"),
+            ("chord", "`chord(generator, body)`"),
+            ("map", "`map_async`"),
+        )
+    ),
     Bar("Idle round trip, p50", "roundtrip", "p50_ms", 4, False, unit="ms"),
     Bar("Idle round trip, p99", "roundtrip", "p99_ms", 4, False, unit="ms"),
     Bar("Memory, 2 processes", "memory", "pss_mb_2p_0mb", 1, False, unit="MB"),

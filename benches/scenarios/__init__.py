@@ -8,6 +8,7 @@ NAMES = (
     "chords",
     "publish",
     "canvas",
+    "streams",
     "roundtrip",
     "memory",
     "sqlite",

@@ -30,6 +30,7 @@ __all__ = [
     "new_id",
     "register_type",
     "reset_clock",
+    "stream_ids",
     "write_envelope",
 ]
 
@@ -66,6 +67,13 @@ def adopt_orphans() -> None:
 
 def new_id() -> str:
     """A random UUID (version 4) as 36 characters; safe after a fork."""
+
+def stream_ids(seed: str, start: int, count: int) -> list[str]:
+    """The ids of ``count`` calls of a stream, from place ``start`` on: ``uuid.uuid5(seed, str(place))`` each.
+
+    Raises:
+        ValueError: ``seed`` is not a UUID as 36 characters.
+    """
 
 # ------------------------------------------------------------------------------------------------------- clients
 
@@ -259,11 +267,11 @@ class MessagePlan:
         task_id: str | None,
         root_id: str | None,
         parent_id: str | None,
-        group_id: str,
-        group_index: int,
+        group_id: str | None,
+        group_index: int | None,
         embed: bytes | None,
     ) -> tuple[str, tuple[str, int, bytes]]:
-        """The id and the envelope of a group's member, which is not published here.
+        """The id and the envelope of a call, such as a group's member, which is not published here.
 
         Args:
             args: Positional arguments.
@@ -271,7 +279,7 @@ class MessagePlan:
             task_id: Its id; None draws one.
             root_id: None: its own id.
             parent_id: Id of the task that publishes it.
-            group_id: Id of its group.
+            group_id: Id of its group, if it is in one.
             group_index: Its place there.
             embed: Third element of the body, as JSON; None: nothing is embedded.
 
@@ -283,9 +291,18 @@ class MessagePlan:
         calls: Iterable[tuple[Any, ...]],
         root_id: str | None,
         parent_id: str | None,
-        group_id: str | None,
-    ) -> bytes:
-        """Publish one call per args tuple, in pipelined batches; returns the ids, 16 bytes each, in order.
+        seed: str,
+        start: int,
+    ) -> int:
+        """Publish one call per args tuple, in pipelined batches; returns how many there were. None counts as a child of
+        the task that runs here.
+
+        Args:
+            calls: Read as they are published.
+            root_id: None: of each its own id.
+            parent_id: Id of the task that publishes them.
+            seed: Their ids are ``stream_ids(seed, start, …)``.
+            start: Place of the first.
 
         Raises: as ``send``; what was published before the bad item stays published.
         """

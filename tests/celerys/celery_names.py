@@ -79,6 +79,9 @@ class _Recorder:
     def add_member(self, member: Any) -> Any:
         """There is no short cut here."""
 
+    def bound(self, max_queue_length: int | None) -> None:
+        """Nothing is in a queue."""
+
     def flush(self) -> None:
         """Nothing waits."""
 

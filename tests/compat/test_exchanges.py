@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fastworker.canvas import group
 from tests.compat.conftest import Pair
 from tests.support.gate import read_lines
 from tests.support.rig import PRODUCT, Rig
@@ -121,6 +122,20 @@ def test_fanout_reaches_workers_of_both(pair: Pair, tmp_path: Path, queue: str) 
         pair.task("record_by").apply_async((str(path), "on"), queue=queue)
         wait_until(lambda n=3 * count: len(read_lines(str(path))) >= n, "copies", TIMEOUT_S)
     assert sorted(read_lines(str(path))) == sorted(f"on {node}" for node in nodes * 2)
+
+
+@pytest.mark.skipif(PRODUCT == "celery", reason="for our publisher")
+def test_members_of_a_group_reach_workers_of_both(redis_rig: Rig, tmp_path: Path) -> None:
+    """Also those that Celery's workers hear of only by announcement."""
+    path = tmp_path / "ran"
+    redis_rig.configure(task_queues=FANOUTS)
+    redis_rig.worker("-n", "ours@here")
+    redis_rig.worker("-n", "theirs@here", framework="celery")
+    record = redis_rig.task("record_by")
+    group(record.s(str(path), text).set(queue="mine") for text in ("a", "b")).apply_async()
+    wait_until(lambda: len(read_lines(str(path))) >= 4, "copies", TIMEOUT_S)
+    nodes = ("ours@here", "theirs@here")
+    assert sorted(read_lines(str(path))) == sorted(f"{t} {n}" for t in "ab" for n in nodes)
 
 
 @pytest.mark.skipif(PRODUCT == "celery", reason="Celery's own workers miss it")

@@ -48,6 +48,7 @@ class Memory:
     plans: int = 0
     refusals: int = 0
     on_wait: Callable[[str], None] | None = None
+    on_depth: Callable[[str], None] | None = None
 
     def publish(self, messages: Sequence[tuple[str, int, bytes]]) -> None:
         if self.refusals:
@@ -76,6 +77,11 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Memory:
         def publish(self, messages: Sequence[tuple[str, int, bytes]]) -> None:
             memory.publish(messages)
 
+        def depth(self, queue: str) -> int:
+            if memory.on_depth is not None:
+                memory.on_depth(queue)
+            return sum(message.queue == queue for message in memory.messages)
+
         def bindings(self, exchange: str) -> list[tuple[str, str, str]]:
             return []
 
@@ -96,10 +102,13 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Memory:
             calls: Iterable[tuple[Any, ...]],
             root_id: str | None,
             parent_id: str | None,
-            group_id: str | None,
-        ) -> bytes:
-            ids = [self._send(args, {}, root_id, parent_id, group_id) for args in calls]
-            return b"".join(uuid.UUID(task_id).bytes for task_id in ids)
+            seed: str,
+            start: int,
+        ) -> int:
+            place = start
+            for place, args in enumerate(calls, start + 1):
+                self._send(args, {}, root_id, parent_id, stream_ids(seed, place - 1, 1)[0])
+            return place - start
 
         def _send(
             self,
@@ -107,10 +116,10 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Memory:
             kwargs: Any,
             root_id: str | None,
             parent_id: str | None,
-            group: str | None,
+            task_id: str | None,
         ) -> str:
             task_id, message = self.member(
-                args, kwargs, None, root_id, parent_id, group, None, None
+                args, kwargs, task_id, root_id, parent_id, None, None, None
             )
             self._link.publish([message])
             return task_id
@@ -208,10 +217,15 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Memory:
         def close(self) -> None:
             pass
 
-    for stand_in in (Publisher, MessagePlan, ResultStore, write_envelope):
+    for stand_in in (Publisher, MessagePlan, ResultStore, write_envelope, stream_ids):
         monkeypatch.setattr(_core, stand_in.__name__, stand_in, raising=False)
     monkeypatch.setattr(_core, "new_id", lambda: str(uuid.uuid4()), raising=False)
     return memory
+
+
+def stream_ids(seed: str, start: int, count: int) -> list[str]:
+    """What the id of a call of a stream is made of."""
+    return [str(uuid.uuid5(uuid.UUID(seed), str(place))) for place in range(start, start + count)]
 
 
 def write_envelope(

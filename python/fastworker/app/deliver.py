@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastworker.app import link as links
 from fastworker.errors import OperationalError
@@ -13,6 +13,7 @@ from fastworker.errors import OperationalError
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
 
+T = TypeVar("T")
 Policy = Mapping[str, Any]
 #: Exchange, routing key and envelope of what programs of kombu are told on a fanout exchange.
 Announcement = tuple[str, str, bytes]
@@ -31,22 +32,26 @@ def deliver(app: FastWorker, envelopes: list[links.Envelope], policy: Policy | N
         OperationalError: Not confirmed after the last attempt, or within ``broker_publish_deadline``.
     """
     through: links.Sender = links.sender(app.broker.write_address) or app.publishing.publisher
-    _repeat(app, lambda: through.publish(envelopes), policy)
+    repeated(app, lambda: through.publish(envelopes), policy)
 
 
 def announce(app: FastWorker, announcement: Announcement, policy: Policy | None) -> None:
     """Tell programs of kombu; arguments and errors as for ``deliver``. Never through the link: nobody has it in hand
     when it is lost.
     """
-    _repeat(app, lambda: app.publishing.publisher.announce(*announcement), policy)
+    repeated(app, lambda: app.publishing.publisher.announce(*announcement), policy)
 
 
-def _repeat(app: FastWorker, attempt: Callable[[], None], policy: Policy | None) -> None:
+def repeated(app: FastWorker, attempt: Callable[[], T], policy: Policy | None) -> T:
+    """What ``attempt`` returns, which is tried as often as ``policy`` says.
+
+    Raises:
+        OperationalError: Of the last attempt.
+    """
     pauses = _pauses(policy, app.publishing.settings.deadline_s)
     while True:
         try:
-            attempt()
-            return
+            return attempt()
         except OperationalError:
             pause_s = next(pauses, None)
             if pause_s is None:

@@ -51,6 +51,8 @@ class Lane:
         plan: Its message plan.
         link: The link the plan publishes through; None when it publishes on a connection.
         version: Of the configuration that the plan was made from.
+        address: Of the broker.
+        queue: Where its messages go.
     """
 
     __slots__ = (
@@ -66,6 +68,7 @@ class Lane:
         "_send",
         "_task",
         "_version",
+        "queue",
         "reply_to",
     )
 
@@ -76,6 +79,7 @@ class Lane:
         link: Any,
         version: int,
         address: Address,
+        queue: str,
     ) -> None:
         app = task.app
         self._task = task
@@ -90,6 +94,7 @@ class Lane:
         self._codecs = registry.changes
         self._ignored = task.ignore_result
         self._result = app.AsyncResult
+        self.queue = queue
         #: What its messages have as their sender.
         self.reply_to = app.thread_oid
 
@@ -195,4 +200,4 @@ def open_lane(task: Task[..., Any]) -> Lane | None:
         time_limit=options.get("time_limit"),
         saferepr=lambda value: saferepr(value, 1024, settings.repr_levels),
     )
-    return Lane(task, plan, link, settings.version, address)
+    return Lane(task, plan, link, settings.version, address, destination.queues[0])

@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Any
 from fastworker import _core
 from fastworker.app.arguments import encode_error
 from fastworker.app.calling import describe
-from fastworker.app.deliver import adeliver, deliver
+from fastworker.app.deliver import Announcement, aannounce, adeliver, announce, deliver
 from fastworker.app.link import Envelope
 from fastworker.app.publish import BATCH, Parcel, pack
+from fastworker.app.queue_room import (
+    QueueRoom,
+    adeliver_in_portions,
+    bound_of,
+    deliver_in_portions,
+)
 from fastworker.app.state import get_current_worker_task
 from fastworker.app.task import Task
 from fastworker.canvas.calls import Member
@@ -41,6 +47,8 @@ class Outbox:
         parent = get_current_worker_task()
         self._root_id = None if parent is None else parent.request.root_id or parent.request.id
         self._parent_id = None if parent is None else parent.request.id
+        #: In the queues, for streams; None: however long those are.
+        self.room: QueueRoom | None = None
         #: The body of the chord that was serialised last, and its bytes: all members carry the same.
         self._chord: Any = None
         self._embed: bytes | None = None
@@ -68,7 +76,7 @@ class Outbox:
                 return task.apply_async(merged_args, merged_kwargs, **merged)
             args, kwargs, whole = describe(task, merged_args, merged_kwargs, merged)
             parcel = pack(self._app, task.name, args, kwargs, **whole)
-        self._take(parcel)
+        self.take(parcel)
         return parcel.result
 
     def add_member(self, member: Member) -> Any:
@@ -97,7 +105,7 @@ class Outbox:
             task_id, envelope = lane.plan.member(
                 args,
                 kwargs,
-                frozen.get("task_id"),
+                frozen.get("task_id") or member.task_id,
                 member.root_id or self._root_id,
                 member.parent_id or self._parent_id,
                 member.group_id,
@@ -106,7 +114,7 @@ class Outbox:
             )
         except (TypeError, ValueError) as exc:
             raise encode_error(task.name, "json", args, kwargs, exc, _core.dumps) from exc
-        self._take(envelope)
+        self.take(envelope)
         return lane.result(task_id)
 
     def _may_pack(self, task: Any) -> bool:
@@ -126,10 +134,26 @@ class Outbox:
             self._chord, self._embed = chord, _core.dumps(embed)
         return self._embed
 
-    def _take(self, packed: Parcel | Envelope) -> None:
+    def take(self, packed: Parcel | Envelope, is_awaited: bool = False) -> None:
+        """Take what is packed already.
+
+        Args:
+            packed: A call, or the message of one.
+            is_awaited: ``arelieve`` follows, so nothing is published here.
+        """
+        self._is_awaited |= is_awaited
         self._waiting.append(packed)
         if len(self._waiting) >= BATCH and not self._is_awaited:
             self.flush()
+
+    def bound(self, max_queue_length: int | None) -> None:
+        """Wait, with what is published from now on, while its queue is as long as that. None: as
+        ``task_stream_max_queue_length`` says; 0: never.
+
+        Raises:
+            ValueError: It is no such number.
+        """
+        self.room = QueueRoom(self._app, bound_of(self._app, max_queue_length))
 
     def flush(self) -> None:
         """Publish what waits.
@@ -139,15 +163,27 @@ class Outbox:
         """
         waiting, self._waiting = self._waiting, []
         for policy, some in self._runs(waiting):
-            deliver(self._app, _envelopes(some), policy)
-            _announce(some)
+            envelopes = _envelopes(some)
+            if self.room is None:
+                deliver(self._app, envelopes, policy)
+            else:
+                deliver_in_portions(self._app, self.room, envelopes, policy)
+            for announcement in _announcements(some):
+                announce(self._app, announcement, policy)
+            _tell(some)
 
     async def aflush(self) -> None:
         """``flush`` for a coroutine."""
         waiting, self._waiting = self._waiting, []
         for policy, some in self._runs(waiting):
-            await adeliver(self._app, _envelopes(some), policy)
-            _announce(some)
+            envelopes = _envelopes(some)
+            if self.room is None:
+                await adeliver(self._app, envelopes, policy)
+            else:
+                await adeliver_in_portions(self._app, self.room, envelopes, policy)
+            for announcement in _announcements(some):
+                await aannounce(self._app, announcement, policy)
+            _tell(some)
 
     async def arelieve(self) -> None:
         """``aflush``, when a batch is full."""
@@ -179,7 +215,13 @@ def _envelopes(packed: list[Parcel | Envelope]) -> list[Envelope]:
     return found
 
 
-def _announce(packed: list[Parcel | Envelope]) -> None:
+def _announcements(packed: list[Parcel | Envelope]) -> Iterator[Announcement]:
+    for one in packed:
+        if isinstance(one, Parcel) and one.announcement is not None:
+            yield one.announcement
+
+
+def _tell(packed: list[Parcel | Envelope]) -> None:
     for one in packed:
         if isinstance(one, Parcel):
             one.delivered()

@@ -93,40 +93,6 @@ class Parcel:
         return self.result
 
 
-class Batch:
-    """Parcels that are handed over together, some hundred at a time.
-
-    Args:
-        app: Whose connection.
-    """
-
-    def __init__(self, app: FastWorker) -> None:
-        self._app = app
-        self._parcels: list[Parcel] = []
-
-    def add(self, parcel: Parcel) -> None:
-        """Hand it over now or with those that follow."""
-        self._parcels.append(parcel)
-        if len(self._parcels) >= BATCH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Hand over what waits.
-
-        Raises:
-            OperationalError: As ``deliver``; some may have been published.
-        """
-        parcels, self._parcels = self._parcels, []
-        if not parcels:
-            return
-        envelopes = [envelope for parcel in parcels for envelope in parcel.envelopes]
-        deliver(self._app, envelopes, parcels[0].retry_policy)
-        for parcel in parcels:
-            if parcel.announcement is not None:
-                announce(self._app, parcel.announcement, parcel.retry_policy)
-            parcel.delivered()
-
-
 def pack(
     app: FastWorker,
     name: str,

@@ -8,7 +8,7 @@ bound to its application. The verbs live elsewhere: ``lane.py`` and ``publish.py
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from fastworker.app.context import Context
@@ -187,23 +187,55 @@ class Task(TaskCanvas, TaskOptions, Generic[P, R]):
         if checker is not None:
             checker(*args, **kwargs)
 
-    def map_async(self, iterable: Iterable[Any], **options: Any) -> BulkResult:
-        """Publish one call for each item, which is its only argument; many at a time.
+    def map_async(
+        self, iterable: Iterable[Any], chunksize: int | None = None, **options: Any
+    ) -> BulkResult:
+        """Publish one call for each item, which is its only argument; many at a time, in constant memory.
 
         Args:
-            iterable: Consumed as it is published; memory stays that of one batch.
-            options: As for ``apply_async``, the same for every call.
+            iterable: Consumed as it is published.
+            chunksize: Calls in a message, which run one after the other and share its fate, as those of ``chunks``; the
+                result gives their values one by one. None: each is a call like any other.
+            options: As for ``apply_async``, the same for every call. ``max_queue_length``: wait while the queue is as
+                long; without it ``task_stream_max_queue_length`` holds, and 0 is no bound.
 
         Raises:
             As ``apply_async``; calls before the one that raises are published.
         """
-        return self.starmap_async(((item,) for item in iterable), **options)
+        return self.starmap_async(((item,) for item in iterable), chunksize, **options)
 
-    def starmap_async(self, iterable: Iterable[Sequence[Any]], **options: Any) -> BulkResult:
+    def starmap_async(
+        self, iterable: Iterable[Sequence[Any]], chunksize: int | None = None, **options: Any
+    ) -> BulkResult:
         """``map_async`` for tasks of several arguments: each item is a sequence of them."""
         from fastworker.app.bulk import publish_many
 
-        return publish_many(self, iterable, options)
+        return publish_many(self, iterable, chunksize, options)
+
+    async def amap_async(
+        self,
+        iterable: Iterable[Any] | AsyncIterable[Any],
+        chunksize: int | None = None,
+        **options: Any,
+    ) -> BulkResult:
+        """``map_async`` for a coroutine, of an iterable or an asynchronous one; does not block the loop."""
+        from fastworker.app.bulk import apublish_many
+
+        if isinstance(iterable, AsyncIterable):
+            acalls = ((item,) async for item in iterable)
+            return await apublish_many(self, acalls, chunksize, options)
+        return await apublish_many(self, ((item,) for item in iterable), chunksize, options)
+
+    async def astarmap_async(
+        self,
+        iterable: Iterable[Sequence[Any]] | AsyncIterable[Sequence[Any]],
+        chunksize: int | None = None,
+        **options: Any,
+    ) -> BulkResult:
+        """``amap_async`` for tasks of several arguments: each item is a sequence of them."""
+        from fastworker.app.bulk import apublish_many
+
+        return await apublish_many(self, iterable, chunksize, options)
 
     def apply(
         self,

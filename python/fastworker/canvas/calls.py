@@ -38,6 +38,7 @@ class Member(NamedTuple):
         root_id: Of the workflow; None: that of the task that runs here, else its own.
         parent_id: None: the id of the task that runs here.
         chord: Body of the chord whose header the group is.
+        task_id: Its id, unless it was frozen with one; None draws one.
     """
 
     sig: Signature
@@ -48,6 +49,18 @@ class Member(NamedTuple):
     root_id: str | None
     parent_id: str | None
     chord: Any
+    task_id: str | None = None
+
+
+class Stream(NamedTuple):
+    """What follows is a stream of unknown length: its publication waits while a queue is as long as this. Answered with
+    None.
+
+    Attributes:
+        max_queue_length: Messages; None: as ``task_stream_max_queue_length`` says; 0: however long it is.
+    """
+
+    max_queue_length: int | None
 
 
 class StoreStep(NamedTuple):
@@ -57,7 +70,7 @@ class StoreStep(NamedTuple):
     args: tuple[Any, ...]
 
 
-Calls = Generator["One | Member | StoreStep", Any, Any]
+Calls = Generator["One | Member | Stream | StoreStep", Any, Any]
 
 
 def calls_of(sig: Signature, args: Any, kwargs: Any, options: Mapping[str, Any]) -> Calls:
@@ -94,6 +107,9 @@ def publish(app: Publisher, calls: Calls) -> Any:
             return end.value
         if isinstance(step, StoreStep):
             answer = step.act(*step.args)
+        elif isinstance(step, Stream):
+            outbox.bound(step.max_queue_length)
+            answer = None
         else:
             answer = outbox.add_member(step) if isinstance(step, Member) else outbox.add(*step)
 
@@ -112,6 +128,9 @@ async def apublish(app: Publisher, calls: Calls) -> Any:
             return end.value
         if isinstance(step, StoreStep):
             answer = await asyncio.to_thread(step.act, *step.args)
+        elif isinstance(step, Stream):
+            outbox.bound(step.max_queue_length)
+            answer = None
         else:
             answer = outbox.add_member(step) if isinstance(step, Member) else outbox.add(*step)
             await outbox.arelieve()

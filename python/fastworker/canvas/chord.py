@@ -25,6 +25,7 @@ from fastworker.canvas.stamping import StampingVisitor, asked, collected, stamp_
 from fastworker.errors import CPendingDeprecationWarning
 from fastworker.results.joining import allow_join_result
 from fastworker.results.result_set import GroupResult
+from fastworker.results.stream_members import StreamMembers
 
 #: When the header runs, not when the body does.
 _DELAYS = ("countdown", "eta")
@@ -139,7 +140,7 @@ class chord(Signature):
             args: In front of every member's arguments.
             kwargs: More keywords of every member; ``body`` is used in place of the chord's own.
             options: ``task_id`` of the body; ``link`` and ``link_error`` for the body; ``countdown`` and ``eta`` for
-                the header; others for both.
+                the header, ``max_queue_length`` as for a group; others for both.
 
         Returns:
             The body's result, whose parent is the header's. An empty header has the body run at once, with an empty
@@ -163,6 +164,7 @@ class chord(Signature):
     def calls(self, args: Any = None, kwargs: Any = None, **options: Any) -> Calls:
         """Those of the header; of the body when there is no header."""
         kwargs, options = dict(kwargs or {}), _meaningful(options)
+        max_queue_length = options.pop("max_queue_length", None)
         given = (*args, *self.args) if args and not self.immutable else self.args
         body = kwargs.pop("body", None) or self.body
         kwargs = {**(self.kwargs.get("kwargs") or {}), **kwargs}
@@ -195,18 +197,21 @@ class chord(Signature):
             merged.pop(name, None)
         header.options["task_id"] = group_id
         own_id, results = header.freeze_members(group_id=group_id, chord=body, root_id=root_id)
-        header_result = app.GroupResult(own_id, results)
         app.backend.ensure_chords_allowed()
         if header.tasks:
-            if not isinstance(results, LazyList) and any(
+            if not isinstance(results, StreamMembers) and any(
                 isinstance(result, GroupResult) for result in results
             ):
                 # What the body gets has the shape of the header: the joiner needs to know it. A stream's is saved at
                 # its end, by the group.
-                yield StoreStep(app.backend.save_group, (own_id, header_result))
+                whole = app.GroupResult(own_id, results)
+                yield StoreStep(app.backend.save_group, (own_id, whole))
             options = {**merged, **delay, "task_id": group_id}
+            if max_queue_length is not None:
+                options["max_queue_length"] = max_queue_length
             header_result = yield from calls_of(header, given, kwargs, options)
         else:
+            header_result = app.GroupResult(own_id, [])
             yield from calls_of(body, ([],), None, {})
         result.parent = header_result
         return result
@@ -327,6 +332,7 @@ class chord(Signature):
 
     def _apply_eagerly(self, args: Any, kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
         options = _meaningful(options)
+        options.pop("max_queue_length", None)
         body = kwargs.pop("body", None) or self.body
         kwargs = {**(self.kwargs.get("kwargs") or {}), **kwargs}
         links: dict[str, Any] = {

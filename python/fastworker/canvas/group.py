@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from fastworker import _core
 from fastworker.canvas.apps import app_of
-from fastworker.canvas.calls import Calls, Member, One, StoreStep, apublish, calls_of, publish
+from fastworker.canvas.calls import (
+    Calls,
+    Member,
+    One,
+    StoreStep,
+    Stream,
+    apublish,
+    calls_of,
+    publish,
+)
 from fastworker.canvas.composing import group_then
 from fastworker.canvas.items import part
 from fastworker.canvas.kinds import is_empty_chain, is_group, kind
@@ -18,6 +28,8 @@ from fastworker.canvas.reprs import of_group
 from fastworker.canvas.signature import Signature, as_list, maybe_signature
 from fastworker.canvas.stamping import StampingVisitor, asked, collected, stamp_links
 from fastworker.results.result_set import GroupResult
+from fastworker.results.stream_members import KEPT, StreamMembers
+from fastworker.results.stream_result import StreamResult
 
 #: With no other options, members may take the short cut of publishing: what it needs to know it is told otherwise.
 _SHORT_CUT = frozenset({"group_id", "parent_id", "root_id"})
@@ -106,10 +118,12 @@ class group(Signature):
             args: In front of every member's arguments.
             kwargs: More keywords of every member.
             options: For every member; ``task_id`` is the group's id. ``add_to_parent=False``: not counted as a child of
-                the task that runs here.
+                the task that runs here. ``max_queue_length``: wait while a member's queue is as long; without it that
+                of ``task_stream_max_queue_length`` holds for generators, and 0 is no bound.
 
         Returns:
-            A ``GroupResult``.
+            A ``GroupResult``; of a generator of more than 10,000 members one that keeps none of them
+            (``StreamResult``).
 
         Raises:
             TypeError: ``link`` or ``link_error``: a chord has callbacks.
@@ -117,6 +131,7 @@ class group(Signature):
         if self.app.conf.task_always_eager:
             _refuse_links(options)
             options.pop("add_to_parent", None)
+            options.pop("max_queue_length", None)
             return self.apply(args, kwargs, **options)
         return publish(self.app, self.calls(args, kwargs, **options))
 
@@ -136,13 +151,17 @@ class group(Signature):
         _refuse_links(options)
         add_to_parent = options.pop("add_to_parent", None)
         options.pop("producer", None)
+        max_queue_length = options.pop("max_queue_length", None)
         app = self.app
         if not self.tasks:
             return self.freeze()
         options, group_id, root_id = self._identified(options)
         given = (*(args or ()), *self.args)
+        if max_queue_length is not None or is_pending(self.tasks):
+            yield Stream(max_queue_length)
+        began = time.monotonic()
         results = yield from self._published(group_id, root_id, given, kwargs, options)
-        result = app.GroupResult(group_id, results)
+        result = result_of(app, group_id, results, began)
         if len(results) == 1 and isinstance(results[0], GroupResult):
             # Its only member is a chain that ends in a group: that group is what is waited for.
             result = results[0]
@@ -158,8 +177,8 @@ class group(Signature):
         args: Any,
         kwargs: Any,
         options: dict[str, Any],
-    ) -> Generator[One | Member | StoreStep, Any, list[Any]]:
-        """Publish the members; returns their results.
+    ) -> Generator[One | Member | Stream | StoreStep, Any, Any]:
+        """Publish the members; returns their results: a list, or ``StreamMembers`` of a long stream.
 
         The result store has to forget an earlier run of the same chord before the first member leaves, and is told the
         size with that. The size of a stream is known at its end, when members may have run: it is told before the last
@@ -176,8 +195,8 @@ class group(Signature):
                 yield StoreStep(app.backend.set_chord_size, (group_id, size))
         has_short_cut = options.keys() <= _SHORT_CUT and root_id == options.get("root_id")
         options["add_to_parent"] = False
-        results: list[Any] = []
-        following = self._flat(self.tasks, ())
+        results = _Results(app, self.tasks)
+        following = self._flat(self.tasks if is_known else self.tasks.drain(), ())
         current = next(following, None)
         has_begun = False
         while current is not None:
@@ -199,22 +218,23 @@ class group(Signature):
                 given = (*args, *partial_args) if partial_args else args
                 ids = root_id or sig["options"].get("root_id"), options.get("parent_id")
                 of = sig["options"].get("group_id") or group_id
-                result = yield Member(sig, given, kwargs, of, index, *ids, body)
+                result = yield Member(sig, given, kwargs, of, index, *ids, body, results.next_id())
                 if result is not None:
-                    results.append(result)
+                    results.add(result)
                     continue
             sig = sig.clone()
             if partial_args and not sig.immutable:
                 sig.args = (*partial_args, *sig.args)
-            results.append(sig.freeze(group_id=group_id, root_id=root_id, group_index=index))
+            place = {"group_id": group_id, "root_id": root_id, "group_index": index}
+            results.add(sig.freeze(results.next_id(), **place))
             if ends_stream:
-                if any(isinstance(result, GroupResult) for result in results):
+                if results.has_groups:
                     # What the body gets has the shape of the header: the joiner needs to know it.
-                    whole = app.GroupResult(group_id, results)
+                    whole = result_of(app, group_id, results.kept())
                     yield StoreStep(app.backend.save_group, (group_id, whole))
                 yield StoreStep(app.backend.set_chord_size, (group_id, size, True))
             yield from calls_of(sig, args, kwargs, {**options, "chord": body})
-        return results
+        return results.kept()
 
     def _flat(self, tasks: Iterable[Any], partial_args: Any) -> Iterator[tuple[int, Any, Any]]:
         """Index, signature, and what goes in front of its arguments, of all members, groups among them opened."""
@@ -250,7 +270,7 @@ class group(Signature):
     ) -> Any:
         """Give every member its id, and the group its own; a generator's members get theirs as they are read."""
         own_id, results = self.freeze_members(group_id, chord, root_id, parent_id, group_index)
-        return self.app.GroupResult(own_id, results)
+        return result_of(self.app, own_id, results)
 
     _freeze = freeze
 
@@ -275,12 +295,13 @@ class group(Signature):
         root_id = options.setdefault("root_id", root_id)
         parent_id = options.setdefault("parent_id", parent_id)
         ids = {"group_id": group_id, "chord": chord, "root_id": root_id, "parent_id": parent_id}
-        frozen = self._frozen_members(self.tasks, ids)
         if is_pending(self.tasks):
-            stream = LazyList(frozen)
-            self.tasks = LazyList(sig for sig, _ in stream)
-            return options["task_id"], LazyList(result for _, result in stream)
-        pairs = list(frozen)
+            before = self.tasks.results if isinstance(self.tasks, _FrozenStream) else None
+            results = StreamMembers(self.app, None if before is None else before.seed)
+            frozen = self._frozen_members(self.tasks, ids, results)
+            self.tasks = _FrozenStream(frozen, results)
+            return options["task_id"], results
+        pairs = list(self._frozen_members(self.tasks, ids))
         members = [sig for sig, _ in pairs]
         if isinstance(self.tasks, list):
             self.tasks[:] = members
@@ -289,11 +310,13 @@ class group(Signature):
         return options["task_id"], [result for _, result in pairs]
 
     def _frozen_members(
-        self, tasks: Iterable[Any], ids: dict[str, Any]
+        self, tasks: Any, ids: dict[str, Any], stream: StreamMembers | None = None
     ) -> Iterator[tuple[Any, Any]]:
-        """Copies of the members, groups among them opened, frozen as they are asked for."""
-        waiting = [iter(tasks)]
-        is_stream = is_pending(tasks)
+        """Copies of the members, groups among them opened, frozen as they are asked for; ``stream`` gives the ids of
+        those that are read only once.
+        """
+        is_stream = stream is not None
+        waiting = [tasks.drain() if is_stream else iter(tasks)]
         index = 0
         while waiting:
             task = next(waiting[-1], None)
@@ -305,7 +328,8 @@ class group(Signature):
                 # Last one first: a header's results are in this order, and Celery's are. Not those of a stream.
                 waiting.append(iter(sig.tasks if is_stream else list(sig.tasks)[::-1]))
             elif not is_empty_chain(sig):
-                yield sig, sig.freeze(group_index=index, **ids)
+                task_id = None if stream is None else stream.next_id()
+                yield sig, sig.freeze(task_id, group_index=index, **ids)
                 index += 1
 
     # --------------------------------------------------------------------------------------- linking
@@ -357,6 +381,92 @@ class group(Signature):
 
     def __repr__(self) -> str:
         return of_group(self)
+
+
+class _FrozenStream(LazyList):
+    """The frozen members of a stream, and their results, which grow as it is read.
+
+    Args:
+        frozen: Members with their results.
+        results: Takes the results.
+    """
+
+    def __init__(self, frozen: Iterable[tuple[Any, Any]], results: StreamMembers) -> None:
+        super().__init__(self._noted(frozen))
+        self.results = results
+        results.read_all = self.read_all
+
+    def _noted(self, frozen: Iterable[tuple[Any, Any]]) -> Iterator[Any]:
+        for sig, result in frozen:
+            self.results.take(result)
+            yield sig
+        self.results.read_all = None
+
+
+class _Results:
+    """What is kept of the results of members as they are published: of a list all, of a stream what it takes to make
+    them again.
+
+    Args:
+        app: Whose results.
+        tasks: The members.
+    """
+
+    def __init__(self, app: Publisher, tasks: Any) -> None:
+        self._list: list[Any] = []
+        self._stream: StreamMembers | None = None
+        #: It took the results when the members were frozen.
+        self._is_frozen = isinstance(tasks, _FrozenStream)
+        if self._is_frozen:
+            self._stream = tasks.results
+        elif is_pending(tasks):
+            self._stream = StreamMembers(app)
+        self._is_first = True
+
+    def next_id(self) -> str | None:
+        """The id for the next member, unless it has one; None: any."""
+        return None if self._stream is None or self._is_frozen else self._stream.next_id()
+
+    def add(self, result: Any) -> None:
+        """The next member is published."""
+        if self._stream is None:
+            self._list.append(result)
+            return
+        if self._is_first:
+            self._stream.ignored = getattr(result, "ignored", False)
+            self._is_first = False
+        if not self._is_frozen:
+            self._stream.take(result)
+
+    @property
+    def has_groups(self) -> bool:
+        """A member is a group at its end."""
+        if self._stream is not None:
+            return self._stream.has_groups
+        return any(isinstance(result, GroupResult) for result in self._list)
+
+    def kept(self) -> Any:
+        """The results: of a stream with few members a list as of any group."""
+        if self._stream is None:
+            return self._list
+        return self._stream if self._stream.size > KEPT else list(self._stream)
+
+
+def result_of(app: Publisher, group_id: str, results: Any, began: float | None = None) -> Any:
+    """The result of a group.
+
+    Args:
+        app: Whose.
+        group_id: Its id.
+        results: A list, or ``StreamMembers``.
+        began: When publishing began, of ``time.monotonic``; None: it did not.
+    """
+    if isinstance(results, StreamMembers):
+        result: Any = StreamResult(group_id, results)
+    else:
+        result = app.GroupResult(group_id, results)
+    result.began = began
+    return result
 
 
 def stamp_tasks(

@@ -17,6 +17,9 @@ class Outbox(Protocol):
     def add_member(self, member: Any) -> Any:
         """Take a ``calls.Member``; returns its result, or None when it has to be added the other way."""
 
+    def bound(self, max_queue_length: int | None) -> None:
+        """Have what is taken from now on wait while its queue is as long as that; None: as the settings say."""
+
     def flush(self) -> None:
         """Publish all that was taken."""
 

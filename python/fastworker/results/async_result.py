@@ -631,9 +631,17 @@ def tuple_of(result: Any) -> tuple[Any, Any]:
     known: Any = None
     for node in reversed(line):
         members = getattr(node, "results", None)
-        inner = None if members is None else [member.as_tuple() for member in members]
+        inner = None if members is None else _stored(members)
         known = (node.id, known), inner
     return known  # type: ignore[no-any-return]
+
+
+def _stored(members: Any) -> Any:
+    from fastworker.results.stream_members import StreamMembers
+
+    if isinstance(members, StreamMembers):
+        return members.stored()
+    return [member.as_tuple() for member in members]
 
 
 def _order(

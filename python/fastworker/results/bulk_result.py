@@ -1,48 +1,48 @@
-"""``BulkResult``: the results of one bulk publish, 16 bytes each until somebody looks at one."""
+"""``BulkResult``: the results of one bulk publish, whose ids are made when somebody looks at them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from typing import Any, overload
 
 from fastworker import states
-from fastworker.errors import TimeoutError
 from fastworker.results.application import ResultApp
 from fastworker.results.async_result import AsyncResult, ResultBase
+from fastworker.results.in_order import BATCH, ametas_in_order, metas_in_order, value_of
 from fastworker.results.joining import assert_will_not_block
-from fastworker.results.remote_error import with_remote_traceback
-
-_ID_BYTES = 16
-#: Documents asked for at once: a few hundred kilobytes of small results, one round trip.
-_BATCH = 1000
-#: Longest wait for one document before all missing ones are asked for again, seconds: the one that
-#: blocks is pushed, but it may have come between the question and the wait.
-_SLICE_S = 1.0
+from fastworker.results.progress import Pace, Progress, Tally
+from fastworker.results.progress_bar import bar
+from fastworker.results.stream_ids import StreamIds
 
 
-class BulkResult(ResultBase):
-    """The results of ``Task.map_async``, in the order of the calls.
+class BulkResult(ResultBase, Sequence[AsyncResult[Any]]):
+    """The results of ``Task.map_async``, in the order of the calls; as large for ten calls as for ten million.
 
     Args:
-        ids: The ids, 16 bytes each.
+        ids: Of the messages.
         app: Whose results.
         ignored: The task does not store its results: ``join`` returns Nones at once.
+        began: When publishing began, of ``time.monotonic``; None: nobody knows.
     """
 
-    __slots__ = ("_app", "_ids", "ignored")
+    __slots__ = ("_app", "_ids", "_pace", "ignored")
 
-    def __init__(self, ids: bytes, app: ResultApp, ignored: bool = False) -> None:
+    def __init__(
+        self, ids: StreamIds, app: ResultApp, ignored: bool = False, began: float | None = None
+    ) -> None:
         self._ids = ids
         self._app = app
+        self._pace = Pace(began)
         self.ignored = ignored
 
     def __len__(self) -> int:
-        return len(self._ids) // _ID_BYTES
+        return len(self._ids)
 
     def __iter__(self) -> Iterator[AsyncResult[Any]]:
         """An ``AsyncResult`` each, made as you go."""
-        return map(self._result, range(len(self)))
+        return map(self._result, self._ids)
 
     @overload
     def __getitem__(self, index: int) -> AsyncResult[Any]: ...
@@ -50,81 +50,130 @@ class BulkResult(ResultBase):
     def __getitem__(self, index: slice) -> BulkResult: ...
     def __getitem__(self, index: int | slice) -> AsyncResult[Any] | BulkResult:
         if isinstance(index, slice):
-            ids = b"".join(self._raw(i) for i in range(*index.indices(len(self))))
-            return BulkResult(ids, self._app, self.ignored)
-        position = index + len(self) if index < 0 else index
-        if not 0 <= position < len(self):
-            raise IndexError(f"result {index} of {len(self)}")
-        return self._result(position)
+            return self._part(index)
+        try:
+            return self._result(self._ids[index])
+        except IndexError:
+            raise IndexError(f"result {index} of {len(self)}") from None
+
+    def _part(self, of: slice) -> BulkResult:
+        return BulkResult(self._ids[of], self._app, self.ignored)
 
     def ids(self) -> Iterator[str]:
         """The ids as text."""
-        return map(self._id, range(len(self)))
+        return iter(self._ids)
 
-    def iter_values(self, timeout: float | None = None, propagate: bool = True) -> Iterator[Any]:
+    # --------------------------------------------------------------------------------------- waiting
+
+    def iter_values(
+        self, timeout: float | None = None, propagate: bool = True, progress: bool = False
+    ) -> Iterator[Any]:
         """The values in order, each as soon as it and those before it are there; memory stays that
         of one batch.
 
         Args:
             timeout: Seconds for all together; None waits for ever.
             propagate: Raise the first exception met. False: yield it.
+            progress: Draw a bar in a terminal or a notebook.
 
         Raises:
             TimeoutError: Not all were done in time; a later call starts again at the first.
+            RuntimeError: Called inside a task.
         """
         if self.ignored:
-            yield from (None for _ in range(len(self)))
+            yield from (None for _ in range(self._calls()))
             return
         assert_will_not_block()
         deadline = None if timeout is None else time.monotonic() + timeout
-        for start in range(0, len(self), _BATCH):
-            ids = [self._id(i) for i in range(start, min(start + _BATCH, len(self)))]
-            for meta in self._wait_for(ids, deadline):
-                value = meta["result"]
-                if propagate and meta["status"] in states.PROPAGATE_STATES:
-                    exc = value if isinstance(value, BaseException) else Exception(value)
-                    raise with_remote_traceback(exc, meta.get("traceback"))
-                yield value
+        position = 0
+        with bar(progress, self._calls()) as shown:
+            for ids in self._ids.batches(BATCH):
+                for meta in metas_in_order(self._app.backend, ids, deadline):
+                    shown.step(meta["status"] != states.SUCCESS, self._size_of(position))
+                    yield from self._values(value_of(meta, propagate), meta, position)
+                    position += 1
 
-    def join(self, timeout: float | None = None, propagate: bool = True) -> list[Any]:
+    def join(
+        self, timeout: float | None = None, propagate: bool = True, progress: bool = False
+    ) -> list[Any]:
         """All values, in order; arguments as in ``iter_values``."""
-        return list(self.iter_values(timeout, propagate))
+        return list(self.iter_values(timeout, propagate, progress))
 
     get = join
 
-    def _wait_for(self, ids: list[str], deadline: float | None) -> Iterator[dict[str, Any]]:
-        """Ready documents of one batch, in order."""
-        backend = self._app.backend
-        done: dict[str, dict[str, Any]] = {}
-        missing = ids
+    async def aiter_values(
+        self, timeout: float | None = None, propagate: bool = True
+    ) -> AsyncGenerator[Any, None]:
+        """``iter_values`` for a coroutine: waits without blocking the loop.
+
+        Raises:
+            TimeoutError: Not all were done in time.
+            OperationalError: The store has not answered for some seconds.
+            RuntimeError: Called inside a task.
+        """
+        if self.ignored:
+            for _ in range(self._calls()):
+                yield None
+            return
+        assert_will_not_block()
+        deadline = None if timeout is None else time.monotonic() + timeout
         position = 0
-        while True:
-            documents = backend.store.get_many(missing) if missing else []
-            seen: bytes | None = None
-            unready: list[str] = []
-            for task_id, doc in zip(missing, documents, strict=True):
-                meta = backend.decode(task_id, doc)
-                if meta["status"] in states.READY_STATES:
-                    done[task_id] = meta
-                else:
-                    seen = doc if not unready else seen
-                    unready.append(task_id)
-            missing = unready
-            while position < len(ids) and ids[position] in done:
-                yield done.pop(ids[position])
-                position += 1
-            if position == len(ids):
-                return
-            left_s = _SLICE_S if deadline is None else min(_SLICE_S, deadline - time.monotonic())
-            if left_s <= 0:
-                raise TimeoutError(
-                    f"join operation timed out: {len(missing)} results or more are missing"
-                )
-            # The first missing one is the one that blocks; when it comes, others have come too.
-            backend.wait_for_change(missing[0], seen, left_s)
+        for ids in self._ids.batches(BATCH):
+            results = [self._result(task_id) for task_id in ids]
+            async with aclosing(ametas_in_order(results, deadline)) as metas:
+                async for meta in metas:
+                    for value in self._values(value_of(meta, propagate), meta, position):
+                        yield value
+                    position += 1
+
+    async def aget(self, timeout: float | None = None, propagate: bool = True) -> list[Any]:
+        """``join`` for a coroutine."""
+        async with aclosing(self.aiter_values(timeout, propagate)) as values:
+            return [value async for value in values]
+
+    def _calls(self) -> int:
+        """Values in all."""
+        return len(self)
+
+    def _size_of(self, position: int) -> int:
+        """Values of the message at this place."""
+        return 1
+
+    def _values(self, value: Any, meta: dict[str, Any], position: int) -> Iterator[Any]:
+        """The values of one message."""
+        yield value
+
+    # ---------------------------------------------------------------------------------------- asking
+
+    def progress(self, exact: bool = False) -> Progress:
+        """How many calls have returned and failed, how fast, and when all will have ended.
+
+        Up to 10,000 are counted, a round trip for every thousand; more are estimated from 2,000 of them, which is right
+        to about a thousandth where tasks end in the order in which they were published.
+
+        Args:
+            exact: Count them however many there are.
+
+        Raises:
+            ValueError: The task ignores its results, so nobody knows.
+        """
+        return self._tally(exact).take()
+
+    async def aprogress(self, exact: bool = False) -> Progress:
+        """``progress`` for a coroutine.
+
+        Raises:
+            OperationalError: The store has not answered for some seconds.
+        """
+        return await self._tally(exact).atake()
+
+    def _tally(self, exact: bool) -> Tally:
+        if self.ignored:
+            raise ValueError(f"progress of {self!r}: the task ignores its results (ignore_result)")
+        return Tally(self, len(self), self._pace, exact, self._size_of, self._calls())
 
     def completed_count(self) -> int:
-        """How many have returned by now."""
+        """How many messages' calls have returned by now."""
         return self._count(frozenset({states.SUCCESS}))
 
     def ready(self) -> bool:
@@ -137,29 +186,72 @@ class BulkResult(ResultBase):
 
     def _count(self, wanted: frozenset[str]) -> int:
         backend = self._app.backend
-        total = 0
-        for start in range(0, len(self), _BATCH):
-            ids = [self._id(i) for i in range(start, min(start + _BATCH, len(self)))]
-            total += sum(1 for meta in backend.get_many_meta(ids) if meta["status"] in wanted)
-        return total
+        return sum(
+            meta["status"] in wanted
+            for ids in self._ids.batches(BATCH)
+            for meta in backend.get_many_meta(ids)
+        )
 
     def forget(self) -> None:
         """Remove the stored results."""
-        for start in range(0, len(self), _BATCH):
-            ids = [self._id(i) for i in range(start, min(start + _BATCH, len(self)))]
+        for ids in self._ids.batches(BATCH):
             self._app.backend.forget_many(ids)
 
     def __repr__(self) -> str:
-        return f"<BulkResult of {len(self)}>"
+        return f"<{type(self).__name__} of {len(self)}>"
 
-    def _result(self, index: int) -> AsyncResult[Any]:
-        result: AsyncResult[Any] = self._app.AsyncResult(self._id(index))
+    def _result(self, task_id: str) -> AsyncResult[Any]:
+        result: AsyncResult[Any] = self._app.AsyncResult(task_id)
         result.ignored = self.ignored
         return result
 
-    def _id(self, index: int) -> str:
-        digits = self._raw(index).hex()
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
-    def _raw(self, index: int) -> bytes:
-        return self._ids[index * _ID_BYTES : (index + 1) * _ID_BYTES]
+class ChunkedResult(BulkResult):
+    """The results of ``Task.map_async(…, chunksize=…)``: a sequence of the messages' results, whose values are lists;
+    ``join`` and the like give the calls' values one by one.
+
+    Args:
+        ids: Of the messages.
+        app: Whose results.
+        chunksize: Calls in a message.
+        calls: Calls in all; the last message has what is left.
+        ignored: The task does not store its results.
+        began: When publishing began, of ``time.monotonic``.
+    """
+
+    __slots__ = ("calls", "chunksize")
+
+    def __init__(
+        self,
+        ids: StreamIds,
+        app: ResultApp,
+        chunksize: int,
+        calls: int,
+        ignored: bool = False,
+        began: float | None = None,
+    ) -> None:
+        super().__init__(ids, app, ignored, began)
+        self.chunksize = chunksize
+        self.calls = calls
+
+    def _calls(self) -> int:
+        return self.calls
+
+    def _size_of(self, position: int) -> int:
+        return min(self.chunksize, self.calls - position * self.chunksize)
+
+    def _values(self, value: Any, meta: dict[str, Any], position: int) -> Iterator[Any]:
+        if meta["status"] == states.SUCCESS:
+            yield from value
+        else:
+            # One that fails, fails all that share its message.
+            yield from (value for _ in range(self._size_of(position)))
+
+    def _part(self, of: slice) -> BulkResult:
+        raise TypeError(
+            f"{self!r} cannot be sliced: what is a part of it, messages or calls? Write "
+            "itertools.islice(result.iter_values(), start, stop) for the values of calls"
+        )
+
+    def __repr__(self) -> str:
+        return f"<ChunkedResult of {self.calls} calls in {len(self)} messages>"

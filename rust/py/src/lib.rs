@@ -26,6 +26,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     fork::register(module)?;
     module.add_function(wrap_pyfunction!(fork::adopt_orphans, module)?)?;
     module.add_function(wrap_pyfunction!(ids::new_id, module)?)?;
+    module.add_function(wrap_pyfunction!(ids::stream_ids, module)?)?;
     module.add_class::<publisher::Publisher>()?;
     module.add_class::<control::ControlClient>()?;
     module.add_class::<plan::MessagePlan>()?;

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyString, PyTuple};
 
 use crate::child::ChildLink;
-use crate::ids::{random_id, text};
+use crate::ids::{parse, random_id, stream_id, text};
 use crate::json;
 use crate::publisher::Publisher;
 
@@ -240,7 +240,7 @@ impl MessagePlan {
         Ok(text(&id))
     }
 
-    #[allow(clippy::too_many_arguments, reason = "a member of a group, called once for each")]
+    #[allow(clippy::too_many_arguments, reason = "a member of a group or a stream, called once for each")]
     fn member<'py>(
         &self,
         py: Python<'py>,
@@ -249,53 +249,48 @@ impl MessagePlan {
         task_id: Option<String>,
         root_id: Option<&str>,
         parent_id: Option<&str>,
-        group_id: &str,
-        group_index: i64,
+        group_id: Option<&str>,
+        group_index: Option<i64>,
         embed: Option<&[u8]>,
     ) -> PyResult<(String, PyEnvelope<'_, 'py>)> {
         let id = match task_id {
             Some(id) => id,
             None => text(&random_id()?),
         };
-        let call = CallParts {
-            group_id: Some(group_id),
-            group_index: Some(group_index),
-            embed,
-            ..CallParts::new(args, kwargs, root_id, parent_id)
-        };
+        let call = CallParts { group_id, group_index, embed, ..CallParts::new(args, kwargs, root_id, parent_id) };
         let message = self.envelope_of(py, &id, &call)?;
         Ok((id, (&self.queue, self.priority, PyBytes::new(py, &message))))
     }
 
-    fn send_many<'py>(
+    fn send_many(
         &self,
-        py: Python<'py>,
-        calls: &Bound<'py, PyAny>,
+        py: Python<'_>,
+        calls: &Bound<'_, PyAny>,
         root_id: Option<&str>,
         parent_id: Option<&str>,
-        group_id: Option<&str>,
-    ) -> PyResult<Bound<'py, PyBytes>> {
+        seed: &str,
+        start: u64,
+    ) -> PyResult<u64> {
+        let seed = parse(seed)?;
         let kwargs = PyDict::new(py).into_any();
-        let mut ids = Vec::new();
         let mut messages = Vec::with_capacity(BATCH);
+        let mut position = start;
         for args in PyIterator::from_object(calls)? {
             let args = args?;
             if !args.is_instance_of::<PyTuple>() {
                 let kind = args.get_type().name()?;
                 return Err(PyTypeError::new_err(format!("each call must be a tuple of arguments, not {kind}")));
             }
-            let call = CallParts { group_id, ..CallParts::new(&args, &kwargs, root_id, parent_id) };
-            let (id, message) = self.envelope(py, &call)?;
-            ids.push(id);
-            messages.push(message);
+            let call = CallParts::new(&args, &kwargs, root_id, parent_id);
+            let id = text(&stream_id(&seed, position));
+            messages.push(self.envelope_of(py, &id, &call)?.into());
+            position += 1;
             if messages.len() == BATCH {
-                let sent = ids.len() - messages.len();
-                self.publish(py, std::mem::replace(&mut messages, Vec::with_capacity(BATCH)), &ids[sent..])?;
+                self.publish(py, std::mem::replace(&mut messages, Vec::with_capacity(BATCH)), &[])?;
             }
         }
-        let sent = ids.len() - messages.len();
-        self.publish(py, messages, &ids[sent..])?;
-        Ok(PyBytes::new(py, ids.as_flattened()))
+        self.publish(py, messages, &[])?;
+        Ok(position - start)
     }
 }
 

@@ -1,21 +1,39 @@
-"""``BulkResult``: many results for 16 bytes each."""
+"""``BulkResult``: many results, whose ids nobody keeps."""
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from fastworker import FastWorker
 from fastworker.errors import TimeoutError
-from fastworker.result import BulkResult
+from fastworker.result import BulkResult, ChunkedResult
+from fastworker.results.stream_ids import StreamIds
 from tests.support.memory_core import Memory
+
+SEED = "11111111-2222-4333-8444-555555555555"
+
+
+@pytest.fixture
+def real() -> Iterator[FastWorker]:
+    """An application whose store is the one in memory, which can wait."""
+    with FastWorker(
+        "proj", broker="memory://", backend="cache+memory://", set_as_current=False
+    ) as made:
+        yield made
 
 
 @pytest.fixture
 def bulk(app: FastWorker) -> BulkResult:
-    return BulkResult(b"".join(uuid.UUID(int=n).bytes for n in range(2500)), app)
+    return BulkResult(StreamIds(SEED, range(2500)), app)
+
+
+def id_of(place: int) -> str:
+    return str(uuid.uuid5(uuid.UUID(SEED), str(place)))
 
 
 def finish(app: FastWorker, bulk: BulkResult, numbers: Any) -> None:
@@ -59,9 +77,9 @@ def test_failure_is_raised_or_given(app: FastWorker, bulk: BulkResult) -> None:
 
 def test_bulk_is_a_sequence(bulk: BulkResult) -> None:
     assert len(bulk) == 2500
-    assert bulk[-1] == str(uuid.UUID(int=2499))
-    assert [r.id for r in bulk[1:3]] == [str(uuid.UUID(int=1)), str(uuid.UUID(int=2))]
-    assert next(bulk.ids()) == str(uuid.UUID(int=0))
+    assert bulk[-1] == id_of(2499)
+    assert [r.id for r in bulk[1:3]] == [id_of(1), id_of(2)]
+    assert next(bulk.ids()) == id_of(0)
     assert sum(1 for _ in bulk) == 2500
     with pytest.raises(IndexError):
         bulk[2500]
@@ -74,4 +92,37 @@ def test_forget_removes_all(app: FastWorker, memory: Memory, bulk: BulkResult) -
 
 
 def test_ignored_results_are_none_at_once(app: FastWorker, bulk: BulkResult) -> None:
-    assert BulkResult(uuid.UUID(int=1).bytes, app, ignored=True).join() == [None]
+    assert BulkResult(StreamIds(SEED, range(1)), app, ignored=True).join() == [None]
+
+
+def test_parts_are_parts_of_the_same_calls(bulk: BulkResult) -> None:
+    part = bulk[10:2000:7][::-1][3:5]
+    assert [result.id for result in part] == [bulk[1998 - 3 * 7].id, bulk[1998 - 4 * 7].id]
+    assert list(bulk.ids()) == [id_of(place) for place in range(2500)]
+
+
+def test_coroutines_get_the_values_in_order(real: FastWorker) -> None:
+    bulk = BulkResult(StreamIds(SEED, range(2500)), real)
+    finish(real, bulk, range(2500))
+
+    async def run() -> None:
+        assert await bulk.aget(timeout=20) == list(range(2500))
+        assert [value async for value in bulk[5:8].aiter_values()] == [5, 6, 7]
+
+    asyncio.run(run())
+
+
+def test_values_of_chunks_are_given_one_by_one(app: FastWorker) -> None:
+    chunked = ChunkedResult(StreamIds(SEED, range(3)), app, chunksize=4, calls=10)
+    app.backend.store_result(chunked[0].id, [0, 1, 2, 3], "SUCCESS")
+    app.backend.store_result(chunked[1].id, KeyError("x"), "FAILURE")
+    app.backend.store_result(chunked[2].id, [8, 9], "SUCCESS")
+    values = chunked.join(propagate=False)
+    assert [value for value in values if isinstance(value, int)] == [0, 1, 2, 3, 8, 9]
+    assert [repr(value) for value in values[4:8]] == ["KeyError('x')"] * 4
+    with pytest.raises(KeyError):
+        chunked.get()
+    seen = chunked.progress()
+    assert (seen.completed, seen.failed, seen.total) == (6, 4, 10)
+    with pytest.raises(TypeError, match="cannot be sliced"):
+        chunked[1:]

@@ -12,7 +12,11 @@ import pytest
 
 from fastworker import FastWorker, _core, states
 from fastworker.results import progress_bar
+from fastworker.results.bulk_result import BulkResult
 from fastworker.results.progress import Pace, Progress
+from fastworker.results.stream_ids import StreamIds
+from fastworker.results.stream_members import StreamMembers
+from fastworker.results.stream_result import StreamResult
 from tests.support.memory_core import Memory
 
 
@@ -34,10 +38,16 @@ def store(app: FastWorker, ids: Any, failing: bool = False) -> None:
 
 
 def kinds(app: FastWorker, size: int) -> dict[str, Any]:
-    return {"group": app.GroupResult("g", [app.AsyncResult(_core.new_id()) for _ in range(size)])}
+    seed = _core.new_id()
+    members = StreamMembers(app, seed, size)
+    return {
+        "bulk": BulkResult(StreamIds(seed, range(size)), app),
+        "stream": StreamResult("g", members),
+        "group": app.GroupResult("g", list(members)),
+    }
 
 
-@pytest.mark.parametrize("kind", ["group"])
+@pytest.mark.parametrize("kind", ["bulk", "stream", "group"])
 def test_few_are_counted(real: FastWorker, kind: str) -> None:
     result = kinds(real, 20)[kind]
     ids = [one.id for one in result]
@@ -49,7 +59,7 @@ def test_few_are_counted(real: FastWorker, kind: str) -> None:
         assert (seen.ended, seen.waiting, seen.fraction, seen.is_estimate) == (9, 11, 0.45, False)
 
 
-@pytest.mark.parametrize("kind", ["group"])
+@pytest.mark.parametrize("kind", ["bulk", "stream", "group"])
 def test_many_are_estimated_from_two_round_trips(
     app: FastWorker, memory: Memory, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -79,6 +89,12 @@ def test_a_group_in_a_group_counts_as_one(app: FastWorker) -> None:
     assert (seen.completed, seen.failed, seen.total) == (0, 1, 2)
 
 
+def test_ignored_results_have_no_progress(app: FastWorker) -> None:
+    bulk = BulkResult(StreamIds(_core.new_id(), range(3)), app, ignored=True)
+    with pytest.raises(ValueError, match="ignore_result"):
+        bulk.progress()
+
+
 def test_the_rate_is_that_of_the_last_minute() -> None:
     pace = Pace(began=0.0)
     assert pace.rate(10.0, 100) == 10.0
@@ -105,7 +121,7 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize("kind", ["group"])
+@pytest.mark.parametrize("kind", ["bulk", "stream", "group"])
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_bar_is_drawn_in_a_terminal_only(
     app: FastWorker, monkeypatch: pytest.MonkeyPatch, kind: str, is_terminal: bool

@@ -47,6 +47,15 @@ _PUBLISHING = [
         status="active",
     ),
     Setting(
+        "stream_max_queue_length",
+        1_000_000,
+        "int",
+        "Messages in a queue at which the publication of a stream waits; 0: never.",
+        status="active",
+        low=0,
+        is_ours=True,
+    ),
+    Setting(
         "send_sent_event",
         False,
         "bool",
