@@ -637,9 +637,10 @@ def tuple_of(result: Any) -> tuple[Any, Any]:
 
 
 def _stored(members: Any) -> Any:
-    from fastworker.results.stream_members import StreamMembers
+    from fastworker.results.stream_members import KEPT, StreamMembers
 
-    if isinstance(members, StreamMembers):
+    # A frozen stream may turn out to be short.
+    if isinstance(members, StreamMembers) and len(members) > KEPT:
         return members.stored()
     return [member.as_tuple() for member in members]
 

@@ -23,8 +23,8 @@ KEPT, LONG = 500, 800
 
 @pytest.fixture(autouse=True)
 def _few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("lazy", "group"):
-        monkeypatch.setattr(import_module(f"fastworker.canvas.{module}"), "KEPT", KEPT)
+    for module in ("canvas.lazy", "canvas.group", "results.stream_members"):
+        monkeypatch.setattr(import_module(f"fastworker.{module}"), "KEPT", KEPT)
 
 
 @pytest.fixture

@@ -124,10 +124,19 @@ def test_kept_members_travel_too(app: FastWorker) -> None:
     members = StreamMembers(app)
     members.take(app.GroupResult("inner", [app.AsyncResult("a"), app.AsyncResult("b")]))
     members.take(app.AsyncResult(members.next_id()))
-    travelled = _core.loads(_core.dumps(StreamResult("g", members).as_tuple()))
+    travelled = _core.loads(_core.dumps((("g", None), members.stored())))
     stored = result_from_tuple(travelled, app)
     assert [member.id for member in stored.results] == [member.id for member in members]
     assert [inner.id for inner in stored.results[0]] == ["a", "b"]
+
+
+def test_a_frozen_stream_that_is_short_is_stored_in_celerys_form(app: FastWorker) -> None:
+    members = StreamMembers(app, size=2)
+    ids = [member.id for member in members]
+    assert StreamResult("g", members).as_tuple() == (
+        ("g", None),
+        [((task_id, None), None) for task_id in ids],
+    )
 
 
 def test_it_is_pickled_as_little(app: FastWorker) -> None:
