@@ -34,7 +34,7 @@ def test_bound_on_tasks_may_come_from_the_settings(rig: Rig) -> None:
     assert len({result.get(timeout=TIMEOUT_S)["pid"] for result in results}) == 5
 
 
-@pytest.mark.needs("max-per-child", "own-process")
+@pytest.mark.needs("max-per-child")
 @ours_only
 def test_successor_is_warm_while_the_last_task_runs_and_does_not_work_beside_it(
     rig: Rig, gate: Gate

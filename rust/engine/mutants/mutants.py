@@ -783,6 +783,12 @@ MUTANTS = [
         "                if is_revoked {",
     ),
     Mutant(
+        "runs two tasks where one may while a process is replaced",
+        "fleet.rs",
+        "        if self.per_child == 1 {\n            return at_work;",
+        "        if self.slots == 1 {\n            return at_work;",
+    ),
+    Mutant(
         "fetches more than batches for each slot",
         "prefetch.rs",
         "count.saturating_mul(2).min(self.most_batched)",

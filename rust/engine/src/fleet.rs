@@ -127,8 +127,8 @@ impl Fleet {
         self.count(|child| child.phase == Phase::Killed && !child.is_idle() && !child.is_cell)
     }
 
-    /// How many children have a seat: they run tasks, or may. Of several slots those that free themselves while a child
-    /// leaves must not stay empty until its last task has ended: it gives its seat up, unless as many as there are
+    /// How many children have a seat: they run tasks, or may. Where one runs several, the slots that free themselves while
+    /// it leaves must not stay empty until its last task has ended: it gives its seat up, unless as many as there are
     /// `seats` have done so already.
     pub(crate) fn seated(&self, seats: u32) -> u32 {
         let is_at_work = |child: &Child| match child.phase {
@@ -137,7 +137,7 @@ impl Fleet {
             Phase::Starting | Phase::Spare | Phase::Stopping => false,
         };
         let at_work = self.count(|child| is_at_work(child) && !child.is_cell);
-        if self.slots == 1 {
+        if self.per_child == 1 {
             return at_work;
         }
         let leaving = self.count(|child| is_at_work(child) && !child.is_cell && !child.is_staying());
@@ -220,11 +220,11 @@ impl Fleet {
         self.takers().count() as u32 * self.per_child
     }
 
-    /// The children in whose slots what waits will start. One that leaves counts with one slot, since its successor
-    /// starts when it ends; with several it has given up its seat, if there is anybody to take it.
+    /// The children in whose slots what waits will start. One that leaves counts where it runs one task, since its
+    /// successor starts when that ends; with several it has given up its seat, if there is anybody to take it.
     fn takers(&self) -> impl Iterator<Item = &Child> {
         let is_taker = |child: &&Child| child.phase == Phase::Ready && !child.is_cell;
-        let leaves_room = self.slots > 1 && self.children.iter().any(|child| !child.is_cell && child.is_staying());
+        let leaves_room = self.per_child > 1 && self.children.iter().any(|child| !child.is_cell && child.is_staying());
         self.children.iter().filter(is_taker).filter(move |child| !leaves_room || child.is_staying())
     }
 }

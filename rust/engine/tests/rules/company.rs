@@ -256,6 +256,17 @@ fn child_that_has_had_its_last_task_gives_up_its_seat_while_some_still_run() {
 }
 
 #[test]
+fn narrow_child_keeps_its_seat_until_its_last_task_has_ended() {
+    let narrow = Config { concurrency: 1, slots: 2, is_narrow: true, max_tasks_per_child: Some(1), ..config() };
+    let mut desk = Desk::ready(narrow);
+    let actions = desk.deliver([request(0), request(1)]);
+    assert_eq!(dispatches(&actions), [(0, 0, vec![0])]);
+    assert_eq!(spawned(&[actions, desk.pass(1_000)].concat()), [1], "its successor is warm");
+    assert_eq!(dispatches(&desk.tell(Event::ChildReady { child: ChildId(1) })), [], "two would run where one may");
+    assert_eq!(dispatches(&desk.ended(0, 0, Outcome::Success)), [(1, 0, vec![1])]);
+}
+
+#[test]
 fn free_slots_of_a_child_that_leaves_keep_nothing_from_others() {
     let mut desk = Desk::ready(Config { slots: 2, max_tasks_per_child: Some(3), ..many() });
     desk.deliver([request(0), request(1)]);

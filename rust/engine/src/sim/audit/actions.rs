@@ -221,15 +221,16 @@ impl Audit {
         require!(memory_per_child: !is_outgrown, "{child:?} is too large and gets more work");
         let cells = self.cells.clone();
         let busy = self.children.iter().filter(|(id, seat)| !seat.open.is_empty() && !cells.contains(id)).count();
-        let now_busy = busy + usize::from(was_idle && !cells.contains(&child));
+        let takes_seat = was_idle && !cells.contains(&child);
+        let now_busy = busy + usize::from(takes_seat);
         // In a shutdown no order takes a seat away any more: what was acknowledged early has to run somewhere.
         // Those that leave give up their seats where they would leave slots empty, up to one for each seat.
-        let most_busy = match slots {
+        let most_busy = match self.config.per_child() {
             1 if is_running => self.seats.most(),
             1 => self.seats.most_ever(),
             _ => 2 * self.seats.most_ever(),
         };
-        require!(seats: !was_idle || now_busy <= most_busy, "{now_busy} children work at once");
+        require!(seats: !takes_seat || now_busy <= most_busy, "{now_busy} children work at once");
         if slots > 1 {
             self.check_company(child, ahead.iter().chain(handles))?;
         } else {
