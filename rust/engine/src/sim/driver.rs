@@ -267,14 +267,26 @@ impl World {
         self.news_from(owner, child);
     }
 
+    /// A worker that was cut off is connected again, and hears what was revoked meanwhile.
+    pub(super) fn catch_up(&mut self, owner: Owner) -> Result<(), String> {
+        let Some(worker) = self.workers.get_mut(&owner).filter(|worker| worker.is_connected) else {
+            return Ok(());
+        };
+        for (message, terminate) in std::mem::take(&mut worker.unheard_revokes) {
+            if self.workers.contains_key(&owner) {
+                self.mark_worker(Fault::Revoke, owner);
+            }
+            self.revoke(owner, message, terminate)?;
+        }
+        Ok(())
+    }
+
     /// A worker hears that a message is revoked. Once it has answered, no child of its may start it any more.
     pub(super) fn revoke(&mut self, owner: Owner, message: usize, terminate: Option<i32>) -> Result<(), String> {
         let Some(worker) = self.workers.get(&owner) else {
             return Ok(());
         };
         let handles = worker.audit.handles_of(message);
-        // Written down at the broker before anybody is told: what is fetched from now on comes revoked.
-        self.revoked.insert(message);
         if !handles.is_empty() {
             self.feed(owner, Event::Revoked { handles, terminate })?;
         }

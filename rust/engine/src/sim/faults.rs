@@ -53,7 +53,8 @@ pub enum Fault {
     RateLimit,
     /// A queue is cancelled in one worker, and consumed again a little later; or what it has of it is called back.
     QueueCancelled,
-    /// A message is revoked, preferably one that a worker has; half of the time what runs is terminated.
+    /// A message is revoked, preferably one that a worker has; half of the time what runs is terminated. Workers that are
+    /// cut off hear it when they are connected again.
     Revoke,
     /// A supervisor is killed, its children with it, and started again.
     Crash,
@@ -278,6 +279,10 @@ impl World {
     }
 
     fn revoke_some_message(&mut self, fault: Fault) -> Result<(), String> {
+        if !self.is_broker_up {
+            // Who revokes hears that nobody can be told.
+            return Ok(());
+        }
         let messages = &self.broker.messages;
         let is_here = |place| matches!(place, Place::Leased(_) | Place::AckedEarly(_));
         let is_open = |place| is_here(place) || matches!(place, Place::Queued | Place::Parked(_));
@@ -292,9 +297,16 @@ impl World {
         }
         let index = self.rng.pick(&wanted);
         let terminate = self.rng.chance(50).then_some(15);
-        for owner in self.workers.keys().copied().collect::<Vec<_>>() {
-            self.mark_worker(fault, owner);
-            self.revoke(owner, index, terminate)?;
+        // Written down at the broker before anybody is told: what is fetched from now on comes revoked.
+        self.revoked.insert(index);
+        for owner in self.owners() {
+            let Some(worker) = self.workers.get_mut(&owner) else { continue };
+            if worker.is_connected {
+                self.mark_worker(fault, owner);
+                self.revoke(owner, index, terminate)?;
+            } else {
+                worker.unheard_revokes.push((index, terminate));
+            }
         }
         Ok(())
     }

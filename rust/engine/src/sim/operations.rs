@@ -234,6 +234,10 @@ impl World {
         worker.is_connected = true;
         worker.connection += 1;
         worker.absent_since.clear();
+        if !worker.unheard_revokes.is_empty() {
+            self.soon(Coming::Revokes(owner));
+        }
+        let worker = self.workers.get_mut(&owner).expect("the caller looked");
         for op in std::mem::take(&mut worker.stalled) {
             self.soon(Coming::AtBroker(owner, op));
         }

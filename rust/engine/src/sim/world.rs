@@ -37,6 +37,7 @@ pub(super) enum Coming {
     Poll,
     Restart,
     Connects(Owner),
+    Revokes(Owner),
     Beat(Owner),
     BeatDone(Owner, u32),
     AtBroker(Owner, Op),
@@ -101,6 +102,8 @@ pub(super) struct Worker {
     pub(super) doom: Option<u32>,
     /// Messages whose revoke it has confirmed.
     pub(super) confirmed_revokes: BTreeSet<usize>,
+    /// What was revoked while it was cut off, and the signal for what runs.
+    pub(super) unheard_revokes: Vec<(usize, Option<i32>)>,
     /// Children are forked from then on.
     pub(super) zygote_from_us: u64,
 }
@@ -285,6 +288,7 @@ impl World {
             Coming::Restart => self.restart(),
             Coming::AtBroker(owner, op) => return self.reach_broker(owner, op),
             Coming::Connects(owner) if self.workers.contains_key(&owner) => self.connects(owner),
+            Coming::Revokes(owner) => return self.catch_up(owner),
             Coming::Beat(owner) if self.workers.contains_key(&owner) => return self.beat(owner),
             Coming::BeatDone(owner, connection) if self.workers.contains_key(&owner) => {
                 return self.beat_done(owner, connection);
@@ -387,6 +391,7 @@ impl World {
                 absent_since: BTreeMap::new(),
                 doom: None,
                 confirmed_revokes: BTreeSet::new(),
+                unheard_revokes: Vec::new(),
                 zygote_from_us: 0,
             },
         );
