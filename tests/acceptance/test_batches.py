@@ -308,6 +308,19 @@ def test_revoked_call_ends_its_batch_where_others_share_the_process(
     assert ends[:4] + ends[5:] == [("SUCCESS", 9)] * 9
 
 
+def test_calls_go_as_soon_as_no_more_can_come_because_of_the_limit_of_their_queue(rig: Rig) -> None:
+    rig.worker("-Q", "celery", "--queue-limit", "celery=2", concurrency=1)
+    results = publish(rig, "batch.patient", *[("",)] * 4)
+    assert [result.get(timeout=TIMEOUT_S) for result in results] == [2] * 4
+
+
+def test_large_messages_make_small_batches(rig: Rig) -> None:
+    """Up to 16 MB together, so that ten calls are two batches."""
+    rig.worker(concurrency=1)
+    results = publish(rig, "batch.patient", *[("x" * 3_000_000,)] * 10)
+    assert [result.get(timeout=TIMEOUT_S) for result in results] == [5] * 10
+
+
 def test_running_calls_of_a_batch_are_all_active(rig: Rig, gate: Gate) -> None:
     rig.worker(concurrency=2)
     results = publish(rig, "batch.hold", *[(gate.path,)] * 10)

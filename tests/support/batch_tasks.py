@@ -215,6 +215,10 @@ def register(app: Any) -> None:
     def lengths(requests: list[Any]) -> list[list[int]]:
         return [[len(request.args[0]), len(requests)] for request in requests]
 
+    @batch(name="batch.patient", batch_timeout=600)
+    def patient(requests: list[Any]) -> list[int]:
+        return [len(requests)] * len(requests)
+
     @batch(name="batch.nothing")
     def nothing(requests: list[Any]) -> None:
         return None

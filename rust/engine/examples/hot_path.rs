@@ -117,6 +117,7 @@ fn config(concurrency: u32, prefetch: u32) -> Config {
         prefetch,
         window_bytes: 1 << 20,
         window_max: 256,
+        batch_bytes: 1 << 20,
         start_timeout_us: None,
         stacks_after_us: None,
         blocked_after_us: None,

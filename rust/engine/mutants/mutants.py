@@ -677,8 +677,8 @@ MUTANTS = [
     Mutant(
         "has a call wait for others for ever",
         "gather.rs",
-        "(is_enough || is_late).then_some(false)",
-        "(is_enough && !is_late).then_some(false)",
+        "(is_enough || is_late || is_all).then_some(false)",
+        "(is_enough && !is_late || is_all).then_some(false)",
     ),
     Mutant(
         "has a call wait for others much too long",
@@ -689,8 +689,8 @@ MUTANTS = [
     Mutant(
         "lets a batch go that has lost its members",
         "gather.rs",
-        "            || gathering.len + 1 >= gathering.most\n",
-        "            || gathering.len < gathering.most\n",
+        "            || gathering.len + 1 >= gathering.most_that_fit(",
+        "            || gathering.len < gathering.most_that_fit(",
     ),
     Mutant(
         "lets batches go that are not in the way",
@@ -791,7 +791,31 @@ MUTANTS = [
     Mutant(
         "fetches more than batches for each slot",
         "prefetch.rs",
-        "count.saturating_mul(2).min(self.most_batched)",
+        "count.saturating_mul(2).min(self.most_batched).min(fit)",
         "count.saturating_mul(200)",
+    ),
+    Mutant(
+        "fetches more bytes than batches may have",
+        "prefetch.rs",
+        "count.saturating_mul(2).min(self.most_batched).min(fit)",
+        "count.saturating_mul(2).min(self.most_batched)",
+    ),
+    Mutant(
+        "gives a batch more bytes than it may have",
+        "gather.rs",
+        "let mut room = self.config.batch_bytes.saturating_sub(u64::from(held.request.size));",
+        "let mut room = u64::MAX;",
+    ),
+    Mutant(
+        "has calls wait for what the limit of their queue keeps away",
+        "gather.rs",
+        "(is_enough || is_late || is_all).then_some(false)",
+        "(is_enough || is_late).then_some(false)",
+    ),
+    Mutant(
+        "sends calls without those that may come in the places of what runs",
+        "queues.rs",
+        "line.at_children == 0 && line.terms",
+        "line.terms",
     ),
 ]

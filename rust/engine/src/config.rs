@@ -102,12 +102,14 @@ pub struct Config {
     /// Grow and shrink with the load; `concurrency` is where it starts.
     pub autoscale: Option<Autoscale>,
     /// Most deliveries held at once. At least `concurrency`, or the autoscaler's maximum, times `slots`. Messages of batch
-    /// tasks come on top, up to a batch for each slot.
+    /// tasks come on top, up to a batch for each slot, and to `batch_bytes` for each.
     pub prefetch: u32,
     /// Most bytes of messages handed to one child ahead of its work.
     pub window_bytes: u32,
     /// Most tasks handed to one child ahead of its work.
     pub window_max: u32,
+    /// Most bytes of messages that one batch has; a larger message has a batch for itself.
+    pub batch_bytes: u64,
     /// A child that is not ready so long after it was forked is killed, in microseconds. `None`: it has all the time.
     pub start_timeout_us: Option<u64>,
     /// Where a task is that runs so long is logged, in microseconds. `None`: never.

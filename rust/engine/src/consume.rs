@@ -8,7 +8,7 @@
 use crate::action::Action;
 use crate::config::QueueTerms;
 use crate::engine::{Engine, Phase};
-use crate::event::Handle;
+use crate::event::{ChildId, Handle};
 use crate::requests::Place;
 
 impl Engine {
@@ -20,6 +20,23 @@ impl Engine {
         let held = self.requests.of(handle);
         if !held.has_place {
             held.has_place = self.queues.take(held.request.queue);
+        }
+    }
+
+    /// It goes to a child.
+    pub(crate) fn go_to_child(&mut self, handle: Handle, child: ChildId) {
+        let held = self.requests.of(handle);
+        held.place = Place::Child(child);
+        if held.has_place {
+            self.queues.goes_to_child(held.request.queue);
+        }
+    }
+
+    /// If it is at a child, it is about to be somewhere else.
+    pub(crate) fn leave_child(&mut self, handle: Handle) {
+        let held = self.requests.of(handle);
+        if held.has_place && matches!(held.place, Place::Child(_)) {
+            self.queues.leaves_child(held.request.queue);
         }
     }
 

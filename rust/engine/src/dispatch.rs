@@ -202,10 +202,11 @@ impl Engine {
 
     /// Writes a delivery into a child's ledger.
     pub(crate) fn assign(&mut self, index: usize, handle: Handle, cost_us: u32, now: Now) {
+        let id = self.fleet.at(index).id;
+        self.go_to_child(handle, id);
         let held = self.requests.of(handle);
         let child = self.fleet.at(index);
         let limits = Limits::of(&held.request, &self.config);
-        held.place = Place::Child(child.id);
         held.limits = limits;
         if held.is_acked {
             self.early.assigned();
@@ -229,8 +230,8 @@ impl Engine {
         let limits = Limits::of(&self.requests.of(members[0]).request, &self.config);
         let mut bytes: u32 = 0;
         for &handle in &members {
+            self.go_to_child(handle, id);
             let held = self.requests.of(handle);
-            held.place = Place::Child(id);
             held.limits = limits;
             bytes = bytes.saturating_add(held.request.size);
             if held.is_acked {

@@ -11,6 +11,11 @@
 //! out of it while it forms. Who its mates are is decided when a child takes it: what has come until then comes along.
 //!
 //! The most urgent go first, in order of arrival. One call has one time limit: those with others go with another batch.
+//! Nor has a batch more bytes than `Config::batch_bytes`: how many calls that are is judged by the mean of those that wait.
+//!
+//! Of a queue whose limit is lower than a batch no more calls can come than have: when all of its places are theirs, and
+//! none of them is at a child, they go as they are.
+//!
 //! What was started before and may have killed its process has the function for itself (`attempts`, `suspects`).
 //!
 //! Of a task that acknowledges early a batch is acknowledged as a whole when a child has room for it, and goes on once
@@ -20,28 +25,39 @@ use std::collections::VecDeque;
 
 use crate::action::{Action, Ending};
 use crate::admit::is_expired;
-use crate::config::Config;
+use crate::config::{Config, TaskOptions};
 use crate::engine::Engine;
 use crate::event::{Handle, Now};
 use crate::limits::Limits;
+use crate::queues::Queues;
 use crate::requests::{Place, Requests};
 use crate::schedule::PRIORITIES;
 
 /// While calls are gathered for an idle slot, at most so many more than one batch are fetched at a time.
 const MOST_MORE: u32 = 1_000;
 
+/// A call that waits for others.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    handle: Handle,
+    bytes: u32,
+}
+
 /// What waits of one batch task.
 #[derive(Debug)]
 struct Gathering {
     most: u32,
+    most_bytes: u64,
     wait_us: u64,
     acks_late: bool,
     /// By priority.
-    waiting: Vec<VecDeque<Handle>>,
+    waiting: Vec<VecDeque<Call>>,
     /// How many that are.
     len: u32,
+    /// Bytes of these.
+    bytes: u64,
     /// Acknowledged early.
-    acked: VecDeque<Handle>,
+    acked: VecDeque<Call>,
     /// Early acknowledgements that are out.
     acking: u32,
     /// Who leads a batch in the ready queues; maybe some that have left them.
@@ -56,25 +72,35 @@ pub(crate) struct Gatherings {
 }
 
 impl Gathering {
-    fn of(task: &crate::config::TaskOptions) -> Option<Gathering> {
+    fn of(task: &TaskOptions, most_bytes: u64) -> Option<Gathering> {
         let terms = task.batch?;
         Some(Gathering {
             most: terms.most.max(1),
+            most_bytes,
             wait_us: terms.wait_us,
             acks_late: task.acks_late,
             waiting: vec![VecDeque::new(); PRIORITIES],
             len: 0,
+            bytes: 0,
             acked: VecDeque::new(),
             acking: 0,
             leads: Vec::new(),
         })
     }
 
+    /// How many calls a batch has when they are of the mean size of those that wait, and of `more` beside them with so many
+    /// bytes in all.
+    fn most_that_fit(&self, more: u32, bytes: u64) -> u32 {
+        let len = u64::from(self.len + more);
+        let fit = self.most_bytes.saturating_mul(len).checked_div(self.bytes + bytes).unwrap_or(u64::MAX);
+        fit.clamp(1, u64::from(self.most)) as u32
+    }
+
     /// Since when the oldest waits that no batch will take which has a lead already (`mono_us`).
     fn oldest_us(&self, leads: u32, since_us: impl Fn(Handle) -> u64) -> Option<u64> {
-        let mut taken = (leads * (self.most - 1)) as usize;
-        let first_left = |line: &VecDeque<Handle>| {
-            let first = line.get(taken).copied();
+        let mut taken = (leads * (self.most_that_fit(0, 0) - 1)) as usize;
+        let first_left = |line: &VecDeque<Call>| {
+            let first = line.get(taken).map(|call| call.handle);
             taken = taken.saturating_sub(line.len());
             first
         };
@@ -82,34 +108,53 @@ impl Gathering {
         left.into_iter().flatten().map(since_us).min()
     }
 
-    /// Takes the next one out.
-    fn pop(&mut self, is_acked: bool) -> Option<Handle> {
-        if is_acked {
-            return self.acked.pop_front();
+    /// Takes the next one out, if it has no more than so many bytes.
+    fn pop(&mut self, is_acked: bool, most_bytes: u64) -> Option<Call> {
+        let line = match is_acked {
+            true => &mut self.acked,
+            false => self.waiting.iter_mut().find(|line| !line.is_empty())?,
+        };
+        let is_small = line.front().is_some_and(|next| u64::from(next.bytes) <= most_bytes);
+        let next = if is_small { line.pop_front()? } else { return None };
+        if !is_acked {
+            self.gone(next);
         }
-        let next = self.waiting.iter_mut().find_map(VecDeque::pop_front)?;
-        self.len -= 1;
         Some(next)
     }
 
-    fn line(&mut self, priority: u8, is_acked: bool) -> &mut VecDeque<Handle> {
+    /// One that was not acknowledged has left its line.
+    fn gone(&mut self, call: Call) {
+        self.len -= 1;
+        self.bytes -= u64::from(call.bytes);
+    }
+
+    /// Who is next of those that are not acknowledged.
+    fn first(&self) -> Option<Handle> {
+        self.waiting.iter().find_map(VecDeque::front).map(|call| call.handle)
+    }
+
+    fn line(&mut self, priority: u8, is_acked: bool) -> &mut VecDeque<Call> {
         if is_acked { &mut self.acked } else { &mut self.waiting[usize::from(priority).min(PRIORITIES - 1)] }
     }
 
-    fn push(&mut self, handle: Handle, priority: u8, is_acked: bool, is_first: bool) {
-        self.len += u32::from(!is_acked);
+    fn push(&mut self, call: Call, priority: u8, is_acked: bool, is_first: bool) {
+        if !is_acked {
+            self.len += 1;
+            self.bytes += u64::from(call.bytes);
+        }
         let line = self.line(priority, is_acked);
         if is_first {
-            line.push_front(handle);
+            line.push_front(call);
         } else {
-            line.push_back(handle);
+            line.push_back(call);
         }
     }
 }
 
 impl Gatherings {
     pub(crate) fn new(config: &Config) -> Gatherings {
-        Gatherings { by_task: config.tasks.iter().map(Gathering::of).collect(), len: 0 }
+        let of = |task| Gathering::of(task, config.batch_bytes);
+        Gatherings { by_task: config.tasks.iter().map(of).collect(), len: 0 }
     }
 
     /// How many deliveries wait in all, without those that lead a batch.
@@ -119,28 +164,27 @@ impl Gatherings {
 
     /// Shows every delivery to `keep`, the last to be taken first, and takes out those it refuses. Linear.
     pub(crate) fn retain_newest_first(&mut self, mut keep: impl FnMut(Handle) -> bool) {
-        let mut refused = 0;
-        let mut filter = |line: &mut VecDeque<Handle>| {
-            let before = line.len();
-            let kept: VecDeque<Handle> = line.iter().rev().copied().filter(|&handle| keep(handle)).collect();
-            *line = kept.into_iter().rev().collect();
-            (before - line.len()) as u32
+        let mut filter = |line: &mut VecDeque<Call>| {
+            let (kept, refused): (Vec<Call>, Vec<Call>) = line.drain(..).rev().partition(|call| keep(call.handle));
+            line.extend(kept.into_iter().rev());
+            refused
         };
         for gathering in self.by_task.iter_mut().flatten() {
-            let unacked: u32 = gathering.waiting.iter_mut().rev().map(&mut filter).sum();
-            gathering.len -= unacked;
-            refused += unacked + filter(&mut gathering.acked);
+            let unacked: Vec<Call> = gathering.waiting.iter_mut().rev().flat_map(&mut filter).collect();
+            self.len -= (unacked.len() + filter(&mut gathering.acked).len()) as u32;
+            unacked.into_iter().for_each(|call| gathering.gone(call));
         }
-        self.len -= refused;
     }
 
     /// Takes one delivery out of the line that it waits in; linear in that. Nothing if it is not there.
     pub(crate) fn remove(&mut self, task: usize, priority: u8, is_acked: bool, handle: Handle) {
         let gathering = self.at(task);
         let line = gathering.line(priority, is_acked);
-        let Some(index) = line.iter().position(|&waiting| waiting == handle) else { return };
-        line.remove(index);
-        gathering.len -= u32::from(!is_acked);
+        let index = line.iter().position(|call| call.handle == handle);
+        let Some(call) = index.and_then(|index| line.remove(index)) else { return };
+        if !is_acked {
+            gathering.gone(call);
+        }
         self.len -= 1;
     }
 
@@ -153,7 +197,7 @@ impl Gatherings {
         }
         let room = |gathering: &Gathering| {
             let more = gathering.len.min(gathering.most.max(MOST_MORE));
-            gathering.most.saturating_mul(idle).min(gathering.len + more)
+            gathering.most_that_fit(0, 0).saturating_mul(idle).min(gathering.len + more)
         };
         self.by_task.iter().flatten().map(room).fold(0, u32::saturating_add)
     }
@@ -184,6 +228,7 @@ impl Engine {
 
     /// Puts a delivery that is to run, and is in no list, in the line that it belongs to.
     pub(crate) fn line_up(&mut self, handle: Handle, is_first: bool) {
+        self.leave_child(handle);
         if self.is_suspect(handle) {
             return self.wait_for_cell(handle, is_first);
         }
@@ -204,8 +249,9 @@ impl Engine {
         let held = self.requests.of(handle);
         held.place = Place::Gathering;
         let (priority, is_acked) = (held.request.priority, held.is_acked);
+        let call = Call { handle, bytes: held.request.size };
         self.gatherings.len += 1;
-        self.gatherings.at(task).push(handle, priority, is_acked, is_first);
+        self.gatherings.at(task).push(call, priority, is_acked, is_first);
     }
 
     /// A lead goes on waiting.
@@ -222,16 +268,16 @@ impl Engine {
         }
         for task in 0..self.gatherings.by_task.len() {
             while let Some(is_acked) = self.forms(task, now) {
-                let lead = self.gatherings.at(task).pop(is_acked).expect("`forms` has seen it");
-                self.lead(task, lead, is_acked);
+                let lead = self.gatherings.at(task).pop(is_acked, u64::MAX).expect("`forms` has seen it");
+                self.lead(task, lead.handle, is_acked);
             }
         }
         if self.ready.is_empty()
             && self.is_crowded()
             && let Some(task) = self.oldest_gathering()
         {
-            let lead = self.gatherings.at(task).pop(false).expect("it has an oldest call");
-            self.lead(task, lead, false);
+            let lead = self.gatherings.at(task).pop(false, u64::MAX).expect("it has an oldest call");
+            self.lead(task, lead.handle, false);
         }
     }
 
@@ -283,10 +329,12 @@ impl Engine {
         if gathering.len == 0 || !(gathering.acks_late || may_acknowledge) {
             return None;
         }
-        let is_enough = (gathering.len + unacked) / gathering.most > unacked;
+        let is_enough = (gathering.len + unacked) / gathering.most_that_fit(0, 0) > unacked;
         let oldest_us = gathering.oldest_us(unacked, |handle| since_us(requests, handle));
         let is_late = oldest_us.is_some_and(|oldest_us| now.mono_us >= oldest_us.saturating_add(gathering.wait_us));
-        (is_enough || is_late).then_some(false)
+        let is_all =
+            unacked == 0 && gathering.first().is_some_and(|first| is_all_of_its_queue(requests, &self.queues, first));
+        (is_enough || is_late || is_all).then_some(false)
     }
 
     /// Whether a lead still has a batch that is complete, or has waited for long enough: others may have been revoked. Or
@@ -295,12 +343,13 @@ impl Engine {
         let Some(gathering) = self.gathers(lead).and_then(|task| self.gatherings.by_task[task].as_ref()) else {
             return true;
         };
-        let is_acked = self.requests.get(lead).is_some_and(|held| held.is_acked);
+        let Some(held) = self.requests.get(lead) else { return true };
         let since = |handle| since_us(&self.requests, handle);
         let oldest_us = gathering.oldest_us(0, since).unwrap_or(u64::MAX).min(since(lead));
-        is_acked
-            || gathering.len + 1 >= gathering.most
+        held.is_acked
+            || gathering.len + 1 >= gathering.most_that_fit(1, u64::from(held.request.size))
             || now.mono_us >= oldest_us.saturating_add(gathering.wait_us)
+            || is_all_of_its_queue(&self.requests, &self.queues, lead)
             || self.is_crowded()
     }
 
@@ -331,16 +380,18 @@ impl Engine {
         let held = self.requests.of(lead);
         let is_acked = held.is_acked;
         let limits = Limits::of(&held.request, &self.config);
+        let mut room = self.config.batch_bytes.saturating_sub(u64::from(held.request.size));
         let most = self.gatherings.at(task).most as usize;
         let mut others = Vec::new();
         while members.len() < most
-            && let Some(handle) = self.gatherings.at(task).pop(is_acked)
+            && let Some(Call { handle, bytes }) = self.gatherings.at(task).pop(is_acked, room)
         {
             self.gatherings.len -= 1;
             let held = self.requests.of(handle);
             if !is_acked && is_expired(&held.request, now) {
                 self.end(handle, Ending::Expired, actions);
             } else if Limits::of(&held.request, &self.config) == limits {
+                room -= u64::from(bytes);
                 members.push(handle);
             } else {
                 others.push(handle);
@@ -380,6 +431,11 @@ fn leads(gathering: &Gathering, requests: &Requests) -> (u32, u32) {
     let acked = gathering.leads.iter().filter_map(held).filter(|held| held.is_acked).count();
     let all = gathering.leads.iter().filter_map(held).count();
     (acked as u32, (all - acked) as u32)
+}
+
+/// Whether no more calls of a call's queue can come: all that its limit permits are here, and none of them is at a child.
+fn is_all_of_its_queue(requests: &Requests, queues: &Queues, handle: Handle) -> bool {
+    requests.get(handle).is_some_and(|held| queues.are_all_waiting(held.request.queue))
 }
 
 fn since_us(requests: &Requests, handle: Handle) -> u64 {

@@ -34,8 +34,9 @@ const SHARE_DOWN: f64 = 1.0 / 16.0;
 #[derive(Debug)]
 pub(crate) struct Prefetch {
     limit: u32,
-    /// The limit grows by at most so much for calls of batch tasks…
+    /// The limit grows by at most so much for calls of batch tasks, while they have no more bytes than that…
     most_batched: u32,
+    most_batched_bytes: u64,
     /// …and has grown by this.
     batched: u32,
     outstanding: Option<u32>,
@@ -54,6 +55,7 @@ impl Prefetch {
         Prefetch {
             limit: limit.max(1),
             most_batched: 0,
+            most_batched_bytes: 0,
             batched: 0,
             outstanding: None,
             may_have_more: true,
@@ -80,19 +82,22 @@ impl Prefetch {
     /// A batch of the largest kind for each of so many slots may be held on top.
     pub(crate) fn set_batches(&mut self, slots: u32, config: &Config) {
         self.most_batched = most_in_a_batch(config).saturating_mul(slots);
+        self.most_batched_bytes = config.batch_bytes.saturating_mul(u64::from(slots));
     }
 
-    /// So many calls of batch tasks are held: twice as many may be.
-    fn note_batched(&mut self, count: u32) {
-        self.batched = self.grown(count);
+    /// So many calls of batch tasks are held, with so many bytes: twice as many may be.
+    fn note_batched(&mut self, batched: (u32, u64)) {
+        self.batched = self.grown(batched);
     }
 
-    fn grown(&self, count: u32) -> u32 {
-        count.saturating_mul(2).min(self.most_batched)
+    fn grown(&self, (count, bytes): (u32, u64)) -> u32 {
+        let fit = self.most_batched_bytes.saturating_mul(u64::from(count)).checked_div(bytes).unwrap_or(u64::MAX);
+        let fit = u32::try_from(fit).unwrap_or(u32::MAX);
+        count.saturating_mul(2).min(self.most_batched).min(fit)
     }
 
-    /// Most deliveries held at once when so many of them are calls of batch tasks.
-    fn most_with(&self, batched: u32) -> u32 {
+    /// Most deliveries held at once when so many of them, with so many bytes, are calls of batch tasks.
+    fn most_with(&self, batched: (u32, u64)) -> u32 {
         self.limit.saturating_add(self.grown(batched))
     }
 

@@ -27,6 +27,8 @@ struct Line {
     is_withdrawn: bool,
     /// Places taken.
     taken: u32,
+    /// Of these, by what is at a child.
+    at_children: u32,
     /// Who stands here.
     standing: VecDeque<Handle>,
     /// Places that answers which are out may need: of a fetch, and of a draw.
@@ -62,6 +64,7 @@ impl Line {
             is_closed: false,
             is_withdrawn: false,
             taken: 0,
+            at_children: 0,
             standing: VecDeque::new(),
             fetching: 0,
             drawing: 0,
@@ -183,6 +186,26 @@ impl Queues {
         let was_full = line.room() == 0;
         line.taken -= 1;
         (line.standing.pop_front(), was_full)
+    }
+
+    /// One that has a place goes to a child.
+    pub(crate) fn goes_to_child(&mut self, queue: u16) {
+        if let Some(line) = self.line(queue) {
+            line.at_children += 1;
+        }
+    }
+
+    /// It has ended there, or comes back.
+    pub(crate) fn leaves_child(&mut self, queue: u16) {
+        if let Some(line) = self.line(queue) {
+            line.at_children -= 1;
+        }
+    }
+
+    /// Whether all places of a queue are taken, and by what waits here: then no more of it comes until some of that has run.
+    pub(crate) fn are_all_waiting(&self, queue: u16) -> bool {
+        let are_all = |line: &Line| line.at_children == 0 && line.terms.limit.is_some_and(|limit| line.taken >= limit);
+        !self.is_plain && self.lines.get(usize::from(queue)).is_some_and(are_all)
     }
 
     /// One has come, and needs no place: it ends, or goes on to a lane.

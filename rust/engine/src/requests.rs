@@ -123,6 +123,7 @@ pub(crate) struct Requests {
     slots: Vec<Option<Held>>,
     len: u32,
     batched: u32,
+    batched_bytes: u64,
 }
 
 impl Requests {
@@ -170,9 +171,9 @@ impl Requests {
         self.len
     }
 
-    /// How many of them are calls of batch tasks.
-    pub(crate) fn batched(&self) -> u32 {
-        self.batched
+    /// How many of them are calls of batch tasks, and the bytes of these.
+    pub(crate) fn batched(&self) -> (u32, u64) {
+        (self.batched, self.batched_bytes)
     }
 
     /// Takes in a delivery; false (and nothing changes) when its handle is in use, which is the driver's mistake.
@@ -185,7 +186,10 @@ impl Requests {
         if slot.is_some() {
             return false;
         }
-        self.batched += u32::from(held.is_batched);
+        if held.is_batched {
+            self.batched += 1;
+            self.batched_bytes += u64::from(held.request.size);
+        }
         *slot = Some(held);
         self.len += 1;
         true
@@ -229,7 +233,10 @@ impl Requests {
             && let Some(held) = slot.take()
         {
             self.len -= 1;
-            self.batched -= u32::from(held.is_batched);
+            if held.is_batched {
+                self.batched -= 1;
+                self.batched_bytes -= u64::from(held.request.size);
+            }
         }
     }
 }

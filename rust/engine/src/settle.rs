@@ -107,6 +107,7 @@ impl Engine {
         if let Some(was_at_child) = leaves {
             self.early.leave(was_at_child, self.early_weight(handle));
         }
+        self.leave_child(handle);
         let held = self.requests.of(handle);
         held.place = Place::Ending;
         let (had_place, queue) = (std::mem::take(&mut held.has_place), held.request.queue);

@@ -166,6 +166,7 @@ impl Plan {
             prefetch: concurrency * if is_rush { 32 } else { rng.pick(&[1, 2, 4, 16]) },
             window_bytes: rng.pick(&[300, 4_000, 1 << 20]),
             window_max: rng.pick(&[1, 4, 256]),
+            batch_bytes: 0,
             start_timeout_us: rng.pick(&[Some(50_000), Some(4_000_000)]),
             stacks_after_us: rng.pick(&[None, Some(1_000), Some(1_000_000)]),
             blocked_after_us: rng.pick(&[None, Some(10_000), Some(1_000_000)]),
@@ -181,6 +182,7 @@ impl Plan {
             config.tasks.iter_mut().for_each(|task| task.acks_on_timeout = true);
         }
         config.is_narrow = config.slots == 2;
+        config.batch_bytes = u64::from(config.window_bytes);
         let count = if is_rush { rng.range(100, 400) } else { rng.pick(&[5, 20, 60, 150]) };
         let spread_us = rng.pick(&[0, 20_000, 400_000]);
         let is_nasty = rng.chance(50);

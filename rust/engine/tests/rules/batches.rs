@@ -1,8 +1,8 @@
 //! Calls of a batch task: who waits for whom, what goes together, and how each ends.
 
 use fastworker_engine::{
-    Action, BatchTerms, ChildId, Config, Ending, Event, Handle, Interrupt, Number, Outcome, Request, Shutdown,
-    TaskOptions,
+    Action, BatchTerms, ChildId, Config, Ending, Event, Handle, Interrupt, Number, Outcome, QueueTerms, Request,
+    Shutdown, TaskOptions,
 };
 
 use crate::desk::{Desk, config, dispatches, early, endings, fetched, redelivered, request};
@@ -349,6 +349,70 @@ fn lease_that_is_lost_while_its_call_waits_is_forgotten() {
     assert_eq!((desk.engine.stats().held, desk.engine.stats().counters.odd), (2, 0));
     assert_eq!(batches(&desk.deliver([request(3)])), []);
     assert_eq!(batches(&desk.deliver([request(4)])), [(0, 0, vec![0, 2, 3, 4])]);
+}
+
+#[test]
+fn batch_has_no_more_bytes_than_it_may() {
+    let mut desk = Desk::ready(Config { concurrency: 1, batch_bytes: 250, ..gathering() });
+    assert_eq!(batches(&desk.deliver([request(0)])), []);
+    // Of a hundred bytes each; two lead, and have one more.
+    assert_eq!(batches(&desk.deliver((1..4).map(request))), [(0, 0, vec![0, 2])]);
+    for handle in [0, 2] {
+        desk.member_ended(0, 0, handle, Outcome::Success);
+    }
+    assert_eq!(batches(&desk.batch_ended(0, 0)), [(0, 1, vec![1, 3])]);
+}
+
+#[test]
+fn call_larger_than_a_batch_has_one_for_itself() {
+    let mut desk = Desk::ready(Config { concurrency: 1, batch_bytes: 250, ..gathering() });
+    let large = Request { size: 900, ..request(1) };
+    assert_eq!(batches(&desk.deliver([large, request(2)])), [(0, 0, vec![1])]);
+    desk.member_ended(0, 0, 1, Outcome::Success);
+    assert_eq!(batches(&desk.batch_ended(0, 0)), [], "the small one waits for others");
+}
+
+#[test]
+fn no_more_calls_are_held_than_batches_have_bytes() {
+    let mut config = Config { batch_bytes: 1_000, ..patient() };
+    config.tasks[0].batch = Some(BatchTerms { most: 1_000, wait_us: WAIT_US });
+    let mut desk = Desk::ready(config);
+    let mut queue = (0..).map(request);
+    let mut actions = desk.tell(Event::Delivered(vec![]));
+    actions.extend(desk.tell(Event::Wake));
+    for batch in 0..3 {
+        let sent = batches(&serve(&mut desk, actions, &mut queue)).remove(0).2;
+        assert_eq!(sent.len(), 10, "of a hundred bytes each");
+        for handle in sent {
+            desk.member_ended(0, batch, handle, Outcome::Success);
+            desk.tell(Event::Settled { handle: Handle(handle) });
+        }
+        actions = desk.batch_ended(0, batch);
+        assert!(desk.engine.stats().held <= 4 + 10, "{} are held", desk.engine.stats().held);
+    }
+}
+
+#[test]
+fn calls_of_a_queue_go_as_soon_as_they_are_all_that_its_limit_lets_come() {
+    let queues = vec![QueueTerms { limit: Some(2), weight: 1 }];
+    let mut desk = Desk::ready(Config { concurrency: 1, queues, ..gathering() });
+    assert_eq!(batches(&desk.deliver([request(0)])), [], "another one may come");
+    assert_eq!(batches(&desk.deliver([request(1)])), [(0, 0, vec![0, 1])]);
+    desk.member_ended(0, 0, 0, Outcome::Success);
+    desk.deliver([request(2)]);
+    desk.member_ended(0, 0, 1, Outcome::Success);
+    assert_eq!(batches(&desk.batch_ended(0, 0)), [], "there is a place for another one");
+    assert_eq!(batches(&desk.deliver([request(3)])), [(0, 1, vec![2, 3])]);
+}
+
+#[test]
+fn calls_wait_for_the_places_of_those_that_run() {
+    let queues = vec![QueueTerms { limit: Some(2), weight: 1 }];
+    let mut desk = Desk::ready(Config { queues, ..gathering() });
+    let first = dispatches(&desk.deliver([plain(9)]))[0].0;
+    assert_eq!(batches(&desk.deliver([request(0)])), [], "when the other has ended, one more may come");
+    desk.ended(first, 0, Outcome::Success);
+    assert_eq!(batches(&desk.deliver([request(1)])).len(), 1);
 }
 
 #[test]

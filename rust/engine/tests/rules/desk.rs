@@ -35,6 +35,7 @@ pub(crate) fn config() -> Config {
         prefetch: 100,
         window_bytes: 1 << 20,
         window_max: 256,
+        batch_bytes: 1 << 20,
         start_timeout_us: None,
         stacks_after_us: None,
         blocked_after_us: None,

@@ -55,6 +55,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_CLOSE: Duration = Duration::from_secs(2);
 /// Most bytes handed to one child ahead of its work.
 const WINDOW_BYTES: u32 = 256 * 1024;
+/// Most bytes of messages that one batch has.
+const BATCH_BYTES: u64 = 16 << 20;
 /// Most tasks handed to one child ahead of its work.
 const WINDOW_MAX: u32 = 256;
 /// How long a ready task waits for a local child before others may have it.
@@ -209,6 +211,7 @@ impl Worker {
             autoscale: config.autoscale,
             prefetch: config.prefetch,
             window_bytes: WINDOW_BYTES,
+            batch_bytes: BATCH_BYTES,
             window_max: WINDOW_MAX,
             start_timeout_us: config.start_timeout.map(micros),
             stacks_after_us: config.stacks_after.map(micros),

@@ -181,11 +181,25 @@ impl Audit {
             has_waited |= entry.request.is_redelivered || entry.has_died;
         }
         require!(batch_bounded: handles.len() <= terms.most as usize, "a batch of {}, {terms:?}", handles.len());
+        let bytes = |entry: &Entry| u64::from(entry.request.size);
+        let (count, most_bytes) = (handles.len() as u64, self.config.batch_bytes);
+        let all_bytes: u64 = handles.iter().map(|handle| bytes(&self.entries[handle])).sum();
+        require!(batch_bytes: count == 1 || all_bytes <= most_bytes, "a batch of {all_bytes} bytes, {most_bytes} may be");
+        // One more would be too much: of their mean size, or the largest that there is.
+        let of_task = self.entries.values().filter(|entry| entry.request.task == Some(task));
+        let is_large = all_bytes * (count + 1) > most_bytes * count
+            || all_bytes + of_task.map(bytes).max().unwrap_or(0) > most_bytes;
+        // What its queue may have here is here, and nothing of that runs.
+        let queue = first.request.queue;
+        let waits = |entry: &&Entry| matches!(entry.stage, Stage::Held | Stage::Recording | Stage::Acking);
+        let waiting = self.entries.values().filter(waits).filter(|entry| entry.request.queue == queue).count();
+        let are_all = self.at_children(queue) == 0 && waiting as u32 >= self.lines.limit(queue);
         // Those that expired, or have limits of their own, counted when it was formed.
         let is_other = |entry: &Entry| {
             entry.request.task == Some(task) && (entry.request.expires_ms.is_some() || limits(entry) != limits(&first))
         };
-        let is_whole = handles.len() == terms.most as usize || self.entries.values().any(is_other);
+        let is_whole =
+            handles.len() == terms.most as usize || is_large || are_all || self.entries.values().any(is_other);
         // All that there is room for may be calls that wait for each other: they go before others wait for them.
         let is_full = self.entries.len() >= self.seats.prefetch(&self.config);
         require!(batch_patience: is_whole || has_waited || is_full, "a batch of {} goes too early, {terms:?}", handles.len());
