@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from fastworker.app.chord_unlock import unlock_chord
+
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
 
@@ -79,6 +81,10 @@ _TASKS: dict[str, tuple[Any, dict[str, Any]]] = {
     "celery.backend_cleanup": (_backend_cleanup, {"bind": True}),
     "celery.chain": (_chain, {}),
     "celery.chord": (_chord, {"bind": True, "ignore_result": False}),
+    "celery.chord_unlock": (
+        unlock_chord,
+        {"bind": True, "ignore_result": True, "max_retries": None},
+    ),
     "celery.chunks": (_chunks, {"bind": True}),
     "celery.group": (_group, {"bind": True}),
     "celery.map": (_map, {"bind": True}),

@@ -62,18 +62,6 @@ def ends_of_body(
     ]
 
 
-def awaited(step: Mapping[str, Any]) -> Iterator[str]:
-    """The ids that whoever waits for a signature waits for: of a chord its body's, of a group its members'."""
-    kind, kwargs = step.get("subtask_type"), step.get("kwargs") or {}
-    options = step.get("options") or {}
-    if options.get("task_id") and kind != "group":
-        yield options["task_id"]
-    inner = [kwargs.get("body")] if kind == "chord" else kwargs.get("tasks")
-    for part in (*(inner or ()), *(options.get("chain") or ())):
-        if kind in ("group", "chain", "chord") and part:
-            yield from awaited(part)
-
-
 class _Ids:
     """What a record says of the member that it is from."""
 

@@ -16,13 +16,14 @@ from fastworker import signals, states
 from fastworker._core import Batch
 from fastworker.app.eager import unstorable
 from fastworker.app.einfo import ExceptionInfo
+from fastworker.app.errbacks import call_errbacks
 from fastworker.app.state import pop_current_task, push_current_task
 from fastworker.child.async_tasks import blocking, is_coroutine_task
 from fastworker.child.decode import accepts_json, decode_call
 from fastworker.child.interrupts import INTERRUPTS, Terminated, ToldToEnd
 from fastworker.child.members import Membership, Part, ends, membership
 from fastworker.child.request import WorkerRequest
-from fastworker.child.successors import call_errbacks, publish_successors
+from fastworker.child.successors import publish_successors
 from fastworker.errors import (
     EncodeError,
     Ignore,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastworker import states
 from fastworker._core import loads
+from fastworker.app.chord_failure import fail_body
 from fastworker.app.context import Context
 from fastworker.app.einfo import ExceptionInfo
 from fastworker.app.link import Envelope, collecting
@@ -21,7 +22,6 @@ from fastworker.canvas.signature import maybe_signature
 from fastworker.child.decode import accepts_json, decode_call
 from fastworker.child.members import Part, ends, ends_of_body, read_record
 from fastworker.child.request import request_fields
-from fastworker.child.successors import call_errbacks
 from fastworker.errors import (
     ChordError,
     InvalidTaskError,
@@ -191,7 +191,7 @@ class Chords:
             raise error
         except ChordError:
             einfo = ExceptionInfo(error)
-        self._fail_tasks(body, record, error, einfo.traceback, ())
+        fail_body(self._app, body, record, error, einfo.traceback, self._node)
         return ends_of_body(self._app, body, record, states.FAILURE, error)
 
     def _store_failure(self, body: Mapping[str, Any], error: ChordError) -> None:
@@ -199,63 +199,6 @@ class Chords:
         task_id = (body.get("options") or {}).get("task_id")
         if task_id:
             self._app.backend.store_result(task_id, error, states.FAILURE)
-
-    def _fail_tasks(
-        self,
-        body: Mapping[str, Any],
-        record: Mapping[str, Any],
-        error: BaseException,
-        traceback: str | None,
-        errbacks: Sequence[Any],
-    ) -> None:
-        """Fail what a body is made of. ``errbacks``: of the whole that it is a part of."""
-        options, kwargs = body.get("options") or {}, body.get("kwargs") or {}
-        errbacks = [*errbacks, *_unique(options.get("link_error"), errbacks)]
-        kind = body.get("subtask_type")
-        if kind == "group":
-            cause = error.__cause__ or error
-            if options.get("task_id"):
-                self._app.backend.store_result(options["task_id"], cause, states.FAILURE, traceback)
-            for task in kwargs.get("tasks") or ():
-                self._fail_tasks(task, record, cause, traceback, errbacks)
-        elif kind == "chord" and kwargs.get("body"):
-            self._fail_tasks(kwargs["body"], record, error, traceback, errbacks)
-        elif kind == "chain" and kwargs.get("tasks"):
-            first, *rest = kwargs["tasks"]
-            self._fail_tasks(first, record, error, traceback, errbacks)
-            call_errbacks(self._app, Context({}), error, traceback, {"chain": rest})
-        else:
-            self._fail_one(body, record, error, traceback, errbacks)
-        if options.get("chain"):
-            chain = {"chain": options["chain"]}
-            call_errbacks(self._app, Context({}), error, traceback, chain)
-
-    def _fail_one(
-        self,
-        task: Mapping[str, Any],
-        record: Mapping[str, Any],
-        error: BaseException,
-        traceback: str | None,
-        errbacks: Sequence[Any],
-    ) -> None:
-        options = task.get("options") or {}
-        task_id = options.get("task_id")
-        request = Context(
-            {
-                "id": task_id,
-                "task": task.get("task"),
-                "args": task.get("args"),
-                "kwargs": task.get("kwargs"),
-                "errbacks": list(errbacks),
-                "root_id": options.get("root_id") or record.get("root_id"),
-                "parent_id": options.get("parent_id") or record.get("id"),
-                "group": options.get("group_id"),
-                "hostname": self._node,
-            }
-        )
-        call_errbacks(self._app, request, error, traceback, {"errbacks": errbacks})
-        if task_id:
-            self._app.backend.store_result(task_id, error, states.FAILURE, traceback)
 
 
 def _is_plain(message: Envelope) -> bool:
@@ -273,11 +216,6 @@ def _callback_error(group_id: str, exc: Exception) -> ChordError:
     error = ChordError(f"Callback error: {exc!r}")
     error.__cause__ = exc
     return error
-
-
-def _unique(found: Any, before: Sequence[Any]) -> list[Any]:
-    errbacks = found if isinstance(found, list | tuple) else [found] if found else []
-    return [errback for errback in errbacks if errback not in before]
 
 
 def _as_celery_says(

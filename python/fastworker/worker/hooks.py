@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from fastworker import _core, signals
 from fastworker.app.context import Context
 from fastworker.app.einfo import ExceptionInfo
+from fastworker.app.errbacks import call_errbacks
 from fastworker.child.decode import accepts_json, decode_call
 from fastworker.child.request import request_fields
-from fastworker.child.successors import call_errbacks
 from fastworker.errors import (
     InvalidTaskError,
     NotRegistered,

@@ -1,0 +1,90 @@
+"""What follows from a failure: error callbacks, and the failure of what waits behind it (celery-contract 9.9).
+
+Whoever records a failure calls this: the child that ran the task, the parent where no child can, a task that finds a
+chord failed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fastworker import states
+from fastworker.app.context import Context
+from fastworker.canvas.group import group
+from fastworker.canvas.signature import maybe_signature
+
+if TYPE_CHECKING:
+    from fastworker.app.app import FastWorker
+
+logger = logging.getLogger("fastworker.app.trace")
+
+
+def call_errbacks(
+    app: FastWorker,
+    request: Any,
+    exc: BaseException,
+    traceback: str | None,
+    embed: dict[str, Any],
+) -> None:
+    """Call new-style errbacks here, publish old-style ones, and fail the rest of the chain.
+
+    Args:
+        app: Whose tasks they are.
+        request: Of the task that failed: a ``Context``, or what becomes one by ``full()``.
+        exc: What it failed with.
+        traceback: As text, if there is one.
+        embed: ``errbacks`` and ``chain``, both optional.
+    """
+    for step in embed.get("chain") or ():
+        for task_id in awaited(step):
+            app.backend.store_result(task_id, exc, states.FAILURE, traceback)
+    old_style = []
+    for entry in embed.get("errbacks") or ():
+        errback = maybe_signature(entry, app=app)
+        task = None if errback.subtask_type else app.tasks.get(errback.task)
+        if task is None or not _is_new_style(task, errback):
+            old_style.append(errback)
+            continue
+        try:
+            errback(request if isinstance(request, Context) else request.full(), exc, traceback)
+        except Exception:
+            logger.exception(
+                "Task %s[%s]: its errback %s raised",
+                getattr(request, "task", None),
+                request.id,
+                errback.task,
+            )
+    if old_style:
+        group(old_style, app=app).apply_async(
+            (request.id,),
+            add_to_parent=False,
+            parent_id=request.id,
+            root_id=request.root_id or request.id,
+        )
+
+
+def _is_new_style(task: Any, errback: Any) -> bool:
+    """An errback that takes ``(request, exc, traceback)``: not bound, and more than one argument besides its own."""
+    if getattr(task, "__bound__", False):
+        return False
+    try:
+        parameters = inspect.signature(task.run).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) - len(errback.args or ()) > 1
+
+
+def awaited(step: Mapping[str, Any]) -> Iterator[str]:
+    """The ids that whoever waits for a signature waits for: of a chord its body's, of a group its members'."""
+    kind, kwargs = step.get("subtask_type"), step.get("kwargs") or {}
+    options = step.get("options") or {}
+    if options.get("task_id") and kind != "group":
+        yield options["task_id"]
+    inner = [kwargs.get("body")] if kind == "chord" else kwargs.get("tasks")
+    for part in (*(inner or ()), *(options.get("chain") or ())):
+        if kind in ("group", "chain", "chord") and part:
+            yield from awaited(part)
