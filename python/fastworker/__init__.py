@@ -13,6 +13,7 @@ from fastworker.canvas.chord import chord
 from fastworker.canvas.group import group
 from fastworker.canvas.maps import chunks, xmap, xstarmap
 from fastworker.canvas.signature import Signature, maybe_signature, signature, subtask
+from fastworker.results.member_failure import MemberFailure
 from fastworker.utils import uuid
 
 Celery = FastWorker
@@ -22,6 +23,7 @@ __all__ = [
     "Celery",
     "Exchange",
     "FastWorker",
+    "MemberFailure",
     "Queue",
     "Signature",
     "Task",

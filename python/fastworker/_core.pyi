@@ -380,6 +380,17 @@ class ResultStore:
         """The stored document of a group, or None."""
     def delete_group(self, group_id: str) -> None:
         """Remove the document of a group."""
+    def keep(self, name: str, docs: Sequence[bytes], ttl_s: int | None) -> None:
+        """Keep documents under a name of their own, for whoever gets a reference to them."""
+    def kept(self, name: str, first: int, count: int, ttl_s: int | None) -> list[bytes]:
+        """Up to ``count`` of what is kept under a name, from the place ``first`` on; fewer when there are no more.
+
+        Args:
+            name: As for ``keep``, or ``Join.kept_name``.
+            first: From 0.
+            count: At least 1.
+            ttl_s: Seconds to keep it from now on; None leaves that as it is.
+        """
     def close(self) -> None:
         """Close the connection; the next call opens another."""
 
@@ -553,7 +564,7 @@ class ChildLink:
         status: str | None = None,
         doc: bytes | None = None,
         reason: str = "",
-        parts: Sequence[tuple[str, str, int | None, bytes, bytes]] | None = None,
+        parts: Sequence[tuple[str, str, int | None, bytes, bytes, int | None]] | None = None,
     ) -> None:
         """Report how a call ended.
 
@@ -563,8 +574,8 @@ class ChildLink:
             status: Celery's state, when there is a document to store.
             doc: The result document.
             reason: For ``reject`` and ``poison``: one line for the dead letter.
-            parts: What it means for chords: task id, group, place in the header, encoded part and record for the join
-                of each member that ends by it.
+            parts: What it means for chords: task id, group, place in the header, encoded part, record for the join and
+                failures borne (None: the chord waits for all its members) of each member that ends by it.
         """
     def end_batch(self, batch: Batch) -> None:
         """Report that the function of a batch has returned; the ends of its calls were reported before."""
@@ -612,19 +623,28 @@ class ChildLink:
 class Member:
     """The end of a member of a group that no child has reported: with the events ``ended`` and ``member_ended``."""
 
-    def count(self, parts: Sequence[tuple[str, str, int | None, bytes, bytes]]) -> None:
-        """Count it, before it is settled: task id, group, place in the header, encoded part and record for the join of
-        each member of a chord that ends by it."""
+    def count(self, parts: Sequence[tuple[str, str, int | None, bytes, bytes, int | None]]) -> None:
+        """Count it, before it is settled: of each member of a chord that ends by it what ``ChildLink.report`` takes."""
 
 @final
 class Join:
     """A chord whose members have all ended: with the event ``join``."""
 
+    @property
+    def kept_name(self) -> str:
+        """The name under which its parts are found that ``finish`` is told to keep.
+
+        Raises:
+            RuntimeError: It was finished.
+        """
+
     def finish(
         self,
         messages: Sequence[tuple[str, int, bytes]],
         results: Sequence[tuple[str, bytes, bool, int | None]],
-        parts: Sequence[tuple[str, str, int | None, bytes, bytes]],
+        parts: Sequence[tuple[str, str, int | None, bytes, bytes, int | None]],
+        remembered_s: int | None = None,
+        kept_s: int | None = None,
     ) -> None:
         """Have it ended, in one step if results live with the messages; once.
 
@@ -632,6 +652,9 @@ class Join:
             messages: To be published: queue, priority, envelope.
             results: To be stored: task id, document, whether it is a SUCCESS, seconds to keep it (None for ever).
             parts: Members of other chords that end by it, as for ``Member``. They are counted before.
+            remembered_s: Seconds that the chord's end is remembered, at least an hour: as long as members may still
+                end.
+            kept_s: Seconds that the header's parts are kept for whoever got a reference to them; None: they go.
 
         Raises:
             RuntimeError: It was called before.

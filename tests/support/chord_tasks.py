@@ -18,6 +18,18 @@ def register(app: Any, exceptions: Any) -> None:
     def total(numbers: list[int]) -> int:
         return sum(numbers)
 
+    @task(name="proj.sorted_out")
+    def sorted_out(values: list[Any], path: str | None = None) -> dict[str, Any]:
+        """What a body sees of members that failed: they are told by their class."""
+        failures = [value for value in values if type(value).__name__ == "MemberFailure"]
+        if path is not None:
+            append_line(path, str(len(values)))
+        return {
+            "returned": [value for value in values if value not in failures],
+            "failed": [[one.task_id, one.state, repr(one.error)] for one in failures],
+            "places": [values.index(one) for one in failures],
+        }
+
     @task(name="proj.length_of")
     def length_of(values: list[Any]) -> int:
         return len(values)

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastworker.app.settings_registry import Kind
+from fastworker.canvas.chord_errors import EXPECTED, is_policy
 
 _NUMBER = "a number"
 _WORDS: dict[Kind, str] = {
@@ -129,6 +130,10 @@ def _lanes(value: Any) -> str | None:
     )
 
 
+def _chord_errors(value: Any) -> str | None:
+    return None if is_policy(value) else EXPECTED
+
+
 SPECIAL: dict[str, Check] = {
     "broker_url": _url,
     "broker_read_url": _url,
@@ -138,6 +143,7 @@ SPECIAL: dict[str, Check] = {
     "worker_concurrency": _concurrency,
     "worker_redirect_stdouts_level": _level,
     "timezone": _zone,
+    "task_chord_errors": _chord_errors,
     "task_default_rate_limit": _rate,
     "worker_queue_limits": _queue_numbers,
     "worker_queue_weights": _queue_numbers,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastworker import _core
+from fastworker.canvas import chord_errors
 from fastworker.canvas.apps import app_of, own_app
 from fastworker.canvas.calls import Calls, StoreStep, apublish, calls_of, publish
 from fastworker.canvas.composing import chord_then
@@ -58,6 +59,11 @@ class chord(Signature):
         args: In front of every member's arguments.
         kwargs: ``{"kwargs": {…}}``: more keywords of every member.
         app: Whose tasks they are.
+        errors: What becomes of it when members fail. ``"fail"``, as in Celery: the body fails when all members have
+            ended. ``"continue"``: the body runs, with a ``MemberFailure`` in the place of each result that is missing.
+            ``"fail_fast"``: the body fails with the first failure, and what has not begun is revoked. A number: so
+            many may fail, as with ``"continue"``, and one more fails the body at once. None: the setting
+            ``task_chord_errors``. A Celery worker that completes the chord knows ``"fail"`` only.
         options: ``task_id`` of the body, ``link`` and ``link_error`` of the body, others for both.
     """
 
@@ -72,9 +78,12 @@ class chord(Signature):
         args: Iterable[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         app: Publisher | None = None,
+        errors: chord_errors.Policy | None = None,
         **options: Any,
     ) -> None:
         parts = {"header": _header(header, app), "body": maybe_signature(body, app=app)}
+        if errors is not None:
+            parts["errors"] = chord_errors.checked(errors)
         super().__init__(task, args, {**(kwargs or {"kwargs": {}}), **parts}, app=app, **options)
         self["subtask_type"] = "chord"
 
@@ -91,6 +100,24 @@ class chord(Signature):
         """Its own application, else that of a member, else that of its body."""
         app: Publisher = app_of(self)
         return app
+
+    @property
+    def errors(self) -> chord_errors.Policy | None:
+        """What becomes of it when members fail; None: what ``task_chord_errors`` says where it is published."""
+        errors: chord_errors.Policy | None = self.kwargs.get("errors")
+        return errors
+
+    @errors.setter
+    def errors(self, errors: chord_errors.Policy | None) -> None:
+        if errors is None:
+            self.kwargs.pop("errors", None)
+        else:
+            self.kwargs["errors"] = chord_errors.checked(errors)
+
+    def _policy(self, app: Publisher) -> chord_errors.Policy:
+        if self.errors is not None:
+            return self.errors
+        return chord_errors.policy_set(app.conf.task_chord_errors)
 
     def __or__(self, other: Any) -> Any:
         return chord_then(self, other)
@@ -192,12 +219,17 @@ class chord(Signature):
             body.unroll_chords()
         result = body.freeze(task_id or _core.new_id(), group_id=group_id, root_id=root_id)
         strip_header_links(body)
+        policy = self._policy(app)
+        if policy != chord_errors.DEFAULT:
+            body.options[chord_errors.OPTION] = policy
         for name in ("chain", "chord", "task_id"):
             # What follows is the body's business, and what waits for the body too.
             merged.pop(name, None)
+        app.backend.ensure_chords_allowed()
+        if chord_errors.borne_early(policy) is not None:
+            header.tasks = chord_errors.stamped(header.tasks, app, group_id)
         header.options["task_id"] = group_id
         own_id, results = header.freeze_members(group_id=group_id, chord=body, root_id=root_id)
-        app.backend.ensure_chords_allowed()
         if header.tasks:
             if not isinstance(results, StreamMembers) and any(
                 isinstance(result, GroupResult) for result in results
@@ -212,7 +244,9 @@ class chord(Signature):
             header_result = yield from calls_of(header, given, kwargs, options)
         else:
             header_result = app.GroupResult(own_id, [])
+            body.options.pop(chord_errors.OPTION, None)
             yield from calls_of(body, ([],), None, {})
+        header_result.bears_failures = chord_errors.bears_some(policy)
         result.parent = header_result
         return result
 
@@ -250,6 +284,7 @@ class chord(Signature):
             node = node.parent
             if node.id in seen:
                 raise RuntimeError("Recursive result parents")
+        header_result.bears_failures = chord_errors.bears_some(self._policy(self.app))
         node.parent = header_result
         return result
 
@@ -319,15 +354,21 @@ class chord(Signature):
         Args:
             args: In front of every member's arguments.
             kwargs: More keywords of every member.
-            propagate: Raise the exception of a member that failed. False: the body gets it in the list.
+            propagate: Raise the exception of a member that failed, unless ``errors`` says otherwise. False: the body
+                gets it in the list.
             body: In place of the chord's own.
             options: Ignored, as in Celery.
         """
         body = self.body if body is None else body
         header = self._header_copy(self.app)
         done = header.apply((*(args or ()), *self.args), kwargs)
-        # They are there already: nothing is waited for.
-        values = done.get(propagate=propagate, disable_sync_subtasks=False)
+        policy = self._policy(self.app)
+        if propagate and policy != chord_errors.DEFAULT:
+            values = chord_errors.outcomes(done, {})
+            chord_errors.judge(list(chord_errors.failures_in(values)), policy)
+        else:
+            # They are there already: nothing is waited for.
+            values = done.get(propagate=propagate, disable_sync_subtasks=False)
         return body.apply(args=(values,))
 
     def _apply_eagerly(self, args: Any, kwargs: dict[str, Any], options: dict[str, Any]) -> Any:

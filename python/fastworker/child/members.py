@@ -10,13 +10,15 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastworker import _core
+from fastworker.canvas.chord_errors import borne_early, policy_of
 from fastworker.serialize import registry
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
 
-#: Task id, group, place in the header, encoded part, record for the join.
-Part = tuple[str, str, int | None, bytes, bytes]
+#: Task id, group, place in the header, encoded part, record for the join, and how many failures the chord bears before
+#: it ends at once (None: it waits for all its members).
+Part = tuple[str, str, int | None, bytes, bytes, int | None]
 #: Group, place, record: of the running task.
 Membership = tuple[str, int | None, bytes]
 
@@ -36,12 +38,12 @@ def ends(
 ) -> list[Part]:
     """The parts of a task that ended with ``exc``: its own, and those of the steps after it that will not run."""
     own = membership(request, embed)
-    found = [] if own is None else [(request.id, *own)]
+    found = [] if own is None else [(request.id, *own, _bears(embed["chord"]))]
     for step in embed.get("chain") or ():
         found.extend(_members(step, {}, request))
     return [
-        (task_id, group, index, app.backend.encode_part(task_id, state, exc), record)
-        for task_id, group, index, record in found
+        (task_id, group, index, app.backend.encode_part(task_id, state, exc), record, bears)
+        for task_id, group, index, record, bears in found
     ]
 
 
@@ -56,9 +58,9 @@ def ends_of_body(
     ids = _Ids(str(record.get("id") or ""), record.get("root_id"), record.get("priority"))
     steps = [body, *((body.get("options") or {}).get("chain") or ())]
     return [
-        (task_id, group, index, app.backend.encode_part(task_id, state, exc), kept)
+        (task_id, group, index, app.backend.encode_part(task_id, state, exc), kept, bears)
         for step in steps
-        for task_id, group, index, kept in _members(step, {}, ids)
+        for task_id, group, index, kept, bears in _members(step, {}, ids)
     ]
 
 
@@ -73,7 +75,7 @@ class _Ids:
 
 def _members(
     step: Mapping[str, Any], outer: Mapping[str, Any], request: Any
-) -> Iterator[tuple[str, str, int | None, bytes]]:
+) -> Iterator[tuple[str, str, int | None, bytes, int | None]]:
     """Tasks in a signature that are members of a chord. What holds for a whole holds for its parts."""
     options = {**outer, **(step.get("options") or {})}
     kind, kwargs = step.get("subtask_type"), step.get("kwargs") or {}
@@ -92,7 +94,12 @@ def _members(
     elif options.get("chord") and options.get("group_id") and options.get("task_id"):
         body = options["chord"]
         record = _record(body, request)
-        yield options["task_id"], options["group_id"], options.get("group_index"), record
+        place = options.get("group_index")
+        yield options["task_id"], options["group_id"], place, record, _bears(body)
+
+
+def _bears(body: Mapping[str, Any]) -> int | None:
+    return borne_early(policy_of(body))
 
 
 def _record(body: Any, request: Any) -> bytes:

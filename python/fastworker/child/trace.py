@@ -426,7 +426,7 @@ class TaskTracer:
         if member is not None:
             group, index, record = member
             part = backend.encode_part(call.id, states.SUCCESS, value)
-            parts.append((call.id, group, index, part, record))
+            parts.append((call.id, group, index, part, record, None))
         self.link.report(
             call,
             "success",

@@ -281,12 +281,12 @@ class AsyncResult(ResultBase, Generic[R]):
     maybe_reraise = maybe_throw
 
     def _earlier(self) -> list[AsyncResult[Any]]:
-        """The single results of what runs before it, first one first: members of groups and headers among them, unless
-        there are very many.
+        """The single results of what has to succeed before it runs, first one first: members of groups and headers
+        among them, unless there are very many.
         """
         from fastworker.results.gathering import leaves
 
-        line = [node for node in self._parents() if not _is_large(node)]
+        line = [node for node in self._parents() if not _is_large(node) and not _bears(node)]
         return list(leaves(reversed(line)))
 
     def _parents(self) -> Iterator[AsyncResult[Any]]:
@@ -621,6 +621,11 @@ class AsyncResult(ResultBase, Generic[R]):
 def _is_large(result: Any) -> bool:
     """A set of so many results that whoever waits for what follows them does not look at each."""
     return not isinstance(result, AsyncResult) and len(result) > _FOLLOWED
+
+
+def _bears(result: Any) -> bool:
+    """A header whose chord's body runs although members fail."""
+    return bool(getattr(result, "bears_failures", False))
 
 
 def tuple_of(result: Any) -> tuple[Any, Any]:

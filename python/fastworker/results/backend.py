@@ -416,6 +416,11 @@ class Backend(GroupStore):
         return terms.failure_ttl_s if state == states.FAILURE else terms.ttl_s
 
     @property
+    def chord_ttl_s(self) -> int | None:
+        """Seconds that an unfinished chord is kept after its last part; None keeps it for ever."""
+        return self.terms.chord_ttl_s
+
+    @property
     def serializer(self) -> str:
         """``result_serializer``."""
         return self.terms.serializer

@@ -425,6 +425,10 @@ class ResultSet(ResultBase):
 class GroupResult(ResultSet):
     """The results of a group, under the group's id."""
 
+    #: It is the header of a chord whose body runs although members fail: who waits for the body does not get their
+    #: exceptions. Known where the chord was published only.
+    bears_failures = False
+
     def __init__(
         self,
         id: str | None = None,

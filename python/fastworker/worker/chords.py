@@ -18,13 +18,25 @@ from fastworker.app.chord_failure import fail_body
 from fastworker.app.context import Context
 from fastworker.app.einfo import ExceptionInfo
 from fastworker.app.link import Envelope, collecting
+from fastworker.canvas.chord_errors import (
+    DEFAULT,
+    STAMP,
+    Policy,
+    borne_early,
+    judge,
+    outcomes,
+    policy_of,
+    without_policy,
+)
 from fastworker.canvas.signature import maybe_signature
 from fastworker.child.decode import accepts_json, decode_call
 from fastworker.child.members import Part, ends, ends_of_body, read_record
 from fastworker.child.request import request_fields
 from fastworker.errors import (
+    BackendError,
     ChordError,
     InvalidTaskError,
+    KombuError,
     NotRegistered,
     OperationalError,
     TaskRevokedError,
@@ -33,6 +45,7 @@ from fastworker.errors import (
 )
 from fastworker.results.backend import collecting as collecting_states
 from fastworker.results.joining import allow_join_result
+from fastworker.results.member_failure import MemberFailure
 from fastworker.signals import after_task_publish, before_task_publish
 
 if TYPE_CHECKING:
@@ -41,6 +54,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fastworker.worker")
 
+#: Where chords are kept for ever, so long is the end of one remembered that ended before its members did.
+_LONG_S = 30 * 86_400
 _DELETED = (
     "the parts of its header are gone from the result store; somebody deleted them, or the server evicts keys: see its "
     "maxmemory-policy"
@@ -113,6 +128,7 @@ class Chords:
             join: Is told.
         """
         app = self._app
+        remembered_s: int | None = None
         try:
             known = read_record(app, record)
         except Exception:
@@ -120,6 +136,8 @@ class Chords:
             logger.critical("Chord %r: its body cannot be read", group_id, exc_info=True)
             join.finish([], [], [])
             return
+        policy = policy_of(known["body"])
+        known["body"] = without_policy(known["body"])
         with collecting(app.broker.write_address) as messages, collecting_states() as kept:
             others: list[Part] = []
             try:
@@ -128,7 +146,7 @@ class Chords:
                 if stands_for is None or not all(map(_is_plain, messages)):
                     messages.clear()
                     kept.clear()
-                    self._publish_body(known, self._results(group_id, parts, group))
+                    self._publish_body(known, self._results(group_id, parts, group, policy))
             except Exception as exc:
                 messages.clear()
                 kept.clear()
@@ -141,37 +159,59 @@ class Chords:
                     messages.clear()
                     kept.clear()
                     self._store_failure(known["body"], error)
+                if borne_early(policy) is not None:
+                    # Members may still end, long after the chord did.
+                    remembered_s = app.backend.chord_ttl_s or _LONG_S
+                    self._revoke_rest(group_id)
         results = [
             (task_id, doc, state == states.SUCCESS, app.backend.ttl_s(state))
             for task_id, state, doc in kept
         ]
-        join.finish(messages, results, others)
+        join.finish(messages, results, others, remembered_s)
 
-    def _results(self, group_id: str, parts: Sequence[bytes], group: bytes | None) -> list[Any]:
-        """What the members returned.
+    def _results(
+        self, group_id: str, parts: Sequence[bytes], group: bytes | None, policy: Policy
+    ) -> list[Any]:
+        """What the members returned, or what stands for it where they failed and the chord bears that.
 
         Raises:
-            ChordError: One of them failed, or was revoked.
+            ChordError: More of them failed, or were revoked, than it bears.
         """
         backend = self._app.backend
-        if group is not None:
-            result = backend.decode_group(group_id, group)
-            timeout_s = self._app.conf.result_chord_join_timeout
-            try:
-                with allow_join_result():
-                    return list(result.get(timeout=timeout_s, propagate=True))
-            except Exception as exc:
-                raise ChordError(f"Join error: {exc!r}") from exc
+        result = None if group is None else backend.decode_group(group_id, group)
+        if result is not None and policy == DEFAULT:
+            return self._joined(result)
         if not parts:
             raise ChordError(_DELETED)
-        returned = []
-        for part in parts:
+        returned: dict[tuple[int, str], Any] = {}
+        failures: list[MemberFailure] = []
+        for place, part in enumerate(parts):
             task_id, state, value = backend.decode_part(part)
             if state in states.PROPAGATE_STATES:
-                error = ChordError(f"Dependency {task_id} raised {value!r}")
-                raise error from (value if isinstance(value, BaseException) else None)
-            returned.append(value)
-        return returned
+                value = MemberFailure(task_id, state, value)
+                failures.append(value)
+            returned[place, task_id] = value
+        judge(failures, policy)
+        if result is None:
+            return list(returned.values())
+        values: list[Any] = outcomes(result, {task_id: it for (_, task_id), it in returned.items()})
+        return values
+
+    def _joined(self, result: Any) -> list[Any]:
+        """The results of members that are groups themselves, from the store."""
+        timeout_s = self._app.conf.result_chord_join_timeout
+        try:
+            with allow_join_result():
+                return list(result.get(timeout=timeout_s, propagate=True))
+        except Exception as exc:
+            raise ChordError(f"Join error: {exc!r}") from exc
+
+    def _revoke_rest(self, group_id: str) -> None:
+        """What has not begun of a chord that has ended need not run; what runs goes on, and counts for nothing."""
+        try:
+            self._app.control.revoke_by_stamped_headers({STAMP: group_id})
+        except (BackendError, KombuError) as exc:
+            logger.warning("Chord %r: the rest of its members is not revoked: %s", group_id, exc)
 
     def _publish_body(self, record: Mapping[str, Any], results: list[Any] | str) -> None:
         body = maybe_signature(record["body"], app=self._app)

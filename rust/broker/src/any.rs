@@ -5,7 +5,7 @@ use crate::memory::{MemoryBroker, MemoryStore};
 use crate::redis::RedisBroker;
 use crate::sqlite::{SqliteBroker, SqliteStore};
 use crate::{
-    Broker, Delivery, Error, Fanout, Heard, Join, Joined, Part, Parts, Portion, Publish, Recovered, ResultDoc,
+    Broker, Delivery, Error, Fanout, Heard, Join, Joined, Part, Parts, Portion, Publish, Recovered, Remains, ResultDoc,
     Revocation, Settled, Settlement, Tag,
 };
 
@@ -72,11 +72,11 @@ impl AnyStore {
     }
 
     /// Ends the chord, once its body is published.
-    pub async fn forget(&self, join: &Join) -> Result<(), Error> {
+    pub async fn forget(&self, join: &Join, remains: Remains) -> Result<(), Error> {
         match self {
-            AnyStore::Redis(broker) => broker.forget_chord(join).await,
-            AnyStore::Sqlite(store) => store.forget_chord(join).await,
-            AnyStore::Memory(store) => store.forget_chord(join),
+            AnyStore::Redis(broker) => broker.forget_chord(join, remains).await,
+            AnyStore::Sqlite(store) => store.forget_chord(join, remains).await,
+            AnyStore::Memory(store) => store.forget_chord(join, remains),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! A *chord* is a header, which is a group of tasks, and a body, which gets the list of their results. Nobody waits for
 //! the header: each member's settlement carries its *part*, which is counted in the same step. The step that completes
 //! the count *claims* the chord and leaves a *join* behind, a durable record with everything that the body's publication
-//! needs beside the parts. Whoever owns the join reads the parts, makes the body's message, and ends the join: message,
+//! needs beside the parts. A chord that bears only so many failures is complete, and claimed, with the first one beyond; what
+//! comes later is counted and changes nothing. Whoever owns the join reads the parts, makes the body's message, and ends the join: message,
 //! states and the end of the chord are one step again. A join whose owner died is taken over by another worker.
 //!
 //! ```text
@@ -22,8 +23,8 @@ use crate::{Error, Publish, ResultDoc};
 
 /// How long a claim in another store stands that no join vouches for yet.
 pub(crate) const CLAIM_S: u64 = 600;
-/// How long the end of a chord is remembered, so that a late copy of a member begins nothing.
-pub(crate) const DONE_S: u64 = 3_600;
+/// How long the end of a chord is remembered, so that a late copy of a member begins nothing; at least.
+pub const DONE_S: u64 = 3_600;
 
 /// How one member of a chord's header ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,9 @@ pub struct Part {
     pub doc: Bytes,
     /// What the join needs beside the parts. No broker looks into it.
     pub record: Bytes,
+    /// Of a failure in a chord that does not wait for all members when too many have failed: how many it bears. One more
+    /// completes it. `None`: it has not failed, or makes no difference.
+    pub bears: Option<u64>,
     /// Seconds that the unfinished chord is kept from now on; `None` keeps it for ever.
     pub ttl_s: Option<u64>,
 }
@@ -64,6 +68,13 @@ pub struct Join {
     pub token: String,
     /// From the part that completed it.
     pub record: Bytes,
+}
+
+impl Join {
+    /// The name, in the place of a group's, under which its parts are found when they outlive it.
+    pub fn kept_name(&self) -> String {
+        format!("{}~{}", self.group_id, self.token)
+    }
 }
 
 /// What a settlement has to do with a chord.
@@ -103,6 +114,23 @@ pub struct Joined {
     pub messages: Vec<Publish>,
     /// States of tasks that will not run.
     pub results: Vec<ResultDoc>,
+    /// What remains of the chord.
+    pub remains: Remains,
+}
+
+/// What remains of a chord whose join has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remains {
+    /// Seconds that its end is remembered. A chord that ended before all its members did needs longer than [`DONE_S`].
+    pub remembered_s: u64,
+    /// Seconds that its parts are kept, under [`Join::kept_name`]; `None`: they go.
+    pub parts_s: Option<u64>,
+}
+
+impl Default for Remains {
+    fn default() -> Remains {
+        Remains { remembered_s: DONE_S, parts_s: None }
+    }
 }
 
 /// What a client does with groups and chords; part of a [`ResultClient`](crate::ResultClient).
@@ -122,4 +150,9 @@ pub trait ChordClient {
     fn group(&mut self, group_id: &str) -> Result<Option<Bytes>, Error>;
     /// Removes the document of a group.
     fn delete_group(&mut self, group_id: &str) -> Result<(), Error>;
+    /// Keeps documents under a name of its own for `ttl_s`, for whoever gets a reference to them.
+    fn keep(&mut self, name: &str, docs: &[&[u8]], ttl_s: Option<u64>) -> Result<(), Error>;
+    /// Up to `count` of what is kept under a name, from the place `first` on; fewer when there are no more. That may be
+    /// the parts of a chord ([`Join::kept_name`]). Their time begins anew with `ttl_s`; `None` leaves it as it is.
+    fn kept(&mut self, name: &str, first: u64, count: u64, ttl_s: Option<u64>) -> Result<Vec<Bytes>, Error>;
 }

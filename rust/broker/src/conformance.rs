@@ -171,6 +171,9 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             a_member_of_a_lost_lease_is_not_counted
             a_chord_that_is_begun_anew_forgets_its_old_join
             a_complete_chord_does_not_expire
+            a_chord_ends_with_one_failure_more_than_it_bears
+            parts_outlive_a_chord_under_a_name_of_their_own
+            what_is_kept_is_read_in_order_and_lives_on_when_it_is_read
             a_saved_group_comes_with_the_parts;
     }
     count

@@ -30,7 +30,7 @@ mod watched;
 pub use self::redis::{RedisBroker, RedisClient, RedisOptions, RedisResultClient, RedisResults};
 pub use any::{AnyBroker, AnyStore};
 pub use broker::{Broker, Delivery, LeaseTerms, Publish, Recovered, ResultDoc, Settled, Settlement, Tag, Verdict};
-pub use chord::{ChordClient, Join, Joined, Member, Part, Parts};
+pub use chord::{ChordClient, DONE_S, Join, Joined, Member, Part, Parts, Remains};
 pub use client::{Client, DeadLetter, ResultClient};
 pub use connect::{Options, client, connect, result_client};
 pub use control::{Binding, Control, Heard, Mark, Revocation, RevokeTerms};

@@ -84,7 +84,14 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
                 doc: Some(b"{}"),
                 reason: "because",
                 successors: vec![message.clone(), message.clone()],
-                parts: vec![PartFrame { task_id: "t", group: "g", index: Some(3), doc: b"[1]", record: b"{}" }],
+                parts: vec![PartFrame {
+                    task_id: "t",
+                    group: "g",
+                    index: Some(3),
+                    bears: None,
+                    doc: b"[1]",
+                    record: b"{}",
+                }],
             };
             let frames = [
                 FromChild::Ready { version: 1, pid: 42 },

@@ -600,7 +600,10 @@ impl ChildLink {
             reason: "",
             successors: successors.iter().map(borrow).collect(),
             parts: member
-                .map(|(group, index, record)| PartFrame { task_id: &call.id, group, index, doc: &doc_of_part, record })
+                .map(|(group, index, record)| {
+                    let doc = &doc_of_part[..];
+                    PartFrame { task_id: &call.id, group, index, bears: None, doc, record }
+                })
                 .into_iter()
                 .collect(),
         };
@@ -722,8 +725,8 @@ impl ChildLink {
     }
 }
 
-fn part((task_id, group, index, doc, record): &PartTuple) -> PartFrame<'_> {
-    PartFrame { task_id, group, index: *index, doc, record }
+fn part((task_id, group, index, doc, record, bears): &PartTuple) -> PartFrame<'_> {
+    PartFrame { task_id, group, index: *index, bears: *bears, doc, record }
 }
 
 fn borrow(one: &Publish) -> Successor<'_> {

@@ -2,18 +2,19 @@
 
 use std::sync::Mutex;
 
-use fastworker_worker::{Command, Handle, Joined, MemberPart, ResultDoc};
+use fastworker_worker::{Command, DONE_S, Handle, Joined, MemberPart, Remains, ResultDoc};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::publisher::batch_of;
 
-/// A part as Python gives it: task id, group, index, part, record.
-pub(crate) type PartTuple = (String, String, Option<i64>, Vec<u8>, Vec<u8>);
+/// A part as Python gives it: task id, group, index, part, record, failures borne.
+pub(crate) type PartTuple = (String, String, Option<i64>, Vec<u8>, Vec<u8>, Option<u64>);
 
 fn members(parts: Vec<PartTuple>) -> Vec<MemberPart> {
-    let member = |(task_id, group_id, index, doc, record)| MemberPart { task_id, group_id, index, doc, record };
+    let member =
+        |(task_id, group_id, index, doc, record, bears)| MemberPart { task_id, group_id, index, bears, doc, record };
     parts.into_iter().map(member).collect()
 }
 
@@ -56,12 +57,21 @@ impl Join {
 
 #[pymethods]
 impl Join {
-    #[pyo3(signature = (messages, results, parts))]
+    #[getter]
+    fn kept_name(&self) -> PyResult<String> {
+        let join = self.join.lock().expect("nothing panics while it holds this");
+        let join = join.as_ref().ok_or_else(|| PyRuntimeError::new_err("this join was finished before"))?;
+        Ok(join.kept_name())
+    }
+
+    #[pyo3(signature = (messages, results, parts, remembered_s=None, kept_s=None))]
     fn finish(
         &self,
         messages: Vec<(String, u8, Vec<u8>)>,
         results: Vec<(String, Vec<u8>, bool, Option<u64>)>,
         parts: Vec<PartTuple>,
+        remembered_s: Option<u64>,
+        kept_s: Option<u64>,
     ) -> PyResult<()> {
         let join = self.join.lock().expect("nothing panics while it holds this").take();
         let join = join.ok_or_else(|| PyRuntimeError::new_err("this join was finished before"))?;
@@ -73,7 +83,8 @@ impl Join {
         };
         let results = results.into_iter().map(stored).collect();
         // A worker that has ended leaves it to another.
-        let joined = Joined { join, messages: batch_of(messages), results };
+        let remains = Remains { remembered_s: remembered_s.unwrap_or(DONE_S).max(DONE_S), parts_s: kept_s };
+        let joined = Joined { join, messages: batch_of(messages), results, remains };
         let _ended = self.commands.send(Command::Joined(joined, members(parts)));
         Ok(())
     }

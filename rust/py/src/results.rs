@@ -141,6 +141,25 @@ impl ResultStore {
         self.connection.run(py, |client| client.delete_group(group_id))
     }
 
+    #[pyo3(signature = (name, docs, ttl_s))]
+    fn keep(&self, py: Python<'_>, name: &str, docs: Vec<Vec<u8>>, ttl_s: Option<u64>) -> PyResult<()> {
+        let docs: Vec<&[u8]> = docs.iter().map(Vec::as_slice).collect();
+        self.connection.run(py, |client| client.keep(name, &docs, ttl_s))
+    }
+
+    #[pyo3(signature = (name, first, count, ttl_s))]
+    fn kept<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        first: u64,
+        count: u64,
+        ttl_s: Option<u64>,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let docs = self.connection.run(py, |client| client.kept(name, first, count, ttl_s))?;
+        Ok(docs.iter().map(|doc| PyBytes::new(py, doc)).collect())
+    }
+
     fn close(&self, py: Python<'_>) {
         self.connection.close(py);
     }

@@ -13,7 +13,7 @@ use crate::frame::{Reader, Writer};
 pub use crate::frame::Malformed;
 
 /// Layout version of everything below.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Longest frame that is accepted from a child or by one: 2 GiB less the header, the bound of a `u32` with its sign.
 pub const MAX_FRAME_BYTES: usize = i32::MAX as usize;
@@ -270,6 +270,8 @@ pub struct PartFrame<'a> {
     pub group: &'a str,
     /// Place in the header.
     pub index: Option<i64>,
+    /// Of a failure: how many its chord bears before it ends at once; `None`: it waits for all members.
+    pub bears: Option<u64>,
     /// Celery's `[1, task id, state, result]`, encoded.
     pub doc: &'a [u8],
     /// What the join needs beside the parts.
@@ -362,6 +364,8 @@ fn write_part(w: &mut Writer<'_>, part: &PartFrame<'_>) {
     w.bytes(part.group.as_bytes());
     w.u8(u8::from(part.index.is_some()));
     w.u64(part.index.unwrap_or_default() as u64);
+    w.u8(u8::from(part.bears.is_some()));
+    w.u64(part.bears.unwrap_or_default());
     w.bytes(part.doc);
     w.bytes(part.record);
 }
@@ -371,7 +375,10 @@ fn read_part<'a>(r: &mut Reader<'a>) -> Result<PartFrame<'a>, Malformed> {
     let has_index = r.u8("has group index")? != 0;
     let index = r.u64("group index")? as i64;
     let index = has_index.then_some(index);
-    Ok(PartFrame { task_id, group, index, doc: r.bytes("part")?, record: r.bytes("record of a join")? })
+    let has_bound = r.u8("bears failures")? != 0;
+    let bears = r.u64("failures borne")?;
+    let bears = has_bound.then_some(bears);
+    Ok(PartFrame { task_id, group, index, bears, doc: r.bytes("part")?, record: r.bytes("record of a join")? })
 }
 
 impl FromChild<'_> {
@@ -483,7 +490,14 @@ mod tests {
             doc: Some(b"{}"),
             reason: "",
             successors: vec![Successor { queue: "q\u{e9}", priority: 3, message: b"{}" }],
-            parts: vec![PartFrame { task_id: "t", group: "g", index: Some(-1), doc: b"[1]", record: b"{}" }],
+            parts: vec![PartFrame {
+                task_id: "t",
+                group: "g",
+                index: Some(-1),
+                bears: Some(7),
+                doc: b"[1]",
+                record: b"{}",
+            }],
         }
     }
 
@@ -497,7 +511,7 @@ mod tests {
             FromChild::Outcome(outcome()),
             FromChild::Outcome(OutcomeFrame { parts: Vec::new(), ..outcome() }),
             FromChild::Outcome(OutcomeFrame {
-                parts: vec![PartFrame { task_id: "", group: "g", index: None, doc: b"", record: b"" }],
+                parts: vec![PartFrame { task_id: "", group: "g", index: None, bears: None, doc: b"", record: b"" }],
                 ..outcome()
             }),
             FromChild::Store { number: 1, member: NO_MEMBER, status: "STARTED", doc: b"{}" },

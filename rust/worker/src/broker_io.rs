@@ -210,7 +210,7 @@ impl BrokerIo {
             }
             let is_done = io.persist(|| io.broker.finish_join(&joined)).await;
             if let Some(store) = &io.store {
-                io.persist(|| store.forget(&joined.join)).await;
+                io.persist(|| store.forget(&joined.join, joined.remains)).await;
             }
             io.tell(Fact::JoinEnded { join: joined.join, is_done, joins });
         });

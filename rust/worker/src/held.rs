@@ -27,6 +27,8 @@ pub struct MemberPart {
     pub group_id: String,
     /// Place in the header.
     pub index: Option<i64>,
+    /// Of a failure: how many its chord bears before it ends at once; `None`: it waits for all members.
+    pub bears: Option<u64>,
     /// Celery's `[1, task id, state, result]`, encoded.
     pub doc: Vec<u8>,
     /// What the join needs beside the parts.

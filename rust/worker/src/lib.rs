@@ -17,7 +17,7 @@ mod worker;
 pub use clock::{advance, ahead_us, mono_us, reset, wall_us};
 pub use config::{RegisteredTask, WorkerConfig};
 pub use fact::{Command, HeldTask, Snapshot, Stage};
-pub use fastworker_broker::{Fanout, Join, Joined, Mark, Parts, Publish, ResultDoc, RevokeTerms};
+pub use fastworker_broker::{DONE_S, Fanout, Join, Joined, Mark, Parts, Publish, Remains, ResultDoc, RevokeTerms};
 pub use fastworker_engine::{Autoscale, BatchTerms, Handle, QueueTerms, Rate, Resize, Scope, Shutdown, TaskOptions};
 pub use held::MemberPart;
 pub use pool::Pool;

@@ -85,6 +85,7 @@ pub(crate) fn members(parts: Vec<MemberPart>, lifetimes: Lifetimes) -> Vec<Settl
             group_id: part.group_id,
             task_id: part.task_id,
             index: part.index,
+            bears: part.bears,
             doc: part.doc.into(),
             record: part.record.into(),
             ttl_s: lifetimes.chord_s,

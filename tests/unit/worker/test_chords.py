@@ -21,7 +21,14 @@ class Answer:
         self.parts: list[Any] = []
         self.count = 0
 
-    def finish(self, messages: list[Any], results: list[Any], parts: list[Any]) -> None:
+    def finish(
+        self,
+        messages: list[Any],
+        results: list[Any],
+        parts: list[Any],
+        remembered_s: int | None = None,
+        kept_s: int | None = None,
+    ) -> None:
         self.messages, self.results, self.parts = messages, results, parts
         self.count += 1
 

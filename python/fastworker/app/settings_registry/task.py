@@ -223,6 +223,14 @@ _RUNNING = [
         "A chord's error callback also belongs to each header task.",
         status="active",
     ),
+    Setting(
+        "chord_errors",
+        "fail",
+        "any",
+        "A chord whose members fail: 'fail', 'continue', 'fail_fast', or how many may fail.",
+        status="active",
+        is_ours=True,
+    ),
 ]
 
 _SETTLING = [

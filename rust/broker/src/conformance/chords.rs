@@ -6,7 +6,10 @@ use bytes::Bytes;
 
 use super::Server;
 use super::bench::{Bench, LONG, SHORT, ack, ending, fetch_all, id_of, ids_of, message, result};
-use crate::{Broker, Delivery, Join, Joined, LeaseTerms, Member, Part, Parts, Publish, Settled, Settlement, Verdict};
+use crate::{
+    Broker, DONE_S, Delivery, Join, Joined, LeaseTerms, Member, Part, Parts, Publish, Remains, Settled, Settlement,
+    Verdict,
+};
 
 pub(super) async fn a_group_is_saved_and_deleted<S: Server>(bench: &Bench<'_, S>) {
     let group = bench.name("group");
@@ -39,7 +42,15 @@ fn part(delivery: &Delivery, group: &str, index: i64) -> Part {
     let task_id = id_of(delivery);
     let doc = format!("[1, \"{task_id}\", \"SUCCESS\", {index}]");
     let record = Bytes::from(format!("body of {group}"));
-    Part { group_id: group.to_owned(), task_id, index: Some(index), doc: doc.into(), record, ttl_s: Some(600) }
+    Part {
+        group_id: group.to_owned(),
+        task_id,
+        index: Some(index),
+        doc: doc.into(),
+        record,
+        bears: None,
+        ttl_s: Some(600),
+    }
 }
 
 fn member(delivery: &Delivery, part: Part) -> Settlement {
@@ -74,7 +85,7 @@ async fn complete(broker: &impl Broker, held: &[Delivery], group: &str) -> Join 
 }
 
 fn joined(join: &Join, messages: Vec<Publish>) -> Joined {
-    Joined { join: join.clone(), messages, results: Vec::new() }
+    Joined { join: join.clone(), messages, results: Vec::new(), remains: Remains::default() }
 }
 
 pub(super) async fn the_last_member_completes_its_chord<S: Server>(bench: &Bench<'_, S>) {
@@ -233,6 +244,64 @@ pub(super) async fn a_complete_chord_does_not_expire<S: Server>(bench: &Bench<'_
     }
     assert_eq!(broker.parts(&group).await.expect("read").docs.len(), 1);
     assert!(broker.finish_join(&joined(&part(&held[0], &group, 0).join(), Vec::new())).await.expect("end"));
+}
+
+pub(super) async fn a_chord_ends_with_one_failure_more_than_it_bears<S: Server>(bench: &Bench<'_, S>) {
+    let (broker, group, held, queue) = begun(bench, 5, LONG).await;
+    let failed = |at: usize| {
+        let part = Part { bears: Some(1), ..part(&held[at], &group, at as i64) };
+        member(&held[at], part)
+    };
+    assert_eq!(count(&broker, &[failed(3), member(&held[0], part(&held[0], &group, 0))]).await, [] as [usize; 0]);
+    bench.publish(&queue, 0, 1);
+    let copy = fetch_all(&broker, 1).await;
+    let again = Part { bears: Some(1), ..part(&held[3], &group, 3) };
+    assert_eq!(count(&broker, &[member(&copy[0], again)]).await, [] as [usize; 0], "one failure counts once");
+    assert_eq!(count(&broker, &[failed(1)]).await, [0], "nobody waits for the others");
+    assert_eq!(broker.parts(&group).await.expect("read").docs.len(), 3);
+    assert_eq!(count(&broker, &[failed(2)]).await, [] as [usize; 0], "it is claimed");
+    let end = Joined {
+        remains: Remains { remembered_s: 2 * DONE_S, parts_s: None },
+        ..joined(&part(&held[1], &group, 1).join(), Vec::new())
+    };
+    assert!(broker.finish_join(&end).await.expect("end"));
+    assert_eq!(count(&broker, &[failed(4)]).await, [] as [usize; 0], "it is over");
+    assert_eq!(broker.parts(&group).await.expect("read"), Parts::default());
+}
+
+pub(super) async fn parts_outlive_a_chord_under_a_name_of_their_own<S: Server>(bench: &Bench<'_, S>) {
+    let (broker, group, held, _queue) = begun(bench, 3, LONG).await;
+    let join = complete(&broker, &held, &group).await;
+    let remains = Remains { parts_s: Some(2), ..Remains::default() };
+    assert!(broker.finish_join(&Joined { remains, ..joined(&join, Vec::new()) }).await.expect("end"));
+    assert_eq!(broker.parts(&group).await.expect("read"), Parts::default());
+    let docs: Vec<Bytes> = (0..3).map(|at| part(&held[at], &group, at as i64).doc).collect();
+    let (name, mut results) = (join.kept_name(), bench.results());
+    assert_eq!(results.kept(&name, 0, 2, None).expect("read"), docs[..2]);
+    assert_eq!(results.kept(&name, 2, 2, None).expect("read"), docs[2..]);
+    bench.results().begin_chord(&group, Some(3), Some(600)).expect("begin anew");
+    assert_eq!(results.kept(&name, 0, 9, None).expect("read"), docs, "a new run leaves them alone");
+    let since = Instant::now();
+    while !results.kept(&name, 0, 1, None).expect("read").is_empty() {
+        assert!(since.elapsed() < Duration::from_secs(10), "they do not expire");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        bench.results().begin_chord(&bench.name("group"), Some(1), Some(1)).expect("who comes next sweeps");
+    }
+}
+
+pub(super) async fn what_is_kept_is_read_in_order_and_lives_on_when_it_is_read<S: Server>(bench: &Bench<'_, S>) {
+    let (name, mut results) = (bench.name("steps"), bench.results());
+    let docs: Vec<Vec<u8>> = (0..2_500).map(|number| format!("{{\"n\": {number}}}").into_bytes()).collect();
+    let borrowed: Vec<&[u8]> = docs.iter().map(Vec::as_slice).collect();
+    results.keep(&name, &borrowed, Some(1)).expect("keep");
+    let read = results.kept(&name, 0, 9_999, Some(600)).expect("read");
+    assert_eq!(read, borrowed);
+    assert_eq!(results.kept(&name, 2_499, 1, None).expect("read"), borrowed[2_499..]);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    bench.results().begin_chord(&bench.name("group"), Some(1), Some(1)).expect("who comes next sweeps");
+    assert_eq!(results.kept(&name, 7, 2, None).expect("read"), borrowed[7..9]);
+    results.keep(&name, &borrowed[..1], Some(600)).expect("keep others");
+    assert_eq!(results.kept(&name, 0, 9, None).expect("read"), borrowed[..1]);
 }
 
 pub(super) async fn a_saved_group_comes_with_the_parts<S: Server>(bench: &Bench<'_, S>) {

@@ -8,7 +8,7 @@ use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::vigil::Vigil;
 use crate::{
     Broker, Delivery, Error, Fanout, Heard, Join, Joined, LeaseTerms, Part, Parts, Portion, Publish, Recovered,
-    ResultDoc, Revocation, Settled, Settlement, Tag,
+    Remains, ResultDoc, Revocation, Settled, Settlement, Tag,
 };
 
 use super::control::Ear;
@@ -224,8 +224,8 @@ impl MemoryStore {
     }
 
     /// Ends the chord of a join.
-    pub fn forget_chord(&self, join: &Join) -> Result<(), Error> {
-        self.0.lock("end a chord")?.chords.forget(join, now_ms());
+    pub fn forget_chord(&self, join: &Join, remains: Remains) -> Result<(), Error> {
+        self.0.lock("end a chord")?.chords.forget(join, remains, now_ms());
         Ok(())
     }
 }

@@ -1,11 +1,11 @@
 //! Groups and chords of a room: the rules of `redis/lua/part_function.lua`.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
-use crate::chord::DONE_S;
-use crate::{Join, Part, Parts};
+use crate::{Join, Part, Parts, Remains};
 
 /// When something ends that is kept for `ttl_s`. Celery's `result_expires = 0` keeps for ever.
 fn end_of(ttl_s: Option<u64>, now_ms: i64) -> Option<i64> {
@@ -30,6 +30,8 @@ struct Chord {
     more: u64,
     /// By place and task id.
     parts: BTreeMap<(i64, String), Bytes>,
+    /// Of the parts, those that failed where that may end the chord.
+    failures: u64,
     claim: Claim,
     expires_ms: Option<i64>,
 }
@@ -100,10 +102,14 @@ impl Chords {
             return false;
         }
         let member = (part.index.unwrap_or(i64::MAX), part.task_id.clone());
-        chord.parts.entry(member).or_insert_with(|| part.doc.clone());
+        if let Entry::Vacant(place) = chord.parts.entry(member) {
+            place.insert(part.doc.clone());
+            chord.failures += u64::from(part.bears.is_some());
+        }
         let ours = Claim::By(part.join().token);
-        let is_complete = chord.size.is_some_and(|size| chord.parts.len() as u64 >= size + chord.more)
-            && (chord.claim == Claim::Open || chord.claim == ours);
+        let has_enough = chord.size.is_some_and(|size| chord.parts.len() as u64 >= size + chord.more)
+            || part.bears.is_some_and(|bears| chord.failures > bears);
+        let is_complete = has_enough && (chord.claim == Claim::Open || chord.claim == ours);
         if is_complete {
             chord.claim = ours;
             chord.expires_ms = if is_elsewhere { end_of(part.ttl_s, now_ms) } else { None };
@@ -118,6 +124,24 @@ impl Chords {
         let chord = self.chords.get(group_id);
         let docs = chord.map(|chord| chord.parts.values().cloned().collect()).unwrap_or_default();
         Parts { docs, group: self.group(group_id, now_ms) }
+    }
+
+    /// Keeps documents as the parts of a chord that is over.
+    pub(super) fn keep(&mut self, name: &str, docs: &[&[u8]], ttl_s: Option<u64>, now_ms: i64) {
+        self.sweep(now_ms);
+        let docs = (0..).zip(docs).map(|(place, doc)| ((place, String::new()), Bytes::copy_from_slice(doc)));
+        let (parts, expires_ms) = (docs.collect(), end_of(ttl_s, now_ms));
+        self.chords.insert(name.to_owned(), Chord { parts, claim: Claim::Done, expires_ms, ..Chord::default() });
+    }
+
+    /// Up to `count` of what is kept under a name, from the place `first` on. Its time begins anew with `ttl_s`.
+    pub(super) fn kept(&mut self, name: &str, first: u64, count: u64, ttl_s: Option<u64>, now_ms: i64) -> Vec<Bytes> {
+        self.sweep(now_ms);
+        let Some(chord) = self.chords.get_mut(name) else { return Vec::new() };
+        if ttl_s.is_some() {
+            chord.expires_ms = end_of(ttl_s, now_ms);
+        }
+        chord.parts.values().skip(first as usize).take(count as usize).cloned().collect()
     }
 
     fn ours(&mut self, join: &Join) -> Option<&mut Chord> {
@@ -138,11 +162,16 @@ impl Chords {
         self.lets_end(join)
     }
 
-    /// Ends the chord of a join; what remains remembers that, for a while.
-    pub(super) fn forget(&mut self, join: &Join, now_ms: i64) {
-        if let Some(chord) = self.ours(join) {
-            let expires_ms = end_of(Some(DONE_S), now_ms);
-            *chord = Chord { claim: Claim::Done, expires_ms, ..Chord::default() };
+    /// Ends the chord of a join; what remains remembers that, for a while. Parts that are kept move to a chord of another
+    /// name.
+    pub(super) fn forget(&mut self, join: &Join, remains: Remains, now_ms: i64) {
+        let Some(chord) = self.ours(join) else { return };
+        let expires_ms = end_of(Some(remains.remembered_s), now_ms);
+        let ended = std::mem::replace(chord, Chord { claim: Claim::Done, expires_ms, ..Chord::default() });
+        if remains.parts_s.is_some() {
+            let expires_ms = end_of(remains.parts_s, now_ms);
+            let kept = Chord { claim: Claim::Done, expires_ms, ..ended };
+            self.chords.insert(join.kept_name(), kept);
         }
     }
 

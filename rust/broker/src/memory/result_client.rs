@@ -117,6 +117,16 @@ impl ChordClient for MemoryResultClient {
         Ok(self.room.lock("restore group")?.chords.group(group_id, now_ms()))
     }
 
+    fn keep(&mut self, name: &str, docs: &[&[u8]], ttl_s: Option<u64>) -> Result<(), Error> {
+        self.room.lock("keep for a reference")?.chords.keep(name, docs, ttl_s, now_ms());
+        Ok(())
+    }
+
+    fn kept(&mut self, name: &str, first: u64, count: u64, ttl_s: Option<u64>) -> Result<Vec<Bytes>, Error> {
+        let mut state = self.room.lock("read what a reference names")?;
+        Ok(state.chords.kept(name, first, count, ttl_s, now_ms()))
+    }
+
     fn delete_group(&mut self, group_id: &str) -> Result<(), Error> {
         self.room.lock("delete group")?.chords.delete_group(group_id);
         Ok(())

@@ -212,7 +212,7 @@ impl State {
         if is_ours {
             self.publish(&joined.messages);
             joined.results.iter().for_each(|result| self.results.put(result, now_ms()));
-            self.chords.forget(join, now_ms());
+            self.chords.forget(join, joined.remains, now_ms());
         }
         is_ours
     }

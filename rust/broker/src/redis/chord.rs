@@ -8,8 +8,8 @@ use super::failure::{int, text};
 use super::options::RedisResults;
 use super::script::{FINISH_JOIN, FORGET_CHORD, HOLD_CHORD, JOINS, PART};
 use super::store::result_args;
-use crate::chord::{CLAIM_S, DONE_S};
-use crate::{Error, Join, Joined, Member, Part, Parts, Settlement};
+use crate::chord::CLAIM_S;
+use crate::{Error, Join, Joined, Member, Part, Parts, Remains, Settlement};
 
 /// Joins that one look finds at most.
 const JOINS_AT_ONCE: usize = 1_000;
@@ -18,7 +18,7 @@ const JOINS_AT_ONCE: usize = 1_000;
 pub(super) fn part_args(command: &mut Cmd, part: &Part, is_ordered: bool) {
     let ttl = part.ttl_s.filter(|ttl_s| *ttl_s > 0).map(|ttl_s| ttl_s.to_string()).unwrap_or_default();
     command.arg(&part.task_id).arg(part.place()).arg(&part.doc[..]).arg(i32::from(is_ordered)).arg(ttl);
-    command.arg(part.join().token);
+    command.arg(part.join().token).arg(part.bears.map(|bears| bears.to_string()).unwrap_or_default());
 }
 
 /// What `join_function.lua` reads.
@@ -39,9 +39,19 @@ fn read(group_id: String, kept: &[u8]) -> Option<Join> {
 }
 
 /// Keys of a chord as `hold_chord.lua` and `forget_chord.lua` take them.
-fn held_keys(results: &RedisResults, group_id: &str) -> [String; 5] {
-    let [parts, added, size, counted, _, claim] = results.chord_keys(group_id);
-    [parts, added, size, counted, claim]
+fn held_keys(results: &RedisResults, group_id: &str) -> [String; 6] {
+    let [parts, added, size, counted, _, claim, failed] = results.chord_keys(group_id);
+    [parts, added, size, counted, claim, failed]
+}
+
+/// Where the parts of a join's chord are kept when they outlive it.
+fn kept_key(results: &RedisResults, join: &Join) -> String {
+    let [parts, ..] = results.chord_keys(&join.kept_name());
+    parts
+}
+
+fn remains_args(command: &mut Cmd, remains: Remains) {
+    command.arg(remains.remembered_s).arg(remains.parts_s.map(|parts_s| parts_s.to_string()).unwrap_or_default());
 }
 
 impl RedisBroker {
@@ -83,7 +93,7 @@ impl RedisBroker {
         let build = |pipeline: &mut Pipeline| {
             for part in parts {
                 let mut command = redis::cmd("EVALSHA");
-                command.arg(&PART.sha).arg(6).arg(&side.results.chord_keys(&part.group_id));
+                command.arg(&PART.sha).arg(7).arg(&side.results.chord_keys(&part.group_id));
                 part_args(&mut command, part, side.results.has_ordered_parts);
                 command.arg(CLAIM_S);
                 pipeline.add_command(command);
@@ -128,7 +138,7 @@ impl RedisBroker {
     pub(crate) async fn read_parts(&self, group_id: &str) -> Result<Parts, Error> {
         const WHAT: &str = "read a chord's parts";
         let Some((side, link)) = self.results_link() else { return Ok(Parts::default()) };
-        let [parts, _, _, _, group, _] = side.results.chord_keys(group_id);
+        let [parts, _, _, _, group, ..] = side.results.chord_keys(group_id);
         let mut pipeline = Pipeline::new();
         let detour = self.detour(side);
         if let Some((there, _)) = detour {
@@ -154,16 +164,18 @@ impl RedisBroker {
     pub(crate) async fn hold_chord(&self, join: &Join) -> Result<bool, Error> {
         let Some((side, link)) = self.results_link() else { return Ok(true) };
         let fill = |command: &mut Cmd| {
-            command.arg(5).arg(&held_keys(&side.results, &join.group_id)).arg(&join.token);
+            command.arg(6).arg(&held_keys(&side.results, &join.group_id)).arg(&join.token);
         };
         Ok(int(&link.script("hold a chord", &HOLD_CHORD, fill).await?) == Some(1))
     }
 
     /// Ends the chord of a join.
-    pub(crate) async fn forget_chord(&self, join: &Join) -> Result<(), Error> {
+    pub(crate) async fn forget_chord(&self, join: &Join, remains: Remains) -> Result<(), Error> {
         let Some((side, link)) = self.results_link() else { return Ok(()) };
         let fill = |command: &mut Cmd| {
-            command.arg(5).arg(&held_keys(&side.results, &join.group_id)).arg(&join.token).arg(DONE_S);
+            command.arg(7).arg(&held_keys(&side.results, &join.group_id)).arg(kept_key(&side.results, join));
+            command.arg(&join.token);
+            remains_args(command, remains);
         };
         link.script("end a chord", &FORGET_CHORD, fill).await.map(drop)
     }
@@ -174,13 +186,13 @@ impl RedisBroker {
             return self.run_end(joined).await;
         }
         if !self.hold_chord(&joined.join).await? {
-            let nothing = Joined { join: joined.join.clone(), messages: Vec::new(), results: Vec::new() };
+            let nothing = Joined { messages: Vec::new(), results: Vec::new(), ..joined.clone() };
             self.run_end(&nothing).await?;
             return Ok(false);
         }
         self.store_results(&joined.results).await?;
         let is_done = self.run_end(joined).await?;
-        self.forget_chord(&joined.join).await?;
+        self.forget_chord(&joined.join, joined.remains).await?;
         Ok(is_done)
     }
 
@@ -189,12 +201,13 @@ impl RedisBroker {
         let side = self.results.as_ref().filter(|side| side.elsewhere.is_none());
         let join = &joined.join;
         let fill = |command: &mut Cmd| {
-            command.arg(if side.is_some() { 6 } else { 1 }).arg(&self.keys.joins);
+            command.arg(if side.is_some() { 8 } else { 1 }).arg(&self.keys.joins);
             if let Some(side) = side {
-                command.arg(&held_keys(&side.results, &join.group_id));
+                command.arg(&held_keys(&side.results, &join.group_id)).arg(kept_key(&side.results, join));
             }
             command.arg(&join.group_id).arg(&join.token);
-            command.arg(self.db).arg(side.map_or(self.db, |side| side.results.db())).arg(DONE_S);
+            command.arg(self.db).arg(side.map_or(self.db, |side| side.results.db()));
+            remains_args(command, joined.remains);
             command.arg(joined.messages.len());
             for message in &joined.messages {
                 let list = self.keys.list(&message.queue, self.keys.step(message.priority));

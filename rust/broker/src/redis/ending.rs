@@ -92,7 +92,7 @@ impl RedisBroker {
             .member
             .as_deref()
             .filter(|member| counted.is_some() || ending.is_last || matches!(member, Member::Last(_)));
-        command.arg(&SETTLE.sha).arg(9 + usize::from(member.is_some()) + if counted.is_some() { 6 } else { 0 });
+        command.arg(&SETTLE.sha).arg(9 + usize::from(member.is_some()) + if counted.is_some() { 7 } else { 0 });
         command.arg(&keys.unacked).arg(&keys.unacked_index).arg(&keys.parked).arg(&keys.dead).arg(&keys.dead_index);
         command.arg(attempts.map(|id| keys.attempts(id)).unwrap_or_default()).arg(result_key.unwrap_or_default());
         command.arg(&keys.parked_ids).arg(&keys.revoked);

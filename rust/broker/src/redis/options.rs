@@ -115,11 +115,11 @@ impl RedisResults {
         format!("{}{group_id}", self.group_prefix)
     }
 
-    /// What is known of a chord: parts, added, size, counted, group, claim.
-    pub(super) fn chord_keys(&self, group_id: &str) -> [String; 6] {
+    /// What is known of a chord: parts, added, size, counted, group, claim, failed. The last is ours alone.
+    pub(super) fn chord_keys(&self, group_id: &str) -> [String; 7] {
         let key = self.group_key(group_id);
-        let [j, t, s, d, c] = [".j", ".t", ".s", ".d", ".c"].map(|ending| format!("{key}{ending}"));
-        [j, t, s, d, key, c]
+        let [j, t, s, d, c, f] = [".j", ".t", ".s", ".d", ".c", ".f"].map(|ending| format!("{key}{ending}"));
+        [j, t, s, d, key, c, f]
     }
 
     /// The number of the database that results lie in.

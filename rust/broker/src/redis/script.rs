@@ -28,9 +28,9 @@ scripts! {
     SETTLE = "store_function.lua" "part_function.lua" "settle.lua";
     PART = "part_function.lua" "part.lua";
     HOLD_CHORD = "hold_chord.lua";
-    FORGET_CHORD = "forget_chord.lua";
+    FORGET_CHORD = "keep_function.lua" "forget_chord.lua";
     JOINS = "joins.lua";
-    FINISH_JOIN = "store_function.lua" "join_function.lua" "finish_join.lua";
+    FINISH_JOIN = "store_function.lua" "join_function.lua" "keep_function.lua" "finish_join.lua";
     STORE = "store_function.lua" "store.lua";
     HEARTBEAT = "heartbeat.lua";
     ABSENT = "absent.lua";

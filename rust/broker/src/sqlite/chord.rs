@@ -1,5 +1,6 @@
 //! Groups and chords.
 
+use bytes::Bytes;
 use rusqlite::OptionalExtension;
 
 use super::session::Session;
@@ -95,6 +96,49 @@ pub(super) fn group(session: &Session, group_id: &str, now_ms: i64) -> rusqlite:
 pub(super) fn delete_group(session: &Session, group_id: &str) -> rusqlite::Result<()> {
     session.sql.prepare_cached("DELETE FROM groups WHERE group_id = ?1")?.execute([group_id])?;
     Ok(())
+}
+
+/// Keeps documents as the parts of a chord that is over.
+pub(super) fn keep(
+    session: &Session,
+    name: &str,
+    docs: &[&[u8]],
+    ttl_s: Option<u64>,
+    now_ms: i64,
+) -> rusqlite::Result<()> {
+    forget(session, name)?;
+    let number: i64 = session
+        .sql
+        .prepare_cached(
+            "INSERT INTO chords(group_id, more, parts, claim, expires_ms) VALUES (?1, 0, 0, 'done', ?2) RETURNING number",
+        )?
+        .query_row((name, end_of(ttl_s, now_ms)), |row| row.get(0))?;
+    let mut insert = session.sql.prepare_cached("INSERT INTO chord_parts VALUES (?1, ?2, '', ?3)")?;
+    for (place, doc) in (0i64..).zip(docs) {
+        insert.execute((number, place, doc))?;
+    }
+    sweep(session, now_ms)
+}
+
+/// Lets the time of what is kept under a name begin anew.
+pub(super) fn prolong(session: &Session, name: &str, ttl_s: Option<u64>, now_ms: i64) -> rusqlite::Result<()> {
+    session
+        .sql
+        .prepare_cached("UPDATE chords SET expires_ms = ?2 WHERE group_id = ?1")?
+        .execute((name, end_of(ttl_s, now_ms)))?;
+    Ok(())
+}
+
+/// Up to `count` of what is kept under a name, from the place `first` on.
+pub(super) fn kept(session: &Session, name: &str, first: u64, count: u64) -> rusqlite::Result<Vec<Bytes>> {
+    session
+        .sql
+        .prepare_cached(
+            "SELECT doc FROM chord_parts WHERE chord = (SELECT number FROM chords WHERE group_id = ?1)
+             ORDER BY place, task_id LIMIT ?3 OFFSET ?2",
+        )?
+        .query_map((name, whole(first), whole(count)), |row| Ok(row.get::<_, Vec<u8>>(0)?.into()))?
+        .collect()
 }
 
 /// Removes everything known of a chord; its parts go with it.

@@ -5,8 +5,7 @@ use rusqlite::OptionalExtension;
 use super::chord::end_of;
 use super::session::Session;
 use super::{publish, results};
-use crate::chord::DONE_S;
-use crate::{Join, Joined, Part, Parts};
+use crate::{Join, Joined, Part, Parts, Remains};
 
 /// Stands in the place of a token when the chord is over.
 const DONE: &str = "done";
@@ -53,8 +52,9 @@ pub(super) fn count(session: &Session, part: &Part, is_elsewhere: bool, now_ms: 
         .execute((chord.number, place, &part.task_id, &part.doc[..]))?;
     chord.parts += added as i64;
     let token = part.join().token;
-    let is_complete = chord.size.is_some_and(|size| chord.parts >= size + chord.more)
-        && chord.claim.as_ref().is_none_or(|claim| *claim == token);
+    let has_enough = chord.size.is_some_and(|size| chord.parts >= size + chord.more)
+        || bears_no_more(session, chord.number, part, added > 0)?;
+    let is_complete = has_enough && chord.claim.as_ref().is_none_or(|claim| *claim == token);
     let expires_ms = match is_complete {
         false if chord.claim.is_some() => return Ok(false),
         false => end_of(part.ttl_s, now_ms),
@@ -68,10 +68,23 @@ pub(super) fn count(session: &Session, part: &Part, is_elsewhere: bool, now_ms: 
     Ok(is_complete)
 }
 
+/// Counts a failure where that may end the chord before all its members have ended. True: it does.
+fn bears_no_more(session: &Session, chord: i64, part: &Part, is_new: bool) -> rusqlite::Result<bool> {
+    let Some(bears) = part.bears else { return Ok(false) };
+    let failures: i64 = session
+        .sql
+        .prepare_cached(
+            "INSERT INTO chord_failures VALUES (?1, ?2)
+             ON CONFLICT(chord) DO UPDATE SET failures = failures + excluded.failures RETURNING failures",
+        )?
+        .query_row((chord, i64::from(is_new)), |row| row.get(0))?;
+    Ok(failures.unsigned_abs() > bears)
+}
+
 /// How the members ended.
 pub(super) fn parts(session: &Session, group_id: &str, now_ms: i64) -> rusqlite::Result<Parts> {
     let mut statement = session.sql.prepare_cached(
-        "SELECT doc FROM chord_parts WHERE chord = (SELECT number FROM chords WHERE group_id = ?1) ORDER BY place",
+        "SELECT doc FROM chord_parts WHERE chord = (SELECT number FROM chords WHERE group_id = ?1) ORDER BY place, task_id",
     )?;
     let docs = statement.query_map([group_id], |row| Ok(row.get::<_, Vec<u8>>(0)?.into()))?;
     let docs = docs.collect::<rusqlite::Result<_>>()?;
@@ -90,17 +103,30 @@ pub(super) fn hold(session: &Session, join: &Join) -> rusqlite::Result<bool> {
     Ok(is_ours)
 }
 
-/// Ends the chord of a join; what remains remembers that, for a while.
-pub(super) fn forget(session: &Session, join: &Join, now_ms: i64) -> rusqlite::Result<()> {
+/// Ends the chord of a join; what remains remembers that, for a while. Parts that are kept move to a chord of another name.
+pub(super) fn forget(session: &Session, join: &Join, remains: Remains, now_ms: i64) -> rusqlite::Result<()> {
     let done = "UPDATE chords SET claim = 'done', expires_ms = ?3 WHERE group_id = ?1 AND claim = ?2 RETURNING number";
     let number: Option<i64> = session
         .sql
         .prepare_cached(done)?
-        .query_row((&join.group_id, &join.token, end_of(Some(DONE_S), now_ms)), |row| row.get(0))
+        .query_row((&join.group_id, &join.token, end_of(Some(remains.remembered_s), now_ms)), |row| row.get(0))
         .optional()?;
-    if let Some(number) = number {
+    let Some(number) = number else { return Ok(()) };
+    if remains.parts_s.is_none() {
         session.sql.prepare_cached("DELETE FROM chord_parts WHERE chord = ?1")?.execute([number])?;
+        return Ok(());
     }
+    // The same member may have completed an earlier run of the same chord.
+    session.sql.prepare_cached("DELETE FROM chords WHERE group_id = ?1")?.execute([join.kept_name()])?;
+    session.sql.prepare_cached("UPDATE chords SET group_id = ?2, expires_ms = ?3 WHERE number = ?1")?.execute((
+        number,
+        join.kept_name(),
+        end_of(remains.parts_s, now_ms),
+    ))?;
+    session
+        .sql
+        .prepare_cached("INSERT INTO chords(group_id, more, parts, claim, expires_ms) VALUES (?1, 0, 0, 'done', ?2)")?
+        .execute((&join.group_id, end_of(Some(remains.remembered_s), now_ms)))?;
     Ok(())
 }
 
@@ -151,6 +177,6 @@ pub(super) fn finish(session: &Session, joined: &Joined, now_ms: i64) -> rusqlit
     }
     publish::publish(session, &joined.messages)?;
     results::store(session, &joined.results, now_ms)?;
-    forget(session, join, now_ms)?;
+    forget(session, join, joined.remains, now_ms)?;
     Ok(true)
 }

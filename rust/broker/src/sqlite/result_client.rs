@@ -140,6 +140,17 @@ impl ChordClient for SqliteResultClient {
         Ok(found.map(Bytes::from))
     }
 
+    fn keep(&mut self, name: &str, docs: &[&[u8]], ttl_s: Option<u64>) -> Result<(), Error> {
+        self.slot.write("keep for a reference", |session| chord::keep(session, name, docs, ttl_s, now_ms()))
+    }
+
+    fn kept(&mut self, name: &str, first: u64, count: u64, ttl_s: Option<u64>) -> Result<Vec<Bytes>, Error> {
+        if ttl_s.is_some() {
+            self.slot.write("read what a reference names", |session| chord::prolong(session, name, ttl_s, now_ms()))?;
+        }
+        self.slot.read("read what a reference names", |session| chord::kept(session, name, first, count))
+    }
+
     fn delete_group(&mut self, group_id: &str) -> Result<(), Error> {
         self.slot.write("delete group", |session| chord::delete_group(session, group_id))
     }

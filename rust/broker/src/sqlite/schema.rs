@@ -15,6 +15,7 @@
 //! queues    name ↔ number.
 //! groups    group id → the document of a group. chords: what is counted of a chord; chord_parts: how its members ended; a
 //!           part goes with its chord. joins: chords whose body is about to be published, and by whom (format 5).
+//!           chord_failures: how many members failed of a chord that bears only so many (format 7).
 //! meta      facts about the file: `oldest_reader`, a row `paused:<name>` for each queue that is paused, and
 //!           rows `copies:…` for queues that get copies of what is published to a fanout exchange (`fanout.rs`).
 //! control   broadcasts to the workers, for a minute (format 2).
@@ -37,7 +38,7 @@ use super::park;
 use crate::Error;
 
 /// The format that this version writes.
-pub(super) const FORMAT: i64 = 6;
+pub(super) const FORMAT: i64 = 7;
 
 /// `PRAGMA application_id`: "FWQ1", so that `file(1)` and we know our files from other people's.
 const APPLICATION: i64 = 0x4657_5131;
@@ -131,6 +132,14 @@ CREATE TABLE IF NOT EXISTS joins(
     group_id TEXT PRIMARY KEY, token TEXT NOT NULL, owner INTEGER NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
 ";
 
+/// Format 7: failures of members, where a chord bears only so many. A table of its own, which follows `chords` by itself.
+const CHORD_FAILURES: &str = "
+CREATE TABLE IF NOT EXISTS chord_failures(chord INTEGER PRIMARY KEY, failures INTEGER NOT NULL);
+CREATE TRIGGER IF NOT EXISTS chord_failures_gone AFTER DELETE ON chords BEGIN
+    DELETE FROM chord_failures WHERE chord = OLD.number;
+END;
+";
+
 /// Format 6: the signals of revokes. A table of its own, which follows `revoked` by itself: programs of older formats
 /// write two columns there, and know nothing of signals.
 const REVOKE_SIGNALS: &str = "
@@ -168,6 +177,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             transaction.execute_batch(PARKED_IDS)?;
             transaction.execute_batch(CHORDS)?;
             transaction.execute_batch(REVOKE_SIGNALS)?;
+            transaction.execute_batch(CHORD_FAILURES)?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
@@ -180,7 +190,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             ),
         ))),
         found if found > FORMAT => judge_newer(&transaction, path, found),
-        before @ (1..=5) => {
+        before @ (1..=6) => {
             if before == 1 {
                 transaction.execute_batch(CONTROL_TABLES)?;
             }
@@ -191,6 +201,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             }
             transaction.execute_batch(CHORDS)?;
             transaction.execute_batch(REVOKE_SIGNALS)?;
+            transaction.execute_batch(CHORD_FAILURES)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
         }
@@ -266,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_file_of_a_format_before_gets_what_is_missing() {
-        for before in [1, 2, 3, 4, 5] {
+        for before in [1, 2, 3, 4, 5, 6] {
             let connection = Connection::open_in_memory().expect("open");
             connection.execute_batch(TABLES).expect("create");
             if before >= 2 {
@@ -303,6 +314,7 @@ mod tests {
             assert_eq!(signals(), 1, "a milder revoke takes no signal back");
             connection.execute("DELETE FROM revoked", []).expect("an old program forgets it");
             assert_eq!(signals(), 0);
+            connection.execute("INSERT INTO chord_failures VALUES (1, 1)", []).expect("format 7's table");
         }
     }
 

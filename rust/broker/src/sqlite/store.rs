@@ -5,7 +5,7 @@ use super::session::Session;
 use super::writer::Writer;
 use super::{join, results};
 use crate::clock::now_ms;
-use crate::{Error, Join, Part, Parts, ResultDoc};
+use crate::{Error, Join, Part, Parts, Remains, ResultDoc};
 
 /// A worker's connection to the results in a SQLite file.
 #[derive(Debug)]
@@ -47,8 +47,8 @@ impl SqliteStore {
     }
 
     /// Ends the chord of a join.
-    pub async fn forget_chord(&self, ended: &Join) -> Result<(), Error> {
+    pub async fn forget_chord(&self, ended: &Join, remains: Remains) -> Result<(), Error> {
         let ended = ended.clone();
-        self.writer.run("end a chord", move |session| join::forget(session, &ended, now_ms())).await
+        self.writer.run("end a chord", move |session| join::forget(session, &ended, remains, now_ms())).await
     }
 }

@@ -128,6 +128,7 @@ fn part(frame: &PartFrame<'_>) -> MemberPart {
         task_id: frame.task_id.to_owned(),
         group_id: frame.group.to_owned(),
         index: frame.index,
+        bears: frame.bears,
         doc: frame.doc.to_vec(),
         record: frame.record.to_vec(),
     }

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 unacked  2 unacked_index  3 parked  4 dead  5 dead index  6 attempts record or ''  7 result key or ''
 --       8 parked by id  9 revoked; of a chord's member 10 joins, and if it is counted here 11 parts  12 added  13 size
---       14 counted  15 group  16 claim
+--       14 counted  15 group  16 claim  17 failed
 -- ARGV  1 verb  2 tag  3 broker db  4 result db  5 document  6 ttl  7 '1' for SUCCESS  8 number of successors
 --       then their pairs (list, message), and the verb's own arguments:
 --         return, requeue  list, length of the entry's tail, marked message or ''
@@ -10,7 +10,7 @@
 --         lane    list, length of the entry's tail, index of workers' lanes, task, counts of laned messages, queue
 --         dead    id, queue, reason, detail, died ms, length of the entry's tail, step
 --       last, of a chord's member: group, join; and if it is counted here task id, place, part, '1' for a sorted set, ttl or
---       '', token
+--       '', token, failures borne or ''
 --
 -- Returns 1 when it was done, 2 when it also completed a chord, 0 when the lease was not ours. What can fail (a list of a wrong type) comes before the
 -- removal, so that an error leaves the lease in place.
@@ -43,10 +43,10 @@ local done = 1
 if KEYS[10] then
   local at = #ARGV - 1
   if KEYS[11] then
-    at = #ARGV - 7
+    at = #ARGV - 8
     if ARGV[4] ~= ARGV[3] then redis.call('SELECT', ARGV[4]) end
-    if add_part(KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4],
-        ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], '') then
+    if add_part(KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16], KEYS[17], ARGV[at + 2], ARGV[at + 3],
+        ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], '') then
       done = 2
     end
     if ARGV[4] ~= ARGV[3] then redis.call('SELECT', ARGV[3]) end
