@@ -30,6 +30,16 @@ def register(app: Any, exceptions: Any) -> None:
             "places": [values.index(one) for one in failures],
         }
 
+    @task(name="proj.joined_text")
+    def joined_text(texts: list[str]) -> str:
+        """Associative, and not commutative."""
+        return "".join(texts)
+
+    @task(name="proj.total_noted")
+    def total_noted(numbers: list[int], path: str) -> int:
+        append_line(path, str(len(numbers)))
+        return sum(numbers)
+
     @task(name="proj.length_of")
     def length_of(values: list[Any]) -> int:
         return len(values)

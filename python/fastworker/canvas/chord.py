@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastworker import _core
-from fastworker.canvas import chord_errors
+from fastworker.canvas import chord_errors, reduction
 from fastworker.canvas.apps import app_of, own_app
 from fastworker.canvas.calls import Calls, StoreStep, apublish, calls_of, publish
 from fastworker.canvas.composing import chord_then
@@ -64,6 +64,10 @@ class chord(Signature):
             ``"fail_fast"``: the body fails with the first failure, and what has not begun is revoked. A number: so
             many may fail, as with ``"continue"``, and one more fails the body at once. None: the setting
             ``task_chord_errors``. A Celery worker that completes the chord knows ``"fail"`` only.
+        reduce: The body folds the results so many at a time: it gets lists of at most that many, of the members'
+            results and then of its own, in the order of the header, until one value is left, which is the chord's
+            result. So a stream of any length is joined in bounded memory. For tasks and chains whose queues fastworker
+            alone serves.
         options: ``task_id`` of the body, ``link`` and ``link_error`` of the body, others for both.
     """
 
@@ -79,11 +83,14 @@ class chord(Signature):
         kwargs: Mapping[str, Any] | None = None,
         app: Publisher | None = None,
         errors: chord_errors.Policy | None = None,
+        reduce: int | None = None,
         **options: Any,
     ) -> None:
         parts = {"header": _header(header, app), "body": maybe_signature(body, app=app)}
         if errors is not None:
             parts["errors"] = chord_errors.checked(errors)
+        if reduce is not None:
+            parts["reduce"] = reduction.checked(reduce)
         super().__init__(task, args, {**(kwargs or {"kwargs": {}}), **parts}, app=app, **options)
         self["subtask_type"] = "chord"
 
@@ -215,17 +222,38 @@ class chord(Signature):
             merged.pop("task_id", None)
             body = add_body_callbacks(body, merged)
             body.options.update(_for_body(merged))
+        policy, every = self._policy(app), self.kwargs.get("reduce")
+        reducer: dict[str, Any] | None = None
+        if every is not None and header.tasks:
+            reducer, body = reduction.final_of(body)
         if is_chain(body):
             body.unroll_chords()
         result = body.freeze(task_id or _core.new_id(), group_id=group_id, root_id=root_id)
         strip_header_links(body)
-        policy = self._policy(app)
-        if policy != chord_errors.DEFAULT:
+        if reducer is None and policy != chord_errors.DEFAULT:
             body.options[chord_errors.OPTION] = policy
         for name in ("chain", "chord", "task_id"):
             # What follows is the body's business, and what waits for the body too.
             merged.pop(name, None)
         app.backend.ensure_chords_allowed()
+        if reducer is not None:
+            first = reduction.new_fold(every, body)
+            said_of_errors = chord_errors.of_fold(policy)
+            sent = {**merged, **delay}
+            if root_id is not None:
+                sent["root_id"] = root_id
+            yield from reduction.calls(
+                app,
+                header.tasks,
+                first,
+                reducer,
+                said_of_errors,
+                given,
+                kwargs,
+                sent,
+                max_queue_length,
+            )
+            return result
         if chord_errors.borne_early(policy) is not None:
             header.tasks = chord_errors.stamped(header.tasks, app, group_id)
         header.options["task_id"] = group_id
@@ -369,7 +397,16 @@ class chord(Signature):
         else:
             # They are there already: nothing is waited for.
             values = done.get(propagate=propagate, disable_sync_subtasks=False)
-        return body.apply(args=(values,))
+        every = self.kwargs.get("reduce")
+        if every is None or not values:
+            return body.apply(args=(values,))
+        reducer, last = reduction.final_of(body)
+
+        def fold(some: list[Any]) -> Any:
+            done = maybe_signature(reducer, app=self.app).apply(args=(some,))
+            return done.get(propagate=propagate, disable_sync_subtasks=False)
+
+        return last.apply(args=(reduction.folded(values, every, fold),))
 
     def _apply_eagerly(self, args: Any, kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
         options = _meaningful(options)

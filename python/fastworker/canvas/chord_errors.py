@@ -80,6 +80,19 @@ def without_policy(body: Mapping[str, Any]) -> dict[str, Any]:
     return {**body, "options": options}
 
 
+def of_fold(policy: Policy) -> dict[str, Policy]:
+    """The option of a body that folds results.
+
+    Raises:
+        ValueError: The policy ends a chord early: a fold is many chords.
+    """
+    if borne_early(policy) is not None:
+        raise ValueError(
+            f"chord(errors={policy!r}, reduce=…): expected 'fail' or 'continue' with reduce"
+        )
+    return {} if policy == DEFAULT else {OPTION: policy}
+
+
 def borne_early(policy: Policy) -> int | None:
     """With how many failures the chord still waits for other members; None: with any number."""
     if policy == "fail_fast":

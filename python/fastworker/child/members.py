@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastworker import _core
+from fastworker import _core, states
 from fastworker.canvas.chord_errors import borne_early, policy_of
 from fastworker.serialize import registry
 
@@ -55,13 +55,38 @@ def ends_of_body(
     exc: BaseException,
 ) -> list[Part]:
     """The same of the body of a chord that failed: it may be a member of another chord."""
-    ids = _Ids(str(record.get("id") or ""), record.get("root_id"), record.get("priority"))
+    ids = _ids_in(record)
     steps = [body, *((body.get("options") or {}).get("chain") or ())]
     return [
         (task_id, group, index, app.backend.encode_part(task_id, state, exc), kept, bears)
         for step in steps
         for task_id, group, index, kept, bears in _members(step, {}, ids)
     ]
+
+
+def part_of_failure(
+    app: FastWorker,
+    place: tuple[str, int | None],
+    body: Mapping[str, Any],
+    record: Mapping[str, Any],
+    exc: BaseException,
+) -> Part:
+    """The part of a member that never came to be: what should have become one failed.
+
+    Args:
+        app: Whose.
+        place: Its chord and its place in there.
+        body: Of that chord.
+        record: Of the join that failed.
+        exc: What it failed with.
+    """
+    task_id = _core.new_id()
+    doc = app.backend.encode_part(task_id, states.FAILURE, exc)
+    return (task_id, *place, doc, _record(body, _ids_in(record)), _bears(body))
+
+
+def _ids_in(record: Mapping[str, Any]) -> _Ids:
+    return _Ids(str(record.get("id") or ""), record.get("root_id"), record.get("priority"))
 
 
 class _Ids:

@@ -26,11 +26,10 @@ from fastworker.canvas.chord_errors import (
     judge,
     outcomes,
     policy_of,
-    without_policy,
 )
 from fastworker.canvas.signature import maybe_signature
 from fastworker.child.decode import accepts_json, decode_call
-from fastworker.child.members import Part, ends, ends_of_body, read_record
+from fastworker.child.members import Part, ends, ends_of_body, part_of_failure, read_record
 from fastworker.child.request import request_fields
 from fastworker.errors import (
     BackendError,
@@ -47,6 +46,7 @@ from fastworker.results.backend import collecting as collecting_states
 from fastworker.results.joining import allow_join_result
 from fastworker.results.member_failure import MemberFailure
 from fastworker.signals import after_task_publish, before_task_publish
+from fastworker.worker.following import Following, following
 
 if TYPE_CHECKING:
     from fastworker._core import Call, Join, Member
@@ -137,28 +137,28 @@ class Chords:
             join.finish([], [], [])
             return
         policy = policy_of(known["body"])
-        known["body"] = without_policy(known["body"])
+        ahead = following(known["body"], len(parts))
         with collecting(app.broker.write_address) as messages, collecting_states() as kept:
             others: list[Part] = []
             try:
-                if stands_for is not None:
-                    self._publish_body(known, stands_for)
-                if stands_for is None or not all(map(_is_plain, messages)):
+                if stands_for is not None and not ahead.is_last:
+                    self._publish(known, ahead, stands_for)
+                if not messages or not all(map(_is_plain, messages)):
                     messages.clear()
                     kept.clear()
-                    self._publish_body(known, self._results(group_id, parts, group, policy))
+                    self._publish(known, ahead, self._results(group_id, parts, group, policy))
             except Exception as exc:
                 messages.clear()
                 kept.clear()
-                error = exc if isinstance(exc, ChordError) else _callback_error(group_id, exc)
+                error = _error_of(group_id, exc, ahead)
                 logger.error("Chord %r raised: %r", group_id, error)
                 try:
-                    others = self._fail(known, error)
+                    others = self._fail(known, ahead, error)
                 except Exception:
                     logger.critical("Chord %r: its failure is only stored", group_id, exc_info=True)
                     messages.clear()
                     kept.clear()
-                    self._store_failure(known["body"], error)
+                    self._store_failure(ahead.body, error)
                 if borne_early(policy) is not None:
                     # Members may still end, long after the chord did.
                     remembered_s = app.backend.chord_ttl_s or _LONG_S
@@ -213,20 +213,25 @@ class Chords:
         except (BackendError, KombuError) as exc:
             logger.warning("Chord %r: the rest of its members is not revoked: %s", group_id, exc)
 
-    def _publish_body(self, record: Mapping[str, Any], results: list[Any] | str) -> None:
-        body = maybe_signature(record["body"], app=self._app)
-        options = body.options
+    def _publish(
+        self, record: Mapping[str, Any], ahead: Following, results: list[Any] | str
+    ) -> None:
+        body = maybe_signature(ahead.body, app=self._app)
+        options = {**body.options, **ahead.options()}
         inherited = {"parent_id": record["id"], "root_id": record["root_id"]}
         if self._app.conf.task_inherit_parent_priority:
             inherited["priority"] = record["priority"]
-        body.apply_async(
-            (results,),
-            **{name: value for name, value in inherited.items() if options.get(name) is None},
-        )
+        inherited = {name: it for name, it in inherited.items() if options.get(name) is None}
+        value = results[0] if ahead.is_last else results
+        body.apply_async((value,), **inherited, **ahead.options())
 
-    def _fail(self, record: Mapping[str, Any], error: ChordError) -> list[Part]:
+    def _fail(self, record: Mapping[str, Any], ahead: Following, error: ChordError) -> list[Part]:
         """The body will not run: states and errbacks; returns what it means for chords around this one."""
-        body = record["body"]
+        body = ahead.body
+        if ahead.above is not None and ahead.group_id is not None:
+            # Nobody waits for what folds a block, but for the block above.
+            place = ahead.group_id, ahead.place
+            return [part_of_failure(self._app, place, ahead.above, record, error)]
         try:
             raise error
         except ChordError:
@@ -249,6 +254,15 @@ def _is_plain(message: Envelope) -> bool:
     headers = envelope["headers"]
     is_json = envelope["content-type"] == "application/json" and not headers.get("compression")
     return is_json and not headers.get("rate_limit_key")
+
+
+def _error_of(group_id: str, exc: Exception, ahead: Following) -> ChordError:
+    if not isinstance(exc, ChordError):
+        return _callback_error(group_id, exc)
+    if ahead.level and isinstance(exc.__cause__, ChordError):
+        # The block below says which member it was.
+        return exc.__cause__
+    return exc
 
 
 def _callback_error(group_id: str, exc: Exception) -> ChordError:
