@@ -146,6 +146,10 @@ class ChordError(TaskError):
     """A task of a chord's header failed."""
 
 
+class MissingReferenceError(TaskError):
+    """What a message refers to is not in the result store any more."""
+
+
 # --------------------------------------------------------------------- infrastructure: we try again
 
 

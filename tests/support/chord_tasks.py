@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import signal
 from typing import Any
@@ -34,6 +35,21 @@ def register(app: Any, exceptions: Any) -> None:
     def joined_text(texts: list[str]) -> str:
         """Associative, and not commutative."""
         return "".join(texts)
+
+    @task(name="proj.length_at_second", bind=True, max_retries=1)
+    def length_at_second(self: Any, values: list[Any], path: str) -> int:
+        """Notes how large its message was, and wants another."""
+        append_line(
+            path, str(len(json.dumps(self.request.argsrepr)) + len(repr(self.request.args)))
+        )
+        if self.request.retries == 0:
+            raise self.retry(countdown=0)
+        return len(values)
+
+    @task(name="proj.size_of_rest", bind=True)
+    def size_of_rest(self: Any, sizes: list[int]) -> list[int]:
+        """How much its message says of the steps after it, behind what the steps before say."""
+        return [*sizes, len(repr(self.request.chain))]
 
     @task(name="proj.total_noted")
     def total_noted(numbers: list[int], path: str) -> int:

@@ -15,6 +15,7 @@ from fastworker import states
 from fastworker.app.context import Context
 from fastworker.canvas.group import group
 from fastworker.canvas.signature import maybe_signature
+from fastworker.errors import MissingReferenceError
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -38,9 +39,8 @@ def call_errbacks(
         traceback: As text, if there is one.
         embed: ``errbacks`` and ``chain``, both optional.
     """
-    for step in embed.get("chain") or ():
-        for task_id in awaited(step):
-            app.backend.store_result(task_id, exc, states.FAILURE, traceback)
+    for task_id in _awaited_of(embed.get("chain") or ()):
+        app.backend.store_result(task_id, exc, states.FAILURE, traceback)
     old_style = []
     for entry in embed.get("errbacks") or ():
         errback = maybe_signature(entry, app=app)
@@ -64,6 +64,16 @@ def call_errbacks(
             parent_id=request.id,
             root_id=request.root_id or request.id,
         )
+
+
+def _awaited_of(steps: Any) -> Iterator[str]:
+    try:
+        for step in steps:
+            yield from awaited(step)
+    except MissingReferenceError as missing:
+        logger.error("the steps behind a failed one are not all failed: %s", missing)
+        if steps.last_id is not None:
+            yield steps.last_id
 
 
 def _is_new_style(task: Any, errback: Any) -> bool:

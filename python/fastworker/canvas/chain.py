@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastworker.canvas.apps import app_of
-from fastworker.canvas.calls import Calls, apublish, calls_of, publish
+from fastworker.canvas.calls import Calls, StoreStep, apublish, calls_of, publish
 from fastworker.canvas.composing import chain_then, folded
+from fastworker.canvas.copying import plain
 from fastworker.canvas.items import part
 from fastworker.canvas.kinds import is_chain, is_chain_led_by_task, is_chord, is_empty_group, kind
 from fastworker.canvas.lazy import as_lazy
@@ -22,6 +23,8 @@ from fastworker.canvas.steps import Prepared, freeze_steps, prepare_steps
 from fastworker.results.joining import allow_join_result
 from fastworker.states import IGNORED, REJECTED
 
+#: So many steps behind the first are stored, where messages may refer to what is stored: fewer cost less as they are.
+_MANY_STEPS = 20
 #: Options that are the chain's own business; all others go to its first step.
 OWN_OPTIONS = frozenset(
     {
@@ -152,7 +155,14 @@ class Chain(Signature):
         if link:
             steps[0].extend_list_option("link", link)
         first = steps.pop()
-        merged["chain"] = as_list(merged.get("chain")) + steps
+        behind = as_list(merged.get("chain"))
+        if len(steps) >= _MANY_STEPS and self.app.conf.task_by_reference:
+            last_id = getattr(prepared.results[0], "id", None)
+            merged["chain"] = yield StoreStep(
+                self.app.backend.store_steps, (behind, plain(steps), last_id)
+            )
+        else:
+            merged["chain"] = behind + steps
         result = yield from calls_of(first, None, None, merged)
         # What is known only once it is published, such as a group's members, is in ``result``.
         return prepared.results[0] if steps else result

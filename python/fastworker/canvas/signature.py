@@ -7,7 +7,7 @@ serializer writes it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from fastworker import _core
 from fastworker.canvas.calls import Calls, One
@@ -15,6 +15,7 @@ from fastworker.canvas.copying import copied
 from fastworker.canvas.items import item, option
 from fastworker.canvas.publisher import Publisher
 from fastworker.results.application import current_application
+from fastworker.results.references import StoredSteps
 
 if TYPE_CHECKING:
     from fastworker.canvas.stamping import StampingVisitor
@@ -434,9 +435,11 @@ def maybe_signature(d: Any, app: Publisher | None = None, clone: bool = False) -
 
 
 def as_list(value: Any) -> list[Any]:
-    """A list of one or more signatures; a mapping counts as one, None as none."""
+    """A list of one or more signatures; a mapping counts as one, None as none. Stored steps stay as they are."""
     if value is None:
         return []
+    if isinstance(value, StoredSteps):
+        return cast("list[Any]", value)
     return list(value) if isinstance(value, list | tuple) else [value]
 
 

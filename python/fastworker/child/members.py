@@ -6,15 +6,19 @@ belong to one: when it fails, they will not run, and count as failed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastworker import _core, states
 from fastworker.canvas.chord_errors import borne_early, policy_of
+from fastworker.errors import MissingReferenceError
 from fastworker.serialize import registry
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
+
+logger = logging.getLogger("fastworker.app.trace")
 
 #: Task id, group, place in the header, encoded part, record for the join, and how many failures the chord bears before
 #: it ends at once (None: it waits for all its members).
@@ -39,8 +43,13 @@ def ends(
     """The parts of a task that ended with ``exc``: its own, and those of the steps after it that will not run."""
     own = membership(request, embed)
     found = [] if own is None else [(request.id, *own, _bears(embed["chord"]))]
-    for step in embed.get("chain") or ():
-        found.extend(_members(step, {}, request))
+    try:
+        for step in embed.get("chain") or ():
+            found.extend(_members(step, {}, request))
+    except MissingReferenceError as missing:
+        logger.error(
+            "chords that steps behind a failed one belong to do not hear of it: %s", missing
+        )
     return [
         (task_id, group, index, app.backend.encode_part(task_id, state, exc), record, bears)
         for task_id, group, index, record, bears in found

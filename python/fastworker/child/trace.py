@@ -27,6 +27,7 @@ from fastworker.child.successors import publish_successors
 from fastworker.errors import (
     EncodeError,
     Ignore,
+    MissingReferenceError,
     NotRegistered,
     OperationalError,
     Reject,
@@ -34,6 +35,7 @@ from fastworker.errors import (
     Retry,
     WorkerLostError,
 )
+from fastworker.results.references import with_values
 from fastworker.serialize.saferepr import saferepr
 
 if TYPE_CHECKING:
@@ -221,16 +223,18 @@ class TaskTracer:
         return run
 
     def read(self, call: Call) -> Run | None:
-        """What a call says. None: it cannot be run, and that is reported."""
+        """What a call says, and the results that it refers to. None: it cannot be run, and that is reported. The
+        request keeps the references: a retry sends them on."""
         try:
             args, kwargs, embed = decode_call(call, self.app, self.accepts_json)
+            given = with_values(args, self.app.backend)
         except Exception as exc:
             self.link.report(
                 call, "poison", reason=f"its body cannot be read: {exc}", **self._failed(call, exc)
             )
             return None
         request = WorkerRequest(call, args, kwargs, embed, self.node, self.link)
-        return Run(call, request, args, kwargs, embed or {})
+        return Run(call, request, given, kwargs, embed or {})
 
     def leave(self) -> None:
         """The call that was entered last is not the current one any more."""
@@ -400,7 +404,13 @@ class TaskTracer:
                 self.link.succeed(call, value, stores, member)
             else:
                 self._succeed(run, value, stores, member)
-        except (TypeError, ValueError, EncodeError, OperationalError) as exc:
+        except (
+            TypeError,
+            ValueError,
+            EncodeError,
+            OperationalError,
+            MissingReferenceError,
+        ) as exc:
             self.link.collect_successors(False)
             return self._unstorable(run, value, exc)
         self._guard(call, "on_success", value, call.id, run.args, run.kwargs)
@@ -451,7 +461,7 @@ class TaskTracer:
 
     def _unstorable(self, run: Run, value: Any, exc: Exception) -> tuple[str, Any]:
         """What it returned has no form in the result serializer, or what follows from it cannot be published."""
-        if isinstance(exc, OperationalError):
+        if isinstance(exc, OperationalError | MissingReferenceError):
             return self.raised(run, exc)
         problem = unstorable(self.task, value, exc)
         problem.__cause__ = exc

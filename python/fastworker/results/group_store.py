@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastworker.errors import DecodeError
+from fastworker.results.references import STEPS_S, StoredSteps
 from fastworker.results.result_set import GroupResult
 from fastworker.serialize import registry
 
@@ -67,6 +68,25 @@ class GroupStore:
         _, _, doc = registry.dumps({"result": self._stored(result)}, self.terms.serializer)
         self.store.save_group(group_id, doc, self.terms.ttl_s)
         return result
+
+    def store_steps(self, behind: Any, steps: list[Any], last_id: str | None) -> Any:
+        """Store the steps of a chain, for a message that refers to them.
+
+        Args:
+            behind: What runs after them: a list, or what this returned.
+            steps: As plain data, last one first.
+            last_id: The task whose result is the chain's.
+
+        Returns:
+            What the message carries; a list of all where a step has no JSON form.
+        """
+        try:
+            return StoredSteps.stored(self._keep_steps, behind, steps, last_id)
+        except (TypeError, ValueError):
+            return behind + steps
+
+    def _keep_steps(self, name: str, docs: list[bytes]) -> None:
+        self.store.keep(name, docs, STEPS_S)
 
     def _stored(self, result: GroupResult) -> Any:
         return result if self.terms.serializer == "pickle" else result.as_tuple()

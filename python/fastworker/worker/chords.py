@@ -45,6 +45,7 @@ from fastworker.errors import (
 from fastworker.results.backend import collecting as collecting_states
 from fastworker.results.joining import allow_join_result
 from fastworker.results.member_failure import MemberFailure
+from fastworker.results.references import ResultsReference
 from fastworker.signals import after_task_publish, before_task_publish
 from fastworker.worker.following import Following, following
 
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fastworker.worker")
 
+#: So many bytes of parts, and more, a message refers to, where it may.
+_LARGE = 32 * 1024
 #: Where chords are kept for ever, so long is the end of one remembered that ended before its members did.
 _LONG_S = 30 * 86_400
 _DELETED = (
@@ -129,6 +132,7 @@ class Chords:
         """
         app = self._app
         remembered_s: int | None = None
+        kept_s: int | None = None
         try:
             known = read_record(app, record)
         except Exception:
@@ -141,15 +145,21 @@ class Chords:
         with collecting(app.broker.write_address) as messages, collecting_states() as kept:
             others: list[Part] = []
             try:
-                if stands_for is not None and not ahead.is_last:
+                if self._refers(ahead, parts, group):
+                    kept_s = app.backend.chord_ttl_s or _LONG_S
+                    if stands_for is None:
+                        self._results(group_id, parts, group, policy)  # only whether it may run
+                    self._publish(known, ahead, ResultsReference(join.kept_name, len(parts)))
+                elif stands_for is not None and not ahead.is_last:
                     self._publish(known, ahead, stands_for)
-                if not messages or not all(map(_is_plain, messages)):
+                if not kept_s and (not messages or not all(map(_is_plain, messages))):
                     messages.clear()
                     kept.clear()
                     self._publish(known, ahead, self._results(group_id, parts, group, policy))
             except Exception as exc:
                 messages.clear()
                 kept.clear()
+                kept_s = None
                 error = _error_of(group_id, exc, ahead)
                 logger.error("Chord %r raised: %r", group_id, error)
                 try:
@@ -167,7 +177,7 @@ class Chords:
             (task_id, doc, state == states.SUCCESS, app.backend.ttl_s(state))
             for task_id, state, doc in kept
         ]
-        join.finish(messages, results, others, remembered_s)
+        join.finish(messages, results, others, remembered_s, kept_s)
 
     def _results(
         self, group_id: str, parts: Sequence[bytes], group: bytes | None, policy: Policy
@@ -213,8 +223,21 @@ class Chords:
         except (BackendError, KombuError) as exc:
             logger.warning("Chord %r: the rest of its members is not revoked: %s", group_id, exc)
 
+    def _refers(self, ahead: Following, parts: Sequence[bytes], group: bytes | None) -> bool:
+        """Whether the body gets a reference to the results."""
+        return (
+            bool(self._app.conf.task_by_reference)
+            and group is None
+            and not ahead.is_last
+            and not ahead.body.get("immutable")
+            and sum(map(len, parts)) > _LARGE
+        )
+
     def _publish(
-        self, record: Mapping[str, Any], ahead: Following, results: list[Any] | str
+        self,
+        record: Mapping[str, Any],
+        ahead: Following,
+        results: list[Any] | str | ResultsReference,
     ) -> None:
         body = maybe_signature(ahead.body, app=self._app)
         options = {**body.options, **ahead.options()}
@@ -222,7 +245,7 @@ class Chords:
         if self._app.conf.task_inherit_parent_priority:
             inherited["priority"] = record["priority"]
         inherited = {name: it for name, it in inherited.items() if options.get(name) is None}
-        value = results[0] if ahead.is_last else results
+        value = results[0] if ahead.is_last and isinstance(results, list) else results
         body.apply_async((value,), **inherited, **ahead.options())
 
     def _fail(self, record: Mapping[str, Any], ahead: Following, error: ChordError) -> list[Part]:

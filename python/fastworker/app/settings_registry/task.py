@@ -224,6 +224,14 @@ _RUNNING = [
         status="active",
     ),
     Setting(
+        "by_reference",
+        False,
+        "bool",
+        "Store large chord results and long chains once, and have messages refer to them; not beside Celery workers.",
+        status="active",
+        is_ours=True,
+    ),
+    Setting(
         "chord_errors",
         "fail",
         "any",
