@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from fastworker.canvas.nesting import told
 from fastworker.errors import EncodeError
 from fastworker.serialize.picklable import safe_text
 from fastworker.serialize.saferepr import saferepr
@@ -99,6 +100,8 @@ def encode_error(
         problem = _problem(value, write)
         if problem is not None:
             return _error(task, serializer, f"keyword argument {name!r}", value, problem)
+    if isinstance(cause, RecursionError):
+        cause = told(cause)
     return EncodeError(f"task {task!r}: the call cannot be serialised as {serializer}: {cause}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastworker.canvas.lazy import LazyList
+from fastworker.canvas.nesting import told
 from fastworker.canvas.signature import Signature
 from fastworker.results.application import current_application
 
@@ -26,5 +27,12 @@ def own_app(sig: Any) -> Any:
 
 
 def app_of(sig: Any) -> Any:
-    """``own_app``, else the current application."""
-    return own_app(sig) or current_application()
+    """``own_app``, else the current application.
+
+    Raises:
+        RecursionError: It is nested too deeply.
+    """
+    try:
+        return own_app(sig) or current_application()
+    except RecursionError as exc:
+        raise told(exc) from None

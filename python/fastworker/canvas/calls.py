@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fastworker.canvas.nesting import nesting_told, told
+
 if TYPE_CHECKING:
     from fastworker.canvas.publisher import Outbox, Publisher
     from fastworker.canvas.signature import Signature
@@ -91,11 +93,13 @@ def _publishes_as_ours(cls: type) -> bool:
     return owner.__module__.startswith("fastworker.canvas.")
 
 
+@nesting_told
 def publish(app: Publisher, calls: Calls) -> Any:
     """Publish a workflow; returns its result.
 
     Raises:
         As ``Task.apply_async``. What had not filled a batch by then is not published.
+        RecursionError: It is nested too deeply.
     """
     outbox = app.outbox()
     answer: Any = None
@@ -116,6 +120,13 @@ def publish(app: Publisher, calls: Calls) -> Any:
 
 async def apublish(app: Publisher, calls: Calls) -> Any:
     """The same for a coroutine: neither broker nor result store blocks the loop."""
+    try:
+        return await _apublish(app, calls)
+    except RecursionError as exc:
+        raise told(exc) from None
+
+
+async def _apublish(app: Publisher, calls: Calls) -> Any:
     import asyncio
 
     outbox: Outbox = app.outbox()

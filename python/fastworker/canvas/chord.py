@@ -19,6 +19,7 @@ from fastworker.canvas.items import part
 from fastworker.canvas.kinds import is_chain, is_chord, is_group, kind, make
 from fastworker.canvas.lazy import LazyList
 from fastworker.canvas.linking import add_body_callbacks, size_of, strip_header_links
+from fastworker.canvas.nesting import told
 from fastworker.canvas.publisher import Publisher
 from fastworker.canvas.reprs import of_chord
 from fastworker.canvas.signature import Signature, as_list, maybe_signature, signature
@@ -86,7 +87,10 @@ class chord(Signature):
         reduce: int | None = None,
         **options: Any,
     ) -> None:
-        parts = {"header": _header(header, app), "body": maybe_signature(body, app=app)}
+        try:
+            parts = {"header": _header(header, app), "body": maybe_signature(body, app=app)}
+        except RecursionError as exc:  # members are copied, with all that is in them
+            raise told(exc) from None
         if errors is not None:
             parts["errors"] = chord_errors.checked(errors)
         if reduce is not None:

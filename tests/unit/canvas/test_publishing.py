@@ -331,3 +331,45 @@ def test_a_workflow_finds_its_application_in_any_part(app: FastWorker, add: Any)
         chain(group(named, group(add.s(1, 1))), app=None),
     ):
         assert workflow.app is app
+
+
+def _header_in_header(inner: Any, other: Any) -> Any:
+    return chord([inner, other], other)
+
+
+def _body_in_body(inner: Any, other: Any) -> Any:
+    return chord([other, other], inner)
+
+
+def _group_in_group(inner: Any, other: Any) -> Any:
+    return group([inner, other])
+
+
+def _group_in_chain(inner: Any, other: Any) -> Any:
+    return chain(other, group([inner, other]))
+
+
+def _callback(inner: Any, other: Any) -> Any:
+    outer = other.clone()
+    outer.link(inner)
+    return outer
+
+
+@pytest.mark.parametrize(
+    "around", [_header_in_header, _body_in_body, _group_in_group, _group_in_chain, _callback]
+)
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_what_is_nested_too_deeply_is_told_what_to_write(
+    add: Any, memory: Memory, around: Callable[[Any, Any], Any], is_awaited: bool
+) -> None:
+    def nested() -> Any:
+        sig = add.s(1, 1)
+        for _ in range(1_000):
+            sig = around(sig, add.s(2, 2))
+        return asyncio.run(sig.aapply_async()) if is_awaited else sig.apply_async()
+
+    with pytest.raises(
+        (RecursionError, EncodeError), match=r"nested too deeply: .*chain\(\*steps\)"
+    ):
+        nested()
+    assert memory.messages == []
