@@ -63,6 +63,8 @@ def test_what_follows_a_reduction_gets_its_value(running: Rig) -> None:
     assert behind.apply_async().get(timeout=TIMEOUT_S) == 20
     around = chord([reduced(members(), total.s(), 4), add.s(1, 1)], listed.s())
     assert around.apply_async().get(timeout=TIMEOUT_S) == [300, 2]
+    inside = [reduced([add.s(n, 0) for n in range(size)], total.s(), 2) for size in (1, 4, 9)]
+    assert reduced(inside, total.s(), 2).apply_async().get(timeout=TIMEOUT_S) == 0 + 6 + 36
     chains = [add.s(number, 1) | add.s(1) for number in range(7)]
     assert reduced(chains, total.s(), 3).apply_async().get(timeout=TIMEOUT_S) == 35
 

@@ -23,6 +23,7 @@ from fastworker.app.task import Task
 from fastworker.canvas.calls import Member
 from fastworker.canvas.copying import plain
 from fastworker.canvas.signature import Signature
+from fastworker.serialize.exclusive import marked, written
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -52,6 +53,8 @@ class Outbox:
         #: The body of the chord that was serialised last, and its bytes: all members carry the same.
         self._chord: Any = None
         self._embed: bytes | None = None
+        #: Only workers of ours understand them.
+        self._is_exclusive = False
 
     def add(self, sig: Signature, args: Any, kwargs: Any, options: Mapping[str, Any]) -> Any:
         """Take a call; returns its result.
@@ -114,6 +117,9 @@ class Outbox:
             )
         except (TypeError, ValueError) as exc:
             raise encode_error(task.name, "json", args, kwargs, exc, _core.dumps) from exc
+        if member.chord is not None and self._is_exclusive:
+            queue, priority, written_as = envelope
+            envelope = queue, priority, marked(written_as, task.name)
         self.take(envelope)
         return lane.result(task_id)
 
@@ -131,7 +137,9 @@ class Outbox:
             return None
         if chord is not self._chord:
             embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": plain(chord)}
+            before = written()
             self._chord, self._embed = chord, _core.dumps(embed)
+            self._is_exclusive = written() != before
         return self._embed
 
     def take(self, packed: Parcel | Envelope, is_awaited: bool = False) -> None:

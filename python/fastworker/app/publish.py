@@ -28,6 +28,7 @@ from fastworker.canvas.copying import plain
 from fastworker.canvas.signature import as_list
 from fastworker.errors import AlwaysEagerIgnored, ImproperlyConfigured
 from fastworker.serialize import compression, registry
+from fastworker.serialize.exclusive import MARK, written
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -247,6 +248,7 @@ def _envelopes(
     """
     chosen = registry.get(serializer)
     args, kwargs, embed = message.body
+    before = written()
     try:
         body = chosen.dumps((args, kwargs, plain(embed)))
     except Exception as exc:  # serializers raise what they like
@@ -258,7 +260,10 @@ def _envelopes(
     priority = int(message.properties.get("priority") or 0)
     # Brokers have ten levels; a larger number (RabbitMQ's) is the least urgent of them.
     level = min(max(priority, 0), _HIGHEST_PRIORITY_NUMBER)
-    headers = _core.dumps(message.headers)
+    said = message.headers
+    if written() != before:
+        said = {**said, "task": MARK + said["task"]}
+    headers = _core.dumps(said)
 
     def write(queue: str, announced_on: str | None = None) -> bytes:
         return _core.write_envelope(

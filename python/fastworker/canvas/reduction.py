@@ -17,7 +17,7 @@ block is joined exactly once, as every chord is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastworker import _core
@@ -27,7 +27,7 @@ from fastworker.canvas.kinds import is_chain, make
 from fastworker.canvas.lazy import LazyList, is_pending
 from fastworker.canvas.linking import size_of
 from fastworker.canvas.signature import Signature, maybe_signature
-from fastworker.serialize import json
+from fastworker.serialize.exclusive import Exclusive, register
 
 #: The option of a reducer on its way, as the body of a block.
 OPTION = "fold"
@@ -53,8 +53,8 @@ _SHORT_CUT = frozenset({"parent_id", "root_id"})
 
 
 @dataclass(frozen=True)
-class Fold:
-    """Which block a reducer is the body of. Who does not know it refuses the message, and joins nothing wrongly.
+class Fold(Exclusive):
+    """Which block a reducer is the body of.
 
     Attributes:
         id: Of the whole.
@@ -90,7 +90,7 @@ class Fold:
         return self.level > 0 and self.block == 0 and size == 1
 
 
-json.register_type(Fold, "fastworker.Fold", asdict, lambda fields: Fold(**fields))
+register(Fold, vars, lambda fields: Fold(**fields))
 
 
 def group_of(reduction_id: str, level: int, block: int) -> str:

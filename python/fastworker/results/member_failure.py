@@ -7,17 +7,15 @@ from typing import Any
 
 from fastworker.results.remote_error import decode_exception, encode_exception
 from fastworker.serialize import json
+from fastworker.serialize.exclusive import Exclusive, register
 from fastworker.serialize.picklable import picklable, restored
-
-#: Beside its value in a message: who does not know it refuses the message, and takes it for no result.
-_MARKER = "fastworker.MemberFailure"
 
 
 @dataclass(frozen=True)
-class MemberFailure:
+class MemberFailure(Exclusive):
     """How a member of a chord's header failed, in the place of its result.
 
-    It travels as JSON and as pickle; a Celery worker that reads it logs "Unsupported type" and drops the message.
+    It travels as JSON and as pickle. A Celery worker fails the task that gets it, as one that it does not know.
 
     Attributes:
         task_id: The member.
@@ -51,4 +49,4 @@ def _decoded(fields: dict[str, Any]) -> MemberFailure:
     return MemberFailure(fields["task_id"], fields["state"], decode_exception(fields["error"]))
 
 
-json.register_type(MemberFailure, _MARKER, _encoded, _decoded)
+register(MemberFailure, _encoded, _decoded)

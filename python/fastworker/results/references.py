@@ -1,21 +1,20 @@
 """What a message names instead of holding it: the results of a chord's header, and the steps of a chain that are still
 to run. They are in the result store, once, however many messages name them.
 
-Only workers of ours understand references: a Celery worker that reads one logs "Unsupported type" and drops the
-message.
+Only workers of ours understand references: a Celery worker fails the task, as one that it does not know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastworker import _core, states
 from fastworker.errors import MissingReferenceError
 from fastworker.results.application import current_application
 from fastworker.results.member_failure import MemberFailure
-from fastworker.serialize import json
+from fastworker.serialize.exclusive import Exclusive, register
 
 if TYPE_CHECKING:
     from fastworker.results.backend import Backend
@@ -27,7 +26,7 @@ STEPS_S = 7 * 86_400
 
 
 @dataclass(frozen=True)
-class ResultsReference:
+class ResultsReference(Exclusive):
     """The results of a chord's header, in the place of their list.
 
     Attributes:
@@ -52,7 +51,7 @@ class ResultsReference:
         return values
 
 
-class StoredSteps:
+class StoredSteps(Exclusive):
     """The rest of a chain, last step first, as the list that a message's ``chain`` is otherwise: what becomes of it
     here are the index -1, the slice ``[:-1]`` and adding steps that come before the others.
 
@@ -185,5 +184,5 @@ def _steps_of(fields: dict[str, Any]) -> StoredSteps:
     return StoredSteps(segments, fields["tail"], fields["last_id"])
 
 
-json.register_type(ResultsReference, "fastworker.ResultsReference", asdict, _arrived)
-json.register_type(StoredSteps, "fastworker.StoredSteps", _steps_fields, _steps_of)
+register(ResultsReference, vars, _arrived)
+register(StoredSteps, _steps_fields, _steps_of)

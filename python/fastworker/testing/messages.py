@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastworker import _core
 from fastworker.app.proxy import Proxy
 from fastworker.serialize import compression, registry
+from fastworker.serialize.exclusive import unmarked
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -199,7 +200,7 @@ def _decode(queue: str, priority: int, envelope: bytes) -> Published:
         data = compression.decompress(data, headers["compression"])
     args, kwargs, embed = registry.loads(data, parts["content-type"], parts["content-encoding"])
     return Published(
-        task=headers["task"],
+        task=unmarked(headers["task"]),
         id=headers["id"],
         args=args,
         kwargs=kwargs,

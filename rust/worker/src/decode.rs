@@ -148,6 +148,9 @@ impl Decoder {
     }
 }
 
+/// In front of the name of a task whose message only workers of ours understand: others fail it by its name.
+const EXCLUSIVE: &str = "fastworker:";
+
 /// What decides, from the headers or, for protocol 1, from the body.
 struct Facts {
     task: String,
@@ -169,7 +172,7 @@ impl Facts {
             let id = envelope.id.as_deref().filter(|id| !id.is_empty());
             let id = id.ok_or_else(|| invalid(format!("header task is {task:?}, but there is no header id")))?;
             return Ok(Facts {
-                task: task.clone().into_owned(),
+                task: task.strip_prefix(EXCLUSIVE).unwrap_or(task).to_owned(),
                 id: id.to_owned(),
                 eta: owned(&envelope.eta),
                 expires: owned(&envelope.expires),
