@@ -265,6 +265,17 @@ def test_what_is_published_after_the_last_call_has_ended_is_confirmed(
     wait_until(lambda: read_lines(path) == ["summary of 10"], "what was published last")
 
 
+def test_refused_message_fails_the_calls_that_had_not_ended_when_it_was_published(
+    redis_rig: Rig,
+) -> None:
+    redis_rig.redis().set("no-list", "and nothing can be pushed to it")
+    redis_rig.worker(concurrency=1)
+    results = publish(redis_rig, "batch.publish_to", *[("no-list",)] * 3)
+    ends = [outcome(result) for result in results]
+    assert ends == [("SUCCESS", "ended before"), *[("FAILURE", "OperationalError")] * 2]
+    assert "published was refused" in str(results[2].result)
+
+
 def test_calls_that_wait_for_others_go_back_in_a_shutdown(rig: Rig) -> None:
     task = rig.app.tasks["batch.double"]
     worker = rig.worker(concurrency=1)

@@ -215,6 +215,12 @@ def register(app: Any) -> None:
     def lengths(requests: list[Any]) -> list[list[int]]:
         return [[len(request.args[0]), len(requests)] for request in requests]
 
+    @batch(name="batch.publish_to")
+    def publish_to(requests: list[Any]) -> None:
+        requests[0].succeed("ended before")
+        app.tasks["pool.who"].apply_async(queue=requests[0].args[0])
+        requests[1].succeed("ended after")
+
     @batch(name="batch.patient", batch_timeout=600)
     def patient(requests: list[Any]) -> list[int]:
         return [len(requests)] * len(requests)

@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock;
 use crate::fact::{Fact, Settling};
+use crate::worker::Author;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -217,7 +218,7 @@ impl BrokerIo {
     }
 
     /// Publishes what tasks publish. A refusal ends it: the tasks fail.
-    pub(crate) fn publish(&self, batch: Vec<Publish>, deliveries: Vec<Vec<(Handle, Tag)>>) {
+    pub(crate) fn publish(&self, batch: Vec<Publish>, authors: Vec<Option<Author>>) {
         let io = self.clone();
         tokio::task::spawn_local(async move {
             let mut backoff = Backoff::new();
@@ -232,7 +233,7 @@ impl BrokerIo {
                 }
                 backoff.pause().await;
             };
-            io.tell(Fact::Published { deliveries, refusal });
+            io.tell(Fact::Published { authors, refusal });
         });
     }
 

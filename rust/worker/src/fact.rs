@@ -10,6 +10,7 @@ use fastworker_engine::{Ask, ChildId, Handle, QueueTerms, Rate, Resize, Shutdown
 
 use crate::held::MemberPart;
 use crate::pool::{SocketFact, ZygoteFact};
+use crate::worker::Author;
 
 /// An order from the main thread.
 #[derive(Debug)]
@@ -170,9 +171,9 @@ pub(crate) enum Fact {
         is_done: bool,
         joins: Vec<Join>,
     },
-    /// A batch was published, or refused for good; for which deliveries each message was.
+    /// A batch was published, or refused for good; whose each message was.
     Published {
-        deliveries: Vec<Vec<(Handle, Tag)>>,
+        authors: Vec<Option<Author>>,
         refusal: Option<String>,
     },
     /// `None`: the lease was lost.

@@ -150,6 +150,17 @@ impl Child {
         self.given.get(number).into_iter().flat_map(Given::handles)
     }
 
+    /// Whether a number is a batch whose function has not returned.
+    pub(crate) fn has_batch(&self, number: Number) -> bool {
+        matches!(self.given.get(number), Some(Given::Batch(_)))
+    }
+
+    /// The batches whose functions have not returned, and what of each has not ended.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = (Number, Vec<Handle>)> {
+        let batches = self.given.iter().filter(|(_, given)| matches!(given, Given::Batch(_)));
+        batches.map(|(number, given)| (number, given.handles().collect()))
+    }
+
     /// One of these; a batch's at `member`, or the first.
     pub(crate) fn handle_of(&self, number: Number, member: u32) -> Option<Handle> {
         match self.given.get(number)? {
@@ -169,7 +180,7 @@ impl Child {
 
     /// The function of a batch has returned; it is forgotten. False: there is no such batch.
     pub(crate) fn take_batch(&mut self, number: Number) -> bool {
-        matches!(self.given.get(number), Some(Given::Batch(_))) && self.given.remove(number).is_some()
+        self.has_batch(number) && self.given.remove(number).is_some()
     }
 
     /// Takes back what was not started. Returns the first number that will never run.

@@ -229,6 +229,9 @@ impl Worker {
         self.spawning.retain(|spawning| *spawning != child);
         let by_itself = self.note_death(&mut known).is_by_itself();
         let next = known.recall();
+        for (number, open) in known.batches() {
+            self.end_batch(child, number, open);
+        }
         self.feed(Event::ChildExited { child, next, by_itself });
     }
 

@@ -17,6 +17,7 @@ mod joining;
 mod lanes;
 mod lease;
 mod outcome;
+mod publishing;
 mod queues;
 mod settling;
 mod stopping;
@@ -25,8 +26,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
-use fastworker_broker::{Broker, Publish, Settlement, Tag};
-use fastworker_engine::{Action, ChildId, Config, Engine, Event, Handle};
+use fastworker_broker::{Broker, Publish, Settlement};
+use fastworker_engine::{Action, ChildId, Config, Engine, Event, Number};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -45,6 +46,8 @@ use self::connect::{Connected, connect, lease_terms};
 use self::drain::Draining;
 use self::joining::Joining;
 use self::lease::LeaseWatch;
+pub(crate) use self::publishing::Author;
+use self::publishing::Ledger;
 use self::queues::brokers;
 
 /// How often the pages of children that work through several tasks are looked at.
@@ -160,8 +163,10 @@ struct Worker {
     wanted: VecDeque<ChildId>,
     settling: Vec<(Settlement, Option<Settling>)>,
     is_settling: bool,
-    publishing: Vec<(Publish, Vec<(Handle, Tag)>)>,
+    publishing: Vec<(Publish, Option<Author>)>,
     is_publishing: bool,
+    /// Of batches that publish.
+    ledgers: HashMap<(ChildId, Number), Ledger>,
     asked: u32,
     draining: Draining,
     wants_wake: bool,
@@ -251,6 +256,7 @@ impl Worker {
             is_settling: false,
             publishing: Vec::new(),
             is_publishing: false,
+            ledgers: HashMap::new(),
             asked: 0,
             draining: Draining::default(),
             wants_wake: false,
@@ -387,7 +393,7 @@ impl Worker {
                 self.join_ended(&join, is_done);
                 self.join(joins);
             }
-            Fact::Published { deliveries, refusal } => self.published(deliveries, refusal),
+            Fact::Published { authors, refusal } => self.published(authors, refusal),
             Fact::AttemptRecorded { handle, attempt: None } => self.lease_lost(handle),
             Fact::AttemptRecorded { handle, attempt: Some(attempt) } => {
                 if let Some(held) = self.held.get_mut(handle) {
@@ -503,8 +509,8 @@ impl Worker {
         }
         if !self.is_publishing && !self.publishing.is_empty() {
             self.is_publishing = true;
-            let (batch, deliveries) = self.publishing.drain(..).unzip();
-            self.io.publish(batch, deliveries);
+            let (batch, authors) = self.publishing.drain(..).unzip();
+            self.io.publish(batch, authors);
         }
         if !self.is_settling && !self.settling.is_empty() {
             self.is_settling = true;

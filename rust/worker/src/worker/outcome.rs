@@ -45,6 +45,8 @@ impl Worker {
             }
             Ok(FromChild::Outcome(outcome)) => self.outcome(child, &outcome),
             Ok(FromChild::BatchEnd { number, runtime_us }) => {
+                let open = self.children.get(&child).map(|known| known.handles_of(number).collect());
+                self.end_batch(child, number, open.unwrap_or_default());
                 if self.children.get_mut(&child).is_some_and(|known| known.take_batch(number)) {
                     self.feed(Event::BatchEnded { child, number, runtime_us });
                 }
@@ -55,16 +57,7 @@ impl Worker {
                     self.settling.push((settle::intermediate(held, status, doc, self.policy.lifetimes), None));
                 }
             }
-            Ok(FromChild::Publish { number, message }) => {
-                let Some(known) = self.children.get(&child) else { return };
-                let held = &mut self.held;
-                let deliveries = known.handles_of(number).filter_map(|handle| {
-                    let held = held.get_mut(handle)?;
-                    held.unconfirmed += 1;
-                    Some((handle, held.tag))
-                });
-                self.publishing.push((own(&message), deliveries.collect()));
-            }
+            Ok(FromChild::Publish { number, message }) => self.publish(child, number, &message),
             Err(malformed) => {
                 self.reporter.log(Level::Critical, format!("a child sent nonsense: {malformed}: killing it"));
                 self.kill(child);
@@ -75,6 +68,9 @@ impl Worker {
     pub(super) fn outcome(&mut self, child: ChildId, outcome: &OutcomeFrame<'_>) {
         let known = self.children.get_mut(&child);
         let Some(handle) = known.and_then(|known| known.take(outcome.number, outcome.member)) else { return };
+        if outcome.member != NO_MEMBER {
+            self.end_member(child, outcome.number, handle);
+        }
         let Some(held) = self.held.get_mut(handle) else { return };
         if outcome.kind == OutcomeKind::Poison {
             let text = format!("task {}[{}] moved to the dead letters: {}", held.task, held.id, outcome.reason);
@@ -115,7 +111,8 @@ impl Worker {
     }
 }
 
-fn own(successor: &Successor<'_>) -> Publish {
+/// A message that a child has written, to be published.
+pub(super) fn own(successor: &Successor<'_>) -> Publish {
     Publish {
         queue: successor.queue.to_owned(),
         priority: successor.priority,

@@ -1,6 +1,5 @@
 //! Station 9, settle, as the loop sees it: what waits to be settled, and what was.
 
-use fastworker_broker::Tag;
 use fastworker_engine::{Ending, Event, Handle};
 use fastworker_wire::child::OutcomeKind;
 
@@ -121,23 +120,6 @@ impl Worker {
         let (task, id) = self.held.remove(handle).map(|held| (held.task, held.id)).unwrap_or_default();
         let text = format!("the lease of task {task}[{id}] was lost: another worker has it");
         self.reporter.log(Level::Warning, text);
-    }
-
-    pub(super) fn published(&mut self, deliveries: Vec<Vec<(Handle, Tag)>>, refusal: Option<String>) {
-        self.is_publishing = false;
-        self.answered_us = clock::mono_us();
-        if let Some(refusal) = &refusal {
-            self.reporter.log(Level::Error, format!("publishing from tasks: {refusal}"));
-        }
-        for (handle, tag) in deliveries.into_iter().flatten() {
-            // The lease may have been lost meanwhile, and the handle be another's.
-            let Some(held) = self.held.get_mut(handle).filter(|held| held.tag == tag) else { continue };
-            held.unconfirmed -= 1;
-            if refusal.is_some() {
-                held.refused.clone_from(&refusal);
-            }
-            self.settle_if_confirmed(handle);
-        }
     }
 }
 
