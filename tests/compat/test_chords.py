@@ -68,6 +68,16 @@ def test_a_chord_is_finished_with_results_in_the_order_of_its_header(
     assert marks == [b"done"] * 3
 
 
+def test_a_chord_of_protocol_1_is_finished(rig: Rig) -> None:
+    """What the headers say in protocol 2 is in the body."""
+    with rig.app as app:
+        app.conf.task_protocol = 1
+        rig.worker(framework=PRODUCT)
+        add, who = rig.task("add"), rig.task("listed")
+        result = chord([add.s(1, 1), add.s(2, 2), add.s(3, 3)], who.s())
+        assert result.get(timeout=20) == [2, 4, 6]
+
+
 def test_the_body_knows_its_group_and_where_it_comes_from(rig: Rig) -> None:
     rig.worker(framework=PRODUCT)
     add, who = rig.task("add"), rig.task("listed")

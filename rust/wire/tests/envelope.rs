@@ -219,6 +219,15 @@ fn protocol_1_is_read_from_the_body() {
     let task = parse_v1(body).unwrap();
     assert_eq!((task.group.as_deref(), task.is_utc, task.retries), (Some("s"), false, 2));
     assert_eq!(task.timelimit, (Some(3.0), None));
+    assert_eq!(
+        String::from_utf8(task.headers_with(b"{}")).unwrap(),
+        r#"{"task": "t", "group": "s", "retries": 2, "timelimit": [3.0, null]}"#
+    );
+    let member = parse_v1(br#"{"task": "t", "id": "i", "group": "g", "group_index": 0}"#).unwrap();
+    assert_eq!(
+        String::from_utf8(member.headers_with(br#" { "retries": 1, "x": [] } "#)).unwrap(),
+        r#"{"task": "t", "id": "i", "group": "g", "group_index": 0, "retries": 0, "timelimit": [null, null], "retries": 1, "x": [] }"#
+    );
     assert!(matches!(parse_v1(b"[[], {}, {}]"), Err(Error::Json { offset: 0, .. })));
     assert!(matches!(parse_v1(b"{}"), Err(Error::Field { field: "body.task", .. })));
 }

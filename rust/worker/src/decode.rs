@@ -109,7 +109,7 @@ impl Decoder {
             is_early_acked: false,
             unconfirmed: 0,
             told_as: None,
-            group: envelope.group.as_deref().filter(|group| !group.is_empty()).map(Box::from),
+            group: (!facts.group.is_empty()).then(|| Box::from(facts.group)),
             parts: Vec::new(),
             refused: None,
             reported: None,
@@ -135,11 +135,11 @@ impl Decoder {
             id: &facts.id,
             root_id: envelope.root_id.as_deref().unwrap_or(&facts.id),
             parent_id: envelope.parent_id.as_deref().unwrap_or_default(),
-            group: envelope.group.as_deref().unwrap_or_default(),
+            group: &facts.group,
             content_type: &envelope.content_type,
             content_encoding: &envelope.content_encoding,
             compression: envelope.compression.as_deref().unwrap_or_default(),
-            headers: envelope.headers_json,
+            headers: facts.headers.as_deref().unwrap_or(envelope.headers_json),
             properties: envelope.properties_json,
             body: &envelope.body,
         })
@@ -158,6 +158,10 @@ struct Facts {
     eta: Option<String>,
     expires: Option<String>,
     timelimit: (Option<f64>, Option<f64>),
+    /// Empty: it is in none.
+    group: String,
+    /// In the place of the message's own, which say nothing in protocol 1.
+    headers: Option<Vec<u8>>,
 }
 
 impl Facts {
@@ -177,6 +181,8 @@ impl Facts {
                 eta: owned(&envelope.eta),
                 expires: owned(&envelope.expires),
                 timelimit: envelope.timelimit,
+                group: owned(&envelope.group).unwrap_or_default(),
+                headers: None,
             });
         }
         let v1 = envelope::parse_v1(&envelope.body)
@@ -190,6 +196,8 @@ impl Facts {
             eta: utc(&v1.eta),
             expires: utc(&v1.expires),
             timelimit: v1.timelimit,
+            group: owned(&v1.group).unwrap_or_default(),
+            headers: Some(v1.headers_with(envelope.headers_json)),
         })
     }
 }

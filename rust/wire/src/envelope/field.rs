@@ -29,6 +29,11 @@ pub(super) fn field_time<'a>(scanner: &mut Scanner<'a>, field: &'static str) -> 
     Ok(field_text(scanner, field)?.filter(|text| !text.is_empty()))
 }
 
+pub(super) fn field_index(scanner: &mut Scanner<'_>, field: &'static str) -> Result<Option<u32>, Error> {
+    let is_missing = is_null(&mut scanner.clone())?;
+    field_retries(scanner, field).map(|index| (!is_missing).then_some(index))
+}
+
 pub(super) fn field_retries(scanner: &mut Scanner<'_>, field: &'static str) -> Result<u32, Error> {
     let at_value = scanner.clone();
     if is_null(scanner)? {

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::field::{field_retries, field_text, field_time, field_timelimit, wrong};
+use super::field::{field_index, field_retries, field_text, field_time, field_timelimit, wrong};
 use crate::Error;
-use crate::json::Scanner;
+use crate::json::{Scanner, write_float, write_int, write_text};
 
 /// What a protocol-1 body says of its task. Still produced with `task_protocol=1`, by Celery 3.1 and by clients in
 /// other languages.
@@ -16,6 +16,8 @@ pub struct TaskV1<'a> {
     pub id: Option<Cow<'a, str>>,
     /// The group's id: `taskset`, the old name, wins over `group` as in Celery.
     pub group: Option<Cow<'a, str>>,
+    /// Its place in the group.
+    pub group_index: Option<u32>,
     /// Not before: ISO-8601 text.
     pub eta: Option<Cow<'a, str>>,
     /// Not after: ISO-8601 text.
@@ -26,6 +28,57 @@ pub struct TaskV1<'a> {
     pub timelimit: (Option<f64>, Option<f64>),
     /// How many tries went before.
     pub retries: u32,
+}
+
+impl TaskV1<'_> {
+    /// The headers that protocol 2 would have, with those that the message came with: the latter win.
+    ///
+    /// # Arguments
+    /// `own`: a JSON object.
+    pub fn headers_with(&self, own: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + own.len());
+        out.extend_from_slice(br#"{"task": "#);
+        write_text(&self.task, &mut out);
+        for (name, text) in [("id", &self.id), ("group", &self.group), ("eta", &self.eta), ("expires", &self.expires)] {
+            if let Some(text) = text {
+                write_name(name, &mut out);
+                write_text(text, &mut out);
+            }
+        }
+        if let Some(index) = self.group_index {
+            write_name("group_index", &mut out);
+            write_int(index.into(), &mut out);
+        }
+        write_name("retries", &mut out);
+        write_int(self.retries.into(), &mut out);
+        write_name("timelimit", &mut out);
+        out.push(b'[');
+        write_limit(self.timelimit.0, &mut out);
+        out.extend_from_slice(b", ");
+        write_limit(self.timelimit.1, &mut out);
+        out.push(b']');
+        let rest = own.trim_ascii().strip_prefix(b"{").unwrap_or_default().trim_ascii_start();
+        if !rest.is_empty() && rest != b"}" {
+            out.extend_from_slice(b", ");
+            out.extend_from_slice(rest);
+        } else {
+            out.push(b'}');
+        }
+        out
+    }
+}
+
+fn write_name(name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b", ");
+    write_text(name, out);
+    out.extend_from_slice(b": ");
+}
+
+fn write_limit(limit: Option<f64>, out: &mut Vec<u8>) {
+    match limit {
+        Some(seconds) => write_float(seconds, out),
+        None => out.extend_from_slice(b"null"),
+    }
 }
 
 /// Reads the fields that decide from a JSON body, already decoded from base64 and uncompressed.
@@ -45,6 +98,7 @@ pub fn parse_v1(body: &[u8]) -> Result<TaskV1<'_>, Error> {
             b"task" => task = field_text(scanner, "body.task")?,
             b"id" => found.id = field_text(scanner, "body.id")?,
             b"group" => found.group = field_text(scanner, "body.group")?,
+            b"group_index" => found.group_index = field_index(scanner, "body.group_index")?,
             b"taskset" => taskset = field_text(scanner, "body.taskset")?,
             b"eta" => found.eta = field_time(scanner, "body.eta")?,
             b"expires" => found.expires = field_time(scanner, "body.expires")?,
