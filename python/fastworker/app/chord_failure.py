@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastworker import states
 from fastworker.app.context import Context
 from fastworker.app.errbacks import call_errbacks
+from fastworker.canvas.chord_errors import DEFAULT, policy_of
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -73,25 +74,40 @@ class _BodyFailure:
         self, task: Mapping[str, Any], error: BaseException, errbacks: Sequence[Any]
     ) -> None:
         options = task.get("options") or {}
+        errbacks = _unique(errbacks, _of_chord_around(options))
         request = Context(
             {
                 "id": options.get("task_id"),
                 "task": task.get("task"),
                 "args": task.get("args"),
                 "kwargs": task.get("kwargs"),
-                "errbacks": list(errbacks),
+                "errbacks": errbacks,
                 "root_id": options.get("root_id") or self._origin.get("root_id"),
                 "parent_id": options.get("parent_id") or self._origin.get("id"),
                 "group": options.get("group_id"),
                 "hostname": self._node,
             }
         )
-        call_errbacks(self._app, request, error, self._traceback, {"errbacks": errbacks})
-        self._store(options.get("task_id"), error)
+        called = call_errbacks(self._app, request, error, self._traceback, {"errbacks": errbacks})
+        if called is not None:
+            request.children.append(called)
+        self._store(options.get("task_id"), error, request)
 
-    def _store(self, task_id: str | None, error: BaseException) -> None:
+    def _store(
+        self, task_id: str | None, error: BaseException, request: Context | None = None
+    ) -> None:
         if task_id:
-            self._app.backend.store_result(task_id, error, states.FAILURE, self._traceback)
+            self._app.backend.store_result(task_id, error, states.FAILURE, self._traceback, request)
+
+
+def _of_chord_around(options: Mapping[str, Any]) -> list[Any]:
+    """The errbacks of the chord that the failed body is a member of: it fails too, and calls them then. Linking to a
+    chord links to those inside it as well, and each of them is to be called once.
+    """
+    around = options.get("chord")
+    if not around or policy_of(around) != DEFAULT:
+        return []
+    return _unique((around.get("options") or {}).get("link_error"), ())
 
 
 def _unique(found: Any, before: Sequence[Any]) -> list[Any]:

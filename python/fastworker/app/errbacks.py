@@ -6,9 +6,11 @@ chord failed.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastworker import states
@@ -29,8 +31,10 @@ def call_errbacks(
     exc: BaseException,
     traceback: str | None,
     embed: dict[str, Any],
-) -> None:
+) -> Any:
     """Call new-style errbacks here, publish old-style ones, and fail the rest of the chain.
+
+    Returns the result of those that were published; None: none were.
 
     Args:
         app: Whose tasks they are.
@@ -57,13 +61,14 @@ def call_errbacks(
                 request.id,
                 errback.task,
             )
-    if old_style:
-        group(old_style, app=app).apply_async(
-            (request.id,),
-            add_to_parent=False,
-            parent_id=request.id,
-            root_id=request.root_id or request.id,
-        )
+    if not old_style:
+        return None
+    return group(old_style, app=app).apply_async(
+        (request.id,),
+        add_to_parent=False,
+        parent_id=request.id,
+        root_id=request.root_id or request.id,
+    )
 
 
 def _awaited_of(steps: Any) -> Iterator[str]:
@@ -77,15 +82,26 @@ def _awaited_of(steps: Any) -> Iterator[str]:
 
 
 def _is_new_style(task: Any, errback: Any) -> bool:
-    """An errback that takes ``(request, exc, traceback)``: not bound, and more than one argument besides its own."""
+    """An errback that takes ``(request, exc, traceback)``: not bound, and with more than one argument for what failed;
+    all of an immutable one's count. Source: celery/backends/base.py, ``_errback_arity_greater``.
+    """
     if getattr(task, "__bound__", False):
         return False
+    if not errback.immutable and (errback.args or errback.kwargs):
+        with contextlib.suppress(TypeError, ValueError):
+            return _takes_several(partial(task.run, *errback.args, **errback.kwargs))
     try:
-        parameters = inspect.signature(task.run).parameters.values()
+        return _takes_several(task.run)
     except (TypeError, ValueError):
         return False
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return len(positional) - len(errback.args or ()) > 1
+
+
+def _takes_several(function: Callable[..., Any]) -> bool:
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return (
+        inspect.Parameter.VAR_POSITIONAL in kinds or sum(kind in positional for kind in kinds) > 1
+    )
 
 
 def awaited(step: Mapping[str, Any]) -> Iterator[str]:
