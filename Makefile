@@ -27,6 +27,9 @@ FUZZ_SEED ?= 1
 WORKFLOWS ?= 400
 WORKFLOWS_FIRST ?= 0
 
+# `make celery-suite`: the directory with run.sh, which fetches the suite; TESTS, PROFILE and others are its variables.
+CELERY_SUITE ?= ../shared/celery-suite
+
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
@@ -39,7 +42,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name '*.lua' -o -name '*.sql')
 SUITE := $(BIN)/python -m tests.support.suite
 
-.PHONY: help setup build fmt lint typecheck check test test-rust test-py test-pools workflows sim mutants mutants-wide loom fuzz golden chaos demo bench rivals docs clean
+.PHONY: help setup build fmt lint typecheck check test test-rust test-py test-hosted test-pools workflows celery-suite sim mutants mutants-wide loom fuzz golden chaos demo bench rivals docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -98,7 +101,7 @@ check: $(STAMPS)/dev $(STAMPS)/extension  ## lint + typecheck
 # ----------------------------------------------------------------------------------------------------------- tests
 
 test: $(STAMPS)/dev $(STAMPS)/extension  ## everything, with the servers it needs, and one summary
-	$(SUITE) lint typecheck rust python pools-briefly -- $(PYTEST_ARGS)
+	$(SUITE) lint typecheck rust python hosted pools-briefly -- $(PYTEST_ARGS)
 
 test-rust: $(STAMPS)/dev  ## cargo tests, with conformance and the short simulation
 	$(SUITE) rust
@@ -106,12 +109,18 @@ test-rust: $(STAMPS)/dev  ## cargo tests, with conformance and the short simulat
 test-py: $(STAMPS)/dev $(STAMPS)/extension  ## pytest; PYTEST_ARGS="-k name" chooses
 	$(SUITE) python -- $(PYTEST_ARGS)
 
+test-hosted: $(STAMPS)/dev $(STAMPS)/extension  ## acceptance tests with Celery's application and client and our worker; part of `make test`
+	$(SUITE) hosted -- $(PYTEST_ARGS)
+
 test-pools: $(STAMPS)/dev $(STAMPS)/extension  ## the tests of options and faults with each pool; the most telling are part of `make test`
 	$(SUITE) pools -- $(PYTEST_ARGS)
 
 workflows: $(STAMPS)/dev $(STAMPS)/extension  ## random workflows beside Celery, long form: WORKFLOWS (400), WORKFLOWS_FIRST (0)
 	FASTWORKER_WORKFLOWS=$(WORKFLOWS) FASTWORKER_WORKFLOWS_FIRST=$(WORKFLOWS_FIRST) \
 		$(BIN)/python -m pytest -q tests/compat/test_random_workflows.py
+
+celery-suite: $(STAMPS)/dev $(STAMPS)/extension  ## Celery's own integration suite against our worker (half an hour): CELERY_SUITE, its runner
+	LABEL=fastworker $(CELERY_SUITE)/run.sh '$(BIN)/fastworker -A {app} worker -c 1 -n {node}'
 
 sim:  ## the engine's simulator, long form: 1,000,000 schedules; SIM_FIRST=seed, or REPLAY=schedule
 	cargo run --quiet --release --locked -p fastworker-engine --features sim --example simulate -- \

@@ -14,7 +14,7 @@ from fastworker.worker.pools import lack
 from tests.support import redis_db, servers
 from tests.support.apps import AppSpec
 from tests.support.gate import Gate
-from tests.support.rig import POOL, PRODUCT, Rig
+from tests.support.rig import POOL, PRODUCT, RUNNER, Rig
 
 # How long an example takes says something about the machine's other load and nothing about the code.
 hypothesis.settings.register_profile(
@@ -26,13 +26,21 @@ hypothesis.settings.load_profile("unhurried")
 BROKERS = ["redis"] if PRODUCT == "celery" else ["sqlite"] if POOL else ["redis", "sqlite"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what the pool under test cannot do."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the pool under test cannot do, and what Celery's applications do not promise."""
+    if RUNNER != PRODUCT:
+        left_out = [item for item in items if any(_skips(mark) for mark in item.iter_markers())]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     for item in items if POOL else ():
         for name in (name for mark in item.iter_markers("needs") for name in mark.args):
             instead = lack(POOL, name)
             if instead is not None:
                 item.add_marker(pytest.mark.skip(f"pool {POOL} has no {name}: {instead}"))
+
+
+def _skips(mark: pytest.Mark) -> bool:
+    return mark.name == "skip" or (mark.name == "skipif" and bool(mark.args[0]))
 
 
 @pytest.fixture(scope="session")

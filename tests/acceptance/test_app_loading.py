@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.rig import PRODUCT
+from tests.support.rig import PRODUCT, RUNNER
 from tests.support.workers import WorkerProcess, command
 
 APP = "from celery import Celery" if PRODUCT == "celery" else "from fastworker import FastWorker"
@@ -43,7 +43,7 @@ class Project:
 
     def worker(self, *arguments: str, **environment: str) -> WorkerProcess:
         """Start a worker here and wait until it is ready."""
-        line = (command(PRODUCT), *arguments, "worker", "--loglevel", "INFO", "--concurrency", "1")
+        line = (command(RUNNER), *arguments, "worker", "--loglevel", "INFO", "--concurrency", "1")
         started = WorkerProcess(line, environment, self.folder)
         return self._stack.enter_context(started).wait_ready()
 

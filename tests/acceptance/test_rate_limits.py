@@ -11,12 +11,16 @@ import pytest
 
 from tests.support.apps import build
 from tests.support.gate import read_lines
-from tests.support.rig import Rig
+from tests.support.rig import PRODUCT, Rig
 from tests.support.waiting import wait_until
 from tests.support.workers import command
 
 TIMEOUT_S = 30
 MANY = 3_000
+
+only_fastworker = pytest.mark.skipif(
+    PRODUCT == "celery", reason="Celery has no lanes and no bulk calls"
+)
 
 
 def limited(rig: Rig, **limits: str) -> Rig:
@@ -43,6 +47,7 @@ def test_task_starts_no_more_often_than_its_rate_limit(rig: Rig) -> None:
     assert max(starts) - before >= 1.0
 
 
+@only_fastworker
 def test_tasks_behind_a_limited_one_are_not_held_up(rig: Rig) -> None:
     limited(rig, record="1/h")
     path = str(rig.directory / "effects")
@@ -54,6 +59,7 @@ def test_tasks_behind_a_limited_one_are_not_held_up(rig: Rig) -> None:
     assert len(read_lines(path)) <= 1
 
 
+@only_fastworker
 def test_messages_of_one_key_hold_up_nobody(rig: Rig) -> None:
     limited(rig, visit="1/h")
     path = str(rig.directory / "effects")
@@ -91,6 +97,7 @@ def test_limit_of_a_task_holds_for_the_cluster_if_it_says_so(rig: Rig) -> None:
     assert max(result.get(timeout=TIMEOUT_S) for result in results) - before >= 2.0
 
 
+@only_fastworker
 def test_what_waits_for_a_permit_survives_the_death_of_the_node(rig: Rig) -> None:
     limited(rig, visit="1/h")
     path = str(rig.directory / "effects")
@@ -113,6 +120,7 @@ def test_what_waits_for_a_permit_survives_the_death_of_the_node(rig: Rig) -> Non
     assert publisher.depth("celery") == 0
 
 
+@only_fastworker
 def test_purge_counts_what_waits_for_a_permit(rig: Rig) -> None:
     limited(rig, visit="1/h")
     path = str(rig.directory / "effects")

@@ -202,10 +202,9 @@ def test_stamped_tasks_are_revoked_together(rig: Rig, gate: Gate, tmp_path: Path
     rig.worker(concurrency=1)
     rig.task("hold").delay(gate.path)
     gate.wait_started()
-    stamps = {"stamped_headers": ["job"], "job": ["7", "8"]}
-    if PRODUCT == "fastworker":
-        stamps = {"stamped_headers": ["job"], "stamps": {"job": ["7", "8"]}}  # type: ignore[dict-item]
-    stamped = rig.task("record").apply_async((path, "stamped"), headers=stamps)
+    stamped = rig.task("record").apply_async(
+        (path, "stamped"), stamped_headers=["job"], job=["7", "8"]
+    )
     other = rig.task("record").apply_async((path, "other"))
     replies = rig.app.control.revoke_by_stamped_headers(
         {"job": ["7"]}, reply=True, timeout=TIMEOUT_S, limit=1

@@ -96,6 +96,12 @@ def answers(client: Any, rig: Rig, gate: Gate) -> dict[str, Any]:
         ],
         "revoked": ask(client, "revoked"),
         "clock": {key: type(value) for key, value in ask(client, "clock").items()},
+        "conf": {
+            name: value
+            for name, value in ask(client, "conf").items()
+            if name in ("result_backend", "task_acks_late", "worker_eta_horizon")
+        },
+        "conf with defaults": ask(client, "conf", with_defaults=True)["result_expires"],
         "report": list(ask(client, "report")),
         "hello": sorted(ask(client, "hello", from_node="other@here")),
         "hello itself": ask(client, "hello", from_node=NODE),

@@ -15,6 +15,9 @@ from tests.support.workers import ROOT, WorkerProcess, command
 # ``celery`` runs the same tests against the real Celery: they must hold there too, else the test is
 # wrong.
 PRODUCT = os.environ.get("FASTWORKER_TEST_PRODUCT", "fastworker")
+#: The command that runs workers of the product's applications: ours runs Celery's as they are, and must then pass what
+#: Celery passes.
+RUNNER = os.environ.get("FASTWORKER_TEST_RUNNER", PRODUCT)
 #: The pool of workers whose test names none; "": the default one. ``make test-pools`` runs tests with each.
 POOL = os.environ.get("FASTWORKER_TEST_POOL", "")
 
@@ -80,7 +83,7 @@ class Rig:
         spec = self.spec.of(framework or self.spec.framework)
         size = () if concurrency is None else ("--concurrency", str(concurrency))
         worker = self.run(
-            command(spec.framework),
+            command(RUNNER if framework is None else framework),
             *("-A", "tests.support.worker_app", "worker"),
             *("--loglevel", "INFO", *size),
             *(("--pool", POOL) if POOL and "--pool" not in options else ()),

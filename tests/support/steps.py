@@ -217,6 +217,21 @@ def pools(*options: str) -> list[Step]:
     ]
 
 
+def hosted() -> list[Step]:
+    """The acceptance tests that Celery passes too, with its application and its client, and our worker."""
+    REPORT.parent.mkdir(exist_ok=True)
+    products = ["FASTWORKER_TEST_PRODUCT=celery", "FASTWORKER_TEST_RUNNER=fastworker"]
+    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile"]
+    return [
+        Step(
+            "pytest, Celery's apps",
+            ["env", *products, *command, f"--junitxml={REPORT}", "tests/acceptance"],
+            "pytest",
+            may_be_empty=True,
+        )
+    ]
+
+
 def pools_briefly() -> list[Step]:
     """The most telling of them: a fault, a limit, a revoke and a shutdown in each pool."""
     return pools("-m", "each_pool")

@@ -1,7 +1,7 @@
 """``make check`` and ``make test``: runs every step, also after one has failed, and ends with one
 summary.
 
-usage: ``python -m tests.support.suite [lint] [typecheck] [rust] [loom] [python] [pools] [pools-briefly] [-- pytest …]``
+usage: ``python -m tests.support.suite GROUP … [-- pytest arguments]``; the groups are the keys of ``GROUPS``
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ GROUPS: dict[str, Callable[[], list[steps.Step]]] = {
     "rust": steps.rust,
     "loom": steps.loom,
     "python": steps.python,
+    "hosted": steps.hosted,
     "pools": steps.pools,
     "pools-briefly": steps.pools_briefly,
 }
-WITH_PYTEST = {"python", "pools", "pools-briefly"}
+WITH_PYTEST = {"python", "hosted", "pools", "pools-briefly"}
 NEEDS_SERVERS = {"rust", *WITH_PYTEST}
 
 

@@ -32,6 +32,8 @@ from fastworker.app.settings_source import environment_loader, name_from_envvar,
 from fastworker.app.symbols import symbol_by_name
 from fastworker.app.task import Task
 from fastworker.app.timezone import timezone_of
+from fastworker.app.unacted import unacted
+from fastworker.errors import SoftTimeLimitExceeded
 from fastworker.observer import Signal
 from fastworker.signals import import_modules
 
@@ -73,6 +75,8 @@ class FastWorker:
 
     #: Base class of decorated tasks; to be overridden in subclasses.
     task_cls: Any = Task
+    #: What is raised in a task whose soft time limit is over.
+    soft_time_limit_exceeded: type[SoftTimeLimitExceeded] = SoftTimeLimitExceeded
 
     def __init__(
         self,
@@ -284,6 +288,26 @@ class FastWorker:
     def import_task_modules(self, include: Iterable[str] = ()) -> None:
         """Import every module that defines tasks; what a worker does first."""
         import_task_modules(self, include)
+
+    def unapplied(self) -> list[str]:
+        """What it has that no worker of ours acts on, one line each; said when a worker starts."""
+        return unacted(self.conf)
+
+    def framework_report(self) -> list[str]:
+        """Lines for a bug report about another framework, whose application this is."""
+        return []
+
+    def settings_table(self, with_defaults: bool) -> dict[str, Any]:
+        """The settings as whoever wrote them knows them, secrets masked; ``with_defaults``: also those that nobody
+        set.
+        """
+        return self.conf.table(with_defaults)
+
+    def tracer_class(self, task: Any) -> Any:
+        """A subclass of ``child.trace.TaskTracer`` that runs the calls of ``task`` in a worker's child. None: the usual
+        one. For applications whose tasks are not ours.
+        """
+        return None
 
     # -------------------------------------------------------------------------------------- sending
 

@@ -51,6 +51,11 @@ RAISED: dict[str, type[BaseException]] = {
 INTERRUPTS = (SoftTimeLimitExceeded, ToldToEnd)
 
 
+def raise_for_soft_limits(exception: type[SoftTimeLimitExceeded]) -> None:
+    """In this process, tasks whose soft limit is over get ``exception``."""
+    RAISED["soft"] = exception
+
+
 def raise_in_thread(ident: int, exception: type[BaseException] | None) -> None:
     """Have a thread raise ``exception`` when it runs Python code next; None takes back what it has not raised yet.
 

@@ -17,7 +17,12 @@ from fastworker.app.publish import set_link
 from fastworker.app.state import set_default_app
 from fastworker.child.async_tasks import close_thread_loop, runner_of_thread, running_coroutine
 from fastworker.child.heartbeat import Watch
-from fastworker.child.interrupts import current_call, current_member
+from fastworker.child.interrupts import (
+    RAISED,
+    current_call,
+    current_member,
+    raise_for_soft_limits,
+)
 from fastworker.child.loop import run_tasks, run_tasks_in_greenlets, run_tasks_in_threads
 from fastworker.child.request import request_of
 from fastworker.child.shared_thread import let_loops_share_a_thread
@@ -85,6 +90,7 @@ def child_main_of(
         logs.enter_child(log_plan, number, seat.lane)
         set_default_app(app)
         app.set_current()
+        raise_for_soft_limits(app.soft_time_limit_exceeded)
         status = 0
 
         def open_link() -> ChildLink:
@@ -215,7 +221,7 @@ def _soft_time_limit(link: ChildLink) -> None:
         return
     coroutine = running_coroutine()
     if coroutine is None:
-        raise SoftTimeLimitExceeded()
+        raise RAISED["soft"]
     coroutine.interrupt_from_elsewhere(SoftTimeLimitExceeded)
 
 

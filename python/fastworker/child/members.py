@@ -42,7 +42,7 @@ def ends(
 ) -> list[Part]:
     """The parts of a task that ended with ``exc``: its own, and those of the steps after it that will not run."""
     own = membership(request, embed)
-    found = [] if own is None else [(request.id, *own, _bears(embed["chord"]))]
+    found = [] if own is None else [(request.id, *own, failures_borne(embed["chord"]))]
     try:
         for step in embed.get("chain") or ():
             found.extend(_members(step, {}, request))
@@ -91,7 +91,7 @@ def part_of_failure(
     """
     task_id = _core.new_id()
     doc = app.backend.encode_part(task_id, states.FAILURE, exc)
-    return (task_id, *place, doc, _record(body, _ids_in(record)), _bears(body))
+    return (task_id, *place, doc, _record(body, _ids_in(record)), failures_borne(body))
 
 
 def _ids_in(record: Mapping[str, Any]) -> _Ids:
@@ -129,10 +129,10 @@ def _members(
         body = options["chord"]
         record = _record(body, request)
         place = options.get("group_index")
-        yield options["task_id"], options["group_id"], place, record, _bears(body)
+        yield options["task_id"], options["group_id"], place, record, failures_borne(body)
 
 
-def _bears(body: Mapping[str, Any]) -> int | None:
+def failures_borne(body: Mapping[str, Any]) -> int | None:
     return borne_early(policy_of(body))
 
 

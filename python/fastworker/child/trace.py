@@ -6,6 +6,7 @@ chains cost only the tasks that have them.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -17,6 +18,7 @@ from fastworker._core import Batch
 from fastworker.app.eager import unstorable
 from fastworker.app.einfo import ExceptionInfo
 from fastworker.app.errbacks import call_errbacks
+from fastworker.app.link import leaving_with_outcome
 from fastworker.app.state import pop_current_task, push_current_task
 from fastworker.child.async_tasks import blocking, is_coroutine_task
 from fastworker.child.decode import accepts_json, decode_call
@@ -96,6 +98,10 @@ class Tracers(dict[str, Tracer]):
         return trace
 
     def _tracer(self, task: Task[..., Any]) -> TaskTracer:
+        own = self._app.tracer_class(task)
+        if own is not None:
+            tracer: TaskTracer = own(self._app, self._link, self._node, task, self._leaving)
+            return tracer
         if task.batch is None:
             return TaskTracer(self._app, self._link, self._node, task, self._leaving)
         from fastworker.child.batch_trace import BatchTracer
@@ -536,7 +542,9 @@ class TaskTracer:
         einfo = ExceptionInfo(exc)
         if run.embed:
             self.link.collect_successors(True)
-            call_errbacks(self.app, run.request, exc, einfo.traceback, run.embed)
+            # An errback may ask for the result, so that it must not run before the failure is stored.
+            with leaving_with_outcome() if call.is_early_acked else contextlib.nullcontext():
+                call_errbacks(self.app, run.request, exc, einfo.traceback, run.embed)
         failed = self._failed(call, exc, einfo.traceback, run.request)
         # Only what goes to the dead letters needs its reason there.
         reason = f"it failed: {exc!r}\n{einfo.traceback}" if self.failure == "reject" else ""

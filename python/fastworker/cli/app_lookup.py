@@ -111,10 +111,9 @@ def _attribute(spec: str, module: ModuleType, path: str) -> Any:
 
 def _checked(spec: str, found: Any) -> FastWorker:
     if _is_celerys(found):
-        raise AppNotFound(
-            f"{spec!r} is an application of Celery itself, which this version of fastworker does "
-            f"not run; replace 'from celery import Celery' by 'from fastworker import Celery'"
-        )
+        from fastworker.hosting import HostedApp
+
+        return HostedApp(found)
     if not _is_app(found):
         raise AppNotFound(f"{spec!r} is a {type(found).__name__}, and a FastWorker was expected")
     app: FastWorker = found

@@ -110,6 +110,8 @@ class Backend(GroupStore):
     supports_autoexpire = True
     supports_native_join = True
     persistent = True
+    #: The worker has to tell it how a call ended that no child saw to the end: it writes no documents.
+    keeps_endings = False
 
     def __init__(self, app: ResultApp, url: str, options: Mapping[str, str]) -> None:
         self.app = app
@@ -395,6 +397,12 @@ class Backend(GroupStore):
         Raises:
             NotImplementedError: Without a result store the header's results cannot be counted.
         """
+
+    def keep_ending(
+        self, state: str, exc: BaseException, fields: Mapping[str, Any], stores: bool
+    ) -> None:
+        """Keep such an end, where ``keeps_endings``; see there."""
+        raise NotImplementedError
 
     def process_cleanup(self) -> None:
         """Celery's hook after each task: nothing to do, connections are kept."""

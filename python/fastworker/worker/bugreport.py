@@ -20,7 +20,6 @@ def report_lines(app: FastWorker, with_defaults: bool) -> Iterator[str]:
     """The report, line by line."""
     from fastworker.app.masking import mask_url
     from fastworker.app.settings_check import check
-    from fastworker.app.unacted import unacted
     from fastworker.errors import ImproperlyConfigured
     from fastworker.worker.cores import choose_concurrency
 
@@ -39,7 +38,8 @@ def report_lines(app: FastWorker, with_defaults: bool) -> Iterator[str]:
         yield f"a worker here runs {chosen.count} processes ({chosen.reason})"
     except ImproperlyConfigured as error:
         yield from str(error).splitlines()
-    yield from unacted(app.conf)
+    yield from app.unapplied()
+    yield from app.framework_report()
 
 
 def _software() -> Iterator[str]:

@@ -91,7 +91,7 @@ class Chords:
             call: The member.
             member: Is told.
         """
-        state, exc = _as_celery_says(fate, number, text, call)
+        state, exc = as_celery_says(fate, number, text, call)
         try:
             args, kwargs, embed = decode_call(call, self._app, accepts_json(self._app))
         except Exception as unreadable:
@@ -295,9 +295,10 @@ def _callback_error(group_id: str, exc: Exception) -> ChordError:
     return error
 
 
-def _as_celery_says(
+def as_celery_says(
     fate: str, number: float, text: str | None, call: Call
 ) -> tuple[str, BaseException]:
+    """State and exception of an end that no child reports; ``fate`` as for ``Chords.member_ended``."""
     if fate == "expired":
         return states.REVOKED, TaskRevokedError("expired")
     if fate == "revoked":
@@ -305,7 +306,7 @@ def _as_celery_says(
     if fate == "unknown":
         return states.FAILURE, NotRegistered(call.task)
     if fate == "time_limit":
-        return states.FAILURE, TimeLimitExceeded(number)
+        return states.FAILURE, TimeLimitExceeded(int(number) if number.is_integer() else number)
     if fate == "worker_lost":
         return states.FAILURE, WorkerLostError(text)
     if fate == "refused":

@@ -11,11 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from fastworker._core import dumps
 from fastworker.app.control import TERM_SIGNAME, stamp_pairs
 from fastworker.app.rate_limits import per_second
 from fastworker.app.revokes import RevokeTerms
 from fastworker.app.signum import signum
 from fastworker.errors import BackendError, ImproperlyConfigured, KombuError
+from fastworker.serialize.saferepr import saferepr
 from fastworker.worker.bindings import declare
 from fastworker.worker.copies import name_at_broker
 from fastworker.worker.lanes import UnknownLane
@@ -51,6 +53,10 @@ def ok(value: Any) -> dict[str, Any]:
 def nok(value: Any) -> dict[str, Any]:
     """It was not."""
     return {"error": value}
+
+
+def _flag(text: str) -> bool:
+    return text.lower() in ("1", "t", "true", "y", "yes", "on")
 
 
 def _maybe_list(value: Any) -> list[Any]:
@@ -331,6 +337,26 @@ def ping(state: State, **kwargs: Any) -> dict[str, str]:
 def clock(state: State, **kwargs: Any) -> dict[str, int]:
     """Get current logical clock value."""
     return {"clock": state.app.clock.value}
+
+
+@inspect_command(
+    alias="dump_conf",
+    signature="[include_defaults=False]",
+    args=[("with_defaults", _flag)],
+)
+def conf(state: State, with_defaults: bool = False, **kwargs: Any) -> dict[str, Any]:
+    """List configuration."""
+    table = state.app.settings_table(with_defaults)
+    return {name: _shown(value) for name, value in table.items() if not name.startswith("__")}
+
+
+def _shown(value: Any) -> Any:
+    """A value of a setting, or as text what JSON has no form for."""
+    try:
+        dumps(value)
+    except (TypeError, ValueError):
+        return saferepr(value)
+    return value
 
 
 @inspect_command()

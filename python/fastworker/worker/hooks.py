@@ -27,7 +27,7 @@ from fastworker.errors import (
     TimeLimitExceeded,
     WorkerLostError,
 )
-from fastworker.worker.chords import Chords
+from fastworker.worker.chords import Chords, as_celery_says
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -77,13 +77,15 @@ class Hooks:
         self._chords = Chords(app, node)
 
     @staticmethod
-    def wanted() -> dict[str, bool]:
+    def wanted(app: FastWorker) -> dict[str, bool]:
         """What the runtime has to tell of, by the names of ``WorkerSettings``."""
+        keeps_endings = app.backend.keeps_endings
         return {
             "reports_calls": signals.task_received.has_receivers,
-            "reports_expired": signals.task_revoked.has_receivers
+            "reports_expired": keeps_endings
+            or signals.task_revoked.has_receivers
             or received_logger.isEnabledFor(logging.INFO),
-            "reports_unknown": signals.task_unknown.has_receivers,
+            "reports_unknown": keeps_endings or signals.task_unknown.has_receivers,
             "reports_rejected": signals.task_rejected.has_receivers,
         }
 
@@ -94,7 +96,7 @@ class Hooks:
         elif name == "ended":
             self.ended(**facts)
         elif name == "member_ended":
-            self._chords.member_ended(**facts)
+            self._member_ended(**facts)
         elif name == "join":
             self._chords.join(**facts)
         elif name == "rejected":
@@ -123,7 +125,9 @@ class Hooks:
         ``member``: it is one of a group, and not settled yet.
         """
         if member is not None:
-            self._chords.member_ended(fate, number, text, call, member)
+            self._member_ended(fate, number, text, call, member)
+        elif self._app.backend.keeps_endings:
+            self._keep_ending(fate, number, text, call)
         if fate in ("expired", "revoked"):
             signum = int(number) or None
             if signum is None:
@@ -155,6 +159,31 @@ class Hooks:
             self._failed(call, TimeLimitExceeded(number), calls_handlers=True)
         else:
             self._failed(call, WorkerLostError(text), calls_handlers=False)
+
+    def _member_ended(
+        self, fate: str, number: float, text: str | None, call: _core.Call, member: _core.Member
+    ) -> None:
+        """A member of a group ended, and is not settled yet; arguments as for ``ended``."""
+        if self._app.backend.keeps_endings:
+            self._keep_ending(fate, number, text, call)
+        else:
+            self._chords.member_ended(fate, number, text, call, member)
+
+    def _keep_ending(self, fate: str, number: float, text: str | None, call: _core.Call) -> None:
+        """Results are kept by what is no store of the runtime's."""
+        state, exc = as_celery_says(fate, number, text, call)
+        task = self._app.registered_task(call.task)
+        ignores = call.ignore_result
+        if ignores is None:
+            ignores = task is not None and task.ignore_result
+        stores = not ignores or (task is not None and bool(task.store_errors_even_if_ignored))
+        try:
+            args, kwargs, embed = decode_call(call, self._app, accepts_json(self._app))
+        except Exception as unreadable:
+            logger.debug("task %s[%s] cannot be read: %r", call.task, call.id, unreadable)
+            args, kwargs, embed = (), {}, None
+        fields = request_fields(call, args, kwargs, embed, self._node)
+        self._guard(call, self._app.backend.keep_ending, state, exc, fields, stores)
 
     def _failed(self, call: _core.Call, exc: Exception, *, calls_handlers: bool) -> None:
         """Errbacks, handlers and signal of a failure that no child can see to."""

@@ -237,7 +237,7 @@ def worker_settings(
         revoke_expires_s=terms.expires_s,
         revoked=list(revoked),
         reports_limited=is_lane,
-        **Hooks.wanted(),
+        **Hooks.wanted(app),
     )
 
 

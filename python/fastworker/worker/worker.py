@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from fastworker import signals
 from fastworker.app.settings_check import check
-from fastworker.app.unacted import unacted
 from fastworker.observer import Signal
 from fastworker.worker import logs
 from fastworker.worker.affinity import cores_of
@@ -125,7 +124,7 @@ class WorkerProcess:
             logger.info("queue %r has a limit or a weight, and is not consumed here", queue)
         for queue in unserved(app, plans):
             logger.info("queue %r is configured, and in no lane: it is not consumed here", queue)
-        for line in unacted(app.conf):
+        for line in app.unapplied():
             logger.warning("%s", line)
 
     def _lane(self, plan: LanePlan, revoked: Sequence[str]) -> Lane:

@@ -1,0 +1,37 @@
+"""How the call that runs here ends, collected while Celery's tracer says it piece by piece."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastworker._core import Call, ChildLink
+    from fastworker.child.members import Part
+
+
+class Outcome:
+    """What is reported in one piece when the tracer has returned.
+
+    Attributes:
+        call: What runs.
+        link: Where its end is reported.
+        status: Celery's state, when there is a document to store.
+        doc: The result document.
+        parts: What its end means for chords.
+        is_ending: Celery is saying how it ended; what is stored before that is a state on the way.
+    """
+
+    __slots__ = ("call", "doc", "is_ending", "link", "parts", "status")
+
+    def __init__(self, call: Call, link: ChildLink) -> None:
+        self.call = call
+        self.link = link
+        self.status: str | None = None
+        self.doc: bytes | None = None
+        self.parts: list[Part] = []
+        self.is_ending = False
+
+
+#: Of the call for which code runs; None: for none.
+current_outcome: ContextVar[Outcome | None] = ContextVar("fastworker_outcome", default=None)

@@ -1,0 +1,114 @@
+"""Running the calls of a Celery task: Celery's tracer runs it, we report how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from celery import states
+from celery.app import trace as celery_trace
+from celery.app.task import Context
+from celery.exceptions import Ignore, Reject
+
+from fastworker.child.members import ends
+from fastworker.child.request import request_fields
+from fastworker.child.trace import Run, TaskTracer
+from fastworker.hosting.outcome import Outcome, current_outcome
+from fastworker.hosting.task import HostedTask
+
+if TYPE_CHECKING:
+    from fastworker._core import ChildLink
+    from fastworker.hosting.app import HostedApp
+
+#: What ``Task.replace`` says when it ignores the task that it has replaced. Source: celery/app/task.py.
+_REPLACED = "Replaced by new task"
+
+
+class HostedTracer(TaskTracer):
+    """Runs the calls of one task.
+
+    Args:
+        app: Whose task it is.
+        link: Where outcomes go.
+        node: The worker's name.
+        task: The task.
+        leaving: What it may raise to end its process.
+    """
+
+    def __init__(
+        self,
+        app: HostedApp,
+        link: ChildLink,
+        node: str,
+        task: HostedTask,
+        leaving: tuple[type[BaseException], ...],
+    ) -> None:
+        super().__init__(app, link, node, task, leaving)
+        self.celery_task = task.celery_task
+        # By the module's attribute: error trackers replace it.
+        self.traced = celery_trace.build_tracer(
+            self.name, self.celery_task, app.celery.loader, node, app=app.celery
+        )
+
+    def is_plain(self) -> bool:
+        """Celery's tracer has a way of its own to be short."""
+        return False
+
+    def _run(self, run: Run) -> None:
+        call = run.call
+        outcome = Outcome(call, self.link)
+        fields = request_fields(call, run.args, run.kwargs, run.embed, self.node)
+        token = current_outcome.set(outcome)
+        try:
+            ended = self.traced(call.id, run.args, run.kwargs, fields)
+            self._report(run, outcome, fields, ended.info)
+        except Reject as exc:
+            # A handler raised it after the task had run.
+            self._reject(run, outcome, fields, exc)
+        finally:
+            current_outcome.reset(token)
+
+    def _report(self, run: Run, outcome: Outcome, fields: dict[str, Any], info: Any) -> None:
+        state = states.SUCCESS if info is None else info.state
+        if state == states.SUCCESS:
+            self._end(outcome, "success")
+        elif state == states.RETRY:
+            self._end(outcome, "retry")
+        elif state == states.IGNORED:
+            self._ignore(run, outcome, info.retval)
+        elif state == states.REJECTED:
+            self._reject(run, outcome, fields, info.retval)
+        else:
+            reason = f"it failed: {info.retval!r}" if self.failure == "reject" else ""
+            self._end(outcome, self.failure, reason)
+
+    def _end(self, outcome: Outcome, kind: str, reason: str = "") -> None:
+        self.link.report(
+            outcome.call,
+            kind,
+            status=outcome.status,
+            doc=outcome.doc,
+            reason=reason,
+            parts=outcome.parts,
+        )
+
+    def _ignore(self, run: Run, outcome: Outcome, exc: Ignore) -> None:
+        """A chord would wait for ever for a member that is ignored; for a replaced one its replacement counts."""
+        if run.embed and str(exc) != _REPLACED:
+            outcome.parts = ends(self.app, run.request, run.embed, states.FAILURE, exc)
+        self._end(outcome, "ignore")
+
+    def _reject(self, run: Run, outcome: Outcome, fields: dict[str, Any], exc: Reject) -> None:
+        """Not requeued, it never runs again: that is a FAILURE for whoever waits, as in Celery 5.7."""
+        self.link.collect_successors(False)
+        if exc.requeue and not run.call.is_early_acked:
+            self.link.report(run.call, "requeue")
+            return
+        request = Context(fields, args=run.args, kwargs=run.kwargs, called_directly=False)
+        self.celery_task.backend.mark_as_failure(
+            run.call.id,
+            exc,
+            request=request,
+            store_result=self.stores(run.call) or self.stores_errors,
+        )
+        kind = "requeue" if exc.requeue else "reject"
+        self._end(outcome, kind, str(exc.reason or "raised Reject"))
