@@ -118,6 +118,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "amap_async": "works: ours, for asyncio",
             "astarmap_async": "works: ours, for asyncio",
             "progress": "works: ours",
+            "known": "works: ours",
         },
     ),
     "call": (

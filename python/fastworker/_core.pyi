@@ -105,6 +105,9 @@ class Publisher:
         """Tell the programs of kombu that listen to a fanout exchange now; nothing happens where none can."""
     def depth(self, queue: str) -> int:
         """Messages waiting in ``queue``, those in its lanes (over their rate limit) included."""
+    def holds(self, task_id: str, queues: Sequence[str]) -> bool:
+        """Whether a message of this task is in the broker: waiting in one of ``queues``, or leased, parked or dead.
+        Reads through what waits and what is leased; on SQLite and in memory in all queues."""
     def purge(self, queue: str) -> int:
         """Remove the waiting messages of ``queue``, those in its lanes included; returns how many there were."""
     def unlane(self, queue: str) -> int:

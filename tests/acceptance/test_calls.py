@@ -4,12 +4,14 @@ broker.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import time
 import traceback
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +85,35 @@ def test_state_goes_from_pending_to_success(running: Rig, gate: Gate) -> None:
 def test_unknown_id_is_pending(running: Rig) -> None:
     result = running.app.AsyncResult(str(uuid.uuid4()))
     assert (result.state, result.ready(), result.result) == ("PENDING", False, None)
+
+
+@pytest.mark.shows("verb known")
+@pytest.mark.skipif(PRODUCT != "fastworker", reason="Celery cannot tell")
+def test_an_unknown_id_is_told_from_one_that_waits(rig: Rig, gate: Gate) -> None:
+    """In a queue, in a worker's prefetch, running without a trace in the store, far away, and done."""
+    waiting = rig.task("hold").delay(gate.path)
+    far = rig.task("hold").apply_async((gate.path,), countdown=7200)
+    elsewhere = rig.task("hold").apply_async((gate.path,), queue="nobody's")
+
+    def known(result: Any, *queues: str) -> bool:
+        return bool(rig.app.AsyncResult(result.id).known(*queues))
+
+    assert known(waiting)
+    assert known(far)
+    assert known(elsewhere, "nobody's")
+    unknown = rig.app.AsyncResult(str(uuid.uuid4()))
+    assert unknown.state == "PENDING"
+    assert not unknown.known()
+    assert not asyncio.run(unknown.aknown())
+    rig.worker(concurrency=1)
+    gate.wait_started()
+    assert known(waiting)
+    assert known(far)
+    gate.release()
+    waiting.get(timeout=TIMEOUT_S)
+    assert known(waiting)
+    waiting.forget()
+    assert not known(waiting)
 
 
 def test_result_is_found_by_its_id(running: Rig) -> None:

@@ -399,6 +399,12 @@ class FastWorker:
         """The queues of ``task_queues``, or the default one: what a worker consumes."""
         return self.publishing.settings.queues.names
 
+    def is_in_broker(self, task_id: str, queues: Iterable[str] = ()) -> bool:
+        """Whether a message of this task waits, in its own queues or ``queues``, is leased, parked or dead."""
+        from fastworker.app.known import is_in_broker
+
+        return is_in_broker(self, task_id, queues)
+
     # -------------------------------------------------------------------------------------- results
 
     @property

@@ -4,7 +4,7 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,6 +34,9 @@ class ResultApp(Protocol):
     @property
     def control(self) -> Any:
         """Its orders to workers."""
+
+    def is_in_broker(self, task_id: str, queues: Iterable[str] = ()) -> bool:
+        """A message of this task is in its broker."""
 
     def now(self) -> datetime:
         """The time in its timezone, aware."""

@@ -338,6 +338,34 @@ class AsyncResult(ResultBase, Generic[R]):
         """
         return bool(self.backend.task_result_exists(self.id))
 
+    def known(self, *queues: str) -> bool:
+        """There is, or was, such a task: something is stored of it, or its message is in the broker. An id that nobody
+        has published is PENDING for ever, as in Celery; here one can tell.
+
+        What is stored is asked for first, which is one round trip. Then what waits and what is leased is read through:
+        some seconds for a million messages, so do not poll with this. False too of a task whose result is ignored or
+        has expired, once it has run.
+
+        Args:
+            queues: Where it may wait, besides the application's own queues and those that its tasks are routed to.
+
+        Raises:
+            OperationalError: Store or broker does not answer.
+        """
+        if self._cache is not None:
+            return True
+        # It may have run while the broker was looked through.
+        return self._is_stored() or self.app.is_in_broker(self.id, queues) or self._is_stored()
+
+    async def aknown(self, *queues: str) -> bool:
+        """``known`` for a coroutine, looked for by a thread."""
+        import asyncio
+
+        return await asyncio.to_thread(self.known, *queues)
+
+    def _is_stored(self) -> bool:
+        return self.backend.persistent and self.exists()
+
     @property
     def state(self) -> str:
         """Now: PENDING (waiting, or unknown), STARTED, RETRY, SUCCESS, FAILURE, REVOKED, or the

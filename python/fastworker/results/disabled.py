@@ -36,6 +36,8 @@ class DisabledBackend(Backend):
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise NotImplementedError(_REFUSAL)
 
+    #: Nothing is kept.
+    persistent = False
     store = property(_refuse)
     _open_store = _refuse
     get_task_meta = get_many_meta = wait_for_change = _refuse

@@ -64,6 +64,10 @@ class EagerResult(AsyncResult[R]):
         """Always."""
         return True
 
+    def known(self, *queues: str) -> bool:
+        """Always."""
+        return True
+
     def forget(self) -> None:
         """Nothing is stored."""
 

@@ -39,6 +39,17 @@ pub trait Client: Control + ParkedClient + FanoutClient {
     /// Messages waiting in `queue`, over all priorities, those in its lanes included. Parked and leased ones are not
     /// counted.
     fn depth(&mut self, queue: &str) -> Result<u64, Error>;
+    /// Whether a message of this task is in the broker: waiting in one of `queues` or its lanes, leased, parked, or among
+    /// the dead letters. Reads through what waits and what is leased, since nothing of that is found by its task's id;
+    /// nobody else is kept waiting meanwhile. A message that goes back to its queue just then may be missed. A broker
+    /// whose queues cannot be looked through refuses.
+    fn holds(&mut self, _task_id: &str, _queues: &[&str]) -> Result<bool, Error> {
+        Err(Error::Refused {
+            what: "search for a message",
+            whom: "the broker".to_owned(),
+            cause: "its queues cannot be looked through".to_owned(),
+        })
+    }
     /// Removes all waiting messages of `queue`, those in its lanes included; returns how many.
     fn purge(&mut self, queue: &str) -> Result<u64, Error>;
     /// Puts everything in the lanes of `queue` back to the front of the queue; returns how many.

@@ -12,6 +12,7 @@ mod dead;
 mod delivery;
 mod endings;
 mod fanouts;
+mod holds;
 mod lanes;
 mod leases;
 mod parked;
@@ -132,6 +133,10 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             resuming_wakes_a_waiting_worker
             a_paused_queue_is_published_to_and_purged
             lanes_of_a_queue_without_room_are_left_alone;
+        holds:
+            a_message_is_found_wherever_it_is
+            a_long_queue_is_read_to_its_end
+            a_message_that_names_a_task_is_not_one_of_it;
         dead:
             what_is_not_json_becomes_a_dead_letter
             dead_letters_are_listed_newest_first

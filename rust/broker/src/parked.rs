@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastworker_wire::envelope;
+use memchr::memmem;
 
 use crate::connect::{Kind, Options, result_client};
 use crate::{Error, ResultDoc};
@@ -50,6 +51,16 @@ impl Parked {
         };
         Parked { handle, id: id.unwrap_or_default(), task, queue, due_ms, priority, ignores_result, is_member }
     }
+}
+
+/// Whether a message is one of this task. Most are not, and need not be read for that.
+pub(crate) fn is_of(message: &[u8], task_id: &str) -> bool {
+    if memmem::find(message, task_id.as_bytes()).is_none() {
+        return false;
+    }
+    // The id may stand there as that of its parent, its root or its group.
+    let read = envelope::parse(message).ok().and_then(|read| read.id.map(Into::into));
+    read.or_else(|| envelope::task_and_id(message).1).is_some_and(|id: String| id == task_id)
 }
 
 /// Parked messages in the order in which they are due.

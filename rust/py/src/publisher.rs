@@ -70,6 +70,11 @@ impl Publisher {
         self.connection.run(py, |client| client.depth(queue))
     }
 
+    fn holds(&self, py: Python<'_>, task_id: &str, queues: Vec<String>) -> PyResult<bool> {
+        let queues: Vec<&str> = queues.iter().map(String::as_str).collect();
+        self.connection.run(py, |client| client.holds(task_id, &queues))
+    }
+
     fn purge(&self, py: Python<'_>, queue: &str) -> PyResult<u64> {
         self.connection.run(py, |client| client.purge(queue))
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fastworker import FastWorker
+from fastworker import FastWorker, _core
 from fastworker.errors import TimeoutError
 from fastworker.result import (
     AsyncResult,
@@ -194,3 +194,23 @@ def test_eager_result_is_there() -> None:
     assert (result.get(), result.ready(), result.result) == (5, True, 5)
     result.revoke()
     assert result.state == "REVOKED"
+
+
+def test_without_a_store_the_broker_is_asked_whether_an_id_is_known(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    def holds(_: Any, task_id: str, queues: list[str]) -> bool:
+        asked.append((task_id, queues))
+        return task_id == "x"
+
+    monkeypatch.setattr(_core.Publisher, "holds", holds, raising=False)
+    with FastWorker("proj", broker="redis://nowhere/0", set_as_current=False) as app:
+        app.conf.result_backend = "disabled://"
+        app.task(name="proj.routed", shared=False, queue="routed")(lambda: None)
+        app.conf.task_routes = {"celery.map": {"queue": "maps"}}
+        assert app.AsyncResult("x").known("mine")
+        assert not app.AsyncResult("y").known()
+    assert {"mine", "celery", "routed", "maps"} <= set(asked[0][1])
+    assert "mine" not in asked[1][1]

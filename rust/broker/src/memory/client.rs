@@ -32,6 +32,10 @@ impl Client for MemoryClient {
         Ok((waiting + state.lanes.count(queue)) as u64)
     }
 
+    fn holds(&mut self, task_id: &str, _queues: &[&str]) -> Result<bool, Error> {
+        Ok(self.room.lock("search for a message")?.holds(task_id))
+    }
+
     fn purge(&mut self, queue: &str) -> Result<u64, Error> {
         let mut state = self.room.lock("purge")?;
         let waiting = state.queues.remove(queue).map_or(0, |queue| queue.len() as u64);

@@ -30,6 +30,11 @@ struct Lane {
 }
 
 impl Lanes {
+    /// All messages in lanes.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.lanes.values().flat_map(|lane| lane.messages.values())
+    }
+
     /// How many messages are in the lanes of a queue.
     pub(super) fn count(&self, queue: &str) -> usize {
         self.lanes.iter().filter(|(name, _)| *name.0 == *queue).map(|(_, lane)| lane.messages.len()).sum()

@@ -23,6 +23,7 @@ mod control;
 mod dead;
 mod fanout;
 mod fetch;
+mod holds;
 mod lane;
 mod parked;
 mod result_client;

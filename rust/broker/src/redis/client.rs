@@ -163,6 +163,10 @@ impl Client for RedisClient {
         Ok((lengths.iter().filter_map(int).sum::<i64>() + laned) as u64)
     }
 
+    fn holds(&mut self, task_id: &str, queues: &[&str]) -> Result<bool, Error> {
+        self.holds_message(task_id, queues)
+    }
+
     fn purge(&mut self, queue: &str) -> Result<u64, Error> {
         let lists: Vec<String> = self.keys.lists(queue).collect();
         resp::words(&mut self.blocking.out, &[b"MULTI"]);

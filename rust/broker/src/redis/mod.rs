@@ -48,6 +48,7 @@ mod eviction;
 mod failure;
 mod fanout;
 mod fetch;
+mod holds;
 mod keys;
 mod lane;
 mod lease;

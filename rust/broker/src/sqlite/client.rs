@@ -6,6 +6,7 @@ use super::options::SqliteOptions;
 use super::session::Session;
 use super::slot::Slot;
 use super::{dead, lane, park, publish};
+use crate::parked::is_of;
 use crate::{Client, DeadLetter, Error, Publish};
 
 /// A purge removes this many messages a transaction, so that workers are not kept from the file.
@@ -37,6 +38,20 @@ impl Client for SqliteClient {
             let mut count = session.sql.prepare_cached("SELECT count(*) FROM ready WHERE queue = ?1")?;
             let waiting = count.query_row([queue], |row| row.get::<_, i64>(0))?;
             Ok((waiting + lane::count(session, queue)?) as u64)
+        })
+    }
+
+    /// Every message has its row there, wherever it is.
+    fn holds(&mut self, task_id: &str, _queues: &[&str]) -> Result<bool, Error> {
+        self.slot.read("search for a message", |session| {
+            let mut found = session.sql.prepare_cached("SELECT message FROM bodies WHERE instr(message, ?1)")?;
+            let mut rows = found.query([task_id.as_bytes()])?;
+            while let Some(row) = rows.next()? {
+                if is_of(row.get_ref(0)?.as_blob()?, task_id) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })
     }
 
