@@ -75,6 +75,12 @@ def test_a_body_that_is_retried_refers_again(referring: Rig, tmp_path: Path) -> 
     assert [int(size) < 4_096 for size in read_lines(seen)] == [True, True]
 
 
+def test_a_body_in_a_form_without_references_gets_the_whole(referring: Rig) -> None:
+    referring.configure(accept_content=["json", "msgpack"]).worker()
+    body = referring.task("length_of").s().set(serializer="msgpack")
+    assert chord(many(referring), body).get(timeout=TIMEOUT_S) == 2_000
+
+
 def test_failures_are_among_results_that_are_referred_to(referring: Rig) -> None:
     referring.worker()
     members = [*many(referring), referring.task("fail").s("last")]

@@ -6,7 +6,7 @@ Only workers of ours understand references: a Celery worker fails the task, as o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,10 @@ class ResultsReference(Exclusive):
             MissingReferenceError: Some or all of it is gone.
         """
         values: list[Any] = []
-        for doc in _kept(backend, self.name, self.size, None):
+        # Where results live elsewhere the body is published first, and its chord's parts get their name afterwards:
+        # they may be renamed at any moment, and stay under the group's id when the worker dies in between.
+        group_id = self.name.rpartition("~")[0]
+        for doc in _kept(backend, (self.name, group_id, self.name), self.size, None):
             task_id, state, value = backend.decode_part(doc)
             is_failure = state in states.PROPAGATE_STATES
             values.append(MemberFailure(task_id, state, value) if is_failure else value)
@@ -101,7 +104,7 @@ class StoredSteps(Exclusive):
     def __iter__(self) -> Iterator[Any]:
         backend = current_application().backend
         for name, count in self.segments:
-            yield from map(_core.loads, _kept(backend, name, count, STEPS_S))
+            yield from map(_core.loads, _kept(backend, (name,), count, STEPS_S))
         yield from self.tail
 
     def __reversed__(self) -> Iterator[Any]:
@@ -135,12 +138,15 @@ class StoredSteps(Exclusive):
         return f"<{len(self)} steps, stored>"
 
 
-def _kept(backend: Backend, name: str, count: int, ttl_s: int | None) -> Iterator[bytes]:
+def _kept(backend: Backend, names: Sequence[str], count: int, ttl_s: int | None) -> Iterator[bytes]:
+    """Documents, page by page, under the first of the names that has them."""
     first = 0
     while first < count:
-        docs = backend.store.kept(name, first, min(PAGE, count - first), ttl_s)
+        size = min(PAGE, count - first)
+        pages = (backend.store.kept(name, first, size, ttl_s) for name in names)
+        docs = next((page for page in pages if page), [])
         if not docs:
-            raise _missing(name)
+            raise _missing(names[0])
         yield from docs
         first += len(docs)
 

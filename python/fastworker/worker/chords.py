@@ -34,6 +34,7 @@ from fastworker.child.request import request_fields
 from fastworker.errors import (
     BackendError,
     ChordError,
+    EncodeError,
     InvalidTaskError,
     KombuError,
     NotRegistered,
@@ -146,16 +147,18 @@ class Chords:
             others: list[Part] = []
             try:
                 if self._refers(ahead, parts, group):
-                    kept_s = app.backend.chord_ttl_s or _LONG_S
                     if stands_for is None:
-                        self._results(group_id, parts, group, policy)  # only whether it may run
-                    self._publish(known, ahead, ResultsReference(join.kept_name, len(parts)))
-                elif stands_for is not None and not ahead.is_last:
-                    self._publish(known, ahead, stands_for)
-                if not kept_s and (not messages or not all(map(_is_plain, messages))):
+                        self._results(group_id, parts, group, policy)  # whether it may run at all
+                    kept_s = self._publish_reference(known, ahead, parts, join)
+                if kept_s is None:
                     messages.clear()
                     kept.clear()
-                    self._publish(known, ahead, self._results(group_id, parts, group, policy))
+                    if stands_for is not None and not ahead.is_last:
+                        self._publish(known, ahead, stands_for)
+                    if not messages or not all(map(_is_plain, messages)):
+                        messages.clear()
+                        kept.clear()
+                        self._publish(known, ahead, self._results(group_id, parts, group, policy))
             except Exception as exc:
                 messages.clear()
                 kept.clear()
@@ -232,6 +235,24 @@ class Chords:
             and not ahead.body.get("immutable")
             and sum(map(len, parts)) > _LARGE
         )
+
+    def _publish_reference(
+        self,
+        record: Mapping[str, Any],
+        ahead: Following,
+        parts: Sequence[bytes],
+        join: Join,
+    ) -> int | None:
+        """Publish a body that gets a reference.
+
+        Returns:
+            Seconds that the parts are to be kept for it; None: its serializer has no form for a reference.
+        """
+        try:
+            self._publish(record, ahead, ResultsReference(join.kept_name, len(parts)))
+        except EncodeError:
+            return None
+        return self._app.backend.chord_ttl_s or _LONG_S
 
     def _publish(
         self,
