@@ -14,12 +14,13 @@ class System:
 
     Attributes:
         name: Key in samples and tables.
-        app: ``celery`` or ``fastworker``: which application module and command.
+        app: ``celery`` or ``fastworker``: which application module, and which command unless ``runner`` says another.
         acks_late: Acknowledge after the run (at least once) or before it (at most once).
         prefetch: Celery's prefetch multiplier; None: the application's default.
         is_embedded: The queue is an SQLite file; no server.
         pool: What runs tasks; empty: the application's default, which is processes.
         processes: Of fastworker's pools threads and asyncio; None: its default.
+        runner: The command that runs the application's worker; empty: ``app``.
         python: The interpreter of the worker, for pools that need more than ``requirements/dev.txt``.
     """
 
@@ -30,6 +31,7 @@ class System:
     is_embedded: bool = False
     pool: str = ""
     processes: int | None = None
+    runner: str = ""
     python: str = sys.executable
 
     @property
@@ -44,8 +46,9 @@ class System:
     def worker_command(self, concurrency: int) -> list[str]:
         """The command line of the worker."""
         common = ["worker", "--concurrency", str(concurrency), "--loglevel", "WARNING"]
-        start = [self.python, "-m", self.app, "-A", f"benches.apps.{self.app}_app", *common]
-        if self.app == "fastworker":
+        runner = self.runner or self.app
+        start = [self.python, "-m", runner, "-A", f"benches.apps.{self.app}_app", *common]
+        if runner == "fastworker":
             pool = ["--pool", self.pool] if self.pool else []
             processes = ["--processes", str(self.processes)] if self.processes else []
             return [*start, *pool, *processes]
@@ -56,6 +59,8 @@ class System:
 
 CELERY_LATE = System("celery-late", "celery", acks_late=True, prefetch=128)
 CELERY_EARLY = System("celery-early", "celery", acks_late=False, prefetch=128)
+HOSTED_LATE = System("hosted-late", "celery", acks_late=True, runner="fastworker")
+HOSTED_EARLY = System("hosted-early", "celery", acks_late=False, runner="fastworker")
 FASTWORKER = System("fastworker", "fastworker", acks_late=True)
 FASTWORKER_SQLITE = System("fastworker-sqlite", "fastworker", acks_late=True, is_embedded=True)
 PEERS = (CELERY_LATE, CELERY_EARLY)

@@ -19,6 +19,7 @@ NAMES = (
     "waiting",
     "start_delay",
     "pools_noop",
+    "hosted",
     "lanes",
     "batches",
 )
