@@ -64,6 +64,8 @@ def request_fields(
     }
     hard, soft = headers.get("timelimit") or (None, None)
     fields: dict[str, Any] = {
+        # Celery has all headers as attributes, and those who trace tasks look for theirs there.
+        **custom,
         **known,
         **dict.fromkeys(_EMBEDDED),
         **(embed or {}),

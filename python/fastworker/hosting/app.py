@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from billiard import exceptions as billiard_exceptions
@@ -40,13 +41,17 @@ _SoftLimit.__name__ = _SoftLimit.__qualname__ = "SoftTimeLimitExceeded"
 _SoftLimit.__module__ = billiard_exceptions.__name__
 
 
-class _WithoutResults(BrokerChoice):
-    """For an application whose results a backend of Celery's keeps."""
+class _Broker(BrokerChoice):
+    """The broker of an application whose results a backend of Celery's may keep."""
+
+    def __init__(self, app: HostedApp, home: str, home_reason: str) -> None:
+        super().__init__(app.conf, home, home_reason)
+        self._app = app
 
     @property
     def result_url(self) -> str | None:
-        """The runtime stores none."""
-        return None
+        """Where the runtime stores results; None: it does not."""
+        return None if self._app.foreign_backend else super().result_url
 
 
 class HostedApp(FastWorker):
@@ -67,16 +72,23 @@ class HostedApp(FastWorker):
         super().__init__(
             celery.main, set_as_current=False, changes=settings_of(celery), config_source={}
         )
-        self._foreign: ForeignBackend | None = None
-        if celery.conf.result_backend and not is_ours(celery.backend):
-            self._foreign = ForeignBackend(self, celery.backend)
-            self.broker = _WithoutResults(self.conf, *find_home(celery.main))
+        self.broker = _Broker(self, *find_home(celery.main))
         self._forwarding = Forwarding(self)
 
     @property
     def backend(self) -> Backend:
         """Where results are."""
-        return self._foreign or super().backend
+        return self.foreign_backend or super().backend
+
+    @cached_property
+    def foreign_backend(self) -> ForeignBackend | None:
+        """The backend of Celery's that keeps the results; None: they are ours to keep, or nobody does."""
+        celery = self.celery
+        if not celery.conf.result_backend:
+            return None
+        # Not before the application is set up: Django's has to be, for its backend to be imported.
+        celery.loader.import_default_modules()
+        return None if is_ours(celery.backend) else ForeignBackend(self, celery.backend)
 
     def import_task_modules(self, include: Iterable[str] = ()) -> None:
         """Import every module that defines tasks, as Celery's loader does."""
