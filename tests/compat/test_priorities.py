@@ -1,4 +1,4 @@
-"""Priorities and the order of queues on Redis: the transport options that Celery documents, in both workers."""
+"""Priorities and the order of queues: the transport options that Celery documents, in both workers."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def test_sorted_queues_come_by_name(redis_rig: Rig, tmp_path: Path, framework: s
 
 
 @pytest.mark.skipif(PRODUCT == "celery", reason="kombu keeps its queues in a set")
-def test_first_queue_comes_first_with_the_strategy_priority(redis_rig: Rig, tmp_path: Path) -> None:
-    redis_rig.configure(broker_transport_options={"queue_order_strategy": "priority"})
+def test_first_queue_comes_first_with_the_strategy_priority(rig: Rig, tmp_path: Path) -> None:
+    rig.configure(broker_transport_options={"queue_order_strategy": "priority"})
     path = tmp_path / "order"
     for queue in ("alpha", "mid", "zeta"):
         for _ in range(3):
-            redis_rig.task("record").apply_async((str(path), queue), queue=queue)
-    redis_rig.worker("-Q", "zeta,alpha,mid", *ONE_BY_ONE, concurrency=1)
+            rig.task("record").apply_async((str(path), queue), queue=queue)
+    rig.worker("-Q", "zeta,alpha,mid", *ONE_BY_ONE, concurrency=1)
     assert order_of(path, 9) == ["zeta"] * 3 + ["alpha"] * 3 + ["mid"] * 3

@@ -22,7 +22,7 @@ mod results;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::{Broker, Client, Error, LeaseTerms, ResultClient};
+use crate::{Broker, Client, Error, LeaseTerms, QueueOrder, ResultClient};
 
 use bench::Bench;
 
@@ -37,8 +37,13 @@ pub trait Server {
     /// For messages to people: `redis`, `sqlite`.
     fn name(&self) -> &str;
 
-    /// A new broker value, a new incarnation, that watches `queues`.
-    fn broker(&self, queues: &[String], terms: LeaseTerms) -> impl Future<Output = Result<Self::Broker, Error>>;
+    /// A new broker value, a new incarnation, that watches `queues`, and fetches them in this order.
+    fn broker(
+        &self,
+        queues: &[String],
+        terms: LeaseTerms,
+        order: QueueOrder,
+    ) -> impl Future<Output = Result<Self::Broker, Error>>;
 
     /// A new client.
     fn client(&self) -> Result<Box<dyn Client>, Error>;
@@ -108,6 +113,7 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             a_dropped_draw_loses_nothing
             asking_for_a_lost_lease_moves_nothing
             a_permit_goes_to_what_is_ours_alone
+            who_holds_nothing_gets_no_permits_ahead
             lanes_are_emptied_into_their_queue_in_order
             depth_and_purge_count_lanes;
         parked:
@@ -128,6 +134,7 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             shares_are_kept_between_queues_with_work
             what_one_queue_leaves_over_goes_to_the_others
             the_most_urgent_come_first_whatever_the_shares
+            queues_of_one_priority_come_in_the_order_that_is_asked_for
             a_queue_is_watched_from_then_on
             a_paused_queue_gives_nothing
             resuming_wakes_a_waiting_worker

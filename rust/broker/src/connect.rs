@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::memory::{MemoryBroker, MemoryClient, MemoryResultClient, MemoryStore, room_of};
 use crate::nearest::nearest;
+use crate::order::QueueOrder;
 use crate::redis::{RedisBroker, RedisClient, RedisOptions, RedisResultClient, RedisResults};
 use crate::sqlite::{SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, SqliteStore};
 use crate::{AnyBroker, AnyStore, Broker, Client, Error, LeaseTerms, ResultClient};
@@ -51,12 +52,12 @@ pub async fn connect(
             Ok((AnyBroker::Sqlite(broker), elsewhere(results, result_options, terms).await?))
         }
         (Kind::Memory, results) => {
-            let room = memory_room(url, transport_options)?;
+            let (room, order) = memory_room(url, transport_options)?;
             let results = match results {
                 Some((Kind::Memory, url)) if room_of(url)? == room => None,
                 results => results,
             };
-            let broker = MemoryBroker::connect(&room, queues, terms)?;
+            let broker = MemoryBroker::connect(&room, queues, terms)?.ordered(order);
             Ok((AnyBroker::Memory(broker), elsewhere(results, result_options, terms).await?))
         }
     }
@@ -67,7 +68,7 @@ pub fn client(url: &str, options: &Options) -> Result<Box<dyn Client>, Error> {
     Ok(match Kind::of(url)? {
         Kind::Redis => Box::new(RedisClient::new(RedisOptions::parse(url, options)?)),
         Kind::Sqlite => Box::new(SqliteClient::new(SqliteOptions::parse(url, options)?)),
-        Kind::Memory => Box::new(MemoryClient::new(&memory_room(url, options)?)),
+        Kind::Memory => Box::new(MemoryClient::new(&memory_room(url, options)?.0)),
     })
 }
 
@@ -76,7 +77,7 @@ pub fn result_client(url: &str, options: &Options) -> Result<Box<dyn ResultClien
     Ok(match Kind::of(url)? {
         Kind::Redis => Box::new(RedisResultClient::new(RedisResults::parse(url, options)?)),
         Kind::Sqlite => Box::new(SqliteResultClient::new(SqliteOptions::parse(url, options)?)),
-        Kind::Memory => Box::new(MemoryResultClient::new(&memory_room(url, options)?)),
+        Kind::Memory => Box::new(MemoryResultClient::new(&memory_room(url, options)?.0)),
     })
 }
 
@@ -98,7 +99,7 @@ async fn elsewhere(
             let options = SqliteOptions::parse(url, options)?;
             Some(AnyStore::Sqlite(SqliteStore::connect(options).await?))
         }
-        Some((Kind::Memory, url)) => Some(AnyStore::Memory(MemoryStore::connect(&memory_room(url, options)?))),
+        Some((Kind::Memory, url)) => Some(AnyStore::Memory(MemoryStore::connect(&memory_room(url, options)?.0))),
     })
 }
 
@@ -122,11 +123,13 @@ fn redis_results(url: &str, options: &Options) -> Result<RedisResults, Error> {
     Ok(parsed)
 }
 
-/// Options of other transports have no effect here, and are named.
-fn memory_room(url: &str, options: &Options) -> Result<String, Error> {
-    let unused: Vec<String> = options.iter().map(|(name, _)| name.clone()).collect();
+/// The room, and the one option that means something here. Those of other transports are named.
+fn memory_room(url: &str, options: &Options) -> Result<(String, QueueOrder), Error> {
+    let (orders, others): (Vec<_>, Vec<_>) = options.iter().partition(|(name, _)| name == QueueOrder::OPTION);
+    let unused: Vec<String> = others.into_iter().map(|(name, _)| name.clone()).collect();
     warn_unused("memory://", &unused);
-    room_of(url)
+    let order = orders.last().map(|(_, text)| QueueOrder::parse(text)).transpose()?;
+    Ok((room_of(url)?, order.unwrap_or_default()))
 }
 
 fn warn_unused(url: &str, unused: &[String]) {

@@ -35,7 +35,8 @@ pub struct Ask {
     pub interval_ns: u64,
     /// The leased messages, in the order in which they are to have permits.
     pub tags: Vec<Tag>,
-    /// Permits for messages to come; granted after all of `tags`, and only within a block.
+    /// Permits for messages to come; granted after all of `tags`, and only within a block. None, if none of `tags` is ours:
+    /// nobody knows then behind which lane those messages would have to wait.
     pub ahead: u32,
 }
 

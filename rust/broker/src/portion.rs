@@ -18,6 +18,8 @@ impl Portion {
 /// The account of one fetch, for brokers that count by themselves.
 pub(crate) struct Account<'a> {
     portions: &'a [Portion],
+    /// One queue gives all it has before the next one does.
+    is_strict: bool,
     rooms: Vec<usize>,
 }
 
@@ -29,7 +31,12 @@ impl<'a> Account<'a> {
             Some(portion) => portion.room as usize,
             None => usize::MAX,
         };
-        Account { portions, rooms: (0..queues).map(room).collect() }
+        Account { portions, is_strict: false, rooms: (0..queues).map(room).collect() }
+    }
+
+    /// For queues that come one after another if `is_strict`, whatever their shares.
+    pub(crate) fn ordered(self, is_strict: bool) -> Account<'a> {
+        Account { is_strict, ..self }
     }
 
     /// How many more may come from this queue.
@@ -42,13 +49,14 @@ impl<'a> Account<'a> {
         self.rooms[index] = self.rooms[index].saturating_sub(count);
     }
 
-    /// How many of `wanted` each of these queues, which have something of one priority, gives in a round.
+    /// How many of `wanted` each of these queues, which have something of one priority, gives in a round, in this order.
     pub(crate) fn shares(&self, live: &[usize], wanted: usize) -> Vec<usize> {
         let part = |index: usize| self.portions.get(index).map_or(1, |portion| portion.share as usize);
         let parts: usize = live.iter().map(|index| part(*index)).sum();
         let mut left = wanted;
         let share = |index: &usize| {
             let share = match parts {
+                _ if self.is_strict => wanted,
                 0 => wanted.div_ceil(live.len()),
                 _ => wanted.saturating_mul(part(*index)).div_ceil(parts),
             };
@@ -78,6 +86,14 @@ mod tests {
         let portions = [Portion { room: 5, share: 6 }, Portion { room: 100, share: 2 }, Portion { room: 9, share: 0 }];
         assert_eq!(account(&portions, 3).shares(&[0, 1, 2], 8), [5, 2, 0]);
         assert_eq!(account(&portions, 3).shares(&[2], 8), [8]);
+    }
+
+    #[test]
+    fn of_queues_in_an_order_the_first_gives_all_it_may() {
+        let portions = [Portion { room: 5, share: 1 }, Portion { room: 100, share: 9 }, Portion { room: 9, share: 0 }];
+        let account = account(&portions, 3).ordered(true);
+        assert_eq!(account.shares(&[0, 1, 2], 8), [5, 3, 0]);
+        assert_eq!(account.shares(&[2, 0], 8), [8, 0]);
     }
 
     #[test]

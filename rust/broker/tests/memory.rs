@@ -3,7 +3,8 @@
 use fastworker_broker::conformance::{Server, exercise};
 use fastworker_broker::{
     AnyBroker, AnyStore, Broker, Client, Error, LeaseTerms, MemoryBroker, MemoryClient, MemoryResultClient, Publish,
-    ResultClient, ResultDoc, Settlement, Verdict, clear_memory, client, connect, memory_messages, result_client,
+    QueueOrder, ResultClient, ResultDoc, Settlement, Verdict, clear_memory, client, connect, memory_messages,
+    result_client,
 };
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ impl Server for Named {
         "memory"
     }
 
-    async fn broker(&self, queues: &[String], terms: LeaseTerms) -> Result<MemoryBroker, Error> {
-        MemoryBroker::connect(self.0, queues, terms)
+    async fn broker(&self, queues: &[String], terms: LeaseTerms, order: QueueOrder) -> Result<MemoryBroker, Error> {
+        Ok(MemoryBroker::connect(self.0, queues, terms)?.ordered(order))
     }
 
     fn client(&self) -> Result<Box<dyn Client>, Error> {

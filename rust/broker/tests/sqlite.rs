@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastworker_broker::conformance::{Server, exercise};
 use fastworker_broker::{
-    Broker, Cancel, Cancelled, Client, Delivery, Error, LeaseTerms, ParkedClient, Publish, ResultClient, Settlement,
-    SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, Verdict,
+    Broker, Cancel, Cancelled, Client, Delivery, Error, LeaseTerms, ParkedClient, Publish, QueueOrder, ResultClient,
+    Settlement, SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, Verdict,
 };
 
 /// A file of its own for each test.
@@ -35,8 +35,8 @@ impl Server for File {
         "sqlite"
     }
 
-    async fn broker(&self, queues: &[String], terms: LeaseTerms) -> Result<SqliteBroker, Error> {
-        SqliteBroker::connect(self.options(), queues, terms).await
+    async fn broker(&self, queues: &[String], terms: LeaseTerms, order: QueueOrder) -> Result<SqliteBroker, Error> {
+        SqliteBroker::connect(SqliteOptions { order, ..self.options() }, queues, terms).await
     }
 
     fn client(&self) -> Result<Box<dyn Client>, Error> {
@@ -86,7 +86,7 @@ fn a_body_of_a_hundred_megabytes_works() {
     let mut client = SqliteClient::new(file.options());
     client.publish(&[message(large.clone()), message("{}")]).expect("publish");
     block_on(async {
-        let broker = file.broker(&["celery".to_owned()], TERMS).await.expect("connect");
+        let broker = file.broker(&["celery".to_owned()], TERMS, QueueOrder::default()).await.expect("connect");
         let first = broker.fetch(10).await.expect("fetch");
         assert!(first.len() == 1 && first[0].message == large, "a fetch of this size stops early");
         let second = broker.fetch(10).await.expect("fetch");
@@ -101,7 +101,7 @@ fn a_file_that_is_removed_in_use_is_made_anew() {
     let mut client = SqliteClient::new(file.options());
     client.publish(&[message("{}")]).expect("publish");
     block_on(async {
-        let broker = file.broker(&["celery".to_owned()], TERMS).await.expect("connect");
+        let broker = file.broker(&["celery".to_owned()], TERMS, QueueOrder::default()).await.expect("connect");
         let held = broker.fetch(1).await.expect("fetch");
         std::fs::remove_dir_all(file.path.parent().expect("its directory")).expect("remove");
         client.publish(&[message("{\"n\": 2}")]).expect("a publish after the removal reaches the new file");
@@ -134,7 +134,7 @@ fn a_body_that_sqlite_cannot_hold_is_refused() {
     let mut client = SqliteClient::new(file.options());
     client.publish(&[message("{}")]).expect("publish");
     block_on(async {
-        let broker = file.broker(&["celery".to_owned()], TERMS).await.expect("connect");
+        let broker = file.broker(&["celery".to_owned()], TERMS, QueueOrder::default()).await.expect("connect");
         let held = broker.fetch(1).await.expect("fetch");
         let huge = message(vec![b'x'; 1_100_000_000]);
         let error = broker.publish(&[huge]).await.expect_err("too large");
@@ -191,7 +191,7 @@ fn handle_of_a_message_that_is_gone_does_not_come_to_mean_another() {
     let file = File::new();
     let mut client = SqliteClient::new(file.options());
     block_on(async {
-        let broker = file.broker(&["celery".to_owned()], TERMS).await.expect("connect");
+        let broker = file.broker(&["celery".to_owned()], TERMS, QueueOrder::default()).await.expect("connect");
         park(&file, &broker, "one").await;
         let handle = client.parked_page(None, 10).expect("list").messages.remove(0).handle;
         let cancel = Cancel { handle: handle.clone(), seen: None, result: None };
@@ -212,7 +212,7 @@ fn what_was_revoked_long_ago_stays_parked_until_it_is_due() {
     let file = File::new();
     let mut client = SqliteClient::new(file.options());
     block_on(async {
-        let broker = file.broker(&["celery".to_owned()], TERMS).await.expect("connect");
+        let broker = file.broker(&["celery".to_owned()], TERMS, QueueOrder::default()).await.expect("connect");
         let now_ms = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_millis() as i64;
         let raw = rusqlite::Connection::open(&file.path).expect("open");
         for (id, age_ms) in [("new", 500_000), ("old", 700_000)] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Server;
-use crate::{Broker, Client, Delivery, LeaseTerms, Publish, ResultClient, ResultDoc, Settlement, Verdict};
+use crate::{Broker, Client, Delivery, LeaseTerms, Publish, QueueOrder, ResultClient, ResultDoc, Settlement, Verdict};
 
 /// Terms under which nobody dies during a case.
 pub(super) const LONG: LeaseTerms = LeaseTerms { life: Duration::from_secs(60), refresh: Duration::from_secs(20) };
@@ -33,8 +33,12 @@ impl<'a, S: Server> Bench<'a, S> {
     }
 
     pub(super) async fn broker(&self, queues: &[&String], terms: LeaseTerms) -> S::Broker {
+        self.ordered_broker(queues, terms, QueueOrder::default()).await
+    }
+
+    pub(super) async fn ordered_broker(&self, queues: &[&String], terms: LeaseTerms, order: QueueOrder) -> S::Broker {
         let queues: Vec<String> = queues.iter().map(|queue| (*queue).clone()).collect();
-        self.server.broker(&queues, terms).await.expect("a broker")
+        self.server.broker(&queues, terms, order).await.expect("a broker")
     }
 
     pub(super) fn client(&self) -> Box<dyn Client> {

@@ -226,6 +226,22 @@ pub(super) async fn a_permit_goes_to_what_is_ours_alone<S: Server>(bench: &Bench
     assert_eq!(bench.client().purge(&queue).expect("purge"), 3, "two in the queue, one in its lane");
 }
 
+pub(super) async fn who_holds_nothing_gets_no_permits_ahead<S: Server>(bench: &Bench<'_, S>) {
+    let (queue, task) = (bench.name("queue"), bench.name("limited"));
+    let broker = bench.broker(&[&queue], LONG).await;
+    bench.publish(&queue, 0, 2);
+    let held = fetch_all(&broker, 2).await;
+    ack(&broker, &held[..1]).await;
+    // Fifty a second: there would be twelve.
+    for (gone, lost) in [(&held[..0], vec![]), (&held[..1], vec![0])] {
+        let granted = acquire(&broker, Ask { ahead: 1, ..ask(&task, "", 20_000_000, gone) }).await;
+        assert_eq!((granted.permits, granted.ahead, granted.lost, granted.due_in_us), (0, 0, lost, None));
+    }
+    let granted = acquire(&broker, Ask { ahead: 1000, ..ask(&task, "", 20_000_000, &held[1..]) }).await;
+    assert_eq!((granted.permits, granted.ahead), (1, 11), "none was spent");
+    ack(&broker, &held[1..]).await;
+}
+
 pub(super) async fn lanes_are_emptied_into_their_queue_in_order<S: Server>(bench: &Bench<'_, S>) {
     let (queue, task) = (bench.name("queue"), bench.name("limited"));
     let broker = bench.broker(&[&queue], LONG).await;

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::Server;
 use super::bench::{Bench, LONG, ack, fetch_all, id_of, ids_of};
 use crate::lane::{Ask, Quota};
-use crate::{Broker, Portion};
+use crate::{Broker, Portion, QueueOrder};
 
 /// So much of this queue, and as big a share as everybody.
 fn room(room: u32) -> Portion {
@@ -106,6 +106,25 @@ pub(super) async fn the_most_urgent_come_first_whatever_the_shares<S: Server>(be
     assert_eq!(ids_of(&batch), urgent);
     ack(&broker, &batch).await;
     bench.client().purge(&heavy).expect("purge");
+}
+
+pub(super) async fn queues_of_one_priority_come_in_the_order_that_is_asked_for<S: Server>(bench: &Bench<'_, S>) {
+    // Their names are in the order in which they are made.
+    let [a, b, c] = [(); 3].map(|()| bench.name("queue"));
+    let watched = [&b, &c, &a];
+    for (order, expected) in [(QueueOrder::Priority, watched), (QueueOrder::Sorted, [&a, &b, &c])] {
+        let broker = bench.ordered_broker(&watched, LONG, order).await;
+        let ids = expected.map(|queue| bench.publish(queue, 0, 3)).concat();
+        let last = bench.publish(expected[0], 9, 1);
+        let mut held = Vec::new();
+        // One by one and many at once; a room bounds its queue, and a share bounds none.
+        for (max, rooms) in [(1, [9; 3]), (1, [9; 3]), (3, [9, 9, 1]), (10, [9; 3])] {
+            let portions = rooms.map(|room| Portion { room, share: 1 });
+            held.extend(broker.fetch_within(max, &portions).await.expect("fetch"));
+        }
+        assert_eq!(ids_of(&held), [ids, last].concat(), "{order:?}");
+        ack(&broker, &held).await;
+    }
 }
 
 pub(super) async fn a_queue_is_watched_from_then_on<S: Server>(bench: &Bench<'_, S>) {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::clock::now_ms;
 use crate::lane::{Ask, Drawn, Granted, Quota};
+use crate::order::QueueOrder;
 use crate::vigil::Vigil;
 use crate::{
     Broker, Delivery, Error, Fanout, Heard, Join, Joined, LeaseTerms, Part, Parts, Portion, Publish, Recovered,
@@ -28,6 +29,7 @@ pub struct MemoryBroker {
     room: Arc<Room>,
     owner: i64,
     terms: LeaseTerms,
+    order: QueueOrder,
     watcher: Arc<Watcher>,
     ear: Arc<Ear>,
     counters: Mutex<Counters>,
@@ -54,12 +56,19 @@ impl MemoryBroker {
             room,
             owner,
             terms,
+            order: QueueOrder::default(),
             watcher,
             ear,
             counters: Mutex::new(Counters { next_tag: 1, turn: 0 }),
             vigil: Mutex::new(Vigil::new(terms.refresh)),
             enlisted: Mutex::default(),
         })
+    }
+
+    /// The same, which fetches its queues in this order.
+    #[must_use]
+    pub fn ordered(self, order: QueueOrder) -> MemoryBroker {
+        MemoryBroker { order, ..self }
     }
 }
 
@@ -77,6 +86,7 @@ impl Broker for MemoryBroker {
             queues: &self.watcher.queues(),
             max,
             first_tag: counters.next_tag,
+            order: self.order,
             turn: counters.turn,
             portions,
         };

@@ -1,7 +1,8 @@
 //! From queues to a lease: the most urgent messages first; queues of one priority share what room there is, and the
-//! turn moves on with every fetch, so that a long queue delays no other.
+//! turn moves on with every fetch, so that a long queue delays no other. Or they come one after another.
 
 use crate::burial::{Burial, is_json_object};
+use crate::order::QueueOrder;
 use crate::portion::Account;
 use crate::{Delivery, Portion, Tag};
 
@@ -17,7 +18,9 @@ pub(super) struct Request<'a> {
     pub(super) max: usize,
     /// Tags of this fetch start here.
     pub(super) first_tag: u64,
-    /// Which queue's turn it is among those of one priority.
+    /// Which of the queues of one priority comes first.
+    pub(super) order: QueueOrder,
+    /// Whose turn it is, where they take turns.
     pub(super) turn: usize,
     /// Of each queue, or none.
     pub(super) portions: &'a [Portion],
@@ -27,9 +30,9 @@ pub(super) struct Request<'a> {
 pub(super) fn fetch(state: &mut State, request: &Request<'_>) -> Vec<Delivery> {
     let mut deliveries = Vec::new();
     let count = request.queues.len();
-    let order: Vec<usize> = (0..count).map(|step| (request.turn + step) % count).collect();
+    let order = request.order.of(request.queues, request.turn);
     let is_paused = |index: usize| state.paused.contains(&request.queues[index]);
-    let mut account = Account::new(request.portions, count, is_paused);
+    let mut account = Account::new(request.portions, count, is_paused).ordered(request.order.is_strict());
     loop {
         let room = request.max - deliveries.len();
         let open = order.iter().filter(|index| account.room(**index) > 0);

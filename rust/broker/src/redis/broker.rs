@@ -14,11 +14,11 @@ use super::keys::Keys;
 use super::lease::Held;
 use super::listen::Ear;
 use super::options::{RedisOptions, RedisResults};
-use super::order::QueueOrder;
 use super::queues::{Queues, Watching};
 use super::recover::Watch;
 use super::wake::Wake;
 use crate::lane::{Ask, Drawn, Granted, Quota};
+use crate::order::QueueOrder;
 use crate::{
     Broker, Delivery, Error, Fanout, Heard, Join, Joined, LeaseTerms, Parts, Portion, Publish, Recovered, ResultDoc,
     Revocation, Settled, Settlement, Tag,

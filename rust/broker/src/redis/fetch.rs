@@ -12,6 +12,7 @@ use super::entry;
 use super::lease::{FETCH_MAX, Lease, tag};
 use super::queues::Queues;
 use super::script::FETCH;
+use crate::order::QueueOrder;
 use crate::{Delivery, Error, Portion};
 
 /// A fetch that may have taken up to `max` messages that nobody heard of.
@@ -82,7 +83,7 @@ impl RedisBroker {
         command.arg(&keys.dead).arg(&keys.dead_index).arg(&keys.paused);
         command.arg(&queues.lists);
         command.arg(max).arg(self.held.prefix(number)).arg(number).arg(&self.held.incarnation);
-        command.arg(self.terms.life.as_millis() as u64).arg(self.order.of(queues, number)).arg(queues.len());
+        command.arg(self.terms.life.as_millis() as u64).arg(order(self.order, queues, number)).arg(queues.len());
         for queue in &queues.all {
             command.arg(&queue.tail);
         }
@@ -185,4 +186,13 @@ impl RedisBroker {
         let queue = self.watching.now().all.iter().position(|queue| queue.name == split.routing_key)?;
         Some((queue as u16, split.message.to_vec()))
     }
+}
+
+/// As the fetch script takes it: whose turn it is, or all indices in their order, with a comma after each.
+fn order(order: QueueOrder, queues: &Queues, fetch: u64) -> String {
+    if !order.is_strict() {
+        return (fetch % queues.len() as u64).to_string();
+    }
+    let names: Vec<&str> = queues.all.iter().map(|queue| queue.name.as_str()).collect();
+    order.of(&names, 0).iter().map(|index| format!("{index},")).collect()
 }

@@ -55,7 +55,6 @@ mod lease;
 mod listen;
 mod login;
 mod options;
-mod order;
 mod park;
 mod parked;
 mod publish;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::keys::Keys;
-use super::order::QueueOrder;
 use super::server::Server;
 use crate::Error;
+use crate::order::QueueOrder;
 
 /// How long kombu lets a lease stand before it offers the message again.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -34,7 +34,8 @@ impl RedisOptions {
         let (server, mut settings) = Server::parse(url, transport_options)?;
         let keys = Keys::from_settings(&mut settings)?;
         let visibility_timeout = settings.seconds("visibility_timeout")?.unwrap_or(VISIBILITY_TIMEOUT);
-        let order = QueueOrder::from_settings(&mut settings)?;
+        let order =
+            settings.text(QueueOrder::OPTION).map(|text| QueueOrder::parse(&text)).transpose()?.unwrap_or_default();
         Ok(Self { server, keys, visibility_timeout, order, unused: settings.unused() })
     }
 

@@ -134,6 +134,7 @@ impl Broker for SqliteBroker {
             max,
             first_tag: answer.fresh.0,
             turn: self.turn.replace(self.turn.get().wrapping_add(1)),
+            order: self.options.order,
             portions: portions.to_vec(),
             unclaimed: answer.unclaimed.clone(),
         };

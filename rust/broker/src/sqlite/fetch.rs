@@ -9,6 +9,7 @@ use super::lease::{self, Held, Owner};
 use super::pause;
 use super::session::Session;
 use crate::burial::{Burial, is_json_object};
+use crate::order::QueueOrder;
 use crate::portion::Account;
 use crate::{Delivery, Portion, Tag};
 
@@ -32,7 +33,9 @@ pub(super) struct Request {
     pub(super) max: usize,
     /// The tags of this fetch start here.
     pub(super) first_tag: u64,
-    /// Which queue's turn it is among those of one priority.
+    /// Which of the queues of one priority comes first.
+    pub(super) order: QueueOrder,
+    /// Whose turn it is, where they take turns.
     pub(super) turn: usize,
     /// Of each queue, or none.
     pub(super) portions: Vec<Portion>,
@@ -54,7 +57,7 @@ pub(super) struct Fetched {
 pub(super) fn fetch(session: &Session, request: &Request) -> rusqlite::Result<Fetched> {
     lease::register(session, &request.owner)?;
     let queue_ids = request.queues.iter().map(|name| session.queue_id(name)).collect::<Result<Vec<i64>, _>>()?;
-    let account = account(session, &request.queues, &request.portions)?;
+    let account = account(session, &request.queues, &request.portions)?.ordered(request.order.is_strict());
     let (next_tag, deliveries) = (request.first_tag, Vec::new());
     let mut basket = Basket { session, request, queue_ids, account, next_tag, bytes: 0, rubbish: 0, deliveries };
     let unclaimed = basket.claim()?;
@@ -126,12 +129,10 @@ impl Basket<'_> {
     }
 
     /// Priority by priority; the queues of one priority share what room there is, and the turn moves on with every
-    /// fetch, so that a long queue delays no other.
+    /// fetch, so that a long queue delays no other. Or they come one after another.
     fn fill(&mut self) -> rusqlite::Result<()> {
-        let count = self.queue_ids.len();
-        let mut heads = Vec::with_capacity(count);
-        for step in 0..count {
-            let index = (self.request.turn + step) % count;
+        let mut heads = Vec::with_capacity(self.queue_ids.len());
+        for index in self.request.order.of(&self.request.queues, self.request.turn) {
             if self.account.room(index) > 0 {
                 heads.push((index, self.urgency(index, 0)?));
             }

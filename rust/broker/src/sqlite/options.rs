@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::nearest::nearest;
+use crate::order::QueueOrder;
 
 /// How long a call waits for the file's write lock unless `busy_timeout` says otherwise. Every transaction of ours
 /// takes milliseconds; this much waiting means that somebody else sits on the lock.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The options that this broker understands.
-const KNOWN: [&str; 2] = ["synchronous", "busy_timeout"];
+const KNOWN: [&str; 3] = ["synchronous", "busy_timeout", QueueOrder::OPTION];
 
 /// How much a commit waits for the disk. Either way a `kill -9` of any process loses nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct SqliteOptions {
     pub synchronous: Synchronous,
     /// How long a call waits for the write lock before it fails with a transient error.
     pub busy: Duration,
+    /// Which of the queues of one priority is fetched first.
+    pub order: QueueOrder,
 }
 
 impl SqliteOptions {
@@ -43,7 +46,12 @@ impl SqliteOptions {
     /// between brokers; in the URL, which is this broker's alone, it is an error.
     pub fn parse(url: &str, extra: &[(String, String)]) -> Result<SqliteOptions, Error> {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
-        let mut options = SqliteOptions { path: parse_path(url, path)?, synchronous: Synchronous::Normal, busy: BUSY };
+        let mut options = SqliteOptions {
+            path: parse_path(url, path)?,
+            synchronous: Synchronous::Normal,
+            busy: BUSY,
+            order: QueueOrder::default(),
+        };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             if !options.apply(url, name, value)? {
@@ -87,6 +95,7 @@ impl SqliteOptions {
                         ))
                     })?;
             }
+            QueueOrder::OPTION => self.order = QueueOrder::parse(value)?,
             _ => return Ok(false),
         }
         Ok(true)

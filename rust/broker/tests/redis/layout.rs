@@ -1,6 +1,6 @@
 //! What lies in the server: priorities, turns, the form of leases, and what is no JSON.
 
-use fastworker_broker::{Broker, Client, LeaseTerms, ParkedClient, Portion, Publish, RedisBroker, Settlement, Verdict};
+use fastworker_broker::{Broker, Client, ParkedClient, Publish, Settlement, Verdict};
 
 use crate::support::{BROKER_DB, Site, fill, ids, publish, run, settlement};
 
@@ -144,34 +144,5 @@ fn what_was_revoked_long_ago_stays_parked_until_it_is_due() {
         let parked = site.client().parked_page(None, 10).unwrap().messages;
         let waits: Vec<_> = parked.iter().map(|parked| (parked.id.as_str(), parked.due_ms == due_ms)).collect();
         assert_eq!(waits, [("a-0", false), ("a-1", true)]);
-    });
-}
-
-#[test]
-fn queues_of_one_step_come_in_the_order_that_an_option_says() {
-    let Some(site) = Site::new() else { return };
-    run(async {
-        let queues = ["b".to_owned(), "c".to_owned(), "a".to_owned()];
-        let terms = LeaseTerms { life: site.life, refresh: site.life / 3 };
-        for (strategy, order) in [("priority", "bca"), ("sorted", "abc")] {
-            let options = site.options_with(&[("queue_order_strategy", strategy)]);
-            let broker = RedisBroker::connect(options, &queues, None, terms).await.unwrap();
-            for queue in &queues {
-                fill(&broker, queue, 3).await;
-            }
-            broker.publish(&[publish("last", &order[..1], 9)]).await.unwrap();
-            let mut seen = String::new();
-            // One by one and many at once; a room bounds its queue, and a share bounds none.
-            for (max, rooms) in [(1, [9; 3]), (1, [9; 3]), (3, [9, 9, 1]), (10, [9; 3])] {
-                let portions: Vec<Portion> = rooms.iter().map(|&room| Portion { room, share: 1 }).collect();
-                let fetched = broker.fetch_within(max, &portions).await.unwrap();
-                seen.extend(ids(&fetched).iter().map(|id| id.chars().next().unwrap()));
-            }
-            let expected: String = order.chars().flat_map(|queue| [queue; 3]).chain(['l']).collect();
-            assert_eq!(seen, expected, "{strategy}");
-            broker.close().await.unwrap();
-            assert_eq!(site.client().purge("a").unwrap() + site.client().purge("b").unwrap(), 6 + 1);
-            assert_eq!(site.client().purge("c").unwrap(), 3);
-        }
     });
 }

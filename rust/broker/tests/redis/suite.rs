@@ -1,7 +1,7 @@
 //! The suite that every broker passes.
 
 use fastworker_broker::conformance::{Server, exercise};
-use fastworker_broker::{Client, Error, LeaseTerms, RedisBroker, ResultClient};
+use fastworker_broker::{Client, Error, LeaseTerms, QueueOrder, RedisBroker, ResultClient};
 
 use crate::support::Site;
 
@@ -12,8 +12,14 @@ impl Server for Site {
         "redis"
     }
 
-    async fn broker(&self, queues: &[String], terms: LeaseTerms) -> Result<RedisBroker, Error> {
-        RedisBroker::connect(self.options_at(&self.address), queues, Some(self.results()), terms).await
+    async fn broker(&self, queues: &[String], terms: LeaseTerms, order: QueueOrder) -> Result<RedisBroker, Error> {
+        let strategy = match order {
+            QueueOrder::RoundRobin => "round_robin",
+            QueueOrder::Priority => "priority",
+            QueueOrder::Sorted => "sorted",
+        };
+        let options = self.options_with(&[("queue_order_strategy", strategy)]);
+        RedisBroker::connect(options, queues, Some(self.results()), terms).await
     }
 
     fn client(&self) -> Result<Box<dyn Client>, Error> {

@@ -67,6 +67,8 @@ for ask = 1, asks do
       redis.call('ZREM', index, tag)
     end
   end
+  -- Of whom nothing is ours any more, nobody knows which queue's lane comes first.
+  if granted + moved == 0 then ahead = 0 end
   answer[1], answer[2] = granted, math.min(room - granted, ahead)
   if answer[1] + answer[2] > 0 then
     next_us = next_us + (answer[1] + answer[2]) * interval
