@@ -236,18 +236,30 @@ def test_children_are_replaced_in_the_lane_that_wants_it(rig: Rig) -> None:
     assert len(pids["crawl"]) == 1
 
 
-def test_limit_of_each_worker_is_said_to_be_each_lanes(rig: Rig) -> None:
+def test_limit_of_each_worker_is_said_to_be_divided(rig: Rig) -> None:
     rig.configure(task_annotations={"proj.add": {"rate_limit": "100/s"}})
     worker = start(rig)
     for _ in range(3):
         for queue in ("parse", "crawl"):
             call(rig, queue, "proj.add", 1, 1).get(timeout=TIMEOUT_S)
             call(rig, queue, "proj.echo").get(timeout=TIMEOUT_S)
-    said = worker.wait_for_line(
-        r"task (\S+) has a rate limit for each worker and comes to the lanes"
-    )
+    said = worker.wait_for_line(r"task (\S+) has the rate limit 100/s and comes to the lanes")
     assert said[1] == "proj.add"
-    assert worker.log.count("has a rate limit for each worker") == 1
+    assert worker.log.count("has the rate limit") == 1
+
+
+def test_limit_of_each_worker_is_divided_between_the_lanes_to_which_its_task_comes(
+    rig: Rig,
+) -> None:
+    rig.configure(task_annotations={"proj.now": {"rate_limit": "10/s"}})
+    worker = start(rig)
+    for queue in ("parse", "crawl"):
+        call(rig, queue, "proj.now").get(timeout=TIMEOUT_S)
+    worker.wait_for_line("has the rate limit 10/s and comes to the lanes cpu, io")
+    calls = [call(rig, queue, "proj.now") for _ in range(6) for queue in ("parse", "crawl")]
+    times = sorted(result.get(timeout=TIMEOUT_S) for result in calls)
+    # Twelve at ten a second, of which the first two may come at once.
+    assert times[-1] - times[0] >= 0.8
 
 
 def test_rate_limited_task_of_one_lane_waits_for_its_permit_there(rig: Rig, tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ class LaneSpec:
         pool: ``prefork``, ``threads``, ``asyncio``, ``gevent`` or ``eventlet``.
         concurrency: Child processes, or tasks in each process where they share one.
         processes: Child processes where tasks share one; None: the setting ``worker_processes``, else 1.
-        autoscale: Most child processes; ``concurrency`` is the fewest then. None: their number is fixed.
+        autoscale: Most tasks at once, as in ``--autoscale``; ``concurrency`` is the fewest then. None: the number of
+            child processes is fixed.
         prefetch_multiplier: As the worker's, for this lane; None: the worker's.
         max_tasks_per_child: Likewise.
         max_memory_per_child: Likewise, KiB.
@@ -195,8 +196,13 @@ def _checked(
     )
     if lane.autoscale is not None and lane.autoscale < lane.concurrency:
         raise ImproperlyConfigured(
-            f"{who}: autoscale={lane.autoscale} is the most processes and {lane.concurrency} the fewest; expected the "
-            f"former to be at least the latter"
+            f"{who}: autoscale={lane.autoscale} is the most tasks at once and {lane.concurrency} the fewest; expected "
+            f"the former to be at least the latter"
+        )
+    if lane.autoscale is not None and lane.processes is not None:
+        raise ImproperlyConfigured(
+            f"{who}: with autoscale the number of processes follows the load; leave autoscale={lane.autoscale} or "
+            f"processes={lane.processes} out"
         )
     return lane
 
@@ -228,10 +234,6 @@ def _low(who: str, key: str, pool: str) -> int:
         raise ImproperlyConfigured(
             f"{who}: processes goes with the pools whose tasks share one; with the pool processes it is the "
             f"concurrency that says how many"
-        )
-    if key == "autoscale" and pool not in _ALONE:
-        raise ImproperlyConfigured(
-            f"{who}: autoscale goes with the pool processes; the pool {pool} has a fixed number of processes"
         )
     return _EXTRAS[key]
 

@@ -32,6 +32,8 @@ class Lanes:
         self._lanes = tuple(lanes)
         self._home = {queue: lane for lane in lanes for queue in lane.queues}
         self._heard: deque[bytes] = deque(maxlen=_REMEMBERED)
+        #: Tasks with a rate limit of each worker, and the lanes to which they have come.
+        self._limited: dict[str, list[Lane]] = {}
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes)
@@ -125,8 +127,28 @@ class Lanes:
         return _any(self._ask(lambda core: core.set_limits(task, soft_time_limit, time_limit)))
 
     def set_rate(self, task: str, per_second: float | None) -> bool:
-        """See ``_core.Worker.set_rate``."""
-        return _any(self._ask(lambda core: core.set_rate(task, per_second)))
+        """See ``_core.Worker.set_rate``. Lanes to which the task comes have equal parts of the rate."""
+        sharers = self._limited.get(task, [])
+
+        def part_of(lane: Lane) -> float | None:
+            if per_second is None or lane not in sharers:
+                return per_second
+            return per_second / len(sharers)
+
+        return _any(self._ask_lanes(lambda lane: lane.core.set_rate(task, part_of(lane))))
+
+    def divide_rate(self, lane: Lane, task: str, per_second: float | None) -> list[Lane]:
+        """A task with a rate limit of each worker comes to a lane: from now on that has its part of the rate.
+
+        Returns:
+            The lanes to which it has come, with this one.
+        """
+        sharers = self._limited.setdefault(task, [])
+        if lane not in sharers:
+            sharers.append(lane)
+            if len(sharers) > 1:
+                self.set_rate(task, per_second)
+        return sharers
 
     def snapshot(self) -> dict[str, Any]:
         """See ``_core.Worker.snapshot``; tasks have their ``lane`` too, and ``lanes`` has the children of each, by
@@ -153,12 +175,16 @@ class Lanes:
         Raises:
             OperationalError: One did not answer, or all have ended.
         """
+        return self._ask_lanes(lambda lane: question(lane.core))
+
+    def _ask_lanes(self, question: Callable[[Lane], T]) -> list[tuple[Lane, T]]:
+        """The same, where it is not the same for each."""
         answers: list[tuple[Lane, T]] = []
         ended: list[WorkerEnded] = []
         unanswered: list[OperationalError] = []
         for lane in self._lanes:
             try:
-                answers.append((lane, question(lane.core)))
+                answers.append((lane, question(lane)))
             except WorkerEnded as exc:
                 ended.append(exc)
             except OperationalError as exc:

@@ -16,7 +16,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fastworker import signals
+from fastworker.app.rate_limits import per_second
 from fastworker.app.settings_check import check
+from fastworker.errors import OperationalError
 from fastworker.observer import Signal
 from fastworker.worker import logs
 from fastworker.worker.affinity import cores_of
@@ -86,7 +88,6 @@ class WorkerProcess:
         self._soft_s = 0.0
         self._is_finished = False
         self._error: str | None = None
-        self._limited_in: dict[str, str] = {}
 
     def prepare(self) -> None:
         """Everything before the first fork; sends the hooks of a worker that is about to start.
@@ -240,16 +241,20 @@ class WorkerProcess:
             self._stop(signal.SIGTERM, "warm")
 
     def _on_limited(self, lane: Lane, task: str) -> None:
-        """A task with a rate limit of each worker came to a lane, which keeps the limit by itself."""
-        name = str(lane.name)
-        first = self._limited_in.setdefault(task, name)
-        if first != name:
+        """A task with a rate limit of each worker came to a lane, which keeps its part of the limit by itself."""
+        limit = self.app.tasks[task].rate_limit
+        try:
+            sharers = self.lanes.divide_rate(lane, task, per_second(limit, f"task {task!r}"))
+        except OperationalError as exc:
+            logger.error("task %s: its rate limit is not divided between its lanes: %s", task, exc)
+            return
+        if len(sharers) > 1:
             logger.warning(
-                "task %s has a rate limit for each worker and comes to the lanes %s and %s: each of them starts it "
-                "that often. Route it to one of them, or say rate_limit_scope='cluster'",
+                "task %s has the rate limit %s and comes to the lanes %s: each of them has an equal part of it. Route "
+                "it to one of them, or say rate_limit_scope='cluster'",
                 task,
-                first,
-                name,
+                limit,
+                ", ".join(str(sharer.name) for sharer in sharers),
             )
 
     def _pause_s(self) -> float:

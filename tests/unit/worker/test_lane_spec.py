@@ -69,9 +69,12 @@ def test_text_and_setting_say_the_same(text: str, lane: LaneSpec) -> None:
         ("cpu=parse,solo,1", "solo cannot be a lane.*main thread.*try processes,1"),
         ("io=crawl,asyncio,5,proceses=2", "'proceses' means nothing.*did you mean 'processes'"),
         ("io=crawl,asyncio,5,processes=none", "processes is 'none'; expected a whole number"),
-        ("io=crawl,asyncio,5,autoscale=9", "autoscale goes with the pool processes"),
+        ("io=crawl,asyncio,5,autoscale=9,processes=2", "leave autoscale=9 or processes=2 out"),
         ("cpu=parse,processes,2,processes=3", "it is the concurrency that says how many"),
-        ("cpu=parse,processes,4,autoscale=2", "autoscale=2 is the most processes and 4 the fewest"),
+        (
+            "cpu=parse,processes,4,autoscale=2",
+            "autoscale=2 is the most tasks at once and 4 the fewest",
+        ),
         ("cpu=parse,processes,4,autoscale=0", "autoscale is '0'"),
     ],
 )
@@ -123,6 +126,14 @@ def test_lane_of_processes_may_scale() -> None:
         app_with(LaneSpec.from_text("c=q,processes,2,autoscale=8")), WorkerOptions("w@h")
     )
     assert (plan.size.concurrency, plan.size.autoscale) == (2, (8, 2))
+
+
+def test_lane_whose_tasks_share_processes_scales_by_these() -> None:
+    [plan] = lane_plans(
+        app_with(LaneSpec.from_text("io=q,asyncio,100,autoscale=250")), WorkerOptions("w@h")
+    )
+    # Three processes of 84, of which two run the first hundred.
+    assert (plan.size.slots, plan.size.autoscale) == (84, (3, 2))
 
 
 def test_queue_terms_are_those_of_the_queue_in_whatever_lane() -> None:

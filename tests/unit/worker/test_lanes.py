@@ -91,6 +91,23 @@ def test_lane_that_does_not_answer_keeps_the_order_from_no_other() -> None:
     assert [core.told for core in cores] == [[("set_rate", "add", 1.0)]] * 3
 
 
+def test_rate_is_divided_between_the_lanes_to_which_the_task_comes() -> None:
+    lanes, cores = lanes_of("a", "b", "c")
+    a, b, _ = lanes
+    assert lanes.divide_rate(a, "add", 6.0) == [a]
+    assert [core.told for core in cores] == [[], [], []]
+    assert lanes.divide_rate(b, "add", 6.0) == [a, b]
+    assert [core.told.pop() for core in cores] == [
+        ("set_rate", "add", rate) for rate in (3.0, 3.0, 6.0)
+    ]
+    lanes.set_rate("add", 1.0)
+    assert [core.told.pop()[2] for core in cores] == [0.5, 0.5, 1.0]
+    lanes.set_rate("add", None)
+    assert [core.told.pop()[2] for core in cores] == [None] * 3
+    lanes.set_rate("echo", 1.0)
+    assert [core.told.pop()[2] for core in cores] == [1.0] * 3
+
+
 def test_lane_that_has_ended_has_no_part_in_the_answer() -> None:
     lanes, cores = lanes_of("a", "b")
     cores[0].has_ended = True

@@ -110,6 +110,7 @@ impl Worker {
 
     pub(super) fn set_rate(&mut self, task: &str, limit: Option<Rate>) -> bool {
         let Some(task) = self.index_of(task) else { return false };
+        self.config.tasks[task as usize].options.rate = limit;
         self.feed(Event::RateLimit { task, limit });
         true
     }
