@@ -236,6 +236,16 @@ def test_children_are_replaced_in_the_lane_that_wants_it(rig: Rig) -> None:
     assert len(pids["crawl"]) == 1
 
 
+@pytest.mark.parametrize("queue", ["parse", "crawl"])
+def test_calls_of_a_batch_task_wait_for_each_other_in_their_lane(rig: Rig, queue: str) -> None:
+    start(rig)
+    results = [call(rig, queue, "abatch.double", number) for number in range(10)]
+    assert [result.get(timeout=TIMEOUT_S) for result in results] == [
+        [2 * number, 10] for number in range(10)
+    ]
+    assert ask(rig, "stats")["total"] == {"abatch.double": 10}
+
+
 def test_limit_of_each_worker_is_said_to_be_divided(rig: Rig) -> None:
     rig.configure(task_annotations={"proj.add": {"rate_limit": "100/s"}})
     worker = start(rig)
