@@ -363,20 +363,29 @@ class ResultStore:
         """Store a document if the stored one is still ``seen`` (None: there is none). False: it is not."""
     def forget(self, task_ids: Sequence[str]) -> None:
         """Remove documents."""
-    def begin_chord(self, group_id: str, size: int | None, ttl_s: int | None) -> None:
+    def begin_chord(
+        self, group_id: str, size: int | None, ttl_s: int | None, run: str | None
+    ) -> None:
         """Begin the chord that is about to be published; an earlier run under the id is forgotten.
 
         Args:
             group_id: Of the header.
             size: Members, at least 1; None: ``set_chord_size`` says it later.
             ttl_s: Seconds that an unfinished chord is kept after the last news of it; None keeps it for ever.
+            run: A name for this run. A chord that has begun under the same name goes on. None: no other has its name.
         """
     def set_chord_size(self, group_id: str, size: int, ttl_s: int | None) -> None:
         """Say how many members a chord has that has begun, before the last one is published; those that have ended stay
         counted. Arguments as for ``begin_chord``.
         """
-    def add_to_chord(self, group_id: str, ttl_s: int | None) -> None:
-        """Say that the chord has one member more, before that one is published."""
+    def add_to_chord(self, group_id: str, ttl_s: int | None, member: str | None) -> None:
+        """Say that the chord has one member more, before that one is published.
+
+        Args:
+            group_id: Of the header.
+            ttl_s: As for ``begin_chord``.
+            member: Its id, by which it counts once, however often it is added; None: it counts each time.
+        """
     def save_group(self, group_id: str, doc: bytes, ttl_s: int | None) -> None:
         """Store the document of a group."""
     def group(self, group_id: str) -> bytes | None:

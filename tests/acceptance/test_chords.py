@@ -27,6 +27,13 @@ def chord(members: Any, body: Any) -> Any:
     return our_chord(members)(body)
 
 
+def chord_of(members: Any, body: Any) -> Any:
+    """A chord that is not published."""
+    from fastworker import chord as our_chord
+
+    return our_chord(members, body)
+
+
 def error_of(result: Any) -> Exception:
     """What a task failed with."""
     wait_until(result.ready, "it ended", TIMEOUT_S)
@@ -153,6 +160,37 @@ def test_a_member_whose_node_is_killed_counts_once(rig: Rig, gate: Gate, tmp_pat
     results = result.get(timeout=TIMEOUT_S)
     assert (results[0], results[2]) == (2, 4)
     assert read_lines(ran) == [result.id]
+
+
+def is_at_rest(rig: Rig) -> bool:
+    """Nothing waits, runs, or is to be joined, at one moment."""
+    at_once = rig.redis().pipeline().llen("celery").hlen("unacked").hlen("fastworker:joins")
+    return sum(at_once.execute()) == 0
+
+
+# A message comes twice when the answer to its publisher was lost, or its worker's lease while that went on.
+
+
+def test_a_message_that_runs_again_begins_no_chord_anew(redis_rig: Rig, tmp_path: Path) -> None:
+    ran = str(tmp_path / "ran")
+    add, listed = redis_rig.task("add"), redis_rig.task("listed")
+    result = (add.s(1, 1) | chord_of([add.s(2), add.s(3)], listed.s(ran))).delay()
+    [message] = redis_rig.redis().lrange("celery", 0, -1)
+    redis_rig.worker()
+    assert result.get(timeout=TIMEOUT_S) == [4, 5]
+    redis_rig.redis().lpush("celery", message)
+    wait_until(lambda: is_at_rest(redis_rig), "nothing is left")
+    assert read_lines(ran) == [result.id]
+
+
+def test_a_message_that_runs_again_adds_the_same_member(redis_rig: Rig, tmp_path: Path) -> None:
+    grow, listed = redis_rig.task("grow_chord"), redis_rig.task("listed")
+    result = chord([grow.s(10)], listed.s())
+    [message] = redis_rig.redis().lrange("celery", 0, -1)
+    redis_rig.redis().lpush("celery", message)
+    # Both run before the members that they add.
+    redis_rig.worker(concurrency=1)
+    assert sorted(result.get(timeout=TIMEOUT_S)) == [10, 20]
 
 
 def test_results_may_live_elsewhere(redis_url: str, tmp_path: Path) -> None:

@@ -192,7 +192,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Memory:
         def store(self, task_id: str, doc: bytes, is_success: bool, ttl_s: int | None) -> None:
             memory.documents[task_id] = doc
 
-        def begin_chord(self, group_id: str, size: int | None, ttl_s: int | None) -> None:
+        def begin_chord(
+            self, group_id: str, size: int | None, ttl_s: int | None, run: str | None
+        ) -> None:
             memory.chord_sizes[group_id] = size
 
         def set_chord_size(self, group_id: str, size: int, ttl_s: int | None) -> None:

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from fastworker import _core
-from fastworker.app import state
+from fastworker.app import runs, state
 from fastworker.app.autodiscover import Packages, autodiscover
 from fastworker.app.autoretry import add_autoretry
 from fastworker.app.broker import BrokerChoice, find_home
@@ -565,6 +565,11 @@ class FastWorker:
     def current_task(self) -> Any:
         """The innermost task that runs here, or None."""
         return state.get_current_task()
+
+    @property
+    def chord_run(self) -> str:
+        """A name for the run of a chord that begins here."""
+        return runs.current()
 
     @property
     def current_worker_task(self) -> Any:

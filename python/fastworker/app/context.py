@@ -29,6 +29,8 @@ class Context:
     """
 
     _children: list[Any] | None = None
+    #: How many it has added to its chord.
+    added_members: int = 0
     args: Any = None
     #: This is no call, but what ``self.request`` is in a function that has a batch of them.
     is_batch: bool = False

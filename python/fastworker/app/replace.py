@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastworker.app.runs import member_id
 from fastworker.canvas.kinds import is_chain, is_group
 from fastworker.canvas.signature import Signature, as_list, maybe_signature
 from fastworker.errors import ImproperlyConfigured
@@ -75,7 +76,8 @@ def into_chord(task: Task[..., Any], sig: Signature, lazy: bool) -> Any:
         chord=request.chord,
         root_id=request.root_id,
     )
-    result = sig.freeze()
+    # A second run of this message adds the same member.
+    result = sig.freeze(sig.options.get("task_id") or member_id(request))
     # First the size, then the message: a member that is not counted on could complete the chord without it.
     task.backend.add_to_chord(request.group, result)
     return sig if lazy else sig.delay()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastworker import _core, states
+from fastworker.app.runs import message_name
 from fastworker.canvas.chord_errors import borne_early, policy_of
 from fastworker.errors import MissingReferenceError
 from fastworker.serialize import registry
@@ -144,6 +145,7 @@ def _record(body: Any, request: Any) -> bytes:
         "id": request.id,
         "root_id": request.root_id,
         "priority": info.get("priority"),
+        "message": message_name(request),
     }
     try:
         return _core.dumps(record)

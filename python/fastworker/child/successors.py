@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastworker.app import runs
 from fastworker.canvas.group import group
 from fastworker.canvas.kinds import is_group
 from fastworker.canvas.signature import maybe_signature
@@ -20,6 +21,13 @@ def publish_successors(
     app: FastWorker, request: WorkerRequest, value: Any, embed: dict[str, Any]
 ) -> None:
     """Publish the callbacks and the next step of the chain with ``value`` as their first argument."""
+    with runs.following(request):
+        _publish_successors(app, request, value, embed)
+
+
+def _publish_successors(
+    app: FastWorker, request: WorkerRequest, value: Any, embed: dict[str, Any]
+) -> None:
     inherited = {"parent_id": request.id, "root_id": request.root_id}
     if app.conf.task_inherit_parent_priority:
         inherited["priority"] = request.delivery_info["priority"]

@@ -32,6 +32,10 @@ class ResultApp(Protocol):
         """Its class of groups of results."""
 
     @property
+    def chord_run(self) -> str:
+        """A name for the run of a chord that begins here."""
+
+    @property
     def control(self) -> Any:
         """Its orders to workers."""
 

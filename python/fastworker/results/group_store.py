@@ -35,7 +35,7 @@ class GroupStore:
 
         As ``set_chord_size``, which is to follow before the last member is published.
         """
-        self.store.begin_chord(group_id, None, self.terms.chord_ttl_s)
+        self.store.begin_chord(group_id, None, self.terms.chord_ttl_s, self.app.chord_run)
 
     def set_chord_size(self, group_id: str, chord_size: int, has_begun: bool = False) -> None:
         """Say how many parts complete a chord, before the first member of its header is published.
@@ -52,16 +52,17 @@ class GroupStore:
         if has_begun:
             self.store.set_chord_size(group_id, chord_size, ttl_s)
         else:
-            self.store.begin_chord(group_id, chord_size, ttl_s)
+            self.store.begin_chord(group_id, chord_size, ttl_s, self.app.chord_run)
 
     def add_to_chord(self, group_id: str, result: Any) -> None:
         """Say that a chord has one member more, before that one is published.
 
         Args:
             group_id: Of the header.
-            result: Celery's argument; nothing is asked of it.
+            result: The member's, by whose id it counts once; None: it counts each time.
         """
-        self.store.add_to_chord(group_id, self.terms.chord_ttl_s)
+        member = None if result is None else result.id
+        self.store.add_to_chord(group_id, self.terms.chord_ttl_s, member)
 
     def save_group(self, group_id: str, result: GroupResult) -> GroupResult:
         """Store which results a group has, for ``restore_group``; kept as long as results are."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastworker import states
 from fastworker._core import loads
+from fastworker.app import runs
 from fastworker.app.chord_failure import fail_body
 from fastworker.app.context import Context
 from fastworker.app.einfo import ExceptionInfo
@@ -117,6 +118,7 @@ class Chords:
         record: bytes,
         parts: Sequence[bytes],
         group: bytes | None,
+        run: str | None,
         stands_for: str | None,
         join: Join,
     ) -> None:
@@ -127,6 +129,7 @@ class Chords:
             record: Of the member that ended last.
             parts: How they ended, in the order of the header.
             group: The document of the group, if its members are groups themselves.
+            run: The name of its run, if it has one: what the body begins is a part of it.
             stands_for: All succeeded, and there is much of it: the worker puts the list of results into plain messages
                 in the place of this text.
             join: Is told.
@@ -143,7 +146,11 @@ class Chords:
             return
         policy = policy_of(known["body"])
         ahead = following(known["body"], len(parts))
-        with collecting(app.broker.write_address) as messages, collecting_states() as kept:
+        with (
+            runs.following(run or known.get("message")),
+            collecting(app.broker.write_address) as messages,
+            collecting_states() as kept,
+        ):
             others: list[Part] = []
             try:
                 if self._refers(ahead, parts, group):

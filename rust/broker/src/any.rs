@@ -6,7 +6,7 @@ use crate::redis::RedisBroker;
 use crate::sqlite::{SqliteBroker, SqliteStore};
 use crate::{
     Broker, Delivery, Error, Fanout, Heard, Join, Joined, Part, Parts, Portion, Publish, Recovered, Remains, ResultDoc,
-    Revocation, Settled, Settlement, Tag,
+    Revocation, Settled, Settlement, Store, Tag,
 };
 
 /// A broker of any kind.
@@ -20,9 +20,7 @@ pub enum AnyBroker {
     Memory(MemoryBroker),
 }
 
-/// A result store that the broker cannot reach by itself: the broker is of another kind, or another file.
-///
-/// The caller publishes, stores here, and acknowledges, in that order, so that a fault repeats work but drops none.
+/// A result store of any kind, where the broker is of another kind, or another file.
 #[allow(clippy::large_enum_variant, reason = "there is one per worker")]
 pub enum AnyStore {
     /// Redis or Valkey, through a connection that consumes nothing.
@@ -33,9 +31,8 @@ pub enum AnyStore {
     Memory(MemoryStore),
 }
 
-impl AnyStore {
-    /// Stores documents; a stored SUCCESS is never overwritten by something else. Returns when they are confirmed.
-    pub async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
+impl Store for AnyStore {
+    async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
         match self {
             AnyStore::Redis(broker) => broker.store(batch).await,
             AnyStore::Sqlite(store) => store.store(batch).await,
@@ -43,9 +40,7 @@ impl AnyStore {
         }
     }
 
-    /// Counts members of chords; says of each whether it completed its chord: the caller leaves the join with the
-    /// message's end ([`Member::Last`](crate::Member::Last)).
-    pub async fn count(&self, parts: &[Part]) -> Result<Vec<bool>, Error> {
+    async fn count(&self, parts: &[Part]) -> Result<Vec<bool>, Error> {
         match self {
             AnyStore::Redis(broker) => broker.count_parts(parts).await,
             AnyStore::Sqlite(store) => store.count(parts).await,
@@ -53,8 +48,7 @@ impl AnyStore {
         }
     }
 
-    /// How the members of a chord ended.
-    pub async fn parts(&self, group_id: &str) -> Result<Parts, Error> {
+    async fn parts(&self, group_id: &str) -> Result<Parts, Error> {
         match self {
             AnyStore::Redis(broker) => broker.read_parts(group_id).await,
             AnyStore::Sqlite(store) => store.parts(group_id).await,
@@ -62,8 +56,7 @@ impl AnyStore {
         }
     }
 
-    /// Makes the claim of a join last, before its body is published. False: the chord is done, or was begun anew.
-    pub async fn hold(&self, join: &Join) -> Result<bool, Error> {
+    async fn hold(&self, join: &Join) -> Result<bool, Error> {
         match self {
             AnyStore::Redis(broker) => broker.hold_chord(join).await,
             AnyStore::Sqlite(store) => store.hold(join).await,
@@ -71,8 +64,7 @@ impl AnyStore {
         }
     }
 
-    /// Ends the chord, once its body is published.
-    pub async fn forget(&self, join: &Join, remains: Remains) -> Result<(), Error> {
+    async fn forget(&self, join: &Join, remains: Remains) -> Result<(), Error> {
         match self {
             AnyStore::Redis(broker) => broker.forget_chord(join, remains).await,
             AnyStore::Sqlite(store) => store.forget_chord(join, remains).await,

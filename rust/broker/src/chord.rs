@@ -26,6 +26,9 @@ pub(crate) const CLAIM_S: u64 = 600;
 /// How long the end of a chord is remembered, so that a late copy of a member begins nothing; at least.
 pub const DONE_S: u64 = 3_600;
 
+/// How long the name of a run is remembered at least, and which members were added to it.
+pub(crate) const MARKS_S: u64 = 86_400;
+
 /// How one member of a chord's header ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -103,6 +106,8 @@ pub struct Parts {
     pub docs: Vec<Bytes>,
     /// The document of the group, if its client saved one: members are groups themselves, and results are read by it.
     pub group: Option<Bytes>,
+    /// The name of the run; `None` where a client of Celery began it. What the body begins is a part of that run.
+    pub run: Option<String>,
 }
 
 /// The end of a join.
@@ -137,13 +142,22 @@ impl Default for Remains {
 pub trait ChordClient {
     /// Begins a chord, and forgets an earlier run under the same id. To be called before the first member is published.
     /// `size`: how many members it has; `None` if that is not known yet. `ttl_s`: seconds that an unfinished chord is
-    /// kept after the last news of it; `None` keeps it for ever.
-    fn begin_chord(&mut self, group_id: &str, size: Option<u64>, ttl_s: Option<u64>) -> Result<(), Error>;
+    /// kept after the last news of it; `None` keeps it for ever. `run`: a name for this run of it. What is begun under the
+    /// same name again was begun by somebody who died, lost his lease or had a copy of the same message; it goes on, since
+    /// its members are the same, and may have been counted. `None`: of a name that no other run has.
+    fn begin_chord(
+        &mut self,
+        group_id: &str,
+        size: Option<u64>,
+        ttl_s: Option<u64>,
+        run: Option<&str>,
+    ) -> Result<(), Error>;
     /// Says how many members a chord has that has begun without. Members may have ended already, and stay counted; to be
     /// called before the last one is published.
     fn set_chord_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>) -> Result<(), Error>;
-    /// Says that the chord has one member more, before that one is published.
-    fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>) -> Result<(), Error>;
+    /// Says that the chord has one member more, before that one is published. `member`: its id, which counts once however
+    /// often it is added.
+    fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>, member: Option<&str>) -> Result<(), Error>;
     /// Stores the document of a group.
     fn save_group(&mut self, group_id: &str, doc: &[u8], ttl_s: Option<u64>) -> Result<(), Error>;
     /// The stored document of a group, if any.

@@ -15,6 +15,7 @@ mod fanouts;
 mod holds;
 mod lanes;
 mod leases;
+mod machine;
 mod parked;
 mod queues;
 mod results;
@@ -189,6 +190,12 @@ pub fn exercise<S: Server>(server: &S) -> usize {
             a_saved_group_comes_with_the_parts;
     }
     count
+}
+
+/// Plays `runs` random sequences of everything that can be done to a chord, results beside the messages and elsewhere;
+/// panics with the shortest in which the server says or keeps something else than a model of a few lines.
+pub fn compare_chords<S: Server>(server: &S, runs: u32) {
+    machine::chords_do_as_the_model_does(server, runs);
 }
 
 fn run(case: impl Future<Output = ()>) {

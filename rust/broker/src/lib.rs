@@ -25,6 +25,7 @@ mod parked;
 mod portion;
 mod redis;
 mod sqlite;
+mod store;
 mod vigil;
 mod watched;
 
@@ -42,6 +43,7 @@ pub use order::QueueOrder;
 pub use parked::{Cancel, Cancelled, HASTENED, PARKED_AT_ONCE, Parked, ParkedClient, ParkedPage, ResultsAt};
 pub use portion::Portion;
 pub use sqlite::{SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, SqliteStore, Synchronous};
+pub use store::Store;
 
 /// To be called right before a fork, in the thread that forks: nothing that must not cross it is open or locked then.
 pub fn before_fork() {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fastworker_broker::{AnyBroker, AnyStore, Broker, LeaseTerms, Publish, ResultDoc, client, connect, result_client};
+use fastworker_broker::{
+    AnyBroker, AnyStore, Broker, LeaseTerms, Publish, ResultDoc, Store, client, connect, result_client,
+};
 
 const TERMS: LeaseTerms = LeaseTerms { life: Duration::from_secs(10), refresh: Duration::from_secs(3) };
 const REDIS: &str = "redis://127.0.0.1:6379/10";

@@ -1,9 +1,9 @@
 //! The broker in memory through its public face.
 
-use fastworker_broker::conformance::{Server, exercise};
+use fastworker_broker::conformance::{Server, compare_chords, exercise};
 use fastworker_broker::{
     AnyBroker, AnyStore, Broker, Client, Error, LeaseTerms, MemoryBroker, MemoryClient, MemoryResultClient, Publish,
-    QueueOrder, ResultClient, ResultDoc, Settlement, Verdict, clear_memory, client, connect, memory_messages,
+    QueueOrder, ResultClient, ResultDoc, Settlement, Store, Verdict, clear_memory, client, connect, memory_messages,
     result_client,
 };
 use std::time::Duration;
@@ -52,6 +52,11 @@ fn doc(task_id: &str) -> ResultDoc {
 #[test]
 fn it_passes_the_suite() {
     assert!(exercise(&Named("suite")) > 30);
+}
+
+#[test]
+fn its_chords_do_as_the_model_does() {
+    compare_chords(&Named("machine"), 200);
 }
 
 #[test]

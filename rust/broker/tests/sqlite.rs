@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fastworker_broker::conformance::{Server, exercise};
+use fastworker_broker::conformance::{Server, compare_chords, exercise};
 use fastworker_broker::{
     Broker, Cancel, Cancelled, Client, Delivery, Error, LeaseTerms, ParkedClient, Publish, QueueOrder, ResultClient,
     Settlement, SqliteBroker, SqliteClient, SqliteOptions, SqliteResultClient, Verdict,
@@ -55,6 +55,11 @@ impl Server for File {
 #[test]
 fn it_passes_the_suite() {
     assert!(exercise(&File::new()) > 30);
+}
+
+#[test]
+fn its_chords_do_as_the_model_does() {
+    compare_chords(&File::new(), 200);
 }
 
 const TERMS: LeaseTerms = LeaseTerms { life: Duration::from_secs(10), refresh: Duration::from_secs(3) };

@@ -113,9 +113,16 @@ impl ResultStore {
         self.connection.run(py, |client| client.forget(&ids))
     }
 
-    #[pyo3(signature = (group_id, size, ttl_s))]
-    fn begin_chord(&self, py: Python<'_>, group_id: &str, size: Option<u64>, ttl_s: Option<u64>) -> PyResult<()> {
-        self.connection.run(py, |client| client.begin_chord(group_id, size, ttl_s))
+    #[pyo3(signature = (group_id, size, ttl_s, run))]
+    fn begin_chord(
+        &self,
+        py: Python<'_>,
+        group_id: &str,
+        size: Option<u64>,
+        ttl_s: Option<u64>,
+        run: Option<&str>,
+    ) -> PyResult<()> {
+        self.connection.run(py, |client| client.begin_chord(group_id, size, ttl_s, run))
     }
 
     #[pyo3(signature = (group_id, size, ttl_s))]
@@ -123,9 +130,9 @@ impl ResultStore {
         self.connection.run(py, |client| client.set_chord_size(group_id, size, ttl_s))
     }
 
-    #[pyo3(signature = (group_id, ttl_s))]
-    fn add_to_chord(&self, py: Python<'_>, group_id: &str, ttl_s: Option<u64>) -> PyResult<()> {
-        self.connection.run(py, |client| client.add_to_chord(group_id, ttl_s))
+    #[pyo3(signature = (group_id, ttl_s, member))]
+    fn add_to_chord(&self, py: Python<'_>, group_id: &str, ttl_s: Option<u64>, member: Option<&str>) -> PyResult<()> {
+        self.connection.run(py, |client| client.add_to_chord(group_id, ttl_s, member))
     }
 
     #[pyo3(signature = (group_id, doc, ttl_s))]

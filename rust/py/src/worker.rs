@@ -566,6 +566,7 @@ fn event<'py>(
             let docs: Vec<_> = parts.docs.iter().map(|doc| PyBytes::new(py, doc)).collect();
             facts.set_item("parts", docs)?;
             facts.set_item("group", parts.group.map(|group| PyBytes::new(py, &group)))?;
+            facts.set_item("run", parts.run)?;
             facts.set_item("group_id", &join.group_id)?;
             facts.set_item("join", Join::new(commands, join))?;
             "join"

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use fastworker_broker::lane;
 use fastworker_broker::{
     AnyBroker, AnyStore, Broker, Error, Fanout, Heard, Join, Joined, LeaseTerms, Member, Part, Portion, Publish,
-    ResultDoc, Settled, Settlement, Tag, Verdict,
+    ResultDoc, Settled, Settlement, Store, Tag, Verdict,
 };
 use fastworker_engine::{Ask, Handle};
 use tokio::sync::Notify;
@@ -29,15 +29,26 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const RELEASE_EVERY: Duration = Duration::from_secs(1);
 
 /// The broker, the result store if it is another server, and where facts go.
-#[derive(Clone)]
-pub(crate) struct BrokerIo {
-    pub(crate) broker: Rc<AnyBroker>,
-    pub(crate) store: Option<Rc<AnyStore>>,
+pub(crate) struct BrokerIo<B = AnyBroker, S = AnyStore> {
+    pub(crate) broker: Rc<B>,
+    pub(crate) store: Option<Rc<S>>,
     pub(crate) facts: UnboundedSender<Fact>,
     /// Rung when the clocks were moved ahead.
     pub(crate) clock_moved: Rc<Notify>,
     /// Rung when the broker answers again after an outage.
     pub(crate) answers_again: Rc<Notify>,
+}
+
+impl<B, S> Clone for BrokerIo<B, S> {
+    fn clone(&self) -> Self {
+        BrokerIo {
+            broker: Rc::clone(&self.broker),
+            store: self.store.clone(),
+            facts: self.facts.clone(),
+            clock_moved: Rc::clone(&self.clock_moved),
+            answers_again: Rc::clone(&self.answers_again),
+        }
+    }
 }
 
 /// A pause that doubles up to a bound.
@@ -54,7 +65,7 @@ impl Backoff {
     }
 }
 
-impl BrokerIo {
+impl<B: Broker + 'static, S: Store + 'static> BrokerIo<B, S> {
     fn tell(&self, fact: Fact) {
         // The loop outlives every task that tells it something, except while it is being torn down.
         let _torn_down = self.facts.send(fact);
@@ -150,7 +161,7 @@ impl BrokerIo {
     }
 
     /// Counts members of chords in another store. Those that complete theirs leave the join with their message's end.
-    async fn count(&self, store: &AnyStore, settlements: &mut [Settlement]) {
+    async fn count(&self, store: &S, settlements: &mut [Settlement]) {
         let (at, parts): (Vec<usize>, Vec<Part>) = settlements
             .iter_mut()
             .enumerate()

@@ -7,6 +7,7 @@ mod config;
 mod decode;
 mod fact;
 mod held;
+mod joins;
 mod pool;
 mod report;
 mod revoked;

@@ -35,7 +35,7 @@ class Answer:
 
 def joined(app: FastWorker, record: bytes, parts: list[bytes], **more: Any) -> Answer:
     answer = Answer()
-    facts = {"group": None, "stands_for": None, **more}
+    facts = {"group": None, "run": None, "stands_for": None, **more}
     Chords(app, "w@h").join("g", record, parts, join=answer, **facts)  # type: ignore[arg-type]
     assert answer.count == 1
     return answer

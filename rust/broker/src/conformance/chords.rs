@@ -71,7 +71,7 @@ async fn begun<S: Server>(
 ) -> (S::Broker, String, Vec<Delivery>, String) {
     let (queue, group) = (bench.name("queue"), bench.name("group"));
     let broker = bench.broker(&[&queue], terms).await;
-    bench.results().begin_chord(&group, Some(size as u64), Some(600)).expect("set size");
+    bench.results().begin_chord(&group, Some(size as u64), Some(600), None).expect("set size");
     bench.publish(&queue, 0, size);
     let held = fetch_all(&broker, size).await;
     (broker, group, held, queue)
@@ -137,11 +137,11 @@ pub(super) async fn parts_are_counted_before_the_size_is_known<S: Server>(bench:
     let held = fetch_all(&broker, 3).await;
     let [first, second, third] = [0, 1, 2].map(|at| member(&held[at], part(&held[at], &group, at as i64)));
     // A header that is read from a stream: full batches of it have left, and run, when its end is seen.
-    bench.results().begin_chord(&group, None, Some(600)).expect("begin");
+    bench.results().begin_chord(&group, None, Some(600), None).expect("begin");
     assert_eq!(count(&broker, &[first]).await, [] as [usize; 0]);
     bench.results().set_chord_size(&group, 2, Some(600)).expect("set size");
     assert_eq!(broker.parts(&group).await.expect("read").docs.len(), 1, "what was counted stays");
-    bench.results().add_to_chord(&group, Some(600)).expect("add");
+    bench.results().add_to_chord(&group, Some(600), None).expect("add");
     assert_eq!(count(&broker, &[second]).await, [] as [usize; 0]);
     assert_eq!(count(&broker, &[third]).await, [0], "the added one");
     assert_eq!(broker.parts(&group).await.expect("read").docs.len(), 3);
@@ -153,10 +153,10 @@ pub(super) async fn beginning_forgets_the_size_of_an_earlier_run<S: Server>(benc
     bench.publish(&queue, 0, 1);
     let more = fetch_all(&broker, 1).await;
     let other = bench.name("group");
-    bench.results().begin_chord(&other, Some(2), Some(600)).expect("begin");
+    bench.results().begin_chord(&other, Some(2), Some(600), None).expect("begin");
     assert_eq!(count(&broker, &[member(&more[0], part(&more[0], &other, 0))]).await, [] as [usize; 0]);
     for group in [&other, &group] {
-        bench.results().begin_chord(group, None, Some(600)).expect("begin anew");
+        bench.results().begin_chord(group, None, Some(600), None).expect("begin anew");
         assert_eq!(broker.parts(group).await.expect("read"), Parts::default(), "a run of its own");
     }
     assert_eq!(count(&broker, &[member(&held[0], part(&held[0], &group, 0))]).await, [] as [usize; 0]);
@@ -213,7 +213,7 @@ pub(super) async fn a_member_of_a_lost_lease_is_not_counted<S: Server>(bench: &B
 pub(super) async fn a_chord_that_is_begun_anew_forgets_its_old_join<S: Server>(bench: &Bench<'_, S>) {
     let (broker, group, held, queue) = begun(bench, 1, LONG).await;
     let old = complete(&broker, &held, &group).await;
-    bench.results().begin_chord(&group, Some(2), Some(600)).expect("set size");
+    bench.results().begin_chord(&group, Some(2), Some(600), None).expect("set size");
     bench.publish(&queue, 0, 2);
     let again = fetch_all(&broker, 2).await;
     assert_eq!(count(&broker, &[member(&again[0], part(&again[0], &group, 0))]).await, [] as [usize; 0]);
@@ -231,7 +231,7 @@ pub(super) async fn a_complete_chord_does_not_expire<S: Server>(bench: &Bench<'_
     bench.publish(&queue, 0, 1);
     let other = fetch_all(&broker, 1).await;
     let short = |part: Part| Part { ttl_s: Some(1), ..part };
-    bench.results().begin_chord(&unfinished, Some(2), Some(1)).expect("set size");
+    bench.results().begin_chord(&unfinished, Some(2), Some(1), None).expect("set size");
     let both =
         [member(&held[0], short(part(&held[0], &group, 0))), member(&other[0], short(part(&other[0], &unfinished, 0)))];
     assert_eq!(count(&broker, &both).await, [0]);
@@ -240,7 +240,7 @@ pub(super) async fn a_complete_chord_does_not_expire<S: Server>(bench: &Bench<'_
         assert!(since.elapsed() < Duration::from_secs(5), "what nobody ends does not expire");
         tokio::time::sleep(Duration::from_millis(50)).await;
         // Where nothing expires by itself, the next to come sweeps.
-        bench.results().begin_chord(&bench.name("group"), Some(1), Some(1)).expect("set size");
+        bench.results().begin_chord(&bench.name("group"), Some(1), Some(1), None).expect("set size");
     }
     assert_eq!(broker.parts(&group).await.expect("read").docs.len(), 1);
     assert!(broker.finish_join(&joined(&part(&held[0], &group, 0).join(), Vec::new())).await.expect("end"));
@@ -279,13 +279,13 @@ pub(super) async fn parts_outlive_a_chord_under_a_name_of_their_own<S: Server>(b
     let (name, mut results) = (join.kept_name(), bench.results());
     assert_eq!(results.kept(&name, 0, 2, None).expect("read"), docs[..2]);
     assert_eq!(results.kept(&name, 2, 2, None).expect("read"), docs[2..]);
-    bench.results().begin_chord(&group, Some(3), Some(600)).expect("begin anew");
+    bench.results().begin_chord(&group, Some(3), Some(600), None).expect("begin anew");
     assert_eq!(results.kept(&name, 0, 9, None).expect("read"), docs, "a new run leaves them alone");
     let since = Instant::now();
     while !results.kept(&name, 0, 1, None).expect("read").is_empty() {
         assert!(since.elapsed() < Duration::from_secs(10), "they do not expire");
         tokio::time::sleep(Duration::from_millis(50)).await;
-        bench.results().begin_chord(&bench.name("group"), Some(1), Some(1)).expect("who comes next sweeps");
+        bench.results().begin_chord(&bench.name("group"), Some(1), Some(1), None).expect("who comes next sweeps");
     }
 }
 
@@ -298,7 +298,7 @@ pub(super) async fn what_is_kept_is_read_in_order_and_lives_on_when_it_is_read<S
     assert_eq!(read, borrowed);
     assert_eq!(results.kept(&name, 2_499, 1, None).expect("read"), borrowed[2_499..]);
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    bench.results().begin_chord(&bench.name("group"), Some(1), Some(1)).expect("who comes next sweeps");
+    bench.results().begin_chord(&bench.name("group"), Some(1), Some(1), None).expect("who comes next sweeps");
     assert_eq!(results.kept(&name, 7, 2, None).expect("read"), borrowed[7..9]);
     results.keep(&name, &borrowed[..1], Some(600)).expect("keep others");
     assert_eq!(results.kept(&name, 0, 9, None).expect("read"), borrowed[..1]);

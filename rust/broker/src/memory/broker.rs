@@ -1,7 +1,8 @@
 //! A worker's connection to a room.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use crate::clock::now_ms;
 use crate::lane::{Ask, Drawn, Granted, Quota};
@@ -80,6 +81,7 @@ impl Broker for MemoryBroker {
 
     async fn fetch_within(&self, max: usize, portions: &[Portion]) -> Result<Vec<Delivery>, Error> {
         let mut state = self.room.lock("fetch")?;
+        state.register(self.owner, self.terms.life);
         let mut counters = self.counters.lock().expect("nothing panics while it holds the counters");
         let request = Request {
             owner: self.owner,
@@ -148,7 +150,7 @@ impl Broker for MemoryBroker {
     async fn recover(&self) -> Result<Recovered, Error> {
         let mut state = self.room.lock("recover")?;
         let mut vigil = self.vigil.lock().expect("nothing panics while it holds the vigil");
-        Ok(state.recover(&mut vigil, self.owner, self.terms.life, Instant::now()))
+        Ok(state.recover(&mut vigil, self.owner, self.terms.life, Instant::now().into_std()))
     }
 
     async fn release_due(&self, now_ms: i64) -> Result<Option<i64>, Error> {
@@ -163,6 +165,7 @@ impl Broker for MemoryBroker {
 
     async fn draw_within(&self, max: usize, quotas: &[Quota], portions: &[Portion]) -> Result<Drawn, Error> {
         let mut state = self.room.lock("draw")?;
+        state.register(self.owner, self.terms.life);
         let mut counters = self.counters.lock().expect("nothing panics while it holds the counters");
         let first_tag = counters.next_tag;
         let queues = &self.watcher.queues();

@@ -1,7 +1,7 @@
 //! Groups and chords of a room: the rules of `redis/lua/part_function.lua`.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 
@@ -33,6 +33,9 @@ struct Chord {
     /// Of the parts, those that failed where that may end the chord.
     failures: u64,
     claim: Claim,
+    run: Option<String>,
+    /// Which members were added.
+    added: BTreeSet<String>,
     expires_ms: Option<i64>,
 }
 
@@ -55,9 +58,20 @@ pub(super) struct Chords {
 
 impl Chords {
     /// Begins a chord, of `size` members where that is known; an earlier run of it is forgotten.
-    pub(super) fn begin(&mut self, group_id: &str, size: Option<u64>, ttl_s: Option<u64>, now_ms: i64) {
+    pub(super) fn begin(
+        &mut self,
+        group_id: &str,
+        size: Option<u64>,
+        ttl_s: Option<u64>,
+        run: Option<&str>,
+        now_ms: i64,
+    ) {
         self.sweep(now_ms);
-        let chord = Chord { size, expires_ms: end_of(ttl_s, now_ms), ..Chord::default() };
+        if run.is_some() && self.chords.get(group_id).is_some_and(|chord| chord.run.as_deref() == run) {
+            return;
+        }
+        let (run, expires_ms) = (run.map(str::to_owned), end_of(ttl_s, now_ms));
+        let chord = Chord { size, run, expires_ms, ..Chord::default() };
         self.chords.insert(group_id.to_owned(), chord);
     }
 
@@ -71,9 +85,11 @@ impl Chords {
     }
 
     /// One more member.
-    pub(super) fn add(&mut self, group_id: &str, ttl_s: Option<u64>, now_ms: i64) {
+    pub(super) fn add(&mut self, group_id: &str, ttl_s: Option<u64>, member: Option<&str>, now_ms: i64) {
         let chord = self.chords.entry(group_id.to_owned()).or_default();
-        chord.more += 1;
+        if member.is_none_or(|member| chord.added.insert(member.to_owned())) {
+            chord.more += 1;
+        }
         chord.expires_ms = end_of(ttl_s, now_ms);
     }
 
@@ -123,7 +139,8 @@ impl Chords {
     pub(super) fn parts(&self, group_id: &str, now_ms: i64) -> Parts {
         let chord = self.chords.get(group_id);
         let docs = chord.map(|chord| chord.parts.values().cloned().collect()).unwrap_or_default();
-        Parts { docs, group: self.group(group_id, now_ms) }
+        let run = chord.and_then(|chord| chord.run.clone());
+        Parts { docs, group: self.group(group_id, now_ms), run }
     }
 
     /// Keeps documents as the parts of a chord that is over.
@@ -167,7 +184,9 @@ impl Chords {
     pub(super) fn forget(&mut self, join: &Join, remains: Remains, now_ms: i64) {
         let Some(chord) = self.ours(join) else { return };
         let expires_ms = end_of(Some(remains.remembered_s), now_ms);
-        let ended = std::mem::replace(chord, Chord { claim: Claim::Done, expires_ms, ..Chord::default() });
+        let (run, added) = (chord.run.clone(), std::mem::take(&mut chord.added));
+        let over = Chord { claim: Claim::Done, run, added, expires_ms, ..Chord::default() };
+        let ended = std::mem::replace(chord, over);
         if remains.parts_s.is_some() {
             let expires_ms = end_of(remains.parts_s, now_ms);
             let kept = Chord { claim: Claim::Done, expires_ms, ..ended };

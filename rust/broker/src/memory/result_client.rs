@@ -93,8 +93,14 @@ impl ResultClient for MemoryResultClient {
 }
 
 impl ChordClient for MemoryResultClient {
-    fn begin_chord(&mut self, group_id: &str, size: Option<u64>, ttl_s: Option<u64>) -> Result<(), Error> {
-        self.room.lock("begin a chord")?.chords.begin(group_id, size, ttl_s, now_ms());
+    fn begin_chord(
+        &mut self,
+        group_id: &str,
+        size: Option<u64>,
+        ttl_s: Option<u64>,
+        run: Option<&str>,
+    ) -> Result<(), Error> {
+        self.room.lock("begin a chord")?.chords.begin(group_id, size, ttl_s, run, now_ms());
         Ok(())
     }
 
@@ -103,8 +109,8 @@ impl ChordClient for MemoryResultClient {
         Ok(())
     }
 
-    fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>) -> Result<(), Error> {
-        self.room.lock("add to chord")?.chords.add(group_id, ttl_s, now_ms());
+    fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>, member: Option<&str>) -> Result<(), Error> {
+        self.room.lock("add to chord")?.chords.add(group_id, ttl_s, member, now_ms());
         Ok(())
     }
 

@@ -251,9 +251,16 @@ impl State {
         Some(message.attempts)
     }
 
-    /// One more sign of life. Others recover only what belongs to a known owner, so it is made known by this.
+    /// Makes sure that the owner is known, since others recover only what belongs to a known one. It may have been taken
+    /// for dead and forgotten meanwhile.
+    pub(super) fn register(&mut self, owner: i64, life: Duration) {
+        self.owners.entry(owner).or_insert(Owner { beats: 0, life });
+    }
+
+    /// One more sign of life.
     pub(super) fn beat(&mut self, owner: i64, life: Duration) {
-        self.owners.entry(owner).or_insert(Owner { beats: 0, life }).beats += 1;
+        self.register(owner, life);
+        self.owners.entry(owner).and_modify(|known| known.beats += 1);
     }
 
     /// Puts back what the silent held.

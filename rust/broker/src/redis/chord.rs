@@ -11,6 +11,8 @@ use super::store::result_args;
 use crate::chord::CLAIM_S;
 use crate::{Error, Join, Joined, Member, Part, Parts, Remains, Settlement};
 
+/// The field of a chord's marks with the name of its run (`begin_chord.lua`); the others are members that were added.
+const RUN: &str = "run";
 /// Joins that one look finds at most.
 const JOINS_AT_ONCE: usize = 1_000;
 
@@ -146,25 +148,27 @@ impl RedisBroker {
         }
         pipeline.cmd(if side.results.has_ordered_parts { "ZRANGE" } else { "LRANGE" }).arg(&parts).arg(0).arg(-1);
         pipeline.cmd("GET").arg(&group);
+        pipeline.cmd("HGET").arg(side.results.marks_key(group_id)).arg(RUN);
         if let Some((_, back)) = detour {
             pipeline.cmd("SELECT").arg(back);
         }
         let values = link.run(WHAT, &pipeline).await?;
         let mut values = link.call(WHAT).values(values)?.into_iter().skip(usize::from(detour.is_some()));
-        let (docs, group) = (values.next().unwrap_or(Value::Nil), values.next().unwrap_or(Value::Nil));
+        let [docs, group, run] = [(); 3].map(|()| values.next().unwrap_or(Value::Nil));
         let Value::Array(docs) = docs else { return Err(link.call(WHAT).unexpected(&docs)) };
         let bytes = |value| match value {
             Value::BulkString(bytes) => Some(bytes.into()),
             _ => None,
         };
-        Ok(Parts { docs: docs.into_iter().filter_map(bytes).collect(), group: bytes(group) })
+        Ok(Parts { docs: docs.into_iter().filter_map(bytes).collect(), group: bytes(group), run: text(run) })
     }
 
     /// Makes the claim of a join last. False: the chord is done, or somebody else's.
     pub(crate) async fn hold_chord(&self, join: &Join) -> Result<bool, Error> {
         let Some((side, link)) = self.results_link() else { return Ok(true) };
         let fill = |command: &mut Cmd| {
-            command.arg(6).arg(&held_keys(&side.results, &join.group_id)).arg(&join.token);
+            command.arg(7).arg(&held_keys(&side.results, &join.group_id));
+            command.arg(side.results.marks_key(&join.group_id)).arg(&join.token);
         };
         Ok(int(&link.script("hold a chord", &HOLD_CHORD, fill).await?) == Some(1))
     }

@@ -1,12 +1,14 @@
 //! Groups and chords for a client, under Celery's keys: the document of a group, and beside it, with these endings, what
 //! is known of a chord: `.s` its size, `.t` how many were added to it, `.j` the parts, `.d` whose they are, `.c` who
-//! joins it; `.f`, ours alone, how many failed where that may end it.
+//! joins it; and of ours alone `.f`, how many failed where that may end it, and `.m`, the name of its run and which members
+//! were added.
 
 use bytes::Bytes;
 
 use super::resp;
 use super::results::{RedisResultClient, document};
-use super::script::STORE;
+use super::script::{ADD_TO_CHORD, BEGIN_CHORD, STORE};
+use crate::chord::MARKS_S;
 use crate::{ChordClient, Error};
 
 /// Documents in one command: a server takes at most a million words.
@@ -15,6 +17,11 @@ const KEPT_AT_ONCE: usize = 1_000;
 /// Celery's `result_expires = 0` keeps for ever.
 fn seconds(ttl_s: Option<u64>) -> Option<String> {
     ttl_s.filter(|ttl_s| *ttl_s > 0).map(|ttl_s| ttl_s.to_string())
+}
+
+/// For marks: they outlive the chord's end.
+fn marks_s(ttl_s: Option<u64>) -> String {
+    ttl_s.unwrap_or_default().max(MARKS_S).to_string()
 }
 
 fn set_size<'a>(key: &'a str, size: &'a str, ttl: Option<&'a str>) -> Vec<&'a [u8]> {
@@ -37,13 +44,21 @@ impl RedisResultClient {
 }
 
 impl ChordClient for RedisResultClient {
-    fn begin_chord(&mut self, group_id: &str, size: Option<u64>, ttl_s: Option<u64>) -> Result<(), Error> {
+    fn begin_chord(
+        &mut self,
+        group_id: &str,
+        size: Option<u64>,
+        ttl_s: Option<u64>,
+        run: Option<&str>,
+    ) -> Result<(), Error> {
         let [j, t, s, d, _, c, f] = self.results.chord_keys(group_id);
-        let (size, ttl) = (size.map(|size| size.to_string()), seconds(ttl_s));
-        let keys = [&j, &t, &s, &d, &c, &f].map(|key| key.as_bytes());
-        let forget = [&[&b"DEL"[..]], &keys[..]].concat();
-        let set = size.as_ref().map(|size| set_size(&s, size, ttl.as_deref()));
-        self.transact("begin a chord", &[Some(forget), set].into_iter().flatten().collect::<Vec<_>>())
+        let marks = self.results.marks_key(group_id);
+        let keys = [&j, &t, &s, &d, &c, &f, &marks].map(|key| key.as_bytes());
+        let size = size.map(|size| size.to_string()).unwrap_or_default();
+        let (ttl, run) = (seconds(ttl_s).unwrap_or_default(), run.unwrap_or_default());
+        let marks_ttl = marks_s(ttl_s);
+        let args = [size.as_bytes(), ttl.as_bytes(), run.as_bytes(), marks_ttl.as_bytes()];
+        self.asking.script("begin a chord", &BEGIN_CHORD, &keys, &args).map(drop)
     }
 
     fn set_chord_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>) -> Result<(), Error> {
@@ -54,14 +69,13 @@ impl ChordClient for RedisResultClient {
         self.asking.call("set chord size").values(replies).map(drop)
     }
 
-    fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>) -> Result<(), Error> {
-        let [_, key, ..] = self.results.chord_keys(group_id);
-        let ttl = seconds(ttl_s);
-        let mut commands = vec![vec![&b"INCR"[..], key.as_bytes()]];
-        if let Some(ttl) = &ttl {
-            commands.push(vec![b"EXPIRE", key.as_bytes(), ttl.as_bytes()]);
-        }
-        self.transact("add to chord", &commands)
+    fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>, member: Option<&str>) -> Result<(), Error> {
+        let [_, added, ..] = self.results.chord_keys(group_id);
+        let marks = self.results.marks_key(group_id);
+        let (ttl, member) = (seconds(ttl_s).unwrap_or_default(), member.unwrap_or_default());
+        let (keys, marks_ttl) = ([added.as_bytes(), marks.as_bytes()], marks_s(ttl_s));
+        let args = [ttl.as_bytes(), member.as_bytes(), marks_ttl.as_bytes()];
+        self.asking.script("add to chord", &ADD_TO_CHORD, &keys, &args).map(drop)
     }
 
     fn save_group(&mut self, group_id: &str, doc: &[u8], ttl_s: Option<u64>) -> Result<(), Error> {

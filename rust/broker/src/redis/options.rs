@@ -123,6 +123,11 @@ impl RedisResults {
         [j, t, s, d, key, c, f]
     }
 
+    /// What is remembered of a chord that Celery does not know.
+    pub(super) fn marks_key(&self, group_id: &str) -> String {
+        format!("{}.m", self.group_key(group_id))
+    }
+
     /// The number of the database that results lie in.
     pub(super) fn db(&self) -> i64 {
         self.server.db()

@@ -27,6 +27,8 @@ scripts! {
     FETCH = "fetch.lua";
     SETTLE = "store_function.lua" "part_function.lua" "settle.lua";
     PART = "part_function.lua" "part.lua";
+    BEGIN_CHORD = "begin_chord.lua";
+    ADD_TO_CHORD = "add_to_chord.lua";
     HOLD_CHORD = "hold_chord.lua";
     FORGET_CHORD = "keep_function.lua" "forget_chord.lua";
     JOINS = "joins.lua";

@@ -5,6 +5,11 @@ use rusqlite::OptionalExtension;
 
 use super::session::Session;
 
+/// The mark of a run begins with it.
+const RUN: &str = "run:";
+/// The mark of a member that was added begins with it.
+const ADDED: &str = "added:";
+
 /// What each write of a group or chord removes of expired ones at most: enough to keep pace.
 const SWEEP: i64 = 4;
 
@@ -20,14 +25,44 @@ pub(super) fn begin(
     group_id: &str,
     size: Option<u64>,
     ttl_s: Option<u64>,
+    run: Option<&str>,
     now_ms: i64,
 ) -> rusqlite::Result<()> {
+    if run.is_some() && run_of(session, group_id)?.as_deref() == run {
+        return Ok(());
+    }
     forget(session, group_id)?;
     session
         .sql
         .prepare_cached("INSERT INTO chords(group_id, size, more, parts, expires_ms) VALUES (?1, ?2, 0, 0, ?3)")?
         .execute((group_id, size.map(whole), end_of(ttl_s, now_ms)))?;
+    if let Some(run) = run {
+        mark(session, group_id, &format!("{RUN}{run}"))?;
+    }
     sweep(session, now_ms)
+}
+
+/// The name of the run of a chord.
+pub(super) fn run_of(session: &Session, group_id: &str) -> rusqlite::Result<Option<String>> {
+    session
+        .sql
+        .prepare_cached(
+            "SELECT substr(mark, 5) FROM chord_marks
+             WHERE chord = (SELECT number FROM chords WHERE group_id = ?1) AND mark >= 'run:' AND mark < 'run;'",
+        )?
+        .query_row([group_id], |row| row.get(0))
+        .optional()
+}
+
+/// Gives a chord a mark. False: it has it.
+fn mark(session: &Session, group_id: &str, mark: &str) -> rusqlite::Result<bool> {
+    let set = session
+        .sql
+        .prepare_cached(
+            "INSERT INTO chord_marks SELECT number, ?2 FROM chords WHERE group_id = ?1 ON CONFLICT DO NOTHING",
+        )?
+        .execute((group_id, mark))?;
+    Ok(set > 0)
 }
 
 /// Says how many members a chord has that has begun; what was counted of it stays.
@@ -54,14 +89,26 @@ fn whole(size: u64) -> i64 {
 }
 
 /// One more member.
-pub(super) fn add(session: &Session, group_id: &str, ttl_s: Option<u64>, now_ms: i64) -> rusqlite::Result<()> {
+pub(super) fn add(
+    session: &Session,
+    group_id: &str,
+    ttl_s: Option<u64>,
+    member: Option<&str>,
+    now_ms: i64,
+) -> rusqlite::Result<()> {
     session
         .sql
         .prepare_cached(
-            "INSERT INTO chords(group_id, more, parts, expires_ms) VALUES (?1, 1, 0, ?2)
-             ON CONFLICT(group_id) DO UPDATE SET more = more + 1, expires_ms = excluded.expires_ms",
+            "INSERT INTO chords(group_id, more, parts, expires_ms) VALUES (?1, 0, 0, ?2)
+             ON CONFLICT(group_id) DO UPDATE SET expires_ms = excluded.expires_ms",
         )?
         .execute((group_id, end_of(ttl_s, now_ms)))?;
+    if let Some(member) = member
+        && !mark(session, group_id, &format!("{ADDED}{member}"))?
+    {
+        return Ok(());
+    }
+    session.sql.prepare_cached("UPDATE chords SET more = more + 1 WHERE group_id = ?1")?.execute([group_id])?;
     Ok(())
 }
 

@@ -56,7 +56,12 @@ pub(super) fn count(session: &Session, part: &Part, is_elsewhere: bool, now_ms: 
         || bears_no_more(session, chord.number, part, added > 0)?;
     let is_complete = has_enough && chord.claim.as_ref().is_none_or(|claim| *claim == token);
     let expires_ms = match is_complete {
-        false if chord.claim.is_some() => return Ok(false),
+        false if chord.claim.is_some() => {
+            // More than it was to have: members may be added yet.
+            let count = "UPDATE chords SET parts = ?2 WHERE number = ?1";
+            session.sql.prepare_cached(count)?.execute((chord.number, chord.parts))?;
+            return Ok(false);
+        }
         false => end_of(part.ttl_s, now_ms),
         true if is_elsewhere => end_of(part.ttl_s, now_ms),
         true => None,
@@ -88,7 +93,8 @@ pub(super) fn parts(session: &Session, group_id: &str, now_ms: i64) -> rusqlite:
     )?;
     let docs = statement.query_map([group_id], |row| Ok(row.get::<_, Vec<u8>>(0)?.into()))?;
     let docs = docs.collect::<rusqlite::Result<_>>()?;
-    Ok(Parts { docs, group: super::chord::group(session, group_id, now_ms)?.map(Into::into) })
+    let group = super::chord::group(session, group_id, now_ms)?.map(Into::into);
+    Ok(Parts { docs, group, run: super::chord::run_of(session, group_id)? })
 }
 
 /// Makes the claim of a join last. False: the chord is done, or somebody else's.
@@ -127,6 +133,8 @@ pub(super) fn forget(session: &Session, join: &Join, remains: Remains, now_ms: i
         .sql
         .prepare_cached("INSERT INTO chords(group_id, more, parts, claim, expires_ms) VALUES (?1, 0, 0, 'done', ?2)")?
         .execute((&join.group_id, end_of(Some(remains.remembered_s), now_ms)))?;
+    let marks = "UPDATE chord_marks SET chord = (SELECT number FROM chords WHERE group_id = ?1) WHERE chord = ?2";
+    session.sql.prepare_cached(marks)?.execute((&join.group_id, number))?;
     Ok(())
 }
 

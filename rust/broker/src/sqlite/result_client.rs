@@ -119,16 +119,22 @@ impl ResultClient for SqliteResultClient {
 }
 
 impl ChordClient for SqliteResultClient {
-    fn begin_chord(&mut self, group_id: &str, size: Option<u64>, ttl_s: Option<u64>) -> Result<(), Error> {
-        self.slot.write("begin a chord", |session| chord::begin(session, group_id, size, ttl_s, now_ms()))
+    fn begin_chord(
+        &mut self,
+        group_id: &str,
+        size: Option<u64>,
+        ttl_s: Option<u64>,
+        run: Option<&str>,
+    ) -> Result<(), Error> {
+        self.slot.write("begin a chord", |session| chord::begin(session, group_id, size, ttl_s, run, now_ms()))
     }
 
     fn set_chord_size(&mut self, group_id: &str, size: u64, ttl_s: Option<u64>) -> Result<(), Error> {
         self.slot.write("set chord size", |session| chord::set_size(session, group_id, size, ttl_s, now_ms()))
     }
 
-    fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>) -> Result<(), Error> {
-        self.slot.write("add to chord", |session| chord::add(session, group_id, ttl_s, now_ms()))
+    fn add_to_chord(&mut self, group_id: &str, ttl_s: Option<u64>, member: Option<&str>) -> Result<(), Error> {
+        self.slot.write("add to chord", |session| chord::add(session, group_id, ttl_s, member, now_ms()))
     }
 
     fn save_group(&mut self, group_id: &str, doc: &[u8], ttl_s: Option<u64>) -> Result<(), Error> {

@@ -16,6 +16,7 @@
 //! groups    group id → the document of a group. chords: what is counted of a chord; chord_parts: how its members ended; a
 //!           part goes with its chord. joins: chords whose body is about to be published, and by whom (format 5).
 //!           chord_failures: how many members failed of a chord that bears only so many (format 7).
+//!           chord_marks: the name of its run, and which members were added (format 8); a mark goes with its chord.
 //! meta      facts about the file: `oldest_reader`, a row `paused:<name>` for each queue that is paused, and
 //!           rows `copies:…` for queues that get copies of what is published to a fanout exchange (`fanout.rs`).
 //! control   broadcasts to the workers, for a minute (format 2).
@@ -38,7 +39,7 @@ use super::park;
 use crate::Error;
 
 /// The format that this version writes.
-pub(super) const FORMAT: i64 = 7;
+pub(super) const FORMAT: i64 = 8;
 
 /// `PRAGMA application_id`: "FWQ1", so that `file(1)` and we know our files from other people's.
 const APPLICATION: i64 = 0x4657_5131;
@@ -149,6 +150,15 @@ CREATE TRIGGER IF NOT EXISTS revoke_forgotten AFTER DELETE ON revoked BEGIN
 END;
 ";
 
+/// Format 8: the name of a chord's run (`run:…`), and which members were added to it (`added:…`). A table of its own, whose rows go with the chord's.
+const CHORD_MARKS: &str = "
+CREATE TABLE IF NOT EXISTS chord_marks(
+    chord INTEGER NOT NULL, mark TEXT NOT NULL, PRIMARY KEY(chord, mark)) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS chord_unmarked AFTER DELETE ON chords BEGIN
+    DELETE FROM chord_marks WHERE chord = OLD.number;
+END;
+";
+
 /// Why a file could not be opened: SQLite says so, or we do.
 pub(super) enum Trouble {
     /// SQLite's error, to be worded by `fault.rs`.
@@ -178,6 +188,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             transaction.execute_batch(CHORDS)?;
             transaction.execute_batch(REVOKE_SIGNALS)?;
             transaction.execute_batch(CHORD_FAILURES)?;
+            transaction.execute_batch(CHORD_MARKS)?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
@@ -190,7 +201,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             ),
         ))),
         found if found > FORMAT => judge_newer(&transaction, path, found),
-        before @ (1..=6) => {
+        before @ (1..=7) => {
             if before == 1 {
                 transaction.execute_batch(CONTROL_TABLES)?;
             }
@@ -202,6 +213,7 @@ pub(super) fn ensure(connection: &Connection, path: &Path) -> Result<(), Trouble
             transaction.execute_batch(CHORDS)?;
             transaction.execute_batch(REVOKE_SIGNALS)?;
             transaction.execute_batch(CHORD_FAILURES)?;
+            transaction.execute_batch(CHORD_MARKS)?;
             transaction.pragma_update(None, "user_version", FORMAT)?;
             Ok(transaction.commit()?)
         }
@@ -277,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_file_of_a_format_before_gets_what_is_missing() {
-        for before in [1, 2, 3, 4, 5, 6] {
+        for before in [1, 2, 3, 4, 5, 6, 7] {
             let connection = Connection::open_in_memory().expect("open");
             connection.execute_batch(TABLES).expect("create");
             if before >= 2 {
@@ -315,6 +327,7 @@ mod tests {
             connection.execute("DELETE FROM revoked", []).expect("an old program forgets it");
             assert_eq!(signals(), 0);
             connection.execute("INSERT INTO chord_failures VALUES (1, 1)", []).expect("format 7's table");
+            connection.execute("INSERT INTO chord_marks VALUES (1, 'run:m')", []).expect("format 8's table");
         }
     }
 

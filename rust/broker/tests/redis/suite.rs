@@ -1,6 +1,6 @@
 //! The suite that every broker passes.
 
-use fastworker_broker::conformance::{Server, exercise};
+use fastworker_broker::conformance::{Server, compare_chords, exercise};
 use fastworker_broker::{Client, Error, LeaseTerms, QueueOrder, RedisBroker, ResultClient};
 
 use crate::support::Site;
@@ -39,4 +39,10 @@ impl Server for Site {
 fn it_passes_the_suite() {
     let Some(site) = Site::new() else { return };
     assert!(exercise(&site) > 30);
+}
+
+#[test]
+fn its_chords_do_as_the_model_does() {
+    let Some(site) = Site::new() else { return };
+    compare_chords(&site, 200);
 }

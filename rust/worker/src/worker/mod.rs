@@ -37,6 +37,7 @@ use crate::config::WorkerConfig;
 use crate::decode::Decoder;
 use crate::fact::{Command, Fact, Settling};
 use crate::held::HeldTable;
+use crate::joins::Joins;
 use crate::pool::{Child, OomWatch, Pool, Unburied, Zygote};
 use crate::report::{Level, Reporter};
 use crate::revoked::Revoked;
@@ -44,7 +45,6 @@ use crate::settle::{Lifetimes, Policy};
 
 use self::connect::{Connected, connect, lease_terms};
 use self::drain::Draining;
-use self::joining::Joining;
 use self::lease::LeaseWatch;
 pub(crate) use self::publishing::Author;
 use self::publishing::Ledger;
@@ -192,7 +192,7 @@ struct Worker {
     /// Failures that the main thread was told of, and how many of them it has not seen to yet.
     tellings: u64,
     untold: usize,
-    joining: Joining,
+    joins: Joins,
     /// It was said that broadcasts are not heard.
     is_deaf: bool,
 }
@@ -277,7 +277,7 @@ impl Worker {
             revoked,
             tellings: 0,
             untold: 0,
-            joining: Joining::default(),
+            joins: Joins::default(),
             is_deaf: false,
         }
     }

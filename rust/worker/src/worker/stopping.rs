@@ -80,7 +80,7 @@ impl Worker {
             || self.is_publishing
             || !self.settling.is_empty()
             || !self.publishing.is_empty()
-            || !self.joining.is_idle()
+            || !self.joins.is_idle()
     }
 
     /// The broker has answered.

@@ -1,7 +1,14 @@
--- Makes a claim on a chord last, if it is ours or nobody's and the chord is not done.
--- KEYS 1 parts  2 added  3 size  4 counted  5 claim  6 failed   ARGV 1 token
+-- Makes a claim on a chord last, if it is ours or has run out, and the chord is neither done nor begun anew.
+-- KEYS 1 parts  2 added  3 size  4 counted  5 claim  6 failed  7 marks   ARGV 1 token
 local claimed = redis.call('GET', KEYS[5])
 if claimed and claimed ~= ARGV[1] then return 0 end
+-- Failures may have ended it before it was complete.
+if not claimed and redis.call('EXISTS', KEYS[1], KEYS[3], KEYS[7]) > 0 and redis.call('EXISTS', KEYS[6]) == 0 then
+  local size = redis.call('GET', KEYS[3])
+  local is_ordered = redis.call('TYPE', KEYS[1]).ok == 'zset'
+  local count = is_ordered and redis.call('ZCARD', KEYS[1]) or redis.call('LLEN', KEYS[1])
+  if not size or count < tonumber(size) + tonumber(redis.call('GET', KEYS[2]) or 0) then return 0 end
+end
 redis.call('SET', KEYS[5], ARGV[1])
 for _, i in ipairs({1, 2, 3, 4, 6}) do redis.call('PERSIST', KEYS[i]) end
 return 1
