@@ -12,6 +12,7 @@ CHAOS_SECONDS ?= 600
 # `make sim`: how many schedules, the first seed; or one schedule to replay, as a failure prints it.
 SIM_SCHEDULES ?= 1000000
 SIM_FIRST ?= 0
+SIM_WORKFLOWS ?= 20000
 REPLAY ?=
 # `make mutants`: parts of names, --shard 0/4, --minutes 30, --table; without, all whose verdict is not known yet.
 MUTANTS ?=
@@ -122,9 +123,11 @@ workflows: $(STAMPS)/dev $(STAMPS)/extension  ## random workflows beside Celery,
 celery-suite: $(STAMPS)/dev $(STAMPS)/extension  ## Celery's own integration suite against our worker (half an hour): CELERY_SUITE, its runner
 	LABEL=fastworker $(CELERY_SUITE)/run.sh '$(BIN)/fastworker -A {app} worker -c 1 -n {node}'
 
-sim:  ## the engine's simulator, long form: 1,000,000 schedules; SIM_FIRST=seed, or REPLAY=schedule
+sim:  ## the simulators, long form: 1,000,000 schedules of the engine, SIM_FIRST=seed or REPLAY=schedule; 20,000 workflows
 	cargo run --quiet --release --locked -p fastworker-engine --features sim --example simulate -- \
 		$(if $(REPLAY),replay $(REPLAY),$(SIM_SCHEDULES) $(SIM_FIRST))
+	$(if $(REPLAY),,FASTWORKER_WORKFLOW_SCHEDULES=$(SIM_WORKFLOWS) FASTWORKER_WORKFLOW_FIRST=$(SIM_FIRST) \
+		cargo test --quiet --release --locked -p fastworker-worker sim:: -- --nocapture)
 
 mutants: $(BIN)/python  ## engines that are broken on purpose: is each one caught? MUTANTS="--minutes 30" for a part
 	$(BIN)/python rust/engine/mutants/run.py $(MUTANTS)

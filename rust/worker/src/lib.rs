@@ -12,6 +12,8 @@ mod pool;
 mod report;
 mod revoked;
 mod settle;
+#[cfg(test)]
+mod sim;
 mod trace;
 mod worker;
 
