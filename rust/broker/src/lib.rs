@@ -24,8 +24,10 @@ mod order;
 mod parked;
 mod portion;
 mod redis;
+mod settings;
 mod sqlite;
 mod store;
+mod tls;
 mod vigil;
 mod watched;
 

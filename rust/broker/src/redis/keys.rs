@@ -1,6 +1,6 @@
 //! The names of all keys, from kombu's transport options.
 
-use super::settings::Settings;
+use crate::settings::Settings;
 use crate::{Error, Fanout};
 
 /// kombu's four lists per queue.

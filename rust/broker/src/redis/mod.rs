@@ -65,7 +65,6 @@ mod restore;
 mod results;
 mod script;
 mod server;
-mod settings;
 mod settle;
 mod store;
 mod sweep;

@@ -9,8 +9,8 @@ use redis::{
 use url::{Host, Url};
 
 use super::login::Login;
-use super::settings::Settings;
 use crate::Error;
+use crate::settings::Settings;
 
 const PORT: u16 = 6379;
 /// Stands for a host that the user left out.
@@ -167,8 +167,7 @@ fn tls(host: String, port: u16, settings: &mut Settings, masked: &str) -> Result
         let client_key = key.unwrap_or_else(|| client_cert.clone());
         ClientTlsConfig { client_cert, client_key }
     });
-    // The process may have chosen a provider already; ours is only needed when it has not.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crate::tls::install_provider();
     let address = ConnectionAddr::TcpTls { host, port, insecure, tls_params: None };
     let client = redis::Client::build_with_tls(address, TlsCertificates { client_tls, root_cert });
     let client = client.map_err(|cause| wrong(masked, &cause.to_string()))?;

@@ -8,13 +8,13 @@ use crate::Error;
 
 /// Transport options and the URL's query, merged. `None` of Python arrives as `None`, `null` or an empty text and means
 /// that the default holds.
-pub(super) struct Settings {
+pub(crate) struct Settings {
     values: BTreeMap<String, String>,
 }
 
 impl Settings {
     /// The URL's query wins over the transport options, as in Celery.
-    pub(super) fn new<'a>(
+    pub(crate) fn new<'a>(
         transport_options: &[(String, String)],
         query: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
     ) -> Self {
@@ -25,17 +25,17 @@ impl Settings {
     }
 
     /// The text of an option, as the user wrote it.
-    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         self.values.remove(name)
     }
 
     /// Whether an option with this beginning is still there.
-    pub(super) fn has_prefix(&self, prefix: &str) -> bool {
+    pub(crate) fn has_prefix(&self, prefix: &str) -> bool {
         self.values.keys().any(|name| name.starts_with(prefix))
     }
 
     /// Seconds, whole or not; more than 0.
-    pub(super) fn seconds(&mut self, name: &'static str) -> Result<Option<Duration>, Error> {
+    pub(crate) fn seconds(&mut self, name: &'static str) -> Result<Option<Duration>, Error> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let seconds = f64::from_str(text.trim()).ok().filter(|seconds| *seconds > 0.0);
         match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
@@ -45,7 +45,7 @@ impl Settings {
     }
 
     /// A Python or JSON list of small whole numbers, ascending: `[0, 3, 6, 9]`.
-    pub(super) fn steps(&mut self, name: &'static str) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) fn steps(&mut self, name: &'static str) -> Result<Option<Vec<u8>>, Error> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let inner = text.trim().trim_matches(|c| matches!(c, '[' | ']' | '(' | ')')).trim_end_matches([',', ' ']);
         let steps: Option<Vec<u8>> = inner.split(',').map(|part| part.trim().parse().ok()).collect();
@@ -60,7 +60,7 @@ impl Settings {
     }
 
     /// The names of options that nobody took.
-    pub(super) fn unused(self) -> Vec<String> {
+    pub(crate) fn unused(self) -> Vec<String> {
         self.values.into_keys().collect()
     }
 }
