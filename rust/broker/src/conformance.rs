@@ -54,17 +54,28 @@ pub trait Server {
 
     /// URL and options of the results.
     fn results_at(&self) -> (String, Vec<(String, String)>);
+
+    /// Why this server cannot do what a case asks for. `None`: it can.
+    fn lacks(&self, _case: &str) -> Option<&'static str> {
+        None
+    }
 }
 
-/// Runs every case; panics at the first that fails, after having named it. Returns how many there are.
+/// Runs every case; panics at the first that fails, after having named it. Returns how many were run; what is left out is
+/// told with its reason.
 pub fn exercise<S: Server>(server: &S) -> usize {
     let mut count = 0;
     macro_rules! cases {
         ($($group:ident: $($case:ident)*;)*) => {
             $($(
-                eprintln!("conformance {}: {}", server.name(), stringify!($case));
-                run(async { $group::$case(&Bench::new(server)).await });
-                count += 1;
+                match server.lacks(stringify!($case)) {
+                    Some(why) => eprintln!("conformance {}: {} left out: {why}", server.name(), stringify!($case)),
+                    None => {
+                        eprintln!("conformance {}: {}", server.name(), stringify!($case));
+                        run(async { $group::$case(&Bench::new(server)).await });
+                        count += 1;
+                    }
+                }
             )*)*
         };
     }

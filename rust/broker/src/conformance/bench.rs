@@ -107,6 +107,17 @@ pub(super) fn is_redelivered(delivery: &Delivery) -> bool {
     delivery.is_redelivered || fastworker_wire::envelope::parse(&delivery.message).expect("an envelope").is_redelivered
 }
 
+/// The same bytes; or the same message in another form, where a broker has its own (AMQP's headers have no order).
+pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let read = |message| {
+        let read = fastworker_wire::envelope::parse(message).expect("an envelope");
+        let text = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().unwrap_or_default().to_owned();
+        let names = (text(&read.task), text(&read.id), text(&read.root_id), text(&read.correlation_id));
+        (names, read.body.to_vec(), read.content_type.to_string(), read.priority, read.ignore_result)
+    };
+    one == other || read(one) == read(other)
+}
+
 /// Fetches until there are `count` messages, waiting as a worker does.
 pub(super) async fn fetch_all(broker: &impl Broker, count: usize) -> Vec<Delivery> {
     let mut all = Vec::new();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Server;
 use super::bench::{
-    Bench, LONG, ack, ending, fetch_all, id_of, ids_of, is_redelivered, message, padded_message, settle,
+    Bench, LONG, ack, ending, fetch_all, id_of, ids_of, is_redelivered, is_same, message, padded_message, settle,
 };
 use crate::{Broker, Verdict};
 
@@ -17,7 +17,7 @@ pub(super) async fn a_published_message_is_fetched_once<S: Server>(bench: &Bench
     bench.client().publish(std::slice::from_ref(&published)).expect("publish");
 
     let deliveries = fetch_all(&one, 1).await;
-    assert_eq!(deliveries[0].message, published.message);
+    assert!(is_same(&deliveries[0].message, &published.message), "the message was changed");
     assert_eq!(deliveries[0].queue, 0);
     assert!(!is_redelivered(&deliveries[0]));
     assert!(other.fetch(10).await.expect("fetch").is_empty(), "leased to two workers");
@@ -64,6 +64,10 @@ pub(super) async fn messages_of_one_priority_come_in_order<S: Server>(bench: &Be
         fetched.extend(ids_of(&batch));
         ack(&broker, &batch).await;
     }
+    // A server that sends may have some of it on the way.
+    let rest = fetch_all(&broker, 40 - fetched.len()).await;
+    fetched.extend(ids_of(&rest));
+    ack(&broker, &rest).await;
     assert_eq!(fetched, ids);
 }
 
@@ -126,7 +130,7 @@ pub(super) async fn a_megabyte_travels_unchanged<S: Server>(bench: &Bench<'_, S>
     let large = padded_message(&queue, 0, &bench.name("task"), &"QUJD".repeat(1 << 18));
     bench.client().publish(std::slice::from_ref(&large)).expect("publish");
     let batch = fetch_all(&broker, 1).await;
-    assert!(batch[0].message == large.message, "the message was changed");
+    assert!(is_same(&batch[0].message, &large.message), "the message was changed");
     ack(&broker, &batch).await;
 }
 
