@@ -193,6 +193,12 @@ pub trait Broker {
     /// resolve spuriously; never sleeps through a publish for more than about a second.
     fn wait(&self) -> impl Future<Output = ()>;
 
+    /// Resolves when all leases were lost at once, with the connection that held them. What was begun before is another
+    /// worker's now; [`lost`](Broker::lost) tells which that is.
+    fn severed(&self) -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+
     /// Carries out every settlement; one round trip for the whole batch. Returns the indices whose lease was no
     /// longer ours: for these nothing was done, except that a SUCCESS result was stored.
     fn settle(&self, batch: &[Settlement]) -> impl Future<Output = Result<Vec<usize>, Error>> {

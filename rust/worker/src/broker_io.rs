@@ -270,7 +270,10 @@ impl<B: Broker + 'static, S: Store + 'static> BrokerIo<B, S> {
                 Ok(Err(error)) => self.tell(Fact::Trouble(error)),
                 Err(_elapsed) => {}
             }
-            sleep(terms.refresh).await;
+            tokio::select! {
+                () = sleep(terms.refresh) => {}
+                () = self.broker.severed() => self.tell(Fact::Severed),
+            }
         }
     }
 

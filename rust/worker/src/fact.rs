@@ -185,6 +185,8 @@ pub(crate) enum Fact {
     Trouble(Error),
     /// An operation that had failed, or any other, went through.
     Fine,
+    /// All leases were lost at once, with the connection that held them.
+    Severed,
     /// A heartbeat that was sent at this moment was answered.
     Refreshed {
         asked: Instant,

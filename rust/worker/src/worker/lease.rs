@@ -51,6 +51,17 @@ impl Worker {
         }
     }
 
+    /// The leases are gone with the connection that held them: others may have begun what waits here. Nothing more is started
+    /// until the next heartbeat has told which.
+    pub(super) fn severed(&mut self) {
+        // An answer that is on its way knows nothing of it.
+        self.lease.covers_all = false;
+        if !std::mem::replace(&mut self.lease.is_at_risk, true) {
+            self.reporter.log(Level::Error, "the connection was lost, and all leases with it: starting nothing more");
+            self.feed(Event::LeaseAtRisk);
+        }
+    }
+
     /// When `watch_lease` has something to say, if nothing comes.
     pub(super) fn lease_overdue_in(&self) -> Option<Duration> {
         let left = self.lease.patience.saturating_sub(self.lease.refreshed.elapsed());

@@ -403,6 +403,7 @@ impl Worker {
             }
             Fact::Trouble(error) => self.trouble(&error),
             Fact::Fine => self.fine(),
+            Fact::Severed => self.severed(),
             Fact::Refreshed { asked } => self.refreshed(asked),
             Fact::LookedAfter { lost } => self.looked_after(lost),
             Fact::Recovered(recovered) => {
