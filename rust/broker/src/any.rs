@@ -1,5 +1,6 @@
 //! A broker, and a result store, of any kind: what a worker is handed by [`connect`](crate::connect).
 
+use crate::amqp::AmqpBroker;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::memory::{MemoryBroker, MemoryStore};
 use crate::redis::RedisBroker;
@@ -18,6 +19,8 @@ pub enum AnyBroker {
     Sqlite(SqliteBroker),
     /// The memory of this process.
     Memory(MemoryBroker),
+    /// RabbitMQ.
+    Amqp(AmqpBroker),
 }
 
 /// A result store of any kind, where the broker is of another kind, or another file.
@@ -80,6 +83,7 @@ macro_rules! either {
             AnyBroker::Redis($broker) => $call,
             AnyBroker::Sqlite($broker) => $call,
             AnyBroker::Memory($broker) => $call,
+            AnyBroker::Amqp($broker) => $call,
         }
     };
 }
@@ -99,6 +103,10 @@ impl Broker for AnyBroker {
 
     async fn wait(&self) {
         either!(self, broker => broker.wait().await)
+    }
+
+    async fn severed(&self) {
+        either!(self, broker => broker.severed().await)
     }
 
     async fn settle_and_count(&self, batch: &[Settlement]) -> Result<Settled, Error> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::amqp::{AmqpBroker, AmqpClient, AmqpOptions};
 use crate::memory::{MemoryBroker, MemoryClient, MemoryResultClient, MemoryStore, room_of};
 use crate::nearest::nearest;
 use crate::order::QueueOrder;
@@ -60,6 +61,10 @@ pub async fn connect(
             let broker = MemoryBroker::connect(&room, queues, terms)?.ordered(order);
             Ok((AnyBroker::Memory(broker), elsewhere(results, result_options, terms).await?))
         }
+        (Kind::Amqp, results) => {
+            let broker = AmqpBroker::connect(amqp_options(url, transport_options)?, queues, terms).await?;
+            Ok((AnyBroker::Amqp(broker), elsewhere(results, result_options, terms).await?))
+        }
     }
 }
 
@@ -69,6 +74,7 @@ pub fn client(url: &str, options: &Options) -> Result<Box<dyn Client>, Error> {
         Kind::Redis => Box::new(RedisClient::new(RedisOptions::parse(url, options)?)),
         Kind::Sqlite => Box::new(SqliteClient::new(SqliteOptions::parse(url, options)?)),
         Kind::Memory => Box::new(MemoryClient::new(&memory_room(url, options)?.0)),
+        Kind::Amqp => Box::new(AmqpClient::new(amqp_options(url, options)?)),
     })
 }
 
@@ -78,6 +84,7 @@ pub fn result_client(url: &str, options: &Options) -> Result<Box<dyn ResultClien
         Kind::Redis => Box::new(RedisResultClient::new(RedisResults::parse(url, options)?)),
         Kind::Sqlite => Box::new(SqliteResultClient::new(SqliteOptions::parse(url, options)?)),
         Kind::Memory => Box::new(MemoryResultClient::new(&memory_room(url, options)?.0)),
+        Kind::Amqp => return Err(no_results()),
     })
 }
 
@@ -100,6 +107,7 @@ async fn elsewhere(
             Some(AnyStore::Sqlite(SqliteStore::connect(options).await?))
         }
         Some((Kind::Memory, url)) => Some(AnyStore::Memory(MemoryStore::connect(&memory_room(url, options)?.0))),
+        Some((Kind::Amqp, _)) => return Err(no_results()),
     })
 }
 
@@ -123,6 +131,26 @@ fn redis_results(url: &str, options: &Options) -> Result<RedisResults, Error> {
     Ok(parsed)
 }
 
+fn amqp_options(url: &str, options: &Options) -> Result<AmqpOptions, Error> {
+    let parsed = AmqpOptions::parse(url, options)?;
+    warn_unused(parsed.masked_url(), parsed.unused_options());
+    Ok(parsed)
+}
+
+/// A queue keeps no documents.
+fn no_results() -> Error {
+    Error::Url(
+        "RabbitMQ keeps no results: name another store as result_backend, such as redis://localhost:6379/0 or \
+         sqlite:///results.db"
+            .to_owned(),
+    )
+}
+
+/// Whether a higher number is more urgent at the broker of this URL, as in AMQP; everywhere else 0 is the most urgent.
+pub fn is_higher_first(url: &str) -> bool {
+    Kind::of(url).is_ok_and(|kind| kind == Kind::Amqp)
+}
+
 /// The room, and the one option that means something here. Those of other transports are named.
 fn memory_room(url: &str, options: &Options) -> Result<(String, QueueOrder), Error> {
     let (orders, others): (Vec<_>, Vec<_>) = options.iter().partition(|(name, _)| name == QueueOrder::OPTION);
@@ -143,10 +171,11 @@ pub(crate) enum Kind {
     Redis,
     Sqlite,
     Memory,
+    Amqp,
 }
 
 /// What can be connected to today.
-const SCHEMES: [(&str, Kind); 9] = [
+const SCHEMES: [(&str, Kind); 12] = [
     ("redis", Kind::Redis),
     ("rediss", Kind::Redis),
     ("redis+socket", Kind::Redis),
@@ -156,6 +185,9 @@ const SCHEMES: [(&str, Kind); 9] = [
     ("sqlite", Kind::Sqlite),
     ("memory", Kind::Memory),
     ("cache+memory", Kind::Memory),
+    ("amqp", Kind::Amqp),
+    ("amqps", Kind::Amqp),
+    ("pyamqp", Kind::Amqp),
 ];
 
 impl Kind {

@@ -1,10 +1,11 @@
 //! How messages come and go: the broker contract and its implementations.
 //!
 //! Read `broker.rs` first: it is the contract in prose and types. Each implementation has a folder of its own
-//! (`redis/`, `sqlite/`); a new broker touches its own folder and one line of `connect.rs`. `conformance.rs` holds the
+//! (`redis/`, `sqlite/`, `amqp/`); a new broker touches its own folder and one line of `connect.rs`. `conformance.rs` holds the
 //! suite that every implementation passes.
 #![forbid(unsafe_code)]
 
+mod amqp;
 mod any;
 mod broker;
 mod burial;
@@ -32,11 +33,12 @@ mod vigil;
 mod watched;
 
 pub use self::redis::{RedisBroker, RedisClient, RedisOptions, RedisResultClient, RedisResults};
+pub use amqp::{AmqpBroker, AmqpClient, AmqpOptions};
 pub use any::{AnyBroker, AnyStore};
 pub use broker::{Broker, Delivery, LeaseTerms, Publish, Recovered, ResultDoc, Settled, Settlement, Tag, Verdict};
 pub use chord::{ChordClient, DONE_S, Join, Joined, Member, Part, Parts, Remains};
 pub use client::{Client, DeadLetter, ResultClient};
-pub use connect::{Options, client, connect, result_client};
+pub use connect::{Options, client, connect, is_higher_first, result_client};
 pub use control::{Binding, Control, Heard, Mark, Revocation, RevokeTerms};
 pub use error::Error;
 pub use fanout::{AWAY, COPIED, Fanout, FanoutClient};

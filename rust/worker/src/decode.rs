@@ -31,6 +31,8 @@ pub(crate) struct Decoder {
     registered: Vec<RegisteredTask>,
     queues: Vec<String>,
     naive_offset_s: i32,
+    /// A higher number is more urgent, as in AMQP; for the engine 0 is the most urgent.
+    is_higher_first: bool,
     /// Keyed at random, so that nobody can choose keys that collide.
     hasher: RandomState,
 }
@@ -43,6 +45,7 @@ impl Decoder {
             registered: config.tasks.clone(),
             queues: config.queues.clone(),
             naive_offset_s: config.naive_offset_s,
+            is_higher_first: fastworker_broker::is_higher_first(&config.broker_url),
             hasher: RandomState::new(),
         }
     }
@@ -79,7 +82,7 @@ impl Decoder {
             handle: Handle(0),
             task: index,
             queue: delivery.queue,
-            priority: envelope.priority,
+            priority: if self.is_higher_first { 9 - envelope.priority } else { envelope.priority },
             is_redelivered: delivery.is_redelivered || envelope.is_redelivered,
             eta_ms: moment("eta", facts.eta.as_deref())?,
             expires_ms: moment("expires", facts.expires.as_deref())?,

@@ -127,7 +127,7 @@ fn an_early_acknowledgement_whose_reply_was_lost_is_confirmed_when_it_is_repeate
                 Err(error) => assert!(error.is_transient(), "{error}"),
             }
         };
-        assert_eq!(lost, [], "both are ours to run");
+        assert!(lost.is_empty(), "both are ours to run");
     });
 }
 

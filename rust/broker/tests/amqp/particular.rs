@@ -1,0 +1,133 @@
+//! What RabbitMQ does in its own way: priorities, delays, dead letters, copies, returns.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use fastworker_broker::{AmqpBroker, Broker, Client, Fanout, FanoutClient, Publish, Verdict};
+
+use crate::support::{Site, TERMS, ack, ending, fetch_all, ids, is_redelivered, message, run};
+
+#[test]
+fn the_highest_number_comes_first() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let queue = site.name("queue");
+        let json =
+            format!(r#"{{"queues": {{"{queue}": {{"exchange": "{queue}", "arguments": {{"x-max-priority": 10}}}}}}}}"#);
+        let options = site.options_with(&[("queues", &json)]);
+        let broker = AmqpBroker::connect(options, std::slice::from_ref(&queue), TERMS).await.unwrap();
+        let batch: Vec<Publish> = [0, 9, 3].map(|priority| message(&queue, priority, &priority.to_string())).into();
+        site.client().publish(&batch).unwrap();
+        let mut order = Vec::new();
+        for _ in 0..3 {
+            let batch = fetch_all(&broker, 1).await;
+            order.extend(ids(&batch));
+            ack(&broker, &batch).await;
+        }
+        assert_eq!(order, ["9", "3", "0"]);
+    });
+}
+
+#[test]
+fn a_parked_message_comes_when_it_is_due() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let queue = site.name("a.queue");
+        // Quorum queues take their time to be declared.
+        let options = site.options_with(&[("native_delayed_delivery_queue_type", "classic")]);
+        let broker = AmqpBroker::connect(options, std::slice::from_ref(&queue), TERMS).await.unwrap();
+        site.publish(&queue, &["soon", "now"]);
+        let held = fetch_all(&broker, 2).await;
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+        let since = Instant::now();
+        let park = ending(held[0].tag, Verdict::Park { due_ms: now_ms + 2_500 });
+        assert!(broker.settle(&[park, ending(held[1].tag, Verdict::Ack)]).await.unwrap().is_empty());
+        drop(broker);
+        let broker = site.broker(&[&queue]).await;
+        let batch = fetch_all(&broker, 1).await;
+        // The rest of a second is for whoever gets it.
+        assert!(since.elapsed() >= Duration::from_millis(1_900), "after {:?}", since.elapsed());
+        assert_eq!(ids(&batch), ["soon"]);
+        assert!(!is_redelivered(&batch[0]), "parking is no redelivery");
+        ack(&broker, &batch).await;
+    });
+}
+
+#[test]
+fn a_fanout_exchange_copies_to_every_enlisted_queue() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let (exchange, one, two) = (site.name("exchange"), site.name("copies"), site.name("copies"));
+        let (first, second) = (site.broker(&[]).await, site.broker(&[]).await);
+        for (broker, queue) in [(&first, &one), (&second, &two)] {
+            let fanout = Fanout { exchange: exchange.clone(), routing_key: String::new(), queue: queue.clone() };
+            broker.enlist(&fanout).await.unwrap();
+            broker.watch(queue);
+        }
+        site.client().announce(&exchange, "any", &message(&one, 0, "7").message).unwrap();
+        for broker in [&first, &second] {
+            let batch = fetch_all(broker, 1).await;
+            assert_eq!(ids(&batch), ["7"]);
+            ack(broker, &batch).await;
+        }
+    });
+}
+
+#[test]
+fn a_dead_letter_goes_where_the_user_says() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let (queue, graveyard) = (site.name("queue"), site.name("graveyard"));
+        let json = format!(
+            r#"{{"queues": {{"{queue}": {{"exchange": "", "arguments":
+            {{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "{graveyard}"}}}}}}}}"#
+        );
+        let other = site.broker(&[&graveyard]).await;
+        let options = site.options_with(&[("queues", &json)]);
+        let broker = AmqpBroker::connect(options, std::slice::from_ref(&queue), TERMS).await.unwrap();
+        site.publish(&queue, &["1"]);
+        let held = fetch_all(&broker, 1).await;
+        let verdict = Verdict::DeadLetter { reason: "rejected".into(), detail: "by the task".into() };
+        assert!(broker.settle(&[ending(held[0].tag, verdict)]).await.unwrap().is_empty());
+        let batch = fetch_all(&other, 1).await;
+        assert_eq!(ids(&batch), ["1"]);
+        ack(&other, &batch).await;
+    });
+}
+
+#[test]
+fn returning_a_message_of_a_quorum_queue_often_loses_nothing() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let queue = site.name("quorum");
+        let json = format!(
+            r#"{{"queues": {{"{queue}": {{"exchange": "", "arguments":
+            {{"x-queue-type": "quorum", "x-delivery-limit": 10}}}}}}}}"#
+        );
+        let options = site.options_with(&[("queues", &json)]);
+        let broker = AmqpBroker::connect(options, std::slice::from_ref(&queue), TERMS).await.unwrap();
+        site.publish(&queue, &["1"]);
+        for _ in 0..25 {
+            let held = fetch_all(&broker, 1).await;
+            let verdict = Verdict::Return { is_redelivery: false };
+            assert!(broker.settle(&[ending(held[0].tag, verdict)]).await.unwrap().is_empty());
+        }
+        let held = fetch_all(&broker, 1).await;
+        assert_eq!(broker.begin_attempt(held[0].tag, "1", 0).await.unwrap(), Some(1), "returns are no attempts");
+        ack(&broker, &held).await;
+    });
+}
+
+#[test]
+fn what_nobody_fetches_goes_to_who_does() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let queue = site.name("queue");
+        let (busy, free) = (site.broker(&[&queue]).await, site.broker(&[&queue]).await);
+        assert!(busy.fetch(10).await.unwrap().is_empty());
+        site.publish(&queue, &["1", "2", "3"]);
+        // All three were sent to the one that asked first, which asks no more.
+        let batch = fetch_all(&free, 3).await;
+        assert_eq!(ids(&batch), ["1", "2", "3"]);
+        ack(&free, &batch).await;
+    });
+}

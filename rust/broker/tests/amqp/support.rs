@@ -1,0 +1,143 @@
+//! A virtual host for the tests, and what they send.
+
+use std::process::Command;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastworker_broker::{
+    AmqpBroker, AmqpClient, AmqpOptions, Broker, Client, Delivery, LeaseTerms, Publish, Settlement, Tag, Verdict,
+};
+
+use crate::proxy::Proxy;
+
+pub(crate) const TERMS: LeaseTerms = LeaseTerms { life: Duration::from_secs(10), refresh: Duration::from_secs(3) };
+
+/// A virtual host, which goes with the value.
+pub(crate) struct Site {
+    pub(crate) url: String,
+    vhost: String,
+    next: std::sync::atomic::AtomicU64,
+}
+
+impl Site {
+    /// `None` when there is no server that this user may steer, which is told, or fails under `CI=true`.
+    pub(crate) fn new() -> Option<Site> {
+        let server = std::env::var("FASTWORKER_TEST_RABBITMQ").unwrap_or("amqp://guest:guest@127.0.0.1:5672".into());
+        let vhost = format!("fastworker-{:016x}", getrandom::u64().unwrap());
+        let user = url::Url::parse(&server).unwrap().username().to_owned();
+        let made = control(&["add_vhost", &vhost])
+            .and_then(|()| control(&["set_permissions", "-p", &vhost, &user, ".*", ".*", ".*"]));
+        if let Err(error) = made {
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "no RabbitMQ: {error}");
+            eprintln!("skipped: no RabbitMQ: {error}");
+            return None;
+        }
+        let url = format!("{}/{vhost}", server.trim_end_matches('/'));
+        Some(Site { url, vhost, next: 0.into() })
+    }
+
+    pub(crate) fn options(&self) -> AmqpOptions {
+        self.options_with(&[])
+    }
+
+    pub(crate) fn options_with(&self, more: &[(&str, &str)]) -> AmqpOptions {
+        let more: Vec<(String, String)> =
+            more.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        AmqpOptions::parse(&self.url, &more).unwrap()
+    }
+
+    pub(crate) fn client(&self) -> AmqpClient {
+        AmqpClient::new(self.options())
+    }
+
+    /// A way to the same server that can be cut, and options that lead there.
+    pub(crate) fn proxied(&self) -> (Proxy, AmqpOptions) {
+        let mut url = url::Url::parse(&self.url).unwrap();
+        let proxy = Proxy::to(format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5672)));
+        url.set_port(Some(proxy.port)).unwrap();
+        let options = AmqpOptions::parse(url.as_str(), &[]).unwrap();
+        (proxy, options)
+    }
+
+    /// A name that nobody else uses.
+    pub(crate) fn name(&self, stem: &str) -> String {
+        format!("{stem}-{}", self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+    }
+
+    pub(crate) async fn broker(&self, queues: &[&String]) -> AmqpBroker {
+        let queues: Vec<String> = queues.iter().map(|queue| (*queue).clone()).collect();
+        AmqpBroker::connect(self.options(), &queues, TERMS).await.unwrap()
+    }
+
+    /// Publishes one message for each id, in order.
+    pub(crate) fn publish(&self, queue: &str, ids: &[&str]) {
+        let batch: Vec<Publish> = ids.iter().map(|id| message(queue, 0, id)).collect();
+        self.client().publish(&batch).unwrap();
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _gone = control(&["delete_vhost", &self.vhost]);
+    }
+}
+
+fn control(arguments: &[&str]) -> Result<(), String> {
+    let done = Command::new("rabbitmqctl").arg("--quiet").args(arguments).output();
+    match done.map_err(|error| format!("rabbitmqctl: {error}"))? {
+        done if done.status.success() => Ok(()),
+        done => Err(String::from_utf8_lossy(&done.stderr).into_owned()),
+    }
+}
+
+pub(crate) fn message(queue: &str, priority: u8, id: &str) -> Publish {
+    let message = format!(
+        r#"{{"body": "W1tdLCB7fSwge31d", "content-encoding": "utf-8", "content-type": "application/json", "headers": {{"task": "t", "id": "{id}"}}, "properties": {{"correlation_id": "{id}", "priority": {priority}, "body_encoding": "base64"}}}}"#
+    );
+    Publish { queue: queue.to_owned(), priority, message: Bytes::from(message) }
+}
+
+pub(crate) fn ending(tag: Tag, verdict: Verdict) -> Settlement {
+    Settlement {
+        tag,
+        message_id: None,
+        has_attempts: false,
+        verdict,
+        result: None,
+        successors: Vec::new(),
+        member: None,
+    }
+}
+
+pub(crate) fn ids(deliveries: &[Delivery]) -> Vec<String> {
+    deliveries.iter().map(|one| fastworker_wire::envelope::task_and_id(&one.message).1.unwrap()).collect()
+}
+
+/// The decode station's view.
+pub(crate) fn is_redelivered(delivery: &Delivery) -> bool {
+    delivery.is_redelivered || fastworker_wire::envelope::parse(&delivery.message).unwrap().is_redelivered
+}
+
+/// Fetches until there are `count`, as a worker does.
+pub(crate) async fn fetch_all(broker: &AmqpBroker, count: usize) -> Vec<Delivery> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        match broker.fetch(count - all.len()).await {
+            Ok(batch) if batch.is_empty() => broker.wait().await,
+            Ok(batch) => all.extend(batch),
+            Err(error) => assert!(error.is_transient(), "{error}"),
+        }
+    }
+    all
+}
+
+pub(crate) async fn ack(broker: &AmqpBroker, deliveries: &[Delivery]) {
+    let batch: Vec<Settlement> = deliveries.iter().map(|one| ending(one.tag, Verdict::Ack)).collect();
+    assert!(broker.settle(&batch).await.unwrap().is_empty(), "leases were lost");
+}
+
+/// Runs with a runtime as a worker has one, for a minute at most.
+pub(crate) fn run(case: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), case).await.expect("within a minute") });
+}
