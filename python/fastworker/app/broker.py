@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from fastworker.app import amqp
+from fastworker.app.queues import queue_table
 from fastworker.errors import OperationalError
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class BrokerChoice:
         self._conf = conf
         self._home = home
         self._home_reason = home_reason
+        self._options: tuple[int, dict[str, str]] | None = None
 
     @property
     def default_url(self) -> str:
@@ -81,8 +84,14 @@ class BrokerChoice:
 
     @property
     def options(self) -> dict[str, str]:
-        """``broker_transport_options`` as text."""
-        return as_text(self._conf.broker_transport_options)
+        """``broker_transport_options`` as text, and what else RabbitMQ has to know."""
+        version = self._conf.version
+        if self._options is None or self._options[0] != version:
+            options = as_text(self._conf.broker_transport_options)
+            if amqp.is_amqp(self.read_url) or amqp.is_amqp(self.write_url):
+                options = {**amqp.options(self._conf, queue_table(self._conf)), **options}
+            self._options = version, options
+        return dict(self._options[1])
 
     @property
     def result_url(self) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastworker import _core
 from fastworker.app.batch_publisher import BatchPublisher
 from fastworker.app.link import Envelope
-from fastworker.app.queues import QueueTable
+from fastworker.app.queues import QueueTable, queue_table
 from fastworker.app.routing import Router
 from fastworker.greenlets import cooperative
 
@@ -109,16 +109,7 @@ def _read(
     copies: Callable[[str], Iterable[str]],
 ) -> PublishSettings:
     version = conf.version
-    queues = QueueTable(
-        conf.task_queues,
-        default_queue=conf.task_default_queue,
-        default_exchange=conf.task_default_exchange,
-        default_type=conf.task_default_exchange_type,
-        default_key=conf.task_default_routing_key,
-        create_missing=bool(conf.task_create_missing_queues),
-        declared=declared,
-        copies=copies,
-    )
+    queues = queue_table(conf, declared=declared, copies=copies)
     return PublishSettings(
         version=version,
         router=Router(conf.task_routes, queues, conf.task_default_queue),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastworker.app.nearest import did_you_mean
@@ -23,6 +23,9 @@ class Queue:
         exchange_type: ``direct``, ``topic`` or ``fanout``.
         routing_key: Of the binding; a pattern for ``topic``.
         max_priority: As it was declared; only RabbitMQ acts on it.
+        arguments: RabbitMQ's (``x-…``), as it is declared with.
+        is_durable: It outlives a restart of RabbitMQ.
+        is_auto_delete: RabbitMQ removes it with its last consumer.
     """
 
     name: str
@@ -30,6 +33,9 @@ class Queue:
     exchange_type: str
     routing_key: str
     max_priority: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    is_durable: bool = True
+    is_auto_delete: bool = False
 
     @property
     def is_fanout(self) -> bool:
@@ -81,6 +87,11 @@ class QueueTable:
     def names(self) -> list[str]:
         """The listed queues."""
         return list(self._queues)
+
+    @property
+    def listed(self) -> list[Queue]:
+        """The listed queues, and the default one."""
+        return list({self._default.name: self._default, **self._queues}.values())
 
     def __getitem__(self, name: str) -> Queue:
         """The queue called ``name``.
@@ -165,7 +176,16 @@ class QueueTable:
             kind = options.get("exchange_type") or getattr(exchange, "type", None) or other
             key = options.get("routing_key") or options.get("binding_key") or name
             exchange_name = str(getattr(exchange, "name", exchange))
-            return Queue(str(name), exchange_name, str(kind), str(key), options.get("max_priority"))
+            return Queue(
+                str(name),
+                exchange_name,
+                str(kind),
+                str(key),
+                options.get("max_priority"),
+                dict(options.get("queue_arguments") or {}),
+                bool(options.get("durable", True)),
+                bool(options.get("auto_delete", False)),
+            )
         name = getattr(entry, "name", None)
         if not name:
             raise ImproperlyConfigured(
@@ -178,8 +198,52 @@ class QueueTable:
         key = getattr(entry, "routing_key", None) or self._default.routing_key
         # The name of kombu's Broadcast is made up by each process, and the alias is what users say.
         name = (getattr(entry, "alias", None) if kind == "fanout" else None) or name
-        most = getattr(entry, "max_priority", None)
-        return Queue(str(name), str(exchange_name), str(kind), str(key), most)
+        return Queue(
+            str(name),
+            str(exchange_name),
+            str(kind),
+            str(key),
+            getattr(entry, "max_priority", None),
+            _arguments(entry),
+            getattr(entry, "durable", True) is not False,
+            bool(getattr(entry, "auto_delete", False)),
+        )
+
+
+def queue_table(conf: Any, **lookups: Any) -> QueueTable:
+    """The queues that these settings list.
+
+    Args:
+        conf: The settings.
+        lookups: ``declared`` and ``copies`` of ``QueueTable``.
+    """
+    return QueueTable(
+        conf.task_queues,
+        default_queue=conf.task_default_queue,
+        default_exchange=conf.task_default_exchange,
+        default_type=conf.task_default_exchange_type,
+        default_key=conf.task_default_routing_key,
+        create_missing=bool(conf.task_create_missing_queues),
+        **lookups,
+    )
+
+
+#: Attributes of kombu's ``Queue``, RabbitMQ's argument for each, and how many of its units make one of theirs.
+_ARGUMENTS = (
+    ("expires", "x-expires", 1000),
+    ("message_ttl", "x-message-ttl", 1000),
+    ("max_length", "x-max-length", 1),
+    ("max_length_bytes", "x-max-length-bytes", 1),
+)
+
+
+def _arguments(entry: Any) -> dict[str, Any]:
+    arguments = dict(getattr(entry, "queue_arguments", None) or {})
+    for attribute, name, units in _ARGUMENTS:
+        value = getattr(entry, attribute, None)
+        if value is not None:
+            arguments[name] = int(value * units)
+    return arguments
 
 
 def _entries(setting: Any) -> Iterable[Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastworker import _core, greenlets
+from fastworker.app import amqp
 from fastworker.app.revokes import RevokeTerms
 from fastworker.child.main import SHARED
 from fastworker.errors import ImproperlyConfigured
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
     from fastworker.worker.lane import Lane
     from fastworker.worker.options import WorkerOptions
+    from fastworker.worker.settings import TaskSettings
 
 
 def load_tasks(app: FastWorker, include: Sequence[str]) -> None:
@@ -194,16 +196,21 @@ def worker_settings(
     broker.prepare()
     terms = RevokeTerms.from_environment()
     queue_terms = QueueTerms.of(app, options)
+    tasks, fanouts = task_settings(app), fanouts_of(app, queues, options.hostname)
+    broker_options = broker.options
+    if amqp.is_amqp(broker.read_url):
+        _refuse_shared_limits(tasks)
+        broker_options = amqp.with_copies(broker_options, fanouts)
     return WorkerSettings(
         node=options.hostname,
         broker_url=broker.read_url,
-        broker_options=list(broker.options.items()),
+        broker_options=list(broker_options.items()),
         result_url=broker.result_url,
         result_options=list(broker.result_options.items()),
         queues=queues,
-        fanouts=fanouts_of(app, queues, options.hostname),
+        fanouts=fanouts,
         queue_terms=[queue_terms[name] for name in queues],
-        tasks=task_settings(app),
+        tasks=tasks,
         concurrency=size.concurrency,
         slots=max(size.slots, 2) if size.is_shared else size.slots,
         is_narrow=size.is_shared and size.slots == 1,
@@ -239,6 +246,20 @@ def worker_settings(
         reports_limited=is_lane,
         **Hooks.wanted(app),
     )
+
+
+def _refuse_shared_limits(tasks: Sequence[TaskSettings]) -> None:
+    """RabbitMQ has no counter that all workers see.
+
+    Raises:
+        ImproperlyConfigured: A task has a rate limit that all workers share.
+    """
+    for task in tasks:
+        if task.rate_limit is not None and task.shares_rate_limit:
+            raise ImproperlyConfigured(
+                f"task {task.name!r} has a rate limit that all workers share, and RabbitMQ keeps no count for them: "
+                f"use rate_limit_scope='worker' and no rate_limit_key, or a Redis broker"
+            )
 
 
 def _first(*values: int | None) -> int | None:

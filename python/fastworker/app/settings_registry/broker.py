@@ -61,7 +61,9 @@ BROKER = group(
             "Treat a closed AMQP channel as a lost connection.",
         ),
         Setting("failover_strategy", None, "any", "How the next of several URLs is chosen."),
-        Setting("heartbeat", 120, "int", "AMQP heartbeat, seconds; 0: none.", low=0),
+        Setting(
+            "heartbeat", 120, "int", "AMQP heartbeat, seconds; 0: none.", low=0, status="active"
+        ),
         Setting(
             "heartbeat_checkrate", 3.0, "float", "Checks per AMQP heartbeat.", status="moot", low=0
         ),
@@ -72,6 +74,7 @@ BROKER = group(
             "str",
             "Type of the queues that hold delayed messages on RabbitMQ.",
             choices=("classic", "quorum"),
+            status="active",
         ),
         Setting(
             "pool_limit",

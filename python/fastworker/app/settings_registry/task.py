@@ -102,12 +102,19 @@ _ROUTING = [
         "str",
         "Type of queues made that way, on RabbitMQ.",
         choices=("classic", "quorum"),
+        status="active",
     ),
     Setting(
         "create_missing_queue_exchange_type", None, "str", "Exchange type of queues made that way."
     ),
     Setting(
-        "queue_max_priority", None, "int", "x-max-priority of queues, on RabbitMQ.", low=0, high=255
+        "queue_max_priority",
+        None,
+        "int",
+        "x-max-priority of queues, on RabbitMQ.",
+        low=0,
+        high=255,
+        status="active",
     ),
     Setting(
         "default_queue", "celery", "str", "Queue of tasks that are not routed.", status="active"
@@ -118,6 +125,7 @@ _ROUTING = [
         "str",
         "Type of the default queue, on RabbitMQ.",
         choices=("classic", "quorum"),
+        status="active",
     ),
     Setting(
         "default_exchange",

@@ -1,0 +1,82 @@
+"""Both products on one RabbitMQ: workers share the queues, and each runs what the other publishes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import servers
+from tests.support.apps import AppSpec
+from tests.support.gate import read_lines
+from tests.support.rabbitmq import virtual_host
+from tests.support.rig import PRODUCT, Rig
+from tests.support.waiting import wait_until
+
+TASKS = 2000
+LATE = {"task_acks_late": True, "task_reject_on_worker_lost": True}
+TIMEOUT_S = 90
+
+
+@pytest.fixture(params=["classic", "priorities", "quorum"])
+def fleet(
+    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path
+) -> Iterator[tuple[Rig, Rig]]:
+    """The product's rig and Celery's, on one virtual host; results are in one Redis."""
+    conf: dict[str, Any] = {
+        "classic": {},
+        "priorities": {"task_queue_max_priority": 10},
+        "quorum": {"task_default_queue_type": "quorum"},
+    }[request.param]
+    with contextlib.ExitStack() as stack:
+        try:
+            rabbit = stack.enter_context(virtual_host())
+        except servers.NoServer as error:
+            if servers.is_ci():
+                pytest.fail(str(error))
+            pytest.skip(str(error))
+        spec = AppSpec(PRODUCT, rabbit.url, redis_url, {**LATE, **conf})
+        yield Rig(spec, tmp_path, stack), Rig(spec.of("celery"), tmp_path, stack)
+
+
+@pytest.mark.shows("setting task_queue_max_priority")
+def test_mixed_fleet_runs_every_task_once(fleet: tuple[Rig, Rig], tmp_path: Path) -> None:
+    ours, celerys = fleet
+    path = str(tmp_path / "effects")
+    workers = (celerys.worker("-n", "c@x"), ours.worker("-n", "f@x"))
+    for number in range(TASKS):
+        publisher = (ours, celerys)[number % 2]
+        publisher.task("record_by").apply_async((path, str(number)), ignore_result=True)
+    wait_until(lambda: len(read_lines(path)) >= TASKS, "every effect", TIMEOUT_S)
+    numbers, nodes = zip(*(line.split() for line in read_lines(path)), strict=True)
+    assert Counter(map(int, numbers)) == Counter(range(TASKS))
+    print(f"shares of the fleet: {dict(Counter(nodes))}")
+    assert set(nodes) == {"c@x", "f@x"}
+    assert [worker.stop() for worker in workers] == [0, 0]
+
+
+def test_each_runs_what_the_other_publishes(fleet: tuple[Rig, Rig]) -> None:
+    ours, celerys = fleet
+    worker = ours.worker("-n", "f@x")
+    assert [celerys.task("add").delay(n, n).get(timeout=TIMEOUT_S) for n in range(5)] == [
+        0,
+        2,
+        4,
+        6,
+        8,
+    ]
+    assert celerys.app.control.ping(["f@x"], timeout=5) == [{"f@x": {"ok": "pong"}}]
+    assert worker.stop() == 0
+    celerys.worker("-n", "c@x")
+    assert [ours.task("add").delay(n, n).get(timeout=TIMEOUT_S) for n in range(5)] == [
+        0,
+        2,
+        4,
+        6,
+        8,
+    ]
+    assert ours.app.control.ping(["c@x"], timeout=5) == [{"c@x": {"ok": "pong"}}]
