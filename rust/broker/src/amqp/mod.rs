@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A lease is a delivery that was not acknowledged. The server takes all leases of a connection back when that ends, so
-//! there is nobody to recover from, and a lost connection is a loss of all leases at once. Decision 0016 says what is
+//! there is nobody to recover from, and a lost connection is a loss of all leases at once. decision 0017 says what is
 //! done in which way, and what is refused.
 
 mod broker;
