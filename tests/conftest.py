@@ -14,6 +14,7 @@ from fastworker.worker.pools import lack
 from tests.support import redis_db, servers
 from tests.support.apps import AppSpec
 from tests.support.gate import Gate
+from tests.support.rabbitmq import VirtualHost, virtual_host
 from tests.support.rig import POOL, PRODUCT, RUNNER, Rig
 
 # How long an example takes says something about the machine's other load and nothing about the code.
@@ -68,6 +69,18 @@ def redis_url(redis_database: str) -> str:
     with redis.Redis.from_url(redis_database) as client:
         client.flushdb()
     return redis_database
+
+
+@pytest.fixture
+def rabbit() -> Iterator[VirtualHost]:
+    """A virtual host of a RabbitMQ; skips (fails in CI) when there is none that can be steered."""
+    with contextlib.ExitStack() as stack:
+        try:
+            yield stack.enter_context(virtual_host())
+        except servers.NoServer as error:
+            if servers.is_ci():
+                pytest.fail(str(error))
+            pytest.skip(str(error))
 
 
 @pytest.fixture

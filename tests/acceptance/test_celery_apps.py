@@ -18,6 +18,7 @@ from celery import Celery, chord, exceptions
 from celery.result import AsyncResult
 
 from tests.support.gate import Gate, read_lines
+from tests.support.rabbitmq import VirtualHost
 from tests.support.rig import PRODUCT
 from tests.support.waiting import wait_until
 from tests.support.workers import WorkerProcess, command
@@ -274,6 +275,31 @@ def test_chord_whose_member_is_revoked_ends_in_another_backend(filed: Project) -
     joined = chord(members, app=app)(app.signature("proj.total"))
     with pytest.raises((exceptions.ChordError, exceptions.TaskRevokedError)):
         joined.get(timeout=TIMEOUT_S)
+
+
+def test_application_on_rabbitmq_runs(rabbit: VirtualHost, redis_url: str, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        project = Project(tmp_path, rabbit.url, redis_url, stack)
+        worker = project.worker(
+            """
+@app.task
+def total(numbers):
+    return sum(numbers)
+@app.task(bind=True, default_retry_delay=0)
+def stubborn(self):
+    if self.request.retries < 2:
+        raise self.retry()
+    return self.request.retries
+"""
+        )
+        app = project.app
+        add = [app.signature("proj.add", (number, number)) for number in range(3)]
+        total = app.signature("proj.total")
+        joined = chord(add, app=app)(total | app.signature("proj.add", (10,)))
+        assert joined.get(timeout=TIMEOUT_S) == 16
+        assert project.call("stubborn").get(timeout=TIMEOUT_S) == 2
+        assert worker.stop() == 0
+        assert rabbit.queues()["celery"] == (0, 0)
 
 
 def test_what_belongs_to_celerys_worker_is_named(project: Project) -> None:

@@ -11,27 +11,15 @@ import pytest
 
 from fastworker import chord, group
 from fastworker.exceptions import WorkerLostError
-from tests.support import servers
 from tests.support.apps import AppSpec
 from tests.support.gate import read_lines
-from tests.support.rabbitmq import VirtualHost, virtual_host
+from tests.support.rabbitmq import VirtualHost
 from tests.support.rig import PRODUCT, Rig
 from tests.support.waiting import wait_until
 
 TIMEOUT_S = 60
 
 pytestmark = pytest.mark.skipif(PRODUCT == "celery", reason="what our driver does")
-
-
-@pytest.fixture
-def rabbit() -> Iterator[VirtualHost]:
-    with contextlib.ExitStack() as stack:
-        try:
-            yield stack.enter_context(virtual_host())
-        except servers.NoServer as error:
-            if servers.is_ci():
-                pytest.fail(str(error))
-            pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import servers
 from tests.support.apps import AppSpec
 from tests.support.gate import read_lines
-from tests.support.rabbitmq import virtual_host
+from tests.support.rabbitmq import VirtualHost
 from tests.support.rig import PRODUCT, Rig
 from tests.support.waiting import wait_until
 
@@ -24,7 +23,7 @@ TIMEOUT_S = 90
 
 @pytest.fixture(params=["classic", "priorities", "quorum"])
 def fleet(
-    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path
+    request: pytest.FixtureRequest, rabbit: VirtualHost, redis_url: str, tmp_path: Path
 ) -> Iterator[tuple[Rig, Rig]]:
     """The product's rig and Celery's, on one virtual host; results are in one Redis."""
     conf: dict[str, Any] = {
@@ -33,12 +32,6 @@ def fleet(
         "quorum": {"task_default_queue_type": "quorum"},
     }[request.param]
     with contextlib.ExitStack() as stack:
-        try:
-            rabbit = stack.enter_context(virtual_host())
-        except servers.NoServer as error:
-            if servers.is_ci():
-                pytest.fail(str(error))
-            pytest.skip(str(error))
         spec = AppSpec(PRODUCT, rabbit.url, redis_url, {**LATE, **conf})
         yield Rig(spec, tmp_path, stack), Rig(spec.of("celery"), tmp_path, stack)
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 #: What Celery does where it says nothing, and we have a setting for it. The others of ``BEHAVIOURS`` are about how a
 #: worker works, not about what becomes of a task.
 _AS_IN_CELERY = ("task_reject_on_worker_lost",)
+#: What Celery's own code in our children could not read.
+_NOT_FOR_CELERY = ("task_by_reference", "task_chord_errors")
 #: Where Celery looks for a broker when it is told of none.
 _BROKER = "amqp://guest:guest@localhost:5672//"
 _UNSAID: Any = object()
@@ -24,7 +26,8 @@ def settings_of(celery: Celery) -> dict[str, Any]:
     """
     conf, defaults = celery.conf, _defaults()
     # One by one: Celery keeps the names that the user wrote, and finds a setting by any of them.
-    said = {name: conf[name] for name in REGISTRY if conf.get(name, _UNSAID) is not _UNSAID}
+    names = [name for name in REGISTRY if name not in _NOT_FOR_CELERY]
+    said = {name: conf[name] for name in names if conf.get(name, _UNSAID) is not _UNSAID}
     found = {
         name: value
         for name, value in said.items()
