@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fastworker import chain, group, signals
+from fastworker import chain, chord, group, signals
 from fastworker.app import link
 from fastworker.contrib.testing.app import TestApp, setup_default_app
 from fastworker.contrib.testing.worker import start_worker
@@ -145,6 +145,32 @@ def test_calls_are_members_of_groups(any_pool: Rig) -> None:
     members = [any_pool.app.tasks["batch.double"].s(number) for number in range(4)]
     results = group(members).apply_async().get(timeout=TIMEOUT_S)
     assert [value for value, _ in results] == [0, 2, 4, 6]
+
+
+def test_chord_of_calls_is_joined_in_the_order_of_its_header(any_pool: Rig) -> None:
+    tasks = any_pool.app.tasks
+    header = [tasks["batch.double"].s(number) for number in range(12)]
+    joined = chord(header)(tasks["proj.listed"].s())
+    values = [value for value, _ in joined.get(timeout=TIMEOUT_S)]
+    assert values == [2 * number for number in range(12)]
+
+
+def test_call_that_fails_alone_fails_its_chord(any_pool: Rig) -> None:
+    tasks = any_pool.app.tasks
+    header = [tasks["batch.each"].s(word) for word in ("succeed", "retry", "fail", "succeed")]
+    joined = chord(header)(tasks["proj.listed"].s())
+    wait_until(joined.ready, "the chord's end", TIMEOUT_S)
+    assert type(joined.result).__name__ == "ChordError"
+    assert "ValueError('this one alone')" in str(joined.result)
+
+
+def test_batch_task_is_the_body_of_a_chord(any_pool: Rig) -> None:
+    tasks = any_pool.app.tasks
+    joined = chord([tasks["proj.add"].s(1, 1), tasks["proj.add"].s(2, 2)])(
+        tasks["batch.double"].s()
+    )
+    value, _ = joined.get(timeout=TIMEOUT_S)
+    assert value == [2, 4, 2, 4]
 
 
 def test_what_the_function_publishes_has_no_parent(any_pool: Rig) -> None:
