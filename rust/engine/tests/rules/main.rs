@@ -8,6 +8,7 @@ mod dispatching;
 mod early;
 mod fetching;
 mod lanes;
+mod leases;
 mod limits;
 mod pool;
 mod queues;
