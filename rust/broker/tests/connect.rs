@@ -79,5 +79,5 @@ fn an_unknown_scheme_is_refused_before_anything_is_opened() {
     let error = refused.err().expect("rpc is not supported").to_string();
     assert!(error.contains("\"rpc\""), "{error}");
     assert!(!std::path::Path::new("q.db").exists());
-    assert!(client("amqp://guest@localhost//", &[]).is_err());
+    assert!(client("mongodb://localhost/", &[]).is_err());
 }
