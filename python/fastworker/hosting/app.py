@@ -133,6 +133,11 @@ class HostedApp(FastWorker):
         """Celery's settings, as its own workers show them."""
         return dict(self.celery.conf.table(with_defaults=with_defaults))
 
+    def close(self) -> None:
+        """Close its connections, pass on no more signals, and forget it. The Celery application stays as it is."""
+        self._forwarding.close()
+        super().close()
+
     def tracer_class(self, task: Task[..., Any]) -> type[TaskTracer]:
         """What runs a call of ``task``."""
         # It needs what only a child has imported.

@@ -42,6 +42,8 @@ class Forwarding:
 
     def __init__(self, app: HostedApp) -> None:
         self._app = app
+        self._forwarded: set[str] = set()
+        self._connected: list[tuple[Signal, Callable[..., Any]]] = []
         for name in _ONCE:
             self._forward(name)
         self._forward_wanted(_IF_WANTED)
@@ -65,16 +67,23 @@ class Forwarding:
 
     def _forward_wanted(self, names: tuple[str, ...]) -> None:
         for name in names:
-            if getattr(celery_signals, name).receivers:
+            if name not in self._forwarded and getattr(celery_signals, name).receivers:
                 self._forward(name)
 
     def _forward(self, name: str) -> None:
+        self._forwarded.add(name)
         theirs = getattr(celery_signals, name)
 
         def forward(sender: Any, signal: Any, **facts: Any) -> None:
             theirs.send(sender=getattr(sender, "celery_task", sender), **facts)
 
-        self._connect(getattr(signals, name), forward, name)
+        self._connect(getattr(signals, name), forward)
 
-    def _connect(self, ours: Signal, receiver: Callable[..., Any], name: str | None = None) -> None:
-        ours.connect(receiver, weak=False, dispatch_uid=("celery", name or receiver.__name__))
+    def _connect(self, ours: Signal, receiver: Callable[..., Any]) -> None:
+        ours.connect(receiver, weak=False)
+        self._connected.append((ours, receiver))
+
+    def close(self) -> None:
+        """Pass on nothing any more."""
+        for ours, receiver in self._connected:
+            ours.disconnect(receiver)

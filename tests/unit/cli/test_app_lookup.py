@@ -83,12 +83,20 @@ def test_something_else_than_an_app_is_refused(project: Path, text: str, said: s
         find_app("fwt_a:x")
 
 
-def test_an_app_of_celery_itself_is_refused_with_what_to_replace(project: Path) -> None:
+def test_an_app_of_celery_itself_is_hosted(project: Path) -> None:
     write(
-        project, "fwt_a.py", "from celery import Celery\napp = Celery('x', set_as_current=False)\n"
+        project,
+        "fwt_a.py",
+        "from celery import Celery\n"
+        "app = Celery('x', broker='redis://somewhere/1', set_as_current=False)\n"
+        "app.conf.task_default_queue = 'mine'\n",
     )
-    with pytest.raises(AppNotFound, match="from fastworker import Celery"):
-        find_app("fwt_a")
+    with find_app("fwt_a") as found:
+        assert type(found).__name__ == "HostedApp"
+        assert (found.conf.broker_url, found.conf.task_default_queue) == (
+            "redis://somewhere/1",
+            "mine",
+        )
 
 
 @pytest.mark.parametrize("spec", ["", ":app", ".x", "fwt_a:", "a..b"])
