@@ -81,9 +81,10 @@ class Rig:
             environment: More variables for it.
         """
         spec = self.spec.of(framework or self.spec.framework)
+        is_products = framework is None and spec.framework == PRODUCT
         size = () if concurrency is None else ("--concurrency", str(concurrency))
         worker = self.run(
-            command(RUNNER if framework is None else framework),
+            command(RUNNER if is_products else spec.framework),
             *("-A", "tests.support.worker_app", "worker"),
             *("--loglevel", "INFO", *size),
             *(("--pool", POOL) if POOL and "--pool" not in options else ()),

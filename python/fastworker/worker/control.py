@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import date, timedelta
+from datetime import time as clock_time
 from typing import Any
 
 from fastworker._core import dumps
@@ -351,7 +353,11 @@ def conf(state: State, with_defaults: bool = False, **kwargs: Any) -> dict[str, 
 
 
 def _shown(value: Any) -> Any:
-    """A value of a setting, or as text what JSON has no form for."""
+    """A value of a setting, or as text what JSON has no form for. Source: celery/utils/serialization.py, ``jsonify``."""
+    if isinstance(value, timedelta):
+        return str(value)
+    if isinstance(value, date | clock_time):
+        return value.isoformat()
     try:
         dumps(value)
     except (TypeError, ValueError):
