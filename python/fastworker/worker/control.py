@@ -353,7 +353,7 @@ def conf(state: State, with_defaults: bool = False, **kwargs: Any) -> dict[str, 
 
 
 def _shown(value: Any) -> Any:
-    """A value of a setting, or as text what JSON has no form for. Source: celery/utils/serialization.py, ``jsonify``."""
+    """A value of a setting, or as text what JSON has no form for; as Celery's ``jsonify`` shows it."""
     if isinstance(value, timedelta):
         return str(value)
     if isinstance(value, date | clock_time):
