@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use fastworker_broker::{COPIED, Publish};
 use fastworker_wire::envelope::{self, EnvelopeParts};
-use fastworker_wire::json::{write_float, write_int, write_text};
+use fastworker_wire::json::{write_int, write_text};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyString, PyTuple};
@@ -45,10 +45,14 @@ pub(crate) struct MessagePlan {
     saferepr: Py<PyAny>,
 }
 
-fn write_seconds(seconds: Option<f64>, out: &mut Vec<u8>) {
+/// A number as it was given: 9 is not 9.0 to whoever reads it.
+fn write_seconds(py: Python<'_>, seconds: Option<&Bound<'_, PyAny>>, out: &mut Vec<u8>) -> PyResult<()> {
     match seconds {
-        Some(seconds) => write_float(seconds, out),
-        None => out.extend_from_slice(b"null"),
+        Some(seconds) => json::encode(py, seconds, out),
+        None => {
+            out.extend_from_slice(b"null");
+            Ok(())
+        }
     }
 }
 
@@ -59,9 +63,12 @@ fn write_optional(value: Option<&str>, out: &mut Vec<u8>) {
     }
 }
 
-/// True when Python's repr of what encodes to `encoded` is what Celery's `saferepr` writes: short and not deep.
+/// True when Python's repr of what encodes to `encoded` is what Celery's `saferepr` writes: short, not deep, and without
+/// text that Python would escape or quote otherwise.
 fn is_plain(encoded: &[u8]) -> bool {
-    encoded.len() <= SHORT_ARGS_BYTES && encoded.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= 3
+    encoded.len() <= SHORT_ARGS_BYTES
+        && encoded.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= 3
+        && !encoded.iter().any(|byte| matches!(byte, b'\\' | b'\''))
 }
 
 impl MessagePlan {
@@ -185,10 +192,11 @@ impl MessagePlan {
         origin: &str,
         reply_to: String,
         ignore_result: Option<bool>,
-        soft_time_limit: Option<f64>,
-        time_limit: Option<f64>,
+        soft_time_limit: Option<&Bound<'_, PyAny>>,
+        time_limit: Option<&Bound<'_, PyAny>>,
         saferepr: Py<PyAny>,
     ) -> PyResult<MessagePlan> {
+        let py = link.py();
         let link = if let Ok(publisher) = link.cast::<Publisher>() {
             Link::Publisher(publisher.clone().unbind())
         } else if let Ok(child) = link.cast::<ChildLink>() {
@@ -201,9 +209,9 @@ impl MessagePlan {
         before_id.extend_from_slice(br#", "id": "#);
         let after_id = br#", "shadow": null, "eta": null, "expires": null, "group": "#.to_vec();
         let mut after_index = br#", "retries": 0, "timelimit": ["#.to_vec();
-        write_seconds(time_limit, &mut after_index);
+        write_seconds(py, time_limit, &mut after_index)?;
         after_index.extend_from_slice(b", ");
-        write_seconds(soft_time_limit, &mut after_index);
+        write_seconds(py, soft_time_limit, &mut after_index)?;
         after_index.extend_from_slice(br#"], "root_id": "#);
         let mut after_reprs = br#", "origin": "#.to_vec();
         write_text(origin, &mut after_reprs);
