@@ -26,6 +26,11 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
 )
 
+if options.IS_ACCELERATED:
+    import fastworker
+
+    fastworker.accelerate(app)
+
 noop = app.task(name="bench.noop")(work.noop)
 echo = app.task(name="bench.echo")(work.echo)
 tally = app.task(name="bench.tally")(work.tally)

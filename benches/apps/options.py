@@ -28,3 +28,6 @@ QUEUE: str = os.environ.get("BENCH_QUEUE", "bench")
 
 CONCURRENCY: int = int(os.environ.get("BENCH_CONCURRENCY", "0"))
 """Tasks at once in one process, for applications that set it in code; 0: the system's default."""
+
+IS_ACCELERATED: bool = os.environ.get("BENCH_ACCELERATED") == "1"
+"""Whether a client of Celery is one that ``fastworker.accelerate`` has changed."""

@@ -98,6 +98,23 @@ BARS = (
     ),
     *(
         Bar(
+            f"A Celery client, accelerated: {what}",
+            "accelerate",
+            metric,
+            bar,
+            system="accelerated",
+            unit=unit,
+            peers=("celery-client",),
+        )
+        for what, metric, bar, unit in (
+            ("`.delay()` loop", "delay_per_s", 5, "calls/s"),
+            ("`.delay()` loop, results ignored", "ignored_delay_per_s", 5, "calls/s"),
+            ("group of 10,000", "group_per_s", 2, "calls/s"),
+            ("`GroupResult.get()` of 10,000", "results_per_s", 2, "results/s"),
+        )
+    ),
+    *(
+        Bar(
             f"Client's memory for 10,000,000 calls streamed by {way}, from the growth up to 1,000,000",
             "streams",
             "peak_mb_at_10m",

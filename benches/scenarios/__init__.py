@@ -7,6 +7,7 @@ NAMES = (
     "drain_results",
     "chords",
     "publish",
+    "accelerate",
     "canvas",
     "streams",
     "roundtrip",

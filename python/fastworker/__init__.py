@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastworker._core import __version__
+from fastworker.accelerating import accelerate
 from fastworker.app.app import FastWorker
 from fastworker.app.queue_objects import Broadcast, Exchange, Queue
 from fastworker.app.shared import shared_task
@@ -28,6 +29,7 @@ __all__ = [
     "Signature",
     "Task",
     "__version__",
+    "accelerate",
     "chain",
     "chord",
     "chunks",

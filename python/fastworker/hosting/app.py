@@ -14,6 +14,7 @@ from fastworker.app.app import FastWorker
 from fastworker.app.broker import BrokerChoice, find_home
 from fastworker.app.settings_derived import from_environment
 from fastworker.errors import SoftTimeLimitExceeded
+from fastworker.hosting.acceleration import acceleration_of
 from fastworker.hosting.extensions import can_run, unapplied
 from fastworker.hosting.foreign import ForeignBackend
 from fastworker.hosting.producer import HostedProducer
@@ -148,6 +149,10 @@ class HostedApp(FastWorker):
     def publish_through_us(self) -> None:
         """From now on, in this process, the Celery application publishes and stores what it does through us."""
         celery = self.celery
+        accelerated = acceleration_of(celery)
+        if accelerated is not None:
+            # A client's way, which does not lead to the worker.
+            accelerated.restore()
         producer = HostedProducer(self)
         celery.producer_or_acquire = lambda given=None: contextlib.nullcontext(given or producer)
         celery.amqp._retry_publish = _publish_with_the_end
