@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery, chord, exceptions
+from celery import Celery, chain, chord, exceptions, group
 from celery.result import AsyncResult
 
 from tests.support.gate import Gate, read_lines
@@ -220,6 +220,26 @@ def patient(handles):
     assert project.call("patient", True).get(timeout=TIMEOUT_S) == "handled"
     with pytest.raises(exceptions.SoftTimeLimitExceeded):
         project.call("patient", False).get(timeout=TIMEOUT_S)
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_all_that_follows_from_a_task_is_published(project: Project, late: bool) -> None:
+    project.worker(
+        f"""
+@app.task(acks_late={late})
+def begin(x):
+    return x
+@app.task
+def tell(x, name):
+    note(f"{{name}} {{x}}")
+"""
+    )
+    tell = [project.app.signature("proj.tell", (name,)) for name in "abc"]
+    begin = project.app.signature("proj.begin", (1,), link=[tell[0], group(tell[1:])])
+    chain(begin, project.app.signature("proj.add", (2,)), tell[0]).apply_async()
+    expected = ["a 1", "a 3", "b 1", "c 1"]
+    wait_until(lambda: len(project.noted()) >= len(expected), "all calls", TIMEOUT_S)
+    assert sorted(project.noted()) == expected
 
 
 def test_results_of_another_backend_are_written_by_it(filed: Project, gate: Gate) -> None:

@@ -173,5 +173,5 @@ def _publish_with_the_end(publish: Any, *args: Any, **kwargs: Any) -> Any:
 
     outcome = current_outcome.get()
     if outcome is not None:
-        outcome.link.collect_successors(True)
+        outcome.collect_successors()
     return publish(*args, **kwargs)

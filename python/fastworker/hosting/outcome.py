@@ -22,7 +22,7 @@ class Outcome:
         is_ending: Celery is saying how it ended; what is stored before that is a state on the way.
     """
 
-    __slots__ = ("call", "doc", "is_ending", "link", "parts", "status")
+    __slots__ = ("_has_begun", "call", "doc", "is_ending", "link", "parts", "status")
 
     def __init__(self, call: Call, link: ChildLink) -> None:
         self.call = call
@@ -31,6 +31,14 @@ class Outcome:
         self.doc: bytes | None = None
         self.parts: list[Part] = []
         self.is_ending = False
+        self._has_begun = False
+
+    def collect_successors(self) -> None:
+        """From now on, what is published leaves with the end. Celery begins for each callback, and for the next step of
+        the chain; none of them takes the place of those before it."""
+        if not self._has_begun:
+            self._has_begun = True
+            self.link.collect_successors(True)
 
 
 #: Of the call for which code runs; None: for none.
