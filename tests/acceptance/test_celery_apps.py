@@ -242,6 +242,26 @@ def tell(x, name):
     assert sorted(project.noted()) == expected
 
 
+def test_members_of_a_group_behind_a_failed_task_fail(project: Project) -> None:
+    """With Celery's worker, whoever waits for them waits for ever."""
+    project.worker(
+        """
+@app.task
+def fail():
+    raise RuntimeError("no")
+"""
+    )
+    signature = project.app.signature
+    members = group(signature("proj.add", (1,)), chain(*(signature("proj.add", (1,)),) * 2))
+    result = chain(signature("proj.fail"), members).apply_async()
+    body = signature("celery.accumulate")
+    inside = chain(signature("proj.fail"), members.clone())
+    joined = chord([inside, signature("proj.add", (1, 1))], body).apply_async()
+    for waiting in (*result.results, joined):
+        with pytest.raises((RuntimeError, exceptions.ChordError), match="no"):
+            waiting.get(timeout=TIMEOUT_S)
+
+
 def test_results_of_another_backend_are_written_by_it(filed: Project, gate: Gate) -> None:
     filed.worker(
         """

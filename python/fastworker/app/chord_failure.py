@@ -46,21 +46,31 @@ class _BodyFailure:
         self._traceback = traceback
         self._node = node
 
-    def fail(self, body: Mapping[str, Any], error: BaseException, errbacks: Sequence[Any]) -> None:
-        """``errbacks``: of the whole that ``body`` is a part of."""
+    def fail(
+        self,
+        body: Mapping[str, Any],
+        error: BaseException,
+        errbacks: Sequence[Any],
+        called: Sequence[Any] = (),
+    ) -> None:
+        """``errbacks``: of the whole that ``body`` is a part of; ``called``: those that were called for it."""
         options, kwargs = body.get("options") or {}, body.get("kwargs") or {}
-        errbacks = [*errbacks, *_unique(options.get("link_error"), errbacks)]
+        errbacks = [*errbacks, *_unique(options.get("link_error"), [*errbacks, *called])]
         kind = body.get("subtask_type")
         if kind == "group":
             cause = error.__cause__ or error
             self._store(options.get("task_id"), cause)
             for task in kwargs.get("tasks") or ():
-                self.fail(task, cause, errbacks)
+                self.fail(task, cause, errbacks, called)
         elif kind == "chord" and kwargs.get("body"):
-            self.fail(kwargs["body"], error, errbacks)
+            self.fail(kwargs["body"], error, errbacks, called)
         elif kind == "chain" and kwargs.get("tasks"):
             first, *rest = kwargs["tasks"]
-            self.fail(first, error, errbacks)
+            if errbacks and options.get("task_id"):
+                # As in Celery, those of the chain are called about the id that whoever waits for the chain waits for.
+                self._fail_one(body, error, errbacks)
+                called, errbacks = [*called, *errbacks], []
+            self.fail(first, error, errbacks, called)
             self._fail_steps(rest, error)
         else:
             self._fail_one(body, error, errbacks)

@@ -43,8 +43,7 @@ def call_errbacks(
         traceback: As text, if there is one.
         embed: ``errbacks`` and ``chain``, both optional.
     """
-    for task_id in _awaited_of(embed.get("chain") or ()):
-        app.backend.store_result(task_id, exc, states.FAILURE, traceback)
+    fail_steps(app, embed.get("chain") or (), exc, traceback)
     old_style = []
     for entry in embed.get("errbacks") or ():
         errback = maybe_signature(entry, app=app)
@@ -69,6 +68,12 @@ def call_errbacks(
         parent_id=request.id,
         root_id=request.root_id or request.id,
     )
+
+
+def fail_steps(app: FastWorker, steps: Any, exc: BaseException, traceback: str | None) -> None:
+    """Store the failure of all that waits behind a task that failed with ``exc``: whoever waits for it hears of it."""
+    for task_id in _awaited_of(steps):
+        app.backend.store_result(task_id, exc, states.FAILURE, traceback)
 
 
 def _awaited_of(steps: Any) -> Iterator[str]:

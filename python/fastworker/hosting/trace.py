@@ -9,6 +9,7 @@ from celery.app import trace as celery_trace
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 
+from fastworker.app.errbacks import fail_steps
 from fastworker.child.members import ends
 from fastworker.child.request import request_fields
 from fastworker.child.trace import Run, TaskTracer
@@ -60,14 +61,22 @@ class HostedTracer(TaskTracer):
         token = current_outcome.set(outcome)
         try:
             ended = self.traced(call.id, run.args, run.kwargs, fields)
-            self._report(run, outcome, fields, ended.info)
+            traceback = getattr(ended.retval, "traceback", None)
+            self._report(run, outcome, fields, ended.info, traceback)
         except Reject as exc:
             # A handler raised it after the task had run.
             self._reject(run, outcome, fields, exc)
         finally:
             current_outcome.reset(token)
 
-    def _report(self, run: Run, outcome: Outcome, fields: dict[str, Any], info: Any) -> None:
+    def _report(
+        self,
+        run: Run,
+        outcome: Outcome,
+        fields: dict[str, Any],
+        info: Any,
+        traceback: str | None,
+    ) -> None:
         state = states.SUCCESS if info is None else info.state
         if state == states.SUCCESS:
             self._end(outcome, "success")
@@ -78,6 +87,7 @@ class HostedTracer(TaskTracer):
         elif state == states.REJECTED:
             self._reject(run, outcome, fields, info.retval)
         else:
+            self._fail_behind(run, outcome, info.retval, traceback)
             reason = f"it failed: {info.retval!r}" if self.failure == "reject" else ""
             self._end(outcome, self.failure, reason)
 
@@ -97,6 +107,19 @@ class HostedTracer(TaskTracer):
             outcome.parts = ends(self.app, run.request, run.embed, states.FAILURE, exc)
         self._end(outcome, "ignore")
 
+    def _fail_behind(
+        self, run: Run, outcome: Outcome, exc: BaseException, traceback: str | None
+    ) -> None:
+        """What waits behind a failed task fails too, also where Celery leaves it without an end: members of groups, and
+        chords that they belong to."""
+        steps = [step for step in run.embed.get("chain") or () if step.get("subtask_type")]
+        if not steps:
+            return
+        fail_steps(self.app, steps, exc, traceback)
+        counted = {part[:3] for part in outcome.parts}
+        parts = ends(self.app, run.request, run.embed, states.FAILURE, exc)
+        outcome.parts += [part for part in parts if part[:3] not in counted]
+
     def _reject(self, run: Run, outcome: Outcome, fields: dict[str, Any], exc: Reject) -> None:
         """Not requeued, it never runs again: that is a FAILURE for whoever waits, as in Celery 5.7."""
         self.link.collect_successors(False)
@@ -110,5 +133,6 @@ class HostedTracer(TaskTracer):
             request=request,
             store_result=self.stores(run.call) or self.stores_errors,
         )
+        self._fail_behind(run, outcome, exc, None)
         kind = "requeue" if exc.requeue else "reject"
         self._end(outcome, kind, str(exc.reason or "raised Reject"))

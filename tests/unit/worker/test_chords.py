@@ -105,6 +105,32 @@ def test_an_error_callback_that_cannot_be_published_leaves_the_stored_failure(
     assert "its failure is only stored" in caplog.text
 
 
+def test_error_callbacks_of_a_chain_are_called_about_its_last_step(app: FastWorker) -> None:
+    heard: list[str] = []
+
+    @app.task(name="hear")
+    def hear(request: Any, exc: BaseException, traceback: Any, name: str) -> None:
+        heard.append(f"{name} {request.id}")
+
+    def errback(name: str) -> dict[str, Any]:
+        return dict(hear.s(name=name))
+
+    step = body_of(app)
+    first = {**step, "options": {"task_id": "first", "link_error": [errback("step's")]}}
+    last = {**step, "options": {"task_id": "last"}}
+    body = {
+        "task": "celery.chain",
+        "args": [],
+        "kwargs": {"tasks": [first, last]},
+        "options": {"task_id": "last", "link_error": [errback("chain's")]},
+        "subtask_type": "chain",
+        "immutable": False,
+    }
+    answer = joined(app, record_of(body), [SUCCESS, FAILURE])
+    assert heard == ["chain's last", "step's first"]
+    assert {task_id for task_id, *_ in answer.results} == {"first", "last"}
+
+
 def test_parts_that_are_gone_fail_the_body(app: FastWorker) -> None:
     answer = joined(app, record_of(body_of(app)), [])
     assert "the parts of its header are gone" in answer.results[0][1].decode()
