@@ -15,12 +15,14 @@ class Flow:
     """A node of a workflow.
 
     Attributes:
-        kind: ``step``, ``fail``, ``flaky``, ``exhausted``, ``unkept``, ``swap``; or ``chain``, ``bars``, ``group``,
-            ``chord``, of ``parts``. The last part of a chord is its body.
+        kind: ``step``, ``fail``, ``flaky``, ``exhausted``, ``unkept``, ``swap``, ``adder``; ``map``, ``starmap``,
+            ``chunks`` of calls of a task; or ``chain``, ``bars``, ``group``, ``chord``, of ``parts``. The last part of
+            a chord is its body.
         parts: What it is made of.
         by: What a ``swap`` is replaced by.
         immutable: Takes no result.
         links: Of ``link``, ``told`` and ``heard``: which callbacks it has.
+        is_late: Has a countdown.
     """
 
     kind: str
@@ -28,10 +30,12 @@ class Flow:
     by: str = ""
     immutable: bool = False
     links: tuple[str, ...] = ()
+    is_late: bool = False
 
     def __str__(self) -> str:
         inner = self.by or ", ".join(map(str, self.parts))
         flags = "".join(f"+{link}" for link in self.links) + ("!" if self.immutable else "")
+        flags += "~" if self.is_late else ""
         return f"{self.kind}{flags}" + (f"({inner})" if inner or self.is_whole else "")
 
     @property
@@ -46,6 +50,10 @@ class Flow:
 
 #: How often the kinds of tasks come.
 _TASKS = {"step": 14, "fail": 1, "flaky": 2, "exhausted": 0.5, "unkept": 1, "swap": 2}
+#: How often one of them takes the place of a step.
+_INSTEAD = {"step": 30, "map": 1, "starmap": 1, "chunks": 1, "adder": 1}
+#: Seconds of those that have a countdown.
+_COUNTDOWN_S = 0.2
 
 
 def random_flow(seed: int) -> Flow:
@@ -53,7 +61,22 @@ def random_flow(seed: int) -> Flow:
     random = Random(seed)
     whole = _any(random, random.choice((1, 2, 2, 3)))
     joined = [_any(random, 1) for _ in range(random.choice((0, 0, 1, 2)))]
-    return Flow("bars", (whole, *joined)) if joined else whole
+    flow = Flow("bars", (whole, *joined)) if joined else whole
+    return _varied(flow, random, iter(("adder",)))
+
+
+def _varied(flow: Flow, random: Random, adders: Iterator[str]) -> Flow:
+    """The same with rarer tasks in the place of some steps; of two that add to a chord, which comes first is chance."""
+    if flow.is_whole:
+        return replace(flow, parts=tuple(_varied(part, random, adders) for part in flow.parts))
+    if flow.kind != "step":
+        return flow
+    kind = random.choices(list(_INSTEAD), list(_INSTEAD.values()))[0]
+    if kind == "adder":
+        kind = next(adders, "step")
+    if kind in ("map", "starmap", "chunks"):
+        return replace(flow, kind=kind, immutable=True, links=())
+    return replace(flow, kind=kind, is_late=random.random() < 0.03)
 
 
 def _any(random: Random, depth: int) -> Flow:
@@ -85,10 +108,14 @@ def build(flow: Flow, canvas: Any, app: Any, key: str) -> Any:
         if node.is_whole:
             parts = [made(part) for part in node.parts]
             sig = _whole(node.kind, parts, canvas)
+        elif node.kind in ("map", "starmap", "chunks"):
+            sig = _many(node.kind, app.tasks["flow.mapped"], f"{key}/{next(numbers)}")
         else:
             sig = task(node.kind, **({"by": node.by} if node.by else {}))
-            if node.immutable:
-                sig.set_immutable(True)
+        if node.immutable:
+            sig.set_immutable(True)
+        if node.is_late:
+            sig.set(countdown=_COUNTDOWN_S)
         for link in node.links:
             if link == "link":
                 sig.link(task("step"))
@@ -112,14 +139,23 @@ def _whole(kind: str, parts: list[Any], canvas: Any) -> Any:
     return whole
 
 
+def _many(kind: str, task: Any, key: str) -> Any:
+    if kind == "map":
+        return task.map([f"{key}.{number}" for number in range(3)])
+    calls = [(key, number) for number in range(3)]
+    return task.starmap(calls) if kind == "starmap" else task.chunks(calls, 2).group()
+
+
 def smaller(flow: Flow) -> Iterator[Flow]:
     """What is left of a workflow without one of its nodes, callbacks or ways to end."""
     if flow.is_whole:
         yield from flow.parts
     for link in flow.links:
         yield replace(flow, links=tuple(each for each in flow.links if each != link))
-    if flow.immutable:
+    if flow.immutable and flow.kind not in ("map", "starmap", "chunks"):
         yield replace(flow, immutable=False)
+    if flow.is_late:
+        yield replace(flow, is_late=False)
     if not flow.is_whole and flow.kind != "step":
         yield replace(flow, kind="step", by="")
     if flow.kind == "bars":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
 
@@ -32,6 +33,7 @@ class QueueState:
         dead: Dead letters.
         attempts: Records of started attempts that are still kept.
         tags: One name per lease.
+        joins: Chords whose members have ended, and that nobody has brought to an end yet.
     """
 
     ready: int
@@ -41,11 +43,19 @@ class QueueState:
     dead: int
     attempts: int
     tags: frozenset[str]
+    joins: int = 0
 
 
 def read(url: str) -> QueueState:
     """Read the state of the broker at ``url``, Redis or SQLite."""
     return _read_redis(url) if url.startswith("redis") else _read_sqlite(url)
+
+
+def read_apart(url: str) -> dict[str, int]:
+    """What is left to do at ``url``, by place, read in a process of its own."""
+    line = [sys.executable, "-m", "tests.support.queue_state", url]
+    found = json.loads(subprocess.run(line, check=True, capture_output=True, timeout=30).stdout)
+    return {place: found[place] for place in ("ready", "leased", "parked", "laned", "joins")}
 
 
 def _read_redis(url: str) -> QueueState:
@@ -58,7 +68,8 @@ def _read_redis(url: str) -> QueueState:
         laned = sum(client.llen(lane) for lane in lanes)
         attempts = sum(1 for _ in client.scan_iter("fastworker:attempts:*", 1000))
         dead = client.zcard("fastworker:dead:index")
-        return QueueState(ready, len(tags), parked, laned, dead, attempts, tags)
+        joins = client.hlen("fastworker:joins")
+        return QueueState(ready, len(tags), parked, laned, dead, attempts, tags, joins)
 
 
 def _read_sqlite(url: str) -> QueueState:
@@ -67,11 +78,11 @@ def _read_sqlite(url: str) -> QueueState:
         tags = frozenset(
             f"{owner}:{tag}" for owner, tag in file.execute("SELECT owner, tag FROM leased")
         )
-        [ready], [parked], [laned], [dead] = (
+        [ready], [parked], [laned], [dead], [joins] = (
             file.execute(f"SELECT count(*) FROM {table}").fetchone()
-            for table in ("ready", "parked", "laned", "dead")
+            for table in ("ready", "parked", "laned", "dead", "joins")
         )
-        return QueueState(ready, len(tags), parked, laned, dead, 0, tags)
+        return QueueState(ready, len(tags), parked, laned, dead, 0, tags, joins)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ class Rig:
         self,
         *options: str,
         framework: str | None = None,
+        runner: str | None = None,
         concurrency: int | None = 2,
         **environment: str,
     ) -> WorkerProcess:
@@ -77,6 +78,7 @@ class Rig:
         Args:
             options: More command-line options.
             framework: ``celery`` for the real one; the product under test unless given.
+            runner: The command, where it is not the framework's: ``fastworker`` hosts an application of Celery's.
             concurrency: Child processes; None: not said.
             environment: More variables for it.
         """
@@ -84,7 +86,7 @@ class Rig:
         is_products = framework is None and spec.framework == PRODUCT
         size = () if concurrency is None else ("--concurrency", str(concurrency))
         worker = self.run(
-            command(RUNNER if is_products else spec.framework),
+            command(runner or (RUNNER if is_products else spec.framework)),
             *("-A", "tests.support.worker_app", "worker"),
             *("--loglevel", "INFO", *size),
             *(("--pool", POOL) if POOL and "--pool" not in options else ()),
@@ -99,6 +101,6 @@ class Rig:
         """Start any command as a process that ends with the test."""
         return self._stack.enter_context(WorkerProcess(arguments, environment, cwd))
 
-    def redis(self) -> redis.Redis:
-        """A plain client on the broker's database."""
-        return self._stack.enter_context(redis.Redis.from_url(self.spec.broker))
+    def redis(self, url: str | None = None) -> redis.Redis:
+        """A plain client on the broker's database, or that of another ``url``."""
+        return self._stack.enter_context(redis.Redis.from_url(url or self.spec.broker))
