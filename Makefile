@@ -9,6 +9,11 @@ PYTHON ?= python3
 # What `make test` adds to the pytest call, such as PYTEST_ARGS="-k countdown".
 PYTEST_ARGS ?=
 CHAOS_SECONDS ?= 600
+# `make fleet`: calls, kills, `redis` or `rabbitmq`, and FLEET=--kill-celery.
+FLEET_TASKS ?= 50000
+FLEET_KILLS ?= 40
+FLEET_BROKER ?= redis
+FLEET ?=
 # `make sim`: how many schedules, the first seed; or one schedule to replay, as a failure prints it.
 SIM_SCHEDULES ?= 1000000
 SIM_FIRST ?= 0
@@ -43,7 +48,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name '*.lua' -o -name '*.sql')
 SUITE := $(BIN)/python -m tests.support.suite
 
-.PHONY: help setup build fmt lint typecheck check test test-rust test-py test-hosted test-pools workflows celery-suite sim mutants mutants-wide loom fuzz golden chaos demo bench rivals docs clean
+.PHONY: help setup build fmt lint typecheck check test test-rust test-py test-hosted test-pools workflows celery-suite sim mutants mutants-wide loom fuzz golden chaos chaos-workflows fleet demo bench rivals docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -151,6 +156,12 @@ golden: $(STAMPS)/dev  ## what the real Celery does in the differential scenario
 
 chaos: $(STAMPS)/dev $(STAMPS)/extension  ## nothing lost, long form: kill -9, cuts, restarts for CHAOS_SECONDS (600)
 	$(BIN)/python -m tests.stress.chaos --seconds $(CHAOS_SECONDS)
+
+chaos-workflows: $(STAMPS)/dev $(STAMPS)/extension  ## workflows survive kills, long form: for CHAOS_SECONDS (600)
+	$(BIN)/python -m tests.stress.flow_chaos --seconds $(CHAOS_SECONDS)
+
+fleet: $(STAMPS)/dev $(STAMPS)/extension  ## workers of Celery's and of ours under fire, long form: FLEET_TASKS (50000), FLEET_BROKER
+	$(BIN)/python -m tests.stress.fleet --tasks $(FLEET_TASKS) --kills $(FLEET_KILLS) --broker $(FLEET_BROKER) $(FLEET)
 
 # ----------------------------------------------------------------------------------------------------------- to see
 
