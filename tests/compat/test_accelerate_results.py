@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from celery import Celery, chain, chord, exceptions, group
-from celery.result import GroupResult
+from celery.result import AsyncResult, GroupResult
 
 import fastworker
 from tests.support.apps import AppSpec
@@ -206,21 +206,28 @@ def test_threads_wait_at_the_same_time(redis_url: str, worker: Celery) -> None:
     assert sorted(found) == list(range(8))
 
 
-def _read_in_fork(app: Celery, names: list[str]) -> None:
-    assert [app.AsyncResult(name).get(timeout=TIMEOUT_S) for name in names] == names
+def _read_in_fork(app: Celery, awaited: AsyncResult, waits: Any) -> None:
+    assert awaited.get(timeout=TIMEOUT_S, on_interval=waits.set) == "first"
+    assert app.AsyncResult("second").get(timeout=TIMEOUT_S) == "second"
 
 
 def test_forked_processes_read_on_connections_of_their_own(redis_url: str, worker: Celery) -> None:
-    names = [f"f{n}" for n in range(40)]
+    fork = multiprocessing.get_context("fork")
     with celery_client(redis_url, accelerated=True) as app:
-        assert app.AsyncResult("f0").state == "PENDING"
-        fork = multiprocessing.get_context("fork")
-        children = [fork.Process(target=_read_in_fork, args=(app, names)) for _ in range(3)]
+        # The parent watches it when it forks.
+        awaited = app.AsyncResult("first")
+        with pytest.raises(exceptions.TimeoutError):
+            awaited.get(timeout=0.1)
+        waits = [fork.Event() for _ in range(3)]
+        children = [
+            fork.Process(target=_read_in_fork, args=(app, awaited, event)) for event in waits
+        ]
         for child in children:
             child.start()
-        for name in names:
+        assert all(event.wait(TIMEOUT_S) for event in waits)
+        for name in ("first", "second"):
             worker.backend.store_result(name, name, "SUCCESS")
-        _read_in_fork(app, names)
+        assert awaited.get(timeout=TIMEOUT_S) == "first"
         for child in children:
             child.join()
     assert [child.exitcode for child in children] == [0, 0, 0]

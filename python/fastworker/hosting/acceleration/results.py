@@ -7,6 +7,7 @@ needs none either: who waits subscribes first and looks then.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from fastworker.app.app import FastWorker
 
+_log = logging.getLogger("fastworker.accelerate")
 _JSON = "application/json"
 #: Settings of a connection that ours does not follow.
 _UNKNOWN_SETTINGS = ("redis_backend_use_ssl", "redis_backend_credential_provider")
@@ -144,9 +146,13 @@ class Reading:
         _all.add(self)
 
     def forget(self) -> None:
-        """Let go of the connection: this is another process."""
+        """Let go of the connections: this is another process."""
         self._asking: _core.ResultStore | None = None
         self._listening: _core.ResultStore | None = None
+        #: Held by the thread that listens.
+        self.draining = threading.Lock()
+        #: Another one in each process.
+        self.epoch = object()
 
     @property
     def asking(self) -> _core.ResultStore:
@@ -242,7 +248,8 @@ class StoreConsumer(ResultConsumer):  # type: ignore[misc]  # Celery has no type
         self._watched: set[str] = set()
         #: Tasks of which either may have changed. Appended to from anywhere, also while the garbage collector runs.
         self._changed: deque[str] = deque()
-        self._draining = threading.Lock()
+        self._epoch = reading.epoch
+        self._is_away = False
 
     def on_state_change(self, meta: dict[str, Any], message: Any) -> None:
         """Tell who waits, and wait no longer for what has ended."""
@@ -271,10 +278,6 @@ class StoreConsumer(ResultConsumer):  # type: ignore[misc]  # Celery has no type
             self._wanted.discard(task_id)
             self._changed.append(task_id)
 
-    def on_after_fork(self) -> None:
-        """The child watches with a connection of its own."""
-        self._draining = threading.Lock()
-
     def drain_events(self, timeout: float | None = None) -> None:
         """Wait for something that was stored, and tell who waits for it.
 
@@ -283,16 +286,19 @@ class StoreConsumer(ResultConsumer):  # type: ignore[misc]  # Celery has no type
         """
         wait_s = 1.0 if timeout is None else timeout
         # Of threads that share a backend one waits, and tells the others.
-        if not self._draining.acquire(timeout=wait_s):
+        draining = self._reading.draining
+        if not draining.acquire(timeout=wait_s):
             return
         try:
-            news = _asked(lambda: self._news(wait_s))
-        except RedisConnectionError:
-            # What is watched is looked at again when the server is back; until the caller's time is over.
+            news = self._news(wait_s)
+        except OperationalError as exc:
+            # The caller waits on, until his time is over. When the server is back, all is looked at again.
+            self._tell_away(exc)
             time.sleep(wait_s)
             return
         finally:
-            self._draining.release()
+            draining.release()
+        self._tell_away(None)
         for meta in map(self.backend.decode_result, news):
             self.on_state_change(meta, None)
 
@@ -308,9 +314,22 @@ class StoreConsumer(ResultConsumer):  # type: ignore[misc]  # Celery has no type
             return []
         return [document for _, document in store.news(wait_s)]
 
+    def _tell_away(self, exc: OperationalError | None) -> None:
+        """Once when it begins, and once when it ends."""
+        if exc is not None and not self._is_away:
+            _log.warning("waiting for results: %s; trying again", exc)
+        elif exc is None and self._is_away:
+            _log.info("waiting for results: the server is back")
+        self._is_away = exc is not None
+
     def _changes(self) -> tuple[list[str], list[str]]:
         """What to watch from now on, and what no longer."""
         fresh, gone = [], []
+        if self._epoch is not self._reading.epoch:
+            # This process has watched nothing yet.
+            self._epoch = self._reading.epoch
+            self._watched.clear()
+            self._changed.extend(self._wanted)
         while self._changed:
             task_id = self._changed.popleft()
             if task_id in self._wanted:
