@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.rig import PRODUCT
+from tests.support.waiting import wait_until
 from tests.support.workers import WorkerProcess, command
 
 pytestmark = pytest.mark.skipif(PRODUCT == "celery", reason="fastworker's own command line")
@@ -144,3 +149,144 @@ def test_a_pidfile_is_there_while_the_worker_runs(project: Path) -> None:
         assert f"belongs to process {worker.pid}" in second.stderr
         assert worker.stop() == 0
     assert not (project / "w1.pid").exists()
+
+
+@pytest.fixture
+def daemons(project: Path) -> Iterator[Path]:
+    """The project, whose workers in the background are ended with the test."""
+    yield project
+    for file in project.glob("*.pid"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(file.read_text()), signal.SIGKILL)
+
+
+def test_a_detached_worker_goes_on_without_its_command(daemons: Path) -> None:
+    line = [
+        "-A",
+        "tasks",
+        "worker",
+        "-D",
+        "-l",
+        "INFO",
+        "-c",
+        "1",
+        "--pidfile",
+        "d.pid",
+        "--logfile",
+        "d.log",
+    ]
+    assert output(daemons, *line) == ""
+    pid = pid_in(daemons / "d.pid")
+    task_id = output(daemons, "-A", "tasks", "call", "tasks.add", "-a", "[1, 2]")
+    assert output(daemons, "-A", "tasks", "result", task_id) == "3"
+    assert os.getsid(pid) != os.getsid(0)
+    second = run(daemons, *line)
+    assert (second.returncode, f"belongs to process {pid}" in second.stderr) == (2, True)
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not (daemons / "d.pid").exists(), "the end of the worker")
+    assert "ready." in (daemons / "d.log").read_text()
+
+
+def test_what_keeps_a_worker_from_starting_is_said_before_it_detaches(project: Path) -> None:
+    (project / "broken.py").write_text("import nowhere")
+    done = run(project, "-A", "broken", "worker", "--detach")
+    assert done.returncode == 2
+    assert "No module named 'nowhere'" in done.stderr
+    done = run(project, "-A", "tasks", "worker", "--detach", "--logfile", "no/such/folder.log")
+    assert (done.returncode, "cannot be written" in done.stderr) == (2, True)
+
+
+def test_multi_starts_restarts_and_stops_nodes(daemons: Path) -> None:
+    options = [
+        "-A",
+        "tasks",
+        "-l",
+        "INFO",
+        "-c",
+        "1",
+        "-Q:w2",
+        "mail",
+        "--pidfile=%n.pid",
+        "--logfile=logs/%n.log",
+    ]
+    said = output(daemons, "multi", "start", "w1", "w2", *options)
+    assert [line.split(">")[1].split("@")[0].strip() for line in said.splitlines()[1:]] == [
+        "w1",
+        "w2",
+    ]
+    first, second = pid_in(daemons / "w1.pid"), pid_in(daemons / "w2.pid")
+    task_id = output(daemons, "-A", "tasks", "call", "tasks.add", "-a", "[1, 2]", "--queue", "mail")
+    assert output(daemons, "-A", "tasks", "result", task_id) == "3"
+    output(daemons, "multi", "restart", "w1", *options)
+    assert pid_in(daemons / "w1.pid") != first
+    output(daemons, "multi", "stopwait", "w1", "--pidfile=%n.pid")
+    assert [file.name for file in daemons.glob("*.pid")] == ["w2.pid"]
+    said = output(daemons, "multi", "kill", "w1", "w2", "--pidfile=%n.pid")
+    assert f"SIGKILL -> {second}" in said
+    wait_until(lambda: not os.path.exists(f"/proc/{second}"), "the end of the worker")
+    assert (
+        output(daemons, "multi", "stop", "w1", "w2", "--pidfile=%n.pid")
+        == "> No nodes are running."
+    )
+
+
+def pid_in(file: Path) -> int:
+    """The process number in a file that is written soon."""
+    wait_until(file.exists, f"{file.name}")
+    return int(file.read_text())
+
+
+def test_bindings_are_listed(project: Path) -> None:
+    assert output(project, "-A", "tasks", "list", "bindings").splitlines() == [
+        "Queue                        Exchange                     Routing Key",
+        "----------------             ----------------             ----------------",
+        "celery                       celery                       celery",
+    ]
+    rows = json.loads(output(project, "-A", "tasks", "list", "bindings", "--json"))
+    assert rows == [{"queue": "celery", "exchange": "celery", "routing_key": "celery"}]
+
+
+def test_commands_speak_json(project: Path) -> None:
+    called = json.loads(output(project, "-A", "tasks", "call", "tasks.add", "-a", "[1, 2]", "-j"))
+    purged = json.loads(output(project, "-A", "tasks", "purge", "-f", "--json"))
+    assert purged == {"queues": ["celery"], "removed": 1, "cancelled": 0}
+    report = json.loads(output(project, "-A", "tasks", "report", "--json"))
+    assert report["app"] == "proj"
+    assert "hunter2" not in str(report)
+    from_file = (
+        f"from tasks import app; app.backend.store_result({called['task_id']!r}, 3, 'SUCCESS')"
+    )
+    subprocess.run([sys.executable, "-c", from_file], cwd=project, check=True)
+    assert json.loads(output(project, "-A", "tasks", "result", called["task_id"], "-j")) == {
+        "task_id": called["task_id"],
+        "state": "SUCCESS",
+        "traceback": None,
+        "result": 3,
+    }
+
+
+def test_the_fleet_is_drawn(project: Path) -> None:
+    with WorkerProcess(
+        (command("fastworker"), "-A", "tasks", "-l", "INFO", "-c", "2", "-n", "w1@here"),
+        cwd=project,
+    ) as worker:
+        worker.wait_ready()
+        drawn = output(project, "-A", "tasks", "graph", "workers", "-t", "10")
+        fleet = json.loads(output(project, "-A", "tasks", "graph", "workers", "-t", "10", "--json"))
+    assert drawn.startswith("digraph dependencies {")
+    assert '"2 processes of w1@here" -> "w1@here"' in drawn
+    assert fleet["workers"] == {"w1@here": 2}
+
+
+def test_a_shell_knows_the_application_and_its_tasks(project: Path) -> None:
+    done = run(
+        project,
+        "-A",
+        "tasks",
+        "shell",
+        "--python",
+        input="print(app is celery, add.name, group.__name__)",
+    )
+    assert "True tasks.add group" in done.stdout
+    done = run(project, "-A", "tasks", "shell", "--python", "-T", input="print('add' in globals())")
+    assert "False" in done.stdout

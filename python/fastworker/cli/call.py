@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +38,7 @@ from fastworker.cli.values import JSON_LIST, JSON_OBJECT, TIME, TIME_OR_SECONDS
 @click.option("--queue", cls=Option, help="Queue to publish to.")
 @click.option("--exchange", cls=Option, help="Exchange to publish to.")
 @click.option("--routing-key", cls=Option, help="Routing key to publish with.")
+@click.option("-j", "--json", "as_json", cls=Option, is_flag=True, help="Print JSON.")
 @pass_session
 def call(
     session: Session,
@@ -46,6 +48,7 @@ def call(
     kwargs: dict[str, Any],
     eta: datetime | None,
     expires: datetime | float | None,
+    as_json: bool,
     **options: Any,
 ) -> int:
     """Publish the task NAME and print its id. The task need not be known here.
@@ -55,5 +58,6 @@ def call(
     """
     given = {"eta": eta, "expires": expires, **options}
     said = {option: value for option, value in given.items() if value is not None}
-    click.echo(session.app.send_task(name, args, kwargs, **said).id)
+    task_id = session.app.send_task(name, args, kwargs, **said).id
+    click.echo(json.dumps({"task_id": task_id}) if as_json else task_id)
     return 0

@@ -18,12 +18,14 @@ from fastworker.app.nearest import nearest
 
 DEFAULT_COMMAND = "worker"
 COMMANDS = (
-    "worker", "status", "inspect", "control", "report", "dead", "purge", "queues", "parked",
-    "unpark", "call", "result",
+    "worker", "multi", "status", "inspect", "control", "report", "dead", "purge", "queues", "parked",
+    "unpark", "call", "result", "list", "graph", "shell",
 )  # fmt: skip
+#: Where a command is not in the module of its name.
+_MODULES = {"list": "listing"}
 # Commands of Celery that come later: saying so is better than "no such command".
 LATER = (
-    "amqp", "beat", "events", "graph", "list", "logtool", "migrate", "multi", "shell", "upgrade",
+    "amqp", "beat", "events", "logtool", "migrate", "upgrade",
 )  # fmt: skip
 
 
@@ -94,8 +96,9 @@ class Group(click.Group):
         """Import a command; None when there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"fastworker.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = _MODULES.get(cmd_name, cmd_name)
+        module = importlib.import_module(f"fastworker.cli.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
     def resolve_command(

@@ -7,6 +7,7 @@ configuration); 130 Ctrl-C.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -137,12 +138,13 @@ def main(argv: Sequence[str] | None = None, app: FastWorker | None = None) -> in
     Returns:
         The exit status.
     """
+    arguments = tuple(sys.argv[1:] if argv is None else argv)
     try:
         status: Any = cli.main(
-            None if argv is None else list(argv),
+            list(arguments),
             prog_name="fastworker",
             standalone_mode=False,
-            obj=Session(given=app),
+            obj=Session(given=app, arguments=arguments),
         )
     except click.exceptions.Exit as leaving:
         return leaving.exit_code

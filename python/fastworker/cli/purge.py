@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from fastworker.cli.group import Command, Option
@@ -34,6 +36,7 @@ from fastworker.cli.values import COMMA_SEPARATED
     is_flag=True,
     help="Those too whose ETA is far: they are cancelled, and their results are REVOKED.",
 )
+@click.option("-j", "--json", "as_json", cls=Option, is_flag=True, help="Print JSON.")
 @pass_session
 def purge(
     session: Session,
@@ -41,6 +44,7 @@ def purge(
     queues: tuple[str, ...],
     exclude_queues: tuple[str, ...],
     parked: bool,
+    as_json: bool,
 ) -> int:
     """Remove all waiting messages of the application's queues.
 
@@ -57,8 +61,13 @@ def purge(
         click.confirm(f"Remove all waiting messages of {listed}{kept}?", abort=True)
     table, publisher = app.publishing.settings.queues, app.publishing.publisher
     removed = sum(publisher.purge(own) for name in names for own in table.at_broker(name))
+    cancelled = sum(app.parked.cancel(queue=name) for name in names) if parked else 0
+    if as_json:
+        click.echo(
+            json.dumps({"queues": sorted(names), "removed": removed, "cancelled": cancelled})
+        )
+        return 0
     click.echo(f"Removed {removed} message{'' if removed == 1 else 's'} from {listed}.")
     if parked:
-        cancelled = sum(app.parked.cancel(queue=name) for name in names)
         click.echo(f"Cancelled {cancelled} parked task{'' if cancelled == 1 else 's'}.")
     return 0

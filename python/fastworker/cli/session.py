@@ -23,6 +23,7 @@ class Session:
         quiet: Print results only.
         given: The application, when it runs the command line itself (``app.start()``).
         workdir: Where the command was given, before ``--workdir``.
+        arguments: The command line, without the program's name.
     """
 
     spec: str | None = None
@@ -30,6 +31,7 @@ class Session:
     quiet: bool = False
     given: FastWorker | None = None
     workdir: str = field(default_factory=os.getcwd)
+    arguments: tuple[str, ...] = ()
     _found: FastWorker | None = field(default=None, repr=False)
 
     @property

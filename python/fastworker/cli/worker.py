@@ -181,6 +181,12 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
     metavar="DIR",
     help="Watch this directory; again for more. Without it: the current one.",
 )
+@_option(
+    "-D",
+    "--detach",
+    is_flag=True,
+    help="Go on in the background; with --logfile, what is printed goes there too.",
+)
 @_option("--umask", metavar="OCTAL", help="Permissions that new files do not get.")
 @_option(
     "-O", "--optimization", type=click.Choice(["default", "fair"]), hidden=True, expose_value=False
@@ -209,6 +215,7 @@ def worker(
     umask: str | None,
     reload: bool,
     reload_dir: tuple[str, ...],
+    detach: bool,
     lanes: tuple[LaneSpec, ...],
     **options: Any,
 ) -> int:
@@ -236,6 +243,8 @@ def worker(
     from fastworker.worker.options import WorkerOptions
 
     node = node_name(hostname)
+    if detach:
+        return _detach(session, node, pidfile, options["logfile"])
     said = WorkerOptions(
         hostname=node,
         app_spec=session.spec or "",
@@ -252,6 +261,21 @@ def worker(
     if concurrency == "auto":
         app.conf.worker_concurrency = "auto"
     return _run(app, said)
+
+
+def _detach(session: Session, node: str, pidfile: str | None, logfile: str | None) -> int:
+    """Start it in the background, after what can be told here was told."""
+    from fastworker.cli.detach import detach
+    from fastworker.worker.node_names import file_name
+    from fastworker.worker.pidfile import refuse_held
+
+    if session.given is not None and not session.spec:
+        raise click.UsageError("--detach starts the command anew: name the application with -A")
+    if pidfile is not None:
+        refuse_held(file_name(pidfile, node))
+    return detach(
+        session.arguments, session.workdir, None if logfile is None else file_name(logfile, node)
+    )
 
 
 def _run(app: FastWorker, options: WorkerOptions) -> int:

@@ -19,7 +19,6 @@ from fastworker.cli.session import complain
 F = TypeVar("F", bound=Callable[..., Any])
 
 _REFUSED: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {
-    ("-D", "--detach"): ({"is_flag": True}, "run it under a service manager such as systemd"),
     ("-B", "--beat"): ({"is_flag": True}, "run beat as a process of its own: celery -A … beat"),
     ("--scheduler",): ({}, "run beat as a process of its own: celery -A … beat"),
     ("-s", "--schedule-filename", "--schedule"): (

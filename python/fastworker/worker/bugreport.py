@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastworker import _core
 
@@ -14,6 +14,25 @@ if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
 
 _LIBRARIES = ("click", "orjson", "rich", "celery", "kombu", "redis")
+
+
+def report_facts(app: FastWorker, with_defaults: bool) -> dict[str, Any]:
+    """The report for programs: versions by name, the places, and the settings with secrets masked."""
+    from fastworker.app.masking import mask_url
+
+    versions = (_version_of(name).split() for name in _LIBRARIES)
+    return {
+        "fastworker": _core.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "libraries": dict(filter(None, versions)),
+        "app": app.main,
+        "broker": mask_url(app.broker_url),
+        "results": mask_url(app.result_url) if app.result_url else None,
+        "settings": app.conf.table(with_defaults=with_defaults),
+        "unapplied": app.unapplied(),
+    }
 
 
 def report_lines(app: FastWorker, with_defaults: bool) -> Iterator[str]:

@@ -35,13 +35,24 @@ def pidfile(path: str | None) -> Iterator[None]:
                 os.unlink(path)
 
 
-def _take(path: str, pid: int) -> None:
-    holder = _read(path)
-    if holder is not None and holder != pid and _lives(holder):
+def holder(path: str) -> int | None:
+    """The number of the process that holds ``path`` and lives; None: there is none."""
+    pid = _read(path)
+    return pid if pid is not None and _lives(pid) else None
+
+
+def refuse_held(path: str) -> None:
+    """Raise ``ImproperlyConfigured`` if another process that lives holds ``path``."""
+    pid = holder(path)
+    if pid is not None and pid != os.getpid():
         raise ImproperlyConfigured(
-            f"pidfile {path!r} belongs to process {holder}, which is running; stop it, or give "
+            f"pidfile {path!r} belongs to process {pid}, which is running; stop it, or give "
             f"this worker another file, such as --pidfile=%n.pid"
         )
+
+
+def _take(path: str, pid: int) -> None:
+    refuse_held(path)
     fresh = f"{path}.{pid}"
     try:
         with open(fresh, "w", encoding="ascii") as file:
