@@ -10,6 +10,8 @@ mod children;
 mod connect;
 mod control;
 mod deaths;
+#[cfg(test)]
+mod desk;
 mod dispatch;
 mod drain;
 mod fetch;

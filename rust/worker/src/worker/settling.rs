@@ -58,7 +58,7 @@ impl Worker {
 
     /// What follows from a failure comes before its end is settled: a worker that dies in between repeats it, and drops
     /// nothing.
-    fn tell_failure(&mut self, handle: Handle, fate: Fate) {
+    pub(super) fn tell_failure(&mut self, handle: Handle, fate: Fate) {
         let Some(held) = self.held.get_mut(handle) else { return };
         self.tellings += 1;
         let number = self.tellings;
