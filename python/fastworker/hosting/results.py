@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from celery import states
-from celery.backends.redis import RedisBackend
 
 from fastworker.app.link import leaving_with_outcome
 from fastworker.child.members import failures_borne, membership
 from fastworker.hosting.outcome import Outcome, current_outcome
+from fastworker.hosting.redis_backend import is_redis, redis_backend
 
 if TYPE_CHECKING:
     from celery.backends.base import Backend
@@ -29,8 +29,8 @@ _FAILURES = ("mark_as_failure", "mark_as_revoked")
 
 def is_ours(backend: Backend) -> bool:
     """Whether we write what this backend reads: a Redis backend that nobody has taught to write otherwise."""
-    return isinstance(backend, RedisBackend) and all(
-        getattr(type(backend), name) is getattr(RedisBackend, name)
+    return is_redis(backend) and all(
+        getattr(type(backend), name) is getattr(redis_backend(), name)
         for name in ("_store_result", "_set_with_state", "set", "on_chord_part_return")
     )
 

@@ -67,12 +67,15 @@ class Forwarding:
 
     def _forward_wanted(self, names: tuple[str, ...]) -> None:
         for name in names:
-            if name not in self._forwarded and getattr(celery_signals, name).receivers:
+            theirs = _of_celery(name)
+            if name not in self._forwarded and theirs is not None and theirs.receivers:
                 self._forward(name)
 
     def _forward(self, name: str) -> None:
         self._forwarded.add(name)
-        theirs = getattr(celery_signals, name)
+        theirs = _of_celery(name)
+        if theirs is None:
+            return
 
         def forward(sender: Any, signal: Any, **facts: Any) -> None:
             theirs.send(sender=getattr(sender, "celery_task", sender), **facts)
@@ -87,3 +90,8 @@ class Forwarding:
         """Pass on nothing any more."""
         for ours, receiver in self._connected:
             ours.disconnect(receiver)
+
+
+def _of_celery(name: str) -> Any:
+    """Celery's signal of this name; None: the installed version has none."""
+    return getattr(celery_signals, name, None)

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from celery.backends.base import Backend
-from celery.backends.redis import RedisBackend
 from celery.utils.nodenames import anon_nodename
 from celery.utils.saferepr import saferepr
 
 from fastworker import _core
 from fastworker.hosting.acceleration import untouched
+from fastworker.hosting.redis_backend import redis_backend
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -167,4 +167,5 @@ def _on_task_call(backend: Any) -> Any:
     kind = type(backend).on_task_call
     if kind is Backend.on_task_call:
         return None
-    return backend.on_task_call if kind is RedisBackend.on_task_call else False
+    redis = redis_backend()
+    return backend.on_task_call if redis is not None and kind is redis.on_task_call else False

@@ -27,7 +27,6 @@ from fastworker.greenlets import at_work
 from fastworker.hosting.acceleration import untouched
 
 if TYPE_CHECKING:
-    from celery.backends.base import Backend
 
     from fastworker.app.app import FastWorker
 
@@ -58,8 +57,8 @@ _OWN = {name: getattr(RedisBackend, name) for name in _READING}
 _REPLACED = ("get", "mget", "on_task_call", "decode")
 
 
-def why_not(backend: Backend, ours: Callable[[], FastWorker]) -> str | None:
-    """Why results of this backend are read as ever; None: they can be read in our way.
+def why_not(backend: RedisBackend, ours: Callable[[], FastWorker]) -> str | None:
+    """Why results of this Redis backend are read as ever; None: they can be read in our way.
 
     Args:
         backend: Celery's.
@@ -68,8 +67,6 @@ def why_not(backend: Backend, ours: Callable[[], FastWorker]) -> str | None:
     if at_work() is not None:
         return "greenlets share a thread, and our connections would block all of them"
     kind = type(backend)
-    if not isinstance(backend, RedisBackend):
-        return f"{kind.__module__}.{kind.__qualname__} is not Celery's Redis backend"
     if kind.ResultConsumer is not ResultConsumer or any(
         getattr(kind, name) is not own for name, own in _OWN.items()
     ):
@@ -99,7 +96,7 @@ def take_over(backend: RedisBackend, ours: FastWorker) -> None:
     backend.result_consumer = StoreConsumer(reading, backend)
 
 
-def give_back(backend: Backend) -> None:
+def give_back(backend: RedisBackend) -> None:
     """It reads as ever. Whoever waits goes on to wait with what he has."""
     if not isinstance(vars(backend).get("on_task_call"), _Untold):
         return

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastworker.hosting.acceleration import results
 from fastworker.hosting.acceleration.producer import QuickAcquire
 from fastworker.hosting.acceleration.road import Road, tell
 from fastworker.hosting.acceleration.sending import QuickSend
+from fastworker.hosting.redis_backend import is_redis
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -50,8 +50,10 @@ class Acceleration:
         self._is_on = False
         for name in (_KEPT, *_REPLACED):
             vars(celery).pop(name, None)
-        if celery._backend is not None:
-            results.give_back(celery._backend)
+        if is_redis(celery._backend):
+            from fastworker.hosting.acceleration.results import give_back
+
+            give_back(celery._backend)
 
     def as_before(self) -> list[str]:
         """What goes in Celery's way all the same, one line each with the reason. Reads the application's settings.
@@ -62,7 +64,7 @@ class Acceleration:
         why_not = self._road.why_not()
         if why_not is not None:
             said.append(f"publishing is not accelerated: {why_not}")
-        why_not = results.why_not(self.celery.backend, lambda: self._road.ours)
+        why_not = self._why_not(self.celery.backend)
         if why_not is not None:
             said.append(f"reading results is not accelerated: {why_not}")
         return said
@@ -74,11 +76,22 @@ class Acceleration:
         return backend
 
     def _read_from(self, backend: Backend) -> None:
-        why_not = results.why_not(backend, lambda: self._road.ours)
+        why_not = self._why_not(backend)
         if why_not is None:
-            results.take_over(backend, self._road.ours)
+            from fastworker.hosting.acceleration.results import take_over
+
+            take_over(backend, self._road.ours)
         else:
             self._tell(f"reading results is not accelerated: {why_not}")
+
+    def _why_not(self, backend: Backend) -> str | None:
+        """Why its results are read as ever; None: they can be read in our way."""
+        if not is_redis(backend):
+            kind = type(backend)
+            return f"{kind.__module__}.{kind.__qualname__} is not Celery's Redis backend"
+        from fastworker.hosting.acceleration.results import why_not
+
+        return why_not(backend, lambda: self._road.ours)
 
     def _tell(self, line: str) -> None:
         if line not in self._said:
