@@ -88,6 +88,8 @@ class QuickProducer(Producer):
             and type(priority or 0) is int
             and (priority or 0) in _PRIORITIES
             and isinstance(properties.get("reply_to", ""), str)
+            # RabbitMQ drops what has expired itself, and its headers know times and bytes: neither is written by us.
+            and not (self.road.is_amqp and ("expiration" in properties or not _is_plain(headers)))
             and all(getattr(entity, "name", None) == routing_key for entity in declare or ())
         )
         if not is_ours:
@@ -124,6 +126,15 @@ class QuickProducer(Producer):
         if message["exchange"] == "":
             self.road.note_declared(message["declare"] or (), message["routing_key"])
         return published
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a header has the same form in JSON and in AMQP, which knows times and bytes besides."""
+    if isinstance(value, dict):
+        return all(type(key) is str for key in value) and all(map(_is_plain, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (str, int, float, bool)
 
 
 class GroupProducer(QuickProducer):

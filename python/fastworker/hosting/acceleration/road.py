@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from fastworker.app.amqp import is_amqp
 from fastworker.app.app import FastWorker
 from fastworker.errors import ImproperlyConfigured
 from fastworker.greenlets import at_work
@@ -95,6 +96,11 @@ class Road:
                 if self._publisher is None:
                     self._publisher = self.ours.publishing.publisher
         return self._publisher
+
+    @property
+    def is_amqp(self) -> bool:
+        """Whether the broker is RabbitMQ."""
+        return is_amqp(self.ours.broker.write_url)
 
     # -------------------------------------------------------------------------------------------- order
 
