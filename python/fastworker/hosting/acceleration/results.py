@@ -27,7 +27,6 @@ from fastworker.greenlets import at_work
 from fastworker.hosting.acceleration import untouched
 
 if TYPE_CHECKING:
-
     from fastworker.app.app import FastWorker
 
 _log = logging.getLogger("fastworker.accelerate")
