@@ -20,6 +20,7 @@ from kombu.messaging import Producer
 
 import fastworker
 from fastworker import FastWorker
+from fastworker.hosting.acceleration import untouched
 from tests.support.celery_client import Puts, celery_client, messages, without_chance
 from tests.support.redis_server import RedisServer
 
@@ -223,6 +224,21 @@ def test_classes_with_a_way_of_their_own_keep_it(redis_url: str) -> None:
     [(queue, found)] = messages(redis_url).items()
     assert queue == "celery\x06\x166"
     assert [message["headers"]["own"] for message in found] == [1, 1, 1]
+
+
+def test_headers_of_another_release_are_celerys_to_write(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(untouched, "_HEADERS", untouched._HEADERS | {"new"})
+    with celery_client(redis_url, accelerated=True) as app:
+        puts = Puts(monkeypatch)
+        opened(app)
+        assert puts.count == 1
+        assert not app.send_task._lanes
+    monkeypatch.undo()
+    with celery_client(redis_url, accelerated=True) as app:
+        opened(app)
+        assert app.send_task._lanes
 
 
 @BOTH

@@ -99,7 +99,7 @@ def open_lane(
     celery = road.celery
     conf, amqp = celery.conf, celery.amqp
     sender = untouched.sender_of(celery)
-    if road.why_not() is not None or sender is None or not untouched.makes_protocol_2(celery):
+    if road.why_not() is not None or sender is None or not untouched.makes_our_messages(celery):
         return None
     if (
         conf.task_send_sent_event

@@ -44,6 +44,15 @@ _TYPES = dict(kombu_json._encoders)
 _READ_TYPES = dict(kombu_json._decoders)
 
 
+#: What a message plan writes.
+_HEADERS = frozenset((
+    "argsrepr", "eta", "expires", "group", "group_index", "id", "ignore_result", "kwargsrepr", "lang", "origin",
+    "parent_id", "replaced_task_nesting", "retries", "root_id", "shadow", "stamped_headers", "stamps", "task",
+    "timelimit",
+))  # fmt: skip
+_PROPERTIES = frozenset(("correlation_id", "reply_to"))
+
+
 def sends_itself(celery: Celery) -> bool:
     """Whether ``send_task`` of the application does what Celery's does, down to kombu's ``publish``."""
     return (
@@ -73,10 +82,16 @@ def sender_of(celery: Celery) -> Callable[..., Any] | None:
     return sender
 
 
-def makes_protocol_2(celery: Celery) -> bool:
-    """Whether messages of tasks are Celery's second protocol, made by Celery."""
+def makes_our_messages(celery: Celery) -> bool:
+    """Whether messages of tasks are made by Celery, and have the headers that ours have.
+
+    Other releases may have others. The embedded part of the body has been the same since the second protocol.
+    """
     make = celery.amqp.create_task_message
-    return getattr(make, "__func__", None) is _AS_TASK_V2
+    if getattr(make, "__func__", None) is not _AS_TASK_V2:
+        return False
+    message = make("id", "name")
+    return bool(message.headers.keys() == _HEADERS and message.properties.keys() == _PROPERTIES)
 
 
 def is_static(router: Any) -> bool:
