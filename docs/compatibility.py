@@ -123,10 +123,10 @@ def page(note: str) -> str:
         "# Compatibility with Celery 5.7",
         note,
         "",
-        "Every option of a task, a call, a queue, a message and a request, every signal and every setting: what "
-        "fastworker does with it, and a test that shows it. `works`: as in Celery. `differs`: acted on, and not quite "
-        "as in Celery; the note says how. `not yet`: known, and not acted on. `no meaning here`: it tunes a part of "
-        "Celery that fastworker does not have.",
+        "Every option of a task, a call, a queue, a message and a request, every signal, control command and "
+        "setting: what fastworker does with it, and a test that shows it. `works`: as in Celery. `differs`: acted on, "
+        "and not quite as in Celery; the note says how. `not yet`: known, and not acted on. `no meaning here`: it "
+        "tunes a part of Celery that fastworker does not have.",
     ]
     for area, (heading, entries) in ITEMS.items():
         lines += _table(heading, [known[f"{area} {name}"] for name in entries])

@@ -717,6 +717,13 @@ class Worker:
         """A thread that ``wait`` wanted has ended, or could not be started."""
     def adopt_zygote(self, zygote: int, zygote_pid: int) -> None:
         """Hand over a re-spawned zygote, after ``wait`` reported ``zygote_gone``."""
+    def restart(self, zygote: int, zygote_pid: int) -> None:
+        """Hand over a zygote that is to take the place of the one that serves, once it serves itself; the children of
+        that leave then, each when what it runs has ended. Needs the setting ``restarts``.
+
+        ``wait`` reports ``("restarted", {})``, and of each zygote that has ended and does not serve, the old one or
+        this, ``("zygote_ended", {"pid": int})``.
+        """
     def revoke(
         self, ids: Sequence[str], stamps: Sequence[tuple[str, str]], terminate: int | None
     ) -> list[dict[str, Any]]:
@@ -767,7 +774,8 @@ class Worker:
         """
     def snapshot(self) -> dict[str, Any]:
         """What is held: ``tasks`` (as ``revoke`` returns them), ``revoked`` (ids, oldest first), ``total`` (started
-        tasks by name), ``pids`` (children).
+        tasks by name), ``pids`` (children), ``writes`` (tasks that each of those was given), ``busy`` (how many of them
+        have one).
 
         Raises: as ``revoke``.
         """

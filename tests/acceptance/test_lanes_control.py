@@ -72,6 +72,7 @@ def test_queues_come_to_a_lane_and_go(rig: Rig) -> None:
     assert waits.get(timeout=TIMEOUT_S)[2] in pids_of(rig, "cpu")
 
 
+@pytest.mark.shows("control pool_shrink")
 def test_lane_grows_and_shrinks_and_scales(rig: Rig, gate: Gate) -> None:
     rig.worker(*("--lane", "cpu=parse,processes,1,autoscale=3", *IO), concurrency=None)
     assert "has the lanes cpu, io" in ask(rig, "pool_grow")["error"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,13 @@ def info(reply: dict[str, Any]) -> dict[str, Any]:
     kinds = ("id", "time_start", "worker_pid", "acknowledged")
     assert sorted(reply) == sorted(same + kinds)
     return {key: reply[key] for key in same} | {key: type(reply[key]) for key in kinds}
+
+
+def shape(reply: Any) -> Any:
+    """The types of a reply, down to what is neither a list nor a dict."""
+    if isinstance(reply, dict):
+        return {key: shape(value) for key, value in reply.items()}
+    return [shape(one) for one in reply] if isinstance(reply, list) else type(reply).__name__
 
 
 def consumed(client: Any, count: int) -> Any:
@@ -113,6 +121,19 @@ def answers(client: Any, rig: Rig, gate: Gate) -> dict[str, Any]:
         "no rate_limit": ask(client, "rate_limit", task_name="proj.add", rate_limit=None),
         "wrong rate": list(ask(client, "rate_limit", task_name="proj.add", rate_limit="x/y")),
         "no autoscaler": ask(client, "autoscale", max=4, min=2),
+        "no pool restarts": ask(client, "pool_restart"),
+        "memsample": re.sub(r"[\d.]+", "N", ask(client, "memsample")),
+        "memdump": re.sub(r"[\d.]+(?=MB)", "N", ask(client, "memdump")),
+        "objgraph": ask(client, "objgraph"),
+        "dumps": {
+            name: shape(ask(client, f"dump_{name}"))
+            for name in ("reserved", "active", "schedule", "revoked")
+        },
+        "dump_tasks": shared(ask(client, "dump_tasks")),
+        "dump_conf": ask(client, "dump_conf")["result_backend"],
+        "builtins": [
+            task for task in ask(client, "registered", builtins=True) if task.startswith("celery.")
+        ],
         "terminate unknown": ask(client, "revoke", task_id="nobody", terminate=True),
         "stamps": ask(client, "revoke_by_stamped_headers", headers={"job": ["7"]}),
         "stamps by list": ask(client, "revoke_by_stamped_headers", headers=["job=7"]),
@@ -143,8 +164,10 @@ def answers(client: Any, rig: Rig, gate: Gate) -> dict[str, Any]:
     }
     found["stats total"] = stats["total"]
     found["stats broker"] = stats["broker"]
-    found["stats rusage"] = sorted(stats["rusage"])
-    found["pool"] = stats["pool"]["max-concurrency"]
+    found["stats rusage"] = {key: type(value) for key, value in stats["rusage"].items()}
+    found["pool"] = shape(stats["pool"])
+    found["max-concurrency"] = stats["pool"]["max-concurrency"]
+    found["timeouts"] = stats["pool"]["timeouts"]
     found["pool_grow"] = ask(client, "pool_grow", n=1)
     found["terminate"] = ask(client, "terminate", task_id=[running.id], signal="KILL")
     found["terminate"]["ok"] = found["terminate"]["ok"].replace(running.id, "ID")
@@ -161,6 +184,14 @@ def answers(client: Any, rig: Rig, gate: Gate) -> dict[str, Any]:
 
 
 @pytest.mark.shows("setting worker_enable_remote_control", "setting control_exchange")
+@pytest.mark.shows("control active", "control active_queues", "control add_consumer")
+@pytest.mark.shows("control autoscale", "control cancel_consumer", "control clock", "control conf")
+@pytest.mark.shows("control hello", "control memdump", "control memsample")
+@pytest.mark.shows("control objgraph", "control ping", "control pool_grow", "control query_task")
+@pytest.mark.shows("control rate_limit", "control registered", "control report", "control reserved")
+@pytest.mark.shows("control revoke", "control revoke_by_stamped_headers", "control revoked")
+@pytest.mark.shows("control scheduled", "control shutdown", "control stats", "control terminate")
+@pytest.mark.shows("control time_limit")
 def test_both_workers_answer_alike(both: dict[str, Rig], gate: Gate, tmp_path: Path) -> None:
     if PRODUCT == "celery":
         pytest.skip("there is one worker only")
@@ -180,6 +211,51 @@ def test_both_workers_answer_alike(both: dict[str, Rig], gate: Gate, tmp_path: P
     for name in theirs:
         assert ours[name] == theirs[name], name
     assert sorted(ours) == sorted(theirs)
+
+
+@pytest.mark.shows("control election")
+def test_election_is_answered_and_elects_nobody(both: dict[str, Rig]) -> None:
+    # Celery answers null as well, and its lone worker then fails over its own vote.
+    worker = both[PRODUCT].worker("-n", NODE, concurrency=1)
+    assert ask(both["celery"].app, "election", id="1", topic="task", action={}) is None
+    worker.wait_for_line("take no part in Celery's gossip")
+
+
+QUEUES = {
+    "plain": {},
+    "bound": {"exchange": "things", "exchange_type": "topic", "routing_key": "a.#"},
+    "full": {
+        "exchange": "other",
+        "exchange_type": "direct",
+        "routing_key": "key",
+        "queue_arguments": {"x-queue-mode": "lazy"},
+        "consumer_arguments": {"x-priority": 3},
+        "expires": 60,
+        "message_ttl": 5.5,
+        "max_length": 10,
+        "max_length_bytes": 1000,
+        "durable": False,
+        "delivery_mode": 1,
+        "exchange_arguments": {"alternate-exchange": "none"},
+    },
+}
+
+
+@pytest.mark.parametrize("conf", [{}, {"task_queue_max_priority": 7}], ids=["", "priorities"])
+def test_queues_are_shown_as_they_were_defined(both: dict[str, Rig], conf: dict[str, Any]) -> None:
+    shown = {}
+    for rig in both.values():
+        rig.configure(task_queues=QUEUES, **conf)
+    for name, rig in both.items():
+        worker = rig.worker("-n", NODE, concurrency=1)
+        client = both["celery"].app
+        # Celery's says that it is ready before it hears.
+        wait_until(lambda asking=client: asking.control.ping([NODE], timeout=0.5), "it to hear")
+        replies = ask(client, "active_queues")
+        shown[name] = sorted(replies, key=lambda queue: queue["name"])
+        worker.stop()
+    assert shown[PRODUCT] == shown["celery"]
+    assert len(shown["celery"]) == len(QUEUES)
 
 
 def test_celerys_command_line_controls_our_worker(both: dict[str, Rig], gate: Gate) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import celery.signals
+import celery.worker.control
 import pytest
 from celery.app.task import Context
 from celery.app.task import Task as CeleryTask
@@ -40,6 +41,10 @@ def test_every_option_of_celerys_task_has_a_row() -> None:
         *(name for name in options if isinstance(vars(CeleryTask)[name], classmethod)),
     }
     assert missing_rows("task", options) == set()
+
+
+def test_every_control_command_of_celery_has_a_row() -> None:
+    assert missing_rows("control", celery.worker.control.Panel.meta) == set()
 
 
 def test_every_option_of_celerys_call_has_a_row() -> None:

@@ -171,15 +171,19 @@ class Inspect:
         return self._request("hello", from_node=from_node, revoked=revoked)
 
     def memsample(self) -> Any:
-        """Celery's; fastworker's workers answer with an error."""
+        """How much memory the node's main process has, as text; kept for ``memdump``."""
         return self._request("memsample")
 
     def memdump(self, samples: int = 10) -> Any:
-        """Celery's; fastworker's workers answer with an error."""
+        """What ``memsample`` has read since this was asked last, at most so many lines of it; and
+        what there is now, after a garbage collection.
+        """
         return self._request("memdump", samples=samples)
 
     def objgraph(self, type: str = "Request", n: int = 200, max_depth: int = 10) -> Any:
-        """Celery's; fastworker's workers answer with an error."""
+        """``{"filename": …}``: a picture, on the node, of what refers to objects of a type in its main
+        process. Needs the library objgraph there.
+        """
         return self._request("objgraph", num=n, max_depth=max_depth, type=type)
 
 
@@ -427,7 +431,16 @@ class Control:
         destination: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> Replies:
-        """Have pools start anew."""
+        """Have pools start anew, in workers with ``worker_pool_restarts``: new processes import the
+        application, and whatever has changed in it; the old ones end what they run, and take
+        nothing more.
+
+        Args:
+            modules: What else the new ones import.
+            reload: Celery's; new processes have read all code anew.
+            reloader: Celery's, likewise.
+            destination: Node names; None: every node.
+        """
         arguments = {"modules": modules, "reload": reload, "reloader": reloader}
         return self.broadcast(
             "pool_restart", arguments=arguments, destination=destination, **kwargs
@@ -438,7 +451,7 @@ class Control:
         return self.broadcast("heartbeat", arguments={}, destination=destination, **kwargs)
 
     def election(self, id: str, topic: str, action: Any = None, connection: Any = None) -> None:
-        """Celery's gossip; fastworker's workers take no part."""
+        """Celery's gossip; fastworker's workers take no part, and say so in their log."""
         self.broadcast("election", arguments={"id": id, "topic": topic, "action": action})
 
     def broadcast(

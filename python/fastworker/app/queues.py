@@ -26,6 +26,7 @@ class Queue:
         arguments: RabbitMQ's (``x-…``), as it is declared with.
         is_durable: It outlives a restart of RabbitMQ.
         is_auto_delete: RabbitMQ removes it with its last consumer.
+        said: What else was said of it, by the names of kombu's ``Queue``; of its exchange under ``exchange``.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Queue:
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     is_durable: bool = True
     is_auto_delete: bool = False
+    said: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def is_fanout(self) -> bool:
@@ -185,6 +187,7 @@ class QueueTable:
                 dict(options.get("queue_arguments") or {}),
                 bool(options.get("durable", True)),
                 bool(options.get("auto_delete", False)),
+                _said_in(options),
             )
         name = getattr(entry, "name", None)
         if not name:
@@ -207,6 +210,7 @@ class QueueTable:
             _arguments(entry),
             getattr(entry, "durable", True) is not False,
             bool(getattr(entry, "auto_delete", False)),
+            _said(entry),
         )
 
 
@@ -235,6 +239,57 @@ _ARGUMENTS = (
     ("max_length", "x-max-length", 1),
     ("max_length_bytes", "x-max-length-bytes", 1),
 )
+
+
+#: Attributes of kombu's ``Queue`` that ``inspect active_queues`` shows; and of its ``Exchange``.
+_SAID = (
+    *(
+        "queue_arguments",
+        "binding_arguments",
+        "consumer_arguments",
+        "exclusive",
+        "no_ack",
+        "alias",
+        "no_declare",
+    ),
+    *("expires", "message_ttl", "max_length", "max_length_bytes", "max_priority"),
+)
+_SAID_OF_EXCHANGE = (
+    "arguments",
+    "durable",
+    "passive",
+    "auto_delete",
+    "delivery_mode",
+    "no_declare",
+)
+
+
+def _said(entry: Any) -> dict[str, Any]:
+    said = _chosen(entry, _SAID)
+    exchange = _chosen(getattr(entry, "exchange", None), _SAID_OF_EXCHANGE)
+    return {**said, "exchange": exchange} if exchange else said
+
+
+def _said_in(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a mapping, where what is said of the exchange stands beside it; as kombu's ``Queue.from_dict``."""
+    said = {name: options[name] for name in _SAID if options.get(name) is not None}
+    exchange = {
+        "durable": options.get("exchange_durable", options.get("durable")),
+        "auto_delete": options.get("exchange_auto_delete", options.get("auto_delete")),
+        "arguments": options.get("exchange_arguments"),
+        "delivery_mode": options.get("delivery_mode"),
+    }
+    return {
+        **said,
+        "exchange": {name: value for name, value in exchange.items() if value is not None},
+    }
+
+
+def _chosen(thing: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Attributes of kombu's objects, and of ours, which keep them as options."""
+    options = getattr(thing, "options", {})
+    values = ((name, options.get(name, getattr(thing, name, None))) for name in names)
+    return {name: value for name, value in values if value is not None}
 
 
 def _arguments(entry: Any) -> dict[str, Any]:

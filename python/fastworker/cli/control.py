@@ -38,7 +38,7 @@ def control(
     lane: str | None,
 ) -> int:
     """Order workers: fastworker -A proj control revoke ID."""
-    arguments = arguments_of("control", command, list(ctx.args))
+    arguments = arguments_of(session, "control", command, list(ctx.args))
     if lane is not None:
         arguments["lane"] = _for_lane(command, lane)
     how: dict[str, Any] = {
@@ -66,7 +66,7 @@ def _for_lane(command: str, lane: str) -> str:
     """Refuse a lane where the command is for the whole worker."""
     from fastworker.worker.control import Panel
 
-    if "lane" not in inspect.signature(Panel.data[command]).parameters:
+    if "lane" not in inspect.signature(Panel.find(command)).parameters:
         raise click.UsageError(
             f"--lane: {command} is for a worker, whatever its lanes; leave it out"
         )

@@ -26,7 +26,7 @@ def inspect(
     as_json: bool,
 ) -> int:
     """Ask workers: fastworker -A proj inspect active."""
-    arguments = arguments_of("inspect", command, list(ctx.args))
+    arguments = arguments_of(session, "inspect", command, list(ctx.args))
     asking = session.app.control.inspect(
         timeout=timeout,
         destination=list(destination) if destination else None,

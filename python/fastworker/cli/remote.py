@@ -52,13 +52,16 @@ def remote_options(command: F) -> F:
     return command
 
 
-def commands_of(kind: str) -> dict[str, CommandInfo]:
-    """The commands of a kind (``inspect``, ``control``) that are shown."""
+def commands_of(session: Session | None, kind: str) -> dict[str, CommandInfo]:
+    """The commands of a kind (``inspect``, ``control``) that are shown: ours, and those of the application."""
     from fastworker.worker.control import Panel
 
+    if session is not None and session.spec:
+        # Its commands are there when it is imported.
+        _imported = session.app
     return {
         name: info
-        for name, info in sorted(Panel.meta.items())
+        for name, info in sorted(Panel.infos().items())
         if info.type == kind and info.visible
     }
 
@@ -74,7 +77,7 @@ def list_option(kind: str) -> Callable[[F], F]:
             formatter.write_dl(
                 [
                     (f"{name} {info.signature}" if info.signature else name, info.help)
-                    for name, info in commands_of(kind).items()
+                    for name, info in commands_of(ctx.find_object(Session), kind).items()
                 ]
             )
         click.echo(formatter.getvalue(), nl=False)
@@ -90,13 +93,13 @@ def list_option(kind: str) -> Callable[[F], F]:
     )
 
 
-def arguments_of(kind: str, command: str, words: list[str]) -> dict[str, Any]:
+def arguments_of(session: Session, kind: str, command: str, words: list[str]) -> dict[str, Any]:
     """The words behind a command's name as its keyword arguments.
 
     Raises:
         click.UsageError: No such command, too many words, or one of a wrong type.
     """
-    known = commands_of(kind)
+    known = commands_of(session, kind)
     if command not in known:
         from fastworker.app.nearest import did_you_mean
 

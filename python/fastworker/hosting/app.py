@@ -15,6 +15,7 @@ from fastworker.app.broker import BrokerChoice, find_home
 from fastworker.app.settings_derived import from_environment
 from fastworker.errors import SoftTimeLimitExceeded
 from fastworker.hosting.acceleration import acceleration_of
+from fastworker.hosting.commands import offer_commands
 from fastworker.hosting.extensions import can_run, unapplied
 from fastworker.hosting.foreign import ForeignBackend
 from fastworker.hosting.producer import HostedProducer
@@ -75,6 +76,7 @@ class HostedApp(FastWorker):
         )
         self.broker = _Broker(self, *find_home(celery.main))
         self._forwarding = Forwarding(self)
+        offer_commands()
 
     @property
     def backend(self) -> Backend:

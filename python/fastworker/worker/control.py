@@ -23,11 +23,11 @@ from fastworker.serialize.saferepr import saferepr
 from fastworker.worker.bindings import declare
 from fastworker.worker.copies import name_at_broker
 from fastworker.worker.lanes import UnknownLane
+from fastworker.worker.memory_commands import memdump, memsample, objgraph
 from fastworker.worker.node_info import (
     autoscaler_info,
     broker_info,
     pool_info,
-    queue_info,
     resource_usage,
 )
 from fastworker.worker.panel import (
@@ -38,9 +38,19 @@ from fastworker.worker.panel import (
     control_command,
     inspect_command,
 )
+from fastworker.worker.queue_info import queue_info
 from fastworker.worker.request import HeldRequest
 
-__all__ = ["CommandInfo", "Panel", "State", "control_command", "inspect_command"]
+__all__ = [
+    "CommandInfo",
+    "Panel",
+    "State",
+    "control_command",
+    "inspect_command",
+    "memdump",
+    "memsample",
+    "objgraph",
+]
 
 logger = logging.getLogger("fastworker.worker.control")
 
@@ -302,6 +312,28 @@ def _resize(state: State, verb: str, n: int, more: int, lane: str | None) -> dic
     return ok(f"pool will {verb}")
 
 
+@control_command()
+def pool_restart(
+    state: State,
+    modules: Any = None,
+    reload: bool = False,
+    reloader: Any = None,
+    lane: str | None = None,
+    **kwargs: Any,
+) -> dict[str, Any]:
+    """Restart execution pool."""
+    # New processes read all code anew: ``reload`` and ``reloader`` have nothing left to say.
+    if not state.app.conf.worker_pool_restarts:
+        raise ValueError("Pool restarts not enabled")
+    try:
+        units = state.node.units(lane)
+    except UnknownLane as exc:
+        return nok(str(exc))
+    for unit in units:
+        unit.restart([str(module) for module in _maybe_list(modules)])
+    return ok("reload started")
+
+
 @control_command(args=[("max", int), ("min", int)], signature="[max [min]]")
 def autoscale(
     state: State, max: int | None = None, min: int | None = None, lane: str | None = None
@@ -320,6 +352,17 @@ def autoscale(
 
 
 # ------------------------------------------------------------------------------------------------------- the worker
+
+
+@control_command()
+def election(state: State, id: str, topic: str, action: Any = None, **kwargs: Any) -> None:
+    """Hold election."""
+    logger.warning(
+        "Election %r (topic %r): fastworker's workers take no part in Celery's gossip, and elect nobody; for work "
+        "that one node does, use a queue that one node consumes",
+        id,
+        topic,
+    )
 
 
 @control_command()
@@ -379,16 +422,15 @@ def stats(state: State, **kwargs: Any) -> dict[str, Any]:
     import os
 
     node, snapshot = state.node, state.node.core.snapshot()
-    pids = snapshot["pids"]
     lanes = node.lane_stats(snapshot.get("lanes", {}))
-    autoscaler = {} if lanes else autoscaler_info(node.unit(None).autoscale, len(pids))
+    autoscaler = {} if lanes else autoscaler_info(node.unit(None).autoscale, len(snapshot["pids"]))
     return {
         **autoscaler,
         "total": snapshot["total"],
         "pid": os.getpid(),
         "clock": str(state.app.clock.value),
         "uptime": round(node.uptime_s),
-        "pool": pool_info(state.app, node.pool, node.concurrency, pids),
+        "pool": pool_info(state.app, node.pool, node.concurrency, snapshot),
         **({"lanes": lanes} if lanes else {}),
         "broker": broker_info(state.app),
         "prefetch_count": node.prefetch,

@@ -167,10 +167,18 @@ class EmbeddedWorker:
             )
         return self
 
+    def units(self, lane: str | None) -> Sequence[EmbeddedWorker]:
+        """Itself."""
+        return [self.unit(lane)]
+
+    def restart(self, modules: Sequence[str]) -> None:
+        """Its tasks run in this very process."""
+        raise NotImplementedError(f"pool {self.pool} has no processes that could be replaced")
+
     def lane_of(self, queue: str) -> None:
         """It has no lanes."""
 
-    def lane_stats(self, pids: Mapping[str, list[int]]) -> dict[str, dict[str, Any]]:
+    def lane_stats(self, snapshots: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """It has no lanes."""
         return {}
 

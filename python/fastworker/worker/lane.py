@@ -94,6 +94,17 @@ class Lane:
         self.autoscale = (most, fewest)
         self.core.resize(max=most, min=fewest)
 
+    def restart(self, modules: Sequence[str]) -> None:
+        """Have all children replaced by others that import the application anew; see ``ZygoteKeeper.another``.
+
+        Raises:
+            NotImplementedError: There are no children.
+        """
+        if self.keeper is None:
+            raise NotImplementedError(f"pool {self.pool} has no processes that could be replaced")
+        words, pid = self.keeper.another(modules)
+        self.core.restart(words.detach(), pid)
+
     def adopt_next_zygote(self) -> None:
         """The last one died: here is another."""
         assert self.keeper is not None, "only a zygote can die"

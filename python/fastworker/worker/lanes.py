@@ -164,9 +164,9 @@ class Lanes:
             "revoked": list(dict.fromkeys(id for _, answer in answers for id in answer["revoked"])),
             "total": dict(total),
             "pids": [pid for _, answer in answers for pid in answer["pids"]],
-            "lanes": {
-                lane.name: answer["pids"] for lane, answer in answers if lane.name is not None
-            },
+            "writes": [count for _, answer in answers for count in answer["writes"]],
+            "busy": sum(answer["busy"] for _, answer in answers),
+            "lanes": {lane.name: answer for lane, answer in answers if lane.name is not None},
         }
 
     def _ask(self, question: Callable[[_core.Worker], T]) -> list[tuple[Lane, T]]:

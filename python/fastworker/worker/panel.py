@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 if TYPE_CHECKING:
     from fastworker import _core
     from fastworker.app.app import FastWorker
+    from fastworker.worker.consumer import Consumer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,6 +58,15 @@ class Unit(Protocol):
     def set_autoscale(self, most: int, fewest: int) -> None:
         """Other bounds."""
 
+    def restart(self, modules: Sequence[str]) -> None:
+        """Have all children replaced by others that import the application, and these modules, anew.
+
+        Raises:
+            NotImplementedError: There are none.
+            ImproperlyConfigured: Nothing says from where the application is imported.
+            RuntimeError: A restart is under way.
+        """
+
 
 class Node(Protocol):
     """A worker as its control commands know it."""
@@ -70,6 +80,13 @@ class Node(Protocol):
 
         Raises:
             UnknownLane: There are several, or none of this name.
+        """
+
+    def units(self, lane: str | None) -> Sequence[Unit]:
+        """The lane of that name; None: all there are.
+
+        Raises:
+            UnknownLane: There is none of this name.
         """
 
     def lane_of(self, queue: str) -> str | None:
@@ -106,8 +123,8 @@ class Node(Protocol):
     def uptime_s(self) -> float:
         """Seconds since the start."""
 
-    def lane_stats(self, pids: Mapping[str, list[int]]) -> dict[str, dict[str, Any]]:
-        """What ``inspect stats`` says of each lane, given its children; empty without lanes."""
+    def lane_stats(self, snapshots: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """What ``inspect stats`` says of each lane, given what each holds, by name; empty without lanes."""
 
     def stop_by_remote(self, message: str) -> None:
         """Begin a warm shutdown."""
@@ -134,6 +151,13 @@ class State:
     tset: Callable[[Iterable[Any]], set[Any]] = set
     is_addressed: bool = False
 
+    @property
+    def consumer(self) -> Consumer:
+        """Of Celery's consumer what commands use."""
+        from fastworker.worker.consumer import Consumer
+
+        return Consumer(self, self.app)
+
 
 class CommandInfo(NamedTuple):
     """What the command line needs to know of a command; Celery's fields."""
@@ -153,6 +177,29 @@ class Panel:
 
     data: ClassVar[dict[str, Callable[..., Any]]] = {}
     meta: ClassVar[dict[str, CommandInfo]] = {}
+    #: Where others come from, which go before these: each gives commands and what is known of them, by name.
+    more: ClassVar[list[Callable[[], Mapping[str, tuple[Callable[..., Any], CommandInfo]]]]] = []
+
+    @classmethod
+    def find(cls, name: str) -> Callable[..., Any]:
+        """The command of this name or alias.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for source in cls.more:
+            found = source().get(name)
+            if found is not None:
+                return found[0]
+        return cls.data[name]
+
+    @classmethod
+    def infos(cls) -> dict[str, CommandInfo]:
+        """What is known of all commands, by name."""
+        infos = dict(cls.meta)
+        for source in cls.more:
+            infos.update((name, info) for name, (_, info) in source().items())
+        return infos
 
     @classmethod
     def register(cls, *args: Any, **kwargs: Any) -> Any:

@@ -70,7 +70,7 @@ class Pidbox:
         self, state: State, method: str, arguments: Any, reply_to: Any, ticket: str | None
     ) -> None:
         try:
-            reply = Panel.data[method](state, **(arguments or {}))
+            reply = Panel.find(method)(state, **(arguments or {}))
         except Exception as exc:
             # Whoever asked is told; so is who reads the log.
             logger.error("pidbox command error: %r", exc, exc_info=not isinstance(exc, KeyError))

@@ -65,6 +65,8 @@ class WorkerSettings:
     concurrency: int
     max_tasks_per_child: int | None
     max_memory_per_child_kib: int | None
+    #: The command ``pool_restart`` may come.
+    restarts: bool
     autoscale: tuple[int, int] | None
     autoscale_keepalive_s: float
     prefetch: int

@@ -218,6 +218,7 @@ def worker_settings(
         max_memory_per_child_kib=_first(
             options.max_memory_per_child, conf.worker_max_memory_per_child
         ),
+        restarts=bool(conf.worker_pool_restarts),
         autoscale=size.autoscale,
         autoscale_keepalive_s=autoscale_keepalive_s(),
         prefetch=size.prefetch,

@@ -30,7 +30,7 @@ from fastworker.worker.lane import Lane, first_zygotes
 from fastworker.worker.lane_plan import LanePlan, follow, lane_plans, unserved
 from fastworker.worker.lanes import Lanes
 from fastworker.worker.lifeline import Lifeline
-from fastworker.worker.node_info import lane_info
+from fastworker.worker.node_info import NOTHING_HELD, lane_info
 from fastworker.worker.node_names import file_name
 from fastworker.worker.panel import State
 from fastworker.worker.pidbox import Pidbox
@@ -169,7 +169,7 @@ class WorkerProcess:
         self._alarm.close()
         for lane in self.lanes:
             if lane.keeper is not None:
-                lane.keeper.reap()
+                lane.keeper.reap_all()
         return self._end()
 
     def _serve(self) -> None:
@@ -210,6 +210,10 @@ class WorkerProcess:
             self._on_ready(lane)
         elif name == "zygote_gone":
             self._on_zygote_gone(lane)
+        elif name == "restarted":
+            self._on_restarted(lane)
+        elif name == "zygote_ended":
+            self._on_zygote_ended(lane, facts["pid"])
         elif name == "limited":
             self._on_limited(lane, facts["task"])
         elif name == "finished":
@@ -292,6 +296,10 @@ class WorkerProcess:
         """The lane that a command is for; see ``Lanes.of``."""
         return self.lanes.of(lane, queue)
 
+    def units(self, lane: str | None) -> Sequence[Lane]:
+        """The lane of that name; None: all of them."""
+        return list(self.lanes) if lane is None else [self.unit(lane)]
+
     def lane_of(self, queue: str) -> str | None:
         """The name of the lane that consumes a queue; None without lanes."""
         return self.lanes.lane_of(queue)
@@ -302,10 +310,13 @@ class WorkerProcess:
         fanout = fanout_of(self.app, queue, self.hostname)
         self.lanes.consume(self.unit(lane, queue), queue, *terms, fanout)
 
-    def lane_stats(self, pids: Mapping[str, list[int]]) -> dict[str, dict[str, Any]]:
+    def lane_stats(self, snapshots: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """What ``inspect stats`` says of each lane; see ``Node``."""
         named = [(lane.name, lane) for lane in self.lanes if lane.name is not None]
-        return {name: lane_info(self.app, lane, pids.get(name, [])) for name, lane in named}
+        return {
+            name: lane_info(self.app, lane, snapshots.get(name, NOTHING_HELD))
+            for name, lane in named
+        }
 
     @property
     def uptime_s(self) -> float:
@@ -345,6 +356,23 @@ class WorkerProcess:
             others = [other for other in self.lanes if other is not lane]
             self._stop(signal.SIGQUIT, "warm" if others else "cold")
             lane.core.shutdown("cold")
+
+    def _on_restarted(self, lane: Lane) -> None:
+        assert lane.keeper is not None, "only a zygote can be replaced"
+        lane.keeper.succeeded()
+        logger.warning(
+            "the pool is restarted: new tasks run in new processes", extra=lane.log_extra
+        )
+
+    def _on_zygote_ended(self, lane: Lane, pid: int) -> None:
+        assert lane.keeper is not None, "only a zygote can end"
+        if lane.keeper.ended(pid):
+            logger.error(
+                "the pool is not restarted, and its processes go on: the new zygote process ended before it was "
+                "ready. It cannot import -A %r; its last words are above",
+                self.options.app_spec,
+                extra=lane.log_extra,
+            )
 
     def _replace_zygotes(self) -> None:
         now = time.monotonic()

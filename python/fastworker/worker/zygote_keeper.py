@@ -1,4 +1,4 @@
-"""Keeps a zygote for one pool: starts the first one, and another when it dies."""
+"""Keeps a zygote for one pool: starts the first one, another when it dies, and one that takes its place when asked."""
 
 from __future__ import annotations
 
@@ -73,6 +73,12 @@ class ZygoteKeeper:
             )
         self.forks = self._start_method == "fork"
         self._pid = 0
+        #: Another one, which has not taken the place of that yet; and those whose place was taken, and that have not
+        #: ended.
+        self._successor: int | None = None
+        self._retired: set[int] = set()
+        self._modules: tuple[str, ...] = ()
+        self._next_modules: tuple[str, ...] = ()
         self._started = time.monotonic()
         self._early_deaths = 0
         self.replace_at: float | None = None
@@ -121,20 +127,65 @@ class ZygoteKeeper:
         self._started = time.monotonic()
         return words, self._pid
 
+    def another(self, modules: Sequence[str]) -> tuple[socket.socket, int]:
+        """Start one that is to take the place of the one that serves, and imports the application anew; as ``first``.
+
+        Args:
+            modules: What else it imports, and those after it.
+
+        Raises:
+            ImproperlyConfigured: Nothing says from where the application is imported.
+            RuntimeError: One was started already, and has not got ready.
+        """
+        if not self._options.app_spec:
+            raise ImproperlyConfigured(
+                "new processes import the application by themselves, and nothing says from where; start the worker "
+                "with -A"
+            )
+        if self._successor is not None:
+            raise RuntimeError(
+                "a restart of this pool is under way; try again when the log says that it is done"
+            )
+        self._next_modules = tuple(dict.fromkeys((*self._modules, *modules)))
+        words, pid = spawn_zygote(self._recipe(self._next_modules), self._lifeline)
+        self._successor = pid
+        return words, pid
+
+    def succeeded(self) -> None:
+        """The one that was started by ``another`` serves now."""
+        assert self._successor is not None, "it was started"
+        self._retired.add(self._pid)
+        self._pid, self._successor = self._successor, None
+        self._started = time.monotonic()
+        self._modules = self._next_modules
+        self.replace_at = None
+
+    def ended(self, pid: int) -> bool:
+        """Bury one that does not serve. True: it was to, and never got ready."""
+        _bury(pid)
+        self._retired.discard(pid)
+        if pid != self._successor:
+            return False
+        self._successor = None
+        return True
+
     def reap(self) -> None:
         """Bury the one that has ended."""
-        try:
-            os.waitpid(self._pid, 0)
-        except ChildProcessError:
-            return
+        _bury(self._pid)
 
-    def _recipe(self) -> dict[str, Any]:
+    def reap_all(self) -> None:
+        """Bury all of them, when the worker has ended."""
+        for pid in (self._pid, self._successor, *self._retired):
+            if pid is not None:
+                _bury(pid)
+
+    def _recipe(self, modules: Sequence[str] | None = None) -> dict[str, Any]:
         return {
             "app": self._options.app_spec,
             "workdir": os.getcwd(),
             # Python ignores what is no text.
             "path": [entry for entry in sys.path if isinstance(entry, str)],
-            "include": list(self._options.include),
+            "include": [*self._options.include, *(self._modules if modules is None else modules)],
             "node": self._options.hostname,
             "pool": self._pool,
             "seat": self._seat._asdict(),
@@ -143,3 +194,10 @@ class ZygoteKeeper:
             "start_method": self._start_method,
             "cores": list(self._cores),
         }
+
+
+def _bury(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return

@@ -59,6 +59,7 @@ struct Settings {
     is_narrow: bool,
     max_tasks_per_child: Option<u32>,
     max_memory_per_child_kib: Option<u64>,
+    restarts: bool,
     autoscale: Option<(u32, u32)>,
     autoscale_keepalive_s: f64,
     prefetch: u32,
@@ -130,6 +131,7 @@ impl From<Settings> for WorkerConfig {
             is_narrow: settings.is_narrow,
             max_tasks_per_child: settings.max_tasks_per_child,
             max_memory_per_child_kib: settings.max_memory_per_child_kib,
+            restarts: settings.restarts,
             autoscale: settings.autoscale.map(|(max, min)| Autoscale {
                 max,
                 min,
@@ -308,6 +310,12 @@ impl Worker {
         self.command(Command::AdoptZygote(zygote, zygote_pid));
     }
 
+    fn restart(&self, zygote: RawFd, zygote_pid: i32) {
+        // SAFETY: the caller hands the descriptor over.
+        let zygote = unsafe { OwnedFd::from_raw_fd(zygote) };
+        self.command(Command::Restart(zygote, zygote_pid));
+    }
+
     fn clock_moved(&self) {
         self.command(clock_moved());
     }
@@ -391,6 +399,8 @@ impl Worker {
         dict.set_item("revoked", snapshot.revoked)?;
         dict.set_item("total", snapshot.started.into_iter().collect::<HashMap<_, _>>())?;
         dict.set_item("pids", snapshot.pids)?;
+        dict.set_item("writes", snapshot.writes)?;
+        dict.set_item("busy", snapshot.busy)?;
         Ok(dict)
     }
 }
@@ -586,6 +596,11 @@ fn event<'py>(
         }
         Report::Ready => "ready",
         Report::ZygoteGone => "zygote_gone",
+        Report::Restarted => "restarted",
+        Report::ZygoteEnded { pid } => {
+            facts.set_item("pid", pid)?;
+            "zygote_ended"
+        }
         Report::StartThread { child, socket, page } => {
             facts.set_item("child", child)?;
             facts.set_item("socket", socket)?;

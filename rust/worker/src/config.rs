@@ -51,6 +51,8 @@ pub struct WorkerConfig {
     pub max_tasks_per_child: Option<u32>,
     /// KiB of peak memory beyond which a child is replaced; `None` for no bound.
     pub max_memory_per_child_kib: Option<u64>,
+    /// All children may be replaced, by [`Command::Restart`](crate::fact::Command::Restart).
+    pub restarts: bool,
     /// Let the number of children follow the load.
     pub autoscale: Option<Autoscale>,
     /// Most messages held at once.

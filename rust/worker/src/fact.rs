@@ -21,6 +21,8 @@ pub enum Command {
     Resize(Resize),
     /// A new zygote: its socket and pid.
     AdoptZygote(std::os::fd::OwnedFd, i32),
+    /// Another zygote, which is to take the place of the one that serves; and its children that of all others.
+    Restart(std::os::fd::OwnedFd, i32),
     /// The clocks were moved ahead: what is due has to be found anew.
     ClockMoved,
     /// The main thread has called what follows from these failures; the numbers of [`Report::Failed`].
@@ -135,6 +137,10 @@ pub struct Snapshot {
     pub started: Vec<(String, u64)>,
     /// Child processes.
     pub pids: Vec<i32>,
+    /// How many tasks each of them was given; and how many of them have one.
+    pub writes: Vec<u64>,
+    /// The latter.
+    pub busy: usize,
 }
 
 /// Which delivery a settlement is for.
@@ -203,6 +209,7 @@ pub(crate) enum Fact {
     /// Broadcasts are not heard; with what is wrong.
     Deaf(Error),
     Child(ChildId, SocketFact),
-    Zygote(ZygoteFact),
+    /// What the zygote with this pid says.
+    Zygote(i32, ZygoteFact),
     Command(Command),
 }

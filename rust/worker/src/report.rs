@@ -150,6 +150,13 @@ pub enum Report {
     Ready,
     /// The zygote is gone; a new one is wanted.
     ZygoteGone,
+    /// Another zygote has taken the place of the one that served.
+    Restarted,
+    /// A zygote has ended that does not serve: it was replaced, or never came so far.
+    ZygoteEnded {
+        /// Its process id, to be waited for.
+        pid: i32,
+    },
     /// A child is to be started as a thread of this process. Whoever takes this report owns both descriptors.
     StartThread {
         /// Its name, for `Command::ThreadEnded`.

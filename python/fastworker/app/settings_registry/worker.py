@@ -44,7 +44,13 @@ _PROCESSES = [
         status="active",
     ),
     Setting("pool_putlocks", True, "bool", "Celery's lock around the pool's queue.", status="moot"),
-    Setting("pool_restarts", False, "bool", "Allow the pool_restart control command."),
+    Setting(
+        "pool_restarts",
+        False,
+        "bool",
+        "Allow the pool_restart control command.",
+        status="active",
+    ),
     Setting(
         "max_tasks_per_child",
         None,

@@ -77,8 +77,12 @@ pub(crate) struct Child {
     pub(crate) stacks: Stacks,
     /// It has said READY.
     pub(crate) is_ready: bool,
+    /// Tasks that it was given.
+    pub(crate) writes: u64,
     /// We sent SIGKILL.
     pub(crate) is_killed: bool,
+    /// Another zygote has taken the place of its own.
+    pub(crate) is_outdated: bool,
     /// Its process is gone, and how it ended is not known yet.
     pub(crate) is_gone: bool,
     /// How it ended: negative for a signal.
@@ -112,7 +116,9 @@ impl Child {
             tasks: vec![reader],
             stacks: Stacks::new(page_fd.try_clone()?)?,
             is_ready: false,
+            writes: 0,
             is_killed: false,
+            is_outdated: false,
             is_gone: false,
             status: None,
         };
@@ -137,11 +143,13 @@ impl Child {
 
     /// Remembers which delivery number `number` is.
     pub(crate) fn give(&mut self, number: Number, handle: Handle) {
+        self.writes += 1;
         self.given.push(number, Given::One(handle));
     }
 
     /// Remembers which deliveries the batch `number` has, in order.
     pub(crate) fn give_batch(&mut self, number: Number, handles: &[Handle]) {
+        self.writes += handles.len() as u64;
         self.given.push(number, Given::Batch(handles.iter().copied().map(Some).collect()));
     }
 

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use fastworker_engine::ChildId;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, recv, sendmsg, shutdown};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 use tokio::task::AbortHandle;
@@ -37,11 +37,14 @@ pub(crate) enum ZygoteFact {
     Overdue {
         child: ChildId,
     },
+    /// It has had its time to import the application.
+    Late,
     Gone,
 }
 
 /// A living zygote. Dropping it kills the process: its children go on.
 pub(crate) struct Zygote {
+    pub(crate) pid: i32,
     socket: Rc<AsyncFd<OwnedFd>>,
     pidfd: Rc<AsyncFd<OwnedFd>>,
     listener: AbortHandle,
@@ -52,13 +55,13 @@ pub(crate) struct Zygote {
 impl Zygote {
     /// Takes over the socket, and tells `tell` what the zygote says until it is gone.
     pub(crate) fn adopt(socket: OwnedFd, pid: i32, tell: impl Fn(ZygoteFact) + 'static) -> io::Result<Zygote> {
-        let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("the zygote's pid is not positive"))?;
-        let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+        let raw = Pid::from_raw(pid).ok_or_else(|| io::Error::other("the zygote's pid is not positive"))?;
+        let pidfd = pidfd_open(raw, PidfdFlags::NONBLOCK)?;
         rustix::io::ioctl_fionbio(&socket, true)?;
         let socket = Rc::new(readable(socket)?);
         let pidfd = Rc::new(readable(pidfd)?);
         let listener = tokio::task::spawn_local(listen(socket.clone(), pidfd.clone(), tell)).abort_handle();
-        Ok(Zygote { socket, pidfd, listener, is_serving: false })
+        Ok(Zygote { pid, socket, pidfd, listener, is_serving: false })
     }
 
     /// Asks for a child that talks over `child_socket` and shares `page`.
@@ -72,6 +75,12 @@ impl Zygote {
         }
         sendmsg(self.socket.as_fd(), &[IoSlice::new(text.as_bytes())], &mut ancillary, SendFlags::NOSIGNAL)?;
         Ok(())
+    }
+
+    /// Lets it end when it has said all that it knows; `ZygoteFact::Gone` follows.
+    pub(crate) fn dismiss(&self) {
+        // It is gone already when there is nobody to tell.
+        let _gone = shutdown(self.socket.as_fd(), Shutdown::Write);
     }
 
     /// Ends the process, whatever it is doing; `ZygoteFact::Gone` follows.

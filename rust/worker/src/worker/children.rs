@@ -34,21 +34,26 @@ impl Worker {
         let facts: UnboundedSender<Fact> = self.io.facts.clone();
         let tell = move |fact| {
             // As above.
-            let _torn_down = facts.send(Fact::Zygote(fact));
+            let _torn_down = facts.send(Fact::Zygote(pid, fact));
         };
         match Zygote::adopt(socket, pid, tell) {
             Ok(zygote) => {
                 self.zygote = Some(zygote);
-                let mut answers = VecDeque::new();
-                self.spawn_wanted(&mut answers);
-                for answer in answers {
-                    self.feed(answer);
-                }
+                self.spawn_waiting();
             }
             Err(error) => {
                 self.reporter.log(Level::Critical, format!("cannot talk to the zygote: {error}"));
                 self.reporter.send(Report::ZygoteGone);
             }
+        }
+    }
+
+    /// There is a zygote: children that were asked for and have waited for it are made.
+    pub(super) fn spawn_waiting(&mut self) {
+        let mut answers = VecDeque::new();
+        self.spawn_wanted(&mut answers);
+        for answer in answers {
+            self.feed(answer);
         }
     }
 
@@ -74,7 +79,9 @@ impl Worker {
                 }
             }
         }
-        while let (Some(zygote), Some(child)) = (&self.zygote, self.wanted.front().copied()) {
+        // The next ones are children of the zygote that is about to take over.
+        let is_relieved = self.successor.as_ref().is_some_and(|successor| successor.is_serving);
+        while let (Some(zygote), Some(child), false) = (&self.zygote, self.wanted.front().copied(), is_relieved) {
             let patience = if zygote.is_serving { FORKING } else { IMPORTING };
             let spawned =
                 Child::prepare(child, self.config.slots, self.tell_child(child)).and_then(|(known, socket, page)| {
@@ -98,15 +105,17 @@ impl Worker {
 
     /// Has the zygote looked after when a child that it was asked for should be there.
     fn expect_fork(&self, child: ChildId, patience: Duration) {
+        let Some(pid) = self.zygote.as_ref().map(|zygote| zygote.pid) else { return };
         let facts = self.io.facts.clone();
         tokio::task::spawn_local(async move {
             sleep(patience).await;
             // Torn down meanwhile: nobody waits for it.
-            let _torn_down = facts.send(Fact::Zygote(ZygoteFact::Overdue { child }));
+            let _torn_down = facts.send(Fact::Zygote(pid, ZygoteFact::Overdue { child }));
         });
     }
 
-    pub(super) fn zygote_fact(&mut self, fact: ZygoteFact) {
+    pub(super) fn zygote_fact(&mut self, pid: i32, fact: ZygoteFact) {
+        let Some(fact) = self.fact_of_zygote_at_work(pid, fact) else { return };
         match fact {
             ZygoteFact::Serving => {
                 if let Some(zygote) = &mut self.zygote {
@@ -146,26 +155,30 @@ impl Worker {
                 }
             }
             ZygoteFact::Failed { text } => self.reporter.log(Level::Error, text),
+            ZygoteFact::Late => {}
             ZygoteFact::Gone => {
                 self.zygote = None;
                 for child in std::mem::take(&mut self.spawning) {
                     self.exited(child);
                 }
-                // Nobody is going to say how they ended: they are ours to ask now.
-                let gone: Vec<ChildId> =
-                    self.children.values().filter(|child| child.is_gone).map(|child| child.id).collect();
-                for child in gone {
-                    self.exited(child);
-                }
-                self.unburied.drain(..).for_each(|unburied| {
-                    unburied.bury();
-                });
+                self.ask_how_they_ended();
                 if !self.is_stopping {
                     self.reporter.log(Level::Error, "the zygote process died; starting another");
                 }
                 self.reporter.send(Report::ZygoteGone);
             }
         }
+    }
+
+    /// A zygote is gone, and so is who would have said how its children ended: they are ours to ask now.
+    pub(super) fn ask_how_they_ended(&mut self) {
+        let gone: Vec<ChildId> = self.children.values().filter(|child| child.is_gone).map(|child| child.id).collect();
+        for child in gone {
+            self.exited(child);
+        }
+        self.unburied.drain(..).for_each(|unburied| {
+            unburied.bury();
+        });
     }
 
     /// A child is ready to be given tasks. One that says so before the zygote has said which process it is waits: it
@@ -177,6 +190,7 @@ impl Worker {
             return;
         }
         self.feed(Event::ChildReady { child });
+        self.let_go_if_outdated(child);
         if !std::mem::replace(&mut self.is_ready, true) {
             self.reporter.send(Report::Ready);
         }

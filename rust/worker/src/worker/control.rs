@@ -122,11 +122,14 @@ impl Worker {
     pub(super) fn snapshot(&mut self) -> Snapshot {
         self.revoked.forget(clock::mono_us());
         let (_, tasks) = self.held_tasks(|_| true);
+        let living = || self.children.values().filter(|child| child.pid.is_some() && !child.is_gone);
         Snapshot {
             started: self.started(&tasks),
             tasks,
             revoked: self.revoked.ids(),
-            pids: self.children.values().filter_map(|child| child.pid).collect(),
+            pids: living().filter_map(|child| child.pid).collect(),
+            writes: living().map(|child| child.writes).collect(),
+            busy: living().filter(|child| child.is_busy()).count(),
         }
     }
 

@@ -23,6 +23,8 @@ impl Worker {
     pub(super) fn process_gone(&mut self, child: ChildId) {
         let tell = self.tell_child(child);
         let Some(known) = self.children.get_mut(&child) else { return };
+        // Its zygote may have been replaced: then nobody but us can ask.
+        let _zygotes_to_bury = known.reap();
         if known.status.is_some() || self.zygote.is_none() {
             self.exited(child);
             return;

@@ -57,6 +57,7 @@ fn config() -> WorkerConfig {
         is_narrow: false,
         max_tasks_per_child: None,
         max_memory_per_child_kib: None,
+        restarts: false,
         autoscale: None,
         prefetch: 10,
         lease_life: TERMS.life,

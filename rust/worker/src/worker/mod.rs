@@ -21,6 +21,7 @@ mod lease;
 mod outcome;
 mod publishing;
 mod queues;
+mod restart;
 mod settling;
 mod stopping;
 
@@ -127,6 +128,7 @@ pub async fn run(
             }
         }
         worker.look_at_rings();
+        worker.succeed();
         if worker.config.drains {
             worker.end_when_drained();
         }
@@ -162,6 +164,10 @@ struct Worker {
     /// Children are threads of this process; else processes, which the zygote forks.
     has_threads: bool,
     zygote: Option<Zygote>,
+    /// It is to take the place of that one.
+    successor: Option<Zygote>,
+    /// Those that had their place taken, and have not ended.
+    retired: Vec<Zygote>,
     wanted: VecDeque<ChildId>,
     settling: Vec<(Settlement, Option<Settling>)>,
     is_settling: bool,
@@ -214,7 +220,7 @@ impl Worker {
             slots: config.slots,
             is_narrow: config.is_narrow,
             max_tasks_per_child: config.max_tasks_per_child,
-            max_memory_per_child_kib: config.max_memory_per_child_kib,
+            max_memory_per_child_kib: restart::memory_bound(&config),
             autoscale: config.autoscale,
             prefetch: config.prefetch,
             window_bytes: WINDOW_BYTES,
@@ -253,6 +259,8 @@ impl Worker {
             unburied: Vec::new(),
             has_threads,
             zygote: None,
+            successor: None,
+            retired: Vec::new(),
             wanted: VecDeque::new(),
             settling: Vec::new(),
             is_settling: false,
@@ -418,7 +426,7 @@ impl Worker {
             Fact::Revoked(marks) => self.learn_revoked(marks),
             Fact::Deaf(error) => self.deaf(&error),
             Fact::Child(child, fact) => self.child_fact(child, fact),
-            Fact::Zygote(fact) => self.zygote_fact(fact),
+            Fact::Zygote(pid, fact) => self.zygote_fact(pid, fact),
             Fact::Command(Command::Shutdown(kind)) => {
                 self.stop(kind);
             }
@@ -430,6 +438,7 @@ impl Worker {
             // The loop looks at the clock after every fact.
             Fact::Command(Command::ClockMoved) => self.io.clock_moved.notify_one(),
             Fact::Command(Command::AdoptZygote(socket, pid)) => self.adopt(socket, pid),
+            Fact::Command(Command::Restart(socket, pid)) => self.restart(socket, pid),
             // Below: whoever asked may have given up waiting for the answer.
             Fact::Command(Command::Revoke { marks, terminate, answer }) => {
                 let _gone = answer.try_send(self.revoke(marks, terminate));

@@ -30,6 +30,7 @@ impl Worker {
         self.patient_until_us = if self.is_stopping { self.patient_until_us.min(until_us) } else { until_us };
         self.is_stopping = true;
         self.is_cold |= kind == Shutdown::Cold;
+        self.successor = None;
         self.feed(Event::Shutdown(kind));
         self.forget_wanted();
     }
