@@ -409,4 +409,10 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "own commands": "works",
         },
     ),
+    "program": (
+        "Programs that watch workers",
+        {
+            "Flower": "differs: the page of a worker; its lists of workers and tasks need events, which come later",
+        },
+    ),
 }

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.support import servers, steps
+from tests.support import browser, servers, steps
 from tests.support.steps import Outcome
 
 GROUPS: dict[str, Callable[[], list[steps.Step]]] = {
@@ -45,6 +45,8 @@ def main(arguments: list[str]) -> int:
     with contextlib.ExitStack() as stack:
         if NEEDS_SERVERS & set(groups):
             outcomes.append(bring_up_servers(stack))
+        if "python" in groups:
+            outcomes.append(find_browser())
         for group in groups:
             for step in GROUPS[group]():
                 outcomes.append(step.run(extra if group in WITH_PYTEST else []))
@@ -63,6 +65,21 @@ def bring_up_servers(stack: contextlib.ExitStack) -> Outcome:
     os.environ[servers.REDIS_VARIABLE] = found.url
     print(f"redis: {found.url} ({found.how})", flush=True)
     return Outcome(f"redis {found.url}, {found.how}", 1, 0, [], time.monotonic() - started)
+
+
+def find_browser() -> Outcome:
+    """See that there is a browser for Flower's pages. CI has it installed; elsewhere nothing so large is installed
+    unasked, and its tests skip.
+    """
+    started = time.monotonic()
+    try:
+        if servers.is_ci():
+            browser.install()
+        found, _ = browser.programs()
+    except servers.NoServer as error:
+        failed = 1 if servers.is_ci() else 0
+        return Outcome("browser", 0, failed, [f"browser: {error}"], time.monotonic() - started)
+    return Outcome(f"browser {found}", 1, 0, [], time.monotonic() - started)
 
 
 def summarise(outcomes: list[Outcome], duration_s: float) -> None:
