@@ -128,19 +128,24 @@ impl<B: Broker + 'static, S: Store + 'static> BrokerIo<B, S> {
     }
 
     /// Settles a batch. Where results live elsewhere, the order is publish, store, acknowledge: a fault in between
-    /// repeats work and drops none.
+    /// repeats work and drops none. Other states than SUCCESS are stored first: the next attempt of a task that is
+    /// retried may have ended before its RETRY is stored, and an errback may ask for the failure.
     pub(crate) fn settle(&self, mut settlements: Vec<Settlement>, batch: Vec<Option<Settling>>) {
         let io = self.clone();
         tokio::task::spawn_local(async move {
             if let Some(store) = &io.store {
                 let successors: Vec<Publish> =
                     settlements.iter_mut().flat_map(|s| std::mem::take(&mut s.successors)).collect();
-                let docs: Vec<ResultDoc> = settlements.iter_mut().filter_map(|s| s.result.take()).collect();
+                let docs = settlements.iter_mut().filter_map(|s| s.result.take());
+                let (successes, others): (Vec<ResultDoc>, Vec<ResultDoc>) = docs.partition(|doc| doc.is_success);
+                if !others.is_empty() {
+                    io.persist(|| store.store(&others)).await;
+                }
                 if !successors.is_empty() {
                     io.persist(|| io.broker.publish(&successors)).await;
                 }
-                if !docs.is_empty() {
-                    io.persist(|| store.store(&docs)).await;
+                if !successes.is_empty() {
+                    io.persist(|| store.store(&successes)).await;
                 }
                 io.count(store, &mut settlements).await;
             }

@@ -46,10 +46,10 @@ impl Case {
         if report.has_given_up {
             return Ok(report);
         }
-        for (id, was_success) in &calm.states {
+        for (id, was) in &calm.states {
             let state = report.states.get(id);
-            if state != Some(was_success) {
-                let what = format!("{id}: success {was_success:?}, now {state:?}");
+            if state != Some(was) {
+                let what = format!("{id}: {was}, now {state:?}");
                 return Err(Violation { rule: "accidents change no end", what });
             }
         }

@@ -22,6 +22,8 @@ pub(super) enum Deed {
     Fail,
     /// Is published again by itself, twice, and succeeds then.
     Retry,
+    /// The same, and fails then.
+    GiveUp,
     /// Raises `Reject`: a dead letter.
     Reject,
     /// Raises `Ignore`.
@@ -118,6 +120,7 @@ fn deed(chance: &mut Rng, depth: u64, is_member: bool) -> Deed {
         // Of others nobody is told the end, as in Celery.
         15 if is_member => Deed::Ignore,
         16..=20 if is_member => Deed::Grow,
+        27..=29 => Deed::GiveUp,
         21..=26 => Deed::Replace(Box::new(any(chance, depth.min(1), false))),
         _ => Deed::Succeed,
     }

@@ -53,7 +53,7 @@ fn workflows_end_and_chords_are_joined_once() {
     assert!(joins >= schedules / 2 && kills >= schedules / 2, "{joins} joins, {kills} kills: little is shown");
 }
 
-/// Workflows in which every kind of join happens.
+/// Workflows in which every kind of join happens, and one that is retried in vain.
 fn telling() -> Vec<Flow> {
     let task = || Flow::Task(Deed::Succeed);
     let chord = |header, body| Flow::Chord(header, Box::new(body));
@@ -65,6 +65,7 @@ fn telling() -> Vec<Flow> {
         Flow::Chain(vec![task(), chord(vec![task(), task()], chord(vec![task()], task())), task()]),
         chord(vec![Flow::Chain(vec![Flow::Task(Deed::Revoke), task()]), Flow::Task(Deed::Retry)], task()),
         chord(vec![Flow::Task(Deed::Replace(Box::new(chord(vec![task()], task())))), task()], task()),
+        Flow::Task(Deed::GiveUp),
     ]
 }
 

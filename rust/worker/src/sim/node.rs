@@ -334,9 +334,9 @@ impl Child {
         }
         match &letter.deed {
             Deed::Succeed => self.succeeded(Vec::new()).await,
-            Deed::Retry if letter.retries < 2 => self.retried(),
+            Deed::Retry | Deed::GiveUp if letter.retries < 2 => self.retried(),
             Deed::Retry => self.succeeded(Vec::new()).await,
-            Deed::Fail => self.failed(AS_REPORTED, Some(OutcomeKind::Failure)).await,
+            Deed::Fail | Deed::GiveUp => self.failed(AS_REPORTED, Some(OutcomeKind::Failure)).await,
             Deed::Reject => self.failed(AS_REPORTED, Some(OutcomeKind::Reject)).await,
             Deed::Ignore if letter.seat.is_some() => self.failed(AS_REPORTED, Some(OutcomeKind::Ignore)).await,
             Deed::Ignore => self.succeeded(Vec::new()).await,

@@ -36,8 +36,8 @@ pub(super) struct Violation {
 pub(super) struct Report {
     /// Operations that an accident could have hit.
     pub(super) steps: u64,
-    /// Whether each task succeeded.
-    pub(super) states: BTreeMap<String, bool>,
+    /// How each task ended; RETRY: it has not.
+    pub(super) states: BTreeMap<String, &'static str>,
     pub(super) joins: u64,
     pub(super) kills: u64,
     /// Some message was given up because its workers died too often.
@@ -204,7 +204,8 @@ impl World {
         let mut states = BTreeMap::new();
         for id in known {
             if let Some(doc) = results.get(&id).expect("the room is ours") {
-                states.insert(id, has(&doc, b"SUCCESS"));
+                let status = ["SUCCESS", "RETRY"].into_iter().find(|status| has(&doc, status.as_bytes()));
+                states.insert(id, status.unwrap_or("FAILURE"));
             }
         }
         Ok(Report {
