@@ -93,7 +93,10 @@ def _any(random: Random, depth: int) -> Flow:
     size = random.choice((least, 2, 2, 3))
     parts = [_any(random, random.randint(0, depth - 1)) for _ in range(size)]
     if kind == "chord":
-        parts.append(_any(random, random.randint(0, depth - 1)))
+        body = _any(random, random.randint(0, depth - 1))
+        # A chord without a body never comes to what is behind it, in Celery either.
+        has_body = bool(body.parts) or not body.is_whole
+        parts.append(body if has_body else Flow("step"))
     return Flow(kind, tuple(parts), links=tuple(links))
 
 
