@@ -242,6 +242,29 @@ def tell(x, name):
     assert sorted(project.noted()) == expected
 
 
+def test_member_that_a_killed_task_added_is_not_waited_for(project: Project) -> None:
+    """Celery's worker, killed between counting a member and publishing it, leaves a chord that waits for ever."""
+    project.worker(
+        """
+@app.task(bind=True, acks_late=True, reject_on_worker_lost=True)
+def grow(self, x):
+    note("grow")
+    self.add_to_chord(add.s(10, 10))
+    if len(open(os.environ["TEST_NOTES"]).readlines()) == 1:
+        os.kill(os.getpid(), 9)
+    return x
+@app.task
+def total(numbers):
+    return sum(numbers)
+"""
+    )
+    signature = project.app.signature
+    members = [signature("proj.grow", (1,)), signature("proj.add", (2, 2))]
+    result = chord(members, signature("proj.total")).apply_async()
+    assert result.get(timeout=TIMEOUT_S) == 25
+    assert project.noted() == ["grow", "grow"]
+
+
 def test_members_of_a_group_behind_a_failed_task_fail(project: Project) -> None:
     """With Celery's worker, whoever waits for them waits for ever."""
     project.worker(

@@ -27,7 +27,7 @@ FLOWS = 48
 
 @pytest.mark.parametrize("kind", ["own", "hosted"])
 def test_workflows_survive_kills(kind: str, redis_server: str, tmp_path: Path) -> None:
-    flows = chosen(range(FLOWS), kind)
+    flows = chosen(range(FLOWS))
     with contextlib.ExitStack() as stack:
         url, calls_url = (stack.enter_context(redis_db.claimed(redis_server)) for _ in range(2))
         fleet = FlowFleet(tmp_path, url, url, calls_url, [kind, kind], 1, stack)

@@ -158,7 +158,7 @@ class HostedApp(FastWorker):
         producer = HostedProducer(self)
         celery.producer_or_acquire = lambda given=None: contextlib.nullcontext(given or producer)
         celery.amqp._retry_publish = _publish_with_the_end
-        capture(celery.backend)
+        capture(self, celery.backend)
 
 
 def _take_over_from_command_line(celery: Celery) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from fastworker._core import loads
 
 if TYPE_CHECKING:
     from fastworker._core import Call, ChildLink
@@ -20,9 +22,21 @@ class Outcome:
         doc: The result document.
         parts: What its end means for chords.
         is_ending: Celery is saying how it ended; what is stored before that is a state on the way.
+        added: Ids of the members that it has added to its chord.
+        added_members: How many there are.
     """
 
-    __slots__ = ("_has_begun", "call", "doc", "is_ending", "link", "parts", "status")
+    __slots__ = (
+        "_has_begun",
+        "added",
+        "added_members",
+        "call",
+        "doc",
+        "is_ending",
+        "link",
+        "parts",
+        "status",
+    )
 
     def __init__(self, call: Call, link: ChildLink) -> None:
         self.call = call
@@ -31,7 +45,14 @@ class Outcome:
         self.doc: bytes | None = None
         self.parts: list[Part] = []
         self.is_ending = False
+        self.added: set[str] = set()
+        self.added_members = 0
         self._has_begun = False
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """Those of its message."""
+        return dict(loads(self.call.properties) or {})
 
     def collect_successors(self) -> None:
         """From now on, what is published leaves with the end. Celery begins for each callback, and for the next step of

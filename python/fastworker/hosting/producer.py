@@ -141,7 +141,8 @@ def _compressed(data: bytes, method: str) -> tuple[bytes, str]:
 
 def _leaving(headers: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
     """A retry of the task that runs here leaves in one step with its end: one that left before could be over first,
-    and this run's RETRY would replace its result."""
+    and this run's RETRY would replace its result. So does a member that it adds to its chord."""
     outcome = current_outcome.get()
-    is_retry = outcome is not None and headers.get("id") == outcome.call.id
-    return leaving_with_outcome() if is_retry else contextlib.nullcontext()
+    task_id = headers.get("id")
+    leaves = outcome is not None and (task_id == outcome.call.id or task_id in outcome.added)
+    return leaving_with_outcome() if leaves else contextlib.nullcontext()

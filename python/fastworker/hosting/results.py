@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from celery import states
 
 from fastworker.app.link import leaving_with_outcome
+from fastworker.app.runs import member_id
 from fastworker.child.members import failures_borne, membership
 from fastworker.hosting.outcome import Outcome, current_outcome
 from fastworker.hosting.redis_backend import is_redis, redis_backend
 
 if TYPE_CHECKING:
     from celery.backends.base import Backend
+
+    from fastworker.hosting.app import HostedApp
 
 #: Celery calls these when a task has ended.
 _ENDINGS = ("mark_as_done", "mark_as_failure", "mark_as_retry", "mark_as_revoked")
@@ -35,13 +38,19 @@ def is_ours(backend: Backend) -> bool:
     )
 
 
-def capture(backend: Backend) -> None:
-    """From now on, what is stored of the running call leaves with its end. Once for a backend."""
+def capture(app: HostedApp, backend: Backend) -> None:
+    """From now on, what is stored of the running call leaves with its end. Once for a backend.
+
+    Args:
+        app: Whose backend it is.
+        backend: Celery's.
+    """
     if not is_ours(backend) or isinstance(vars(backend).get("_store_result"), _Store):
         return
     # Celery looks these up on the instance.
     backend._store_result = _Store(backend, backend._store_result)
     backend.on_chord_part_return = _CountPart(backend, backend.on_chord_part_return)
+    backend.add_to_chord = _AddMember(app, backend.add_to_chord)
     for name in _ENDINGS:
         setattr(backend, name, _ending(getattr(backend, name), follows=name in _FAILURES))
 
@@ -105,6 +114,25 @@ class _CountPart:
         group, index, record = member
         borne = None if state == states.SUCCESS else failures_borne(request.chord)
         outcome.parts.append((str(request.id), group, index, _as_bytes(part), record, borne))
+
+
+class _AddMember:
+    """In the place of ``RedisBackend.add_to_chord``. Celery counts a member, then publishes it; here its message leaves
+    with the end of the call that adds it, and it counts once, however often that call has to run: its chord never waits
+    for a member that nobody published."""
+
+    def __init__(self, app: HostedApp, original: Callable[..., Any]) -> None:
+        self._app = app
+        self._original = original
+
+    def __call__(self, group_id: str, result: Any) -> None:
+        outcome = current_outcome.get()
+        name = None if outcome is None else member_id(outcome)
+        if outcome is None or name is None:
+            self._original(group_id, result)
+            return
+        self._app.backend.add_to_chord(group_id, self._app.AsyncResult(name))
+        outcome.added.add(result.id)
 
 
 def _outcome_of(task_id: Any) -> Outcome | None:
