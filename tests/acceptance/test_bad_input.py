@@ -209,6 +209,7 @@ BAD: dict[str, tuple[str | None, bytes]] = {
     "unknown type in body": envelope(
         "proj.add", encoded('[[{"__type__": "nope", "__value__": 1}, 2], {}, {}]')
     ),
+    "callback no signature": envelope("proj.add", encoded('[[1, 2], {}, {"callbacks": [5]}]')),
     "eta not a time": envelope("proj.add", GOOD_BODY, eta="next tuesday"),
 }
 

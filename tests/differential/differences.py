@@ -440,10 +440,9 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "a callback that is no signature",
-        "FAILURE AttributeError",
-        "the process ends; the message is delivered again, and goes to the dead letters",
-        "Not looked at before it is used.",
+        "the task runs, and fails with AttributeError",
+        "FAILURE that names it, before anything runs, and the message is kept in the dead letters",
+        "A message that cannot be run to its end is refused while nothing has happened.",
         ("raw/callback that is no signature",),
-        kind=MISSING,
     ),
 )

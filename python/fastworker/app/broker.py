@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastworker.app import amqp
+from fastworker.app import amqp, connection_options
 from fastworker.app.queues import queue_table
 from fastworker.errors import OperationalError
 
@@ -84,10 +84,13 @@ class BrokerChoice:
 
     @property
     def options(self) -> dict[str, str]:
-        """``broker_transport_options`` as text, and what else RabbitMQ has to know."""
+        """``broker_transport_options`` as text, other settings of connections, and what else RabbitMQ has to know."""
         version = self._conf.version
         if self._options is None or self._options[0] != version:
-            options = as_text(self._conf.broker_transport_options)
+            options = {
+                **connection_options.of_broker(self._conf),
+                **as_text(self._conf.broker_transport_options),
+            }
             if amqp.is_amqp(self.read_url) or amqp.is_amqp(self.write_url):
                 options = {**amqp.options(self._conf, queue_table(self._conf)), **options}
             self._options = version, options
@@ -110,8 +113,11 @@ class BrokerChoice:
 
     @property
     def result_options(self) -> dict[str, str]:
-        """``result_backend_transport_options`` as text."""
-        return as_text(self._conf.result_backend_transport_options)
+        """``result_backend_transport_options`` as text, and other settings of connections."""
+        return {
+            **connection_options.of_results(self._conf),
+            **as_text(self._conf.result_backend_transport_options),
+        }
 
     def prepare(self) -> None:
         """Make the directory of the default file.

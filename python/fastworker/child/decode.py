@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastworker._core import loads
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 _EMBED_KEYS = ("callbacks", "errbacks", "chain", "chord")
 
 
-def decode_call(
-    call: Call, app: FastWorker, takes_json: bool
-) -> tuple[Any, dict[str, Any], dict[str, Any] | None]:
+#: Arguments, keyword arguments, and what follows from the end, if anything does.
+_Body = tuple[Any, dict[str, Any], dict[str, Any] | None]
+
+
+def decode_call(call: Call, app: FastWorker, takes_json: bool) -> _Body:
     """``(args, kwargs, embed)``; ``embed`` is None when there is nothing in it.
 
     Args:
@@ -30,6 +33,13 @@ def decode_call(
         DecodeError: The bytes are not what the content type says.
         InvalidTaskError: Decoded, but not a task's body.
     """
+    args, kwargs, embed = _decode(call, app, takes_json)
+    if embed is not None:
+        _check_signatures(embed)
+    return args, kwargs, embed
+
+
+def _decode(call: Call, app: FastWorker, takes_json: bool) -> _Body:
     if call.content_type == "application/json" and call.compression is None and takes_json:
         try:
             return call.decode()
@@ -53,14 +63,20 @@ def decode_call(
     return args, kwargs, embed if embed and any(embed.get(key) for key in _EMBED_KEYS) else None
 
 
+def _check_signatures(embed: dict[str, Any]) -> None:
+    """Before anything runs: what does not follow from a task's end is found when that is over."""
+    for key in ("callbacks", "errbacks"):
+        for number, entry in enumerate(embed.get(key) or ()):
+            if not isinstance(entry, Mapping):
+                raise InvalidTaskError(f"{key}[{number}] is {entry!r}: expected a signature")
+
+
 def accepts_json(app: FastWorker) -> bool:
     """Whether plain JSON bodies may be read; asked once per task."""
     return "json" in app.conf.accept_content or "application/json" in app.conf.accept_content
 
 
-def _from_mapping(
-    body: dict[str, Any], headers: dict[str, Any]
-) -> tuple[Any, dict[str, Any], dict[str, Any] | None]:
+def _from_mapping(body: dict[str, Any], headers: dict[str, Any]) -> _Body:
     """Protocol 1: everything is in the body; what the headers say wins (celery-contract 2)."""
     facts = {**body, **headers}
     kwargs = body.get("kwargs") or {}

@@ -38,7 +38,12 @@ BROKER = group(
             status="active",
         ),
         Setting(
-            "connection_timeout", 4, "float", "Seconds to wait for a connection to open.", low=0
+            "connection_timeout",
+            4,
+            "float",
+            "Seconds to wait for a connection to open.",
+            low=0,
+            status="active",
         ),
         Setting("connection_retry", True, "bool", "Connect again when a connection is lost."),
         Setting(
@@ -92,7 +97,7 @@ BROKER = group(
             status="moot",
             low=0,
         ),
-        Setting("use_ssl", False, "any", "True, or a dict of TLS options."),
+        Setting("use_ssl", False, "any", "True, or a dict of TLS options.", status="active"),
         Setting("host", None, "str", "Host, when broker_url is not used.", status="active"),
         Setting("port", None, "int", "Port, when broker_url is not used.", low=0, high=65535),
         Setting("user", None, "str", "User, when broker_url is not used."),

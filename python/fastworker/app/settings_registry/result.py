@@ -120,7 +120,13 @@ REDIS = group(
     "redis",
     "CELERY_REDIS_",
     [
-        Setting("backend_use_ssl", None, "any", "TLS options of the Redis result store."),
+        Setting(
+            "backend_use_ssl",
+            None,
+            "any",
+            "True, or a dict of TLS options of the Redis result store.",
+            status="active",
+        ),
         Setting("db", None, "any", "Database number, when the URL has none.", status="active"),
         Setting("host", None, "str", "Host, when the URL has none.", status="active"),
         Setting(
@@ -142,9 +148,21 @@ REDIS = group(
         Setting(
             "port", None, "int", "Port, when the URL has none.", low=0, high=65535, status="active"
         ),
-        Setting("socket_timeout", 120.0, "float", "Seconds to wait for an answer.", low=0),
         Setting(
-            "socket_connect_timeout", None, "float", "Seconds to wait for a connection.", low=0
+            "socket_timeout",
+            120.0,
+            "float",
+            "Seconds to wait for an answer; 30 unless it is set.",
+            low=0,
+            status="active",
+        ),
+        Setting(
+            "socket_connect_timeout",
+            None,
+            "float",
+            "Seconds to wait for a connection.",
+            low=0,
+            status="active",
         ),
         Setting(
             "retry_on_timeout",
