@@ -247,6 +247,8 @@ def test_mistakes_are_celerys(redis_url: str, accelerated: bool) -> None:
         task = opened(app)
         with pytest.raises(kombu.exceptions.EncodeError):
             task.delay(object(), 1)
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            task.apply_async((1, 2), headers={"of_no_form": object()})
         with pytest.raises(TypeError, match="missing 1 required positional argument"):
             task.delay(1)
         with pytest.raises(TypeError, match="must be a list or tuple"):

@@ -107,7 +107,9 @@ def open_lane(
         or not untouched.is_static(amqp.router)
     ):
         return None
-    if conf.task_repr_maxlevels < _REPR_LEVELS or amqp.argsrepr_maxsize != amqp.kwargsrepr_maxsize:
+    # Before Celery 5.7 it is no setting.
+    levels = conf.get("task_repr_maxlevels", _REPR_LEVELS)
+    if levels < _REPR_LEVELS or amqp.argsrepr_maxsize != amqp.kwargsrepr_maxsize:
         return None
     options = {key: said[key] for key in ROUTED if said.get(key) is not None}
     routed = amqp.router.route(dict(options), name, (), {}, task)
@@ -120,7 +122,7 @@ def open_lane(
     priority = routed.get("priority")
     if not is_json or conf.task_compression or not (priority is None or _is_level(priority)):
         return None
-    size, levels = amqp.argsrepr_maxsize, conf.task_repr_maxlevels
+    size = amqp.argsrepr_maxsize
     plan = _core.MessagePlan(
         road.publisher,
         task=name,

@@ -8,6 +8,7 @@ we do not write, and whatever our connection could not deliver.
 
 from __future__ import annotations
 
+import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,7 @@ _PRIORITIES = range(10)
 _PERSISTENT = 2
 #: Properties that an envelope of ours has, or that say how it is delivered.
 _KNOWN_PROPERTIES = frozenset({"correlation_id", "reply_to", "delivery_mode", "expiration"})
+_PARAMETERS = tuple(inspect.signature(Producer._publish).parameters)[1:]
 #: Messages of a group that are published in one go.
 BATCH = 256
 
@@ -57,60 +59,54 @@ class QuickProducer(Producer):
         except OperationalError:
             otherwise()
 
-    def _publish(
-        self,
-        body: Any,
-        priority: Any,
-        content_type: str,
-        content_encoding: str,
-        headers: dict[str, Any],
-        properties: dict[str, Any],
-        routing_key: str,
-        mandatory: bool,
-        immediate: bool,
-        exchange: str,
-        declare: Any,
-        timeout: float | None = None,
-        confirm_timeout: float | None = None,
-        retry: bool = False,
-        retry_policy: dict[str, Any] | None = None,
-    ) -> Any:
-        message = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
-        is_ours = (
-            exchange == ""
-            and self.road.is_declared(routing_key)
-            and self.road.why_not() is None
-            and not (mandatory or immediate or timeout or confirm_timeout)
-            and properties.keys() <= _KNOWN_PROPERTIES
-            and properties.get("delivery_mode") == _PERSISTENT
-            and type(priority or 0) is int
-            and (priority or 0) in _PRIORITIES
-            and isinstance(properties.get("reply_to", ""), str)
-            # RabbitMQ drops what has expired itself, and its headers know times and bytes: neither is written by us.
-            and not (self.road.is_amqp and ("expiration" in properties or not _is_plain(headers)))
-            and all(getattr(entity, "name", None) == routing_key for entity in declare or ())
-        )
-        if not is_ours:
+    def _publish(self, *args: Any, **kwargs: Any) -> Any:
+        # Its parameters are kombu's, whatever the release.
+        message = {**dict(zip(_PARAMETERS, args, strict=False)), **kwargs}
+        if not self._is_ours(message):
             return self._publish_as_ever(message)
-        data = body.encode(content_encoding or "utf-8") if isinstance(body, str) else bytes(body)
-        expiration = properties.get("expiration")
+        body, properties = message["body"], message["properties"]
+        queue, priority = message["routing_key"], message["priority"] or 0
+        encoding, expiration = message["content_encoding"], properties.get("expiration")
+        try:
+            headers = _core.dumps(message["headers"])
+        except (TypeError, ValueError):
+            # What has no form in JSON, kombu refuses in its own words.
+            return self._publish_as_ever(message)
         envelope = _core.write_envelope(
-            headers=_core.dumps(headers),
+            headers=headers,
             correlation_id=properties.get("correlation_id") or "",
             reply_to=properties.get("reply_to"),
-            priority=priority or 0,
-            queue=routing_key,
+            priority=priority,
+            queue=queue,
             expiration_ms=None if expiration is None else int(expiration),
-            content_type=content_type,
-            content_encoding=content_encoding,
-            body=data,
+            content_type=message["content_type"],
+            content_encoding=encoding,
+            body=body.encode(encoding or "utf-8") if isinstance(body, str) else bytes(body),
         )
-        self.hand_over(
-            (routing_key, priority or 0, envelope), lambda: self._publish_as_ever(message)
-        )
+        self.hand_over((queue, priority, envelope), lambda: self._publish_as_ever(message))
         return None
+
+    def _is_ours(self, message: Mapping[str, Any]) -> bool:
+        """Whether it goes to a queue that is there, and we write all that is in it."""
+        properties, queue, get = message["properties"], message["routing_key"], message.get
+        priority = message["priority"] or 0
+        return bool(
+            message["exchange"] == ""
+            and self.road.is_declared(queue)
+            and self.road.why_not() is None
+            and not any(map(get, ("mandatory", "immediate", "timeout", "confirm_timeout")))
+            and properties.keys() <= _KNOWN_PROPERTIES
+            and properties.get("delivery_mode") == _PERSISTENT
+            and type(priority) is int
+            and priority in _PRIORITIES
+            and isinstance(properties.get("reply_to", ""), str)
+            # RabbitMQ drops what has expired itself, and its headers know times and bytes: neither is written by us.
+            and not (
+                self.road.is_amqp
+                and ("expiration" in properties or not _is_plain(message["headers"]))
+            )
+            and all(getattr(entity, "name", None) == queue for entity in get("declare") or ())
+        )
 
     def _publish_as_ever(self, message: Mapping[str, Any]) -> Any:
         """On a producer of Celery's pool, as often as the policy says."""
@@ -118,13 +114,12 @@ class QuickProducer(Producer):
         self.road.catch_up()
         with type(celery).producer_or_acquire(celery) as producer:
             publish = producer._publish
-            if message["retry"]:
-                publish = producer.connection.ensure(
-                    producer, publish, **(message["retry_policy"] or {})
-                )
+            if message.get("retry"):
+                policy = message.get("retry_policy") or {}
+                publish = producer.connection.ensure(producer, publish, **policy)
             published = publish(**message)
         if message["exchange"] == "":
-            self.road.note_declared(message["declare"] or (), message["routing_key"])
+            self.road.note_declared(message.get("declare") or (), message["routing_key"])
         return published
 
 
