@@ -390,14 +390,6 @@ DIFFERENCES: tuple[Difference, ...] = (
         ("eager/direct call that retries", "eager_propagates/retry gives up"),
         ("raised",),
     ),
-    Difference(
-        "new-style errbacks in eager mode",
-        "called",
-        "published as old-style ones, which fails",
-        "Eager mode calls each errback with the id alone.",
-        ("eager/errback",),
-        kind=MISSING,
-    ),
     # ------------------------------------------------------------------------------- wrong messages
     Difference(
         "content that accept_content does not name",

@@ -15,6 +15,7 @@ from fastworker import _core, signals, states
 from fastworker.app.arguments import encode_error
 from fastworker.app.context import Context
 from fastworker.app.einfo import ExceptionInfo
+from fastworker.app.errbacks import call_errbacks
 from fastworker.app.naming import hostname
 from fastworker.app.state import task_stack
 from fastworker.canvas.copying import plain
@@ -288,9 +289,9 @@ class _Run:
         einfo = ExceptionInfo(exc)
         text = einfo.traceback
         self._store(exc, states.FAILURE, text)
-        for errback in self._context.errbacks or ():
-            signature = maybe_signature(errback, self._task.app)
-            signature.apply_async((task_id,), parent_id=task_id, root_id=self._context.root_id)
+        call_errbacks(
+            self._task.bound_app(), self._context, exc, text, {"errbacks": self._context.errbacks}
+        )
         self._hook(self._task.on_failure, exc, *self._call, einfo)
         if signals.task_failure.has_receivers:
             signals.task_failure.send(

@@ -34,7 +34,7 @@ def call_errbacks(
 ) -> Any:
     """Call new-style errbacks here, publish old-style ones, and fail the rest of the chain.
 
-    Returns the result of those that were published; None: none were.
+    Returns the result of those that were published, or run here in eager mode; None: none were.
 
     Args:
         app: Whose tasks they are.
@@ -62,12 +62,11 @@ def call_errbacks(
             )
     if not old_style:
         return None
-    return group(old_style, app=app).apply_async(
-        (request.id,),
-        add_to_parent=False,
-        parent_id=request.id,
-        root_id=request.root_id or request.id,
-    )
+    told = group(old_style, app=app)
+    ids = {"parent_id": request.id, "root_id": request.root_id or request.id}
+    if app.conf.task_always_eager or (request.delivery_info or {}).get("is_eager"):
+        return told.apply((request.id,), **ids)
+    return told.apply_async((request.id,), add_to_parent=False, **ids)
 
 
 def fail_steps(app: FastWorker, steps: Any, exc: BaseException, traceback: str | None) -> None:
