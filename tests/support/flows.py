@@ -110,7 +110,7 @@ def build(flow: Flow, canvas: Any, app: Any, key: str) -> Any:
     def made(node: Flow) -> Any:
         if node.is_whole:
             parts = [made(part) for part in node.parts]
-            sig = _whole(node.kind, parts, canvas)
+            sig = _whole(node.kind, parts, canvas, app)
         elif node.kind in ("map", "starmap", "chunks"):
             sig = _many(node.kind, app.tasks["flow.mapped"], f"{key}/{next(numbers)}")
         else:
@@ -129,11 +129,12 @@ def build(flow: Flow, canvas: Any, app: Any, key: str) -> Any:
     return made(flow)
 
 
-def _whole(kind: str, parts: list[Any], canvas: Any) -> Any:
+def _whole(kind: str, parts: list[Any], canvas: Any, app: Any) -> Any:
     if kind == "chain":
         return canvas.chain(*parts) if len(parts) > 1 else canvas.chain(parts)
     if kind == "group":
-        return canvas.group(parts)
+        # One without members would publish with the current application, and so would what begins with it.
+        return canvas.group(parts, app=app)
     if kind == "chord":
         return canvas.chord(parts[:-1], parts[-1])
     whole = parts[0]
