@@ -1,15 +1,17 @@
 //! What a client process does: publish, look, steer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::blocking::Blocking;
 use super::failure::missing;
 use super::letters;
 use super::message::{Incoming, Outgoing};
 use super::options::AmqpOptions;
 use super::steps::{Life, Step, arguments, number};
-use super::wire::{Blocking, Fault, Received};
+use super::wire::{Fault, Received};
 use crate::{
     Binding, Cancel, Cancelled, Client, Control, DeadLetter, Error, FanoutClient, Mark, Parked, ParkedClient,
     ParkedPage, Publish, ResultsAt, RevokeTerms,
@@ -48,7 +50,9 @@ impl Client for AmqpClient {
             }
             // Queues that nobody has declared yet.
             let again: Vec<(&str, Outgoing)> = lost.iter().map(|place| messages[*place].clone()).collect();
-            for (queue, _) in &again {
+            let queues: BTreeSet<&str> = again.iter().map(|(queue, _)| *queue).collect();
+            for queue in queues {
+                open.declared.forget_queue(queue);
                 open.declare(&topology.steps(queue))?;
             }
             match open.publish("", &again)?.first() {

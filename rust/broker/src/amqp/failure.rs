@@ -56,6 +56,15 @@ pub(super) fn late(what: &'static str, whom: &str, within: std::time::Duration) 
     Error::Connection { what, whom: whom.to_owned(), cause }
 }
 
+/// The server was asked to take a message, and takes none from anybody for now.
+pub(super) fn blocked(what: &'static str, whom: &str, reason: &str, within: std::time::Duration) -> Error {
+    let cause = format!(
+        "the server takes no messages for now ({reason}), and did not for {within:?}; free memory or disk, or raise its \
+         limits (rabbitmqctl list_alarms says what is short)"
+    );
+    Error::Connection { what, whom: whom.to_owned(), cause }
+}
+
 /// Something that this broker has not.
 pub(super) fn missing(what: &'static str, whom: &str, cause: &str) -> Error {
     Error::Refused { what, whom: whom.to_owned(), cause: cause.to_owned() }

@@ -7,14 +7,13 @@
 //! with its record. So the number of a started attempt survives us, and so does a join.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 
-use lapin::message::DeliveryResult;
+use futures_util::future::join;
+use futures_util::{FutureExt as _, StreamExt as _};
+use lapin::BasicProperties;
 use lapin::options::{BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Consumer, ConsumerDelegate};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -39,27 +38,12 @@ pub(super) struct Held {
     name: String,
     expected: Mutex<HashMap<String, oneshot::Sender<u64>>>,
     next: std::sync::atomic::AtomicU64,
-    consumer: Mutex<Option<Consumer>>,
 }
 
 impl Held {
     pub(super) fn new(incarnation: &str, session: u64) -> Held {
         let name = format!("fastworker.held.{incarnation}.{session}");
-        Held { name, expected: Mutex::default(), next: 0.into(), consumer: Mutex::default() }
-    }
-}
-
-struct Porter(Weak<Session>);
-
-impl ConsumerDelegate for Porter {
-    fn on_new_delivery(&self, delivery: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let Some(session) = self.0.upgrade() else { return Box::pin(std::future::ready(())) };
-        match delivery {
-            Ok(Some(delivery)) => session.came_back(&delivery),
-            Ok(None) | Err(_) => session.end(),
-        }
-        // As in `line.rs`: the session must not end in here.
-        Box::pin(async move { drop(session) })
+        Held { name, expected: Mutex::default(), next: 0.into() }
     }
 }
 
@@ -82,17 +66,25 @@ impl Session {
             Step::Queue { name: JOINS.into(), life: Life::Durable, arguments: FieldTable::default() },
         ])
         .await?;
-        self.within("set a prefetch", self.tasks.basic_qos(0, BasicQosOptions::default())).await?;
         let consume =
             self.tasks.basic_consume(short(&name), short(&name), BasicConsumeOptions::default(), FieldTable::default());
-        let consumer = self.within("consume", consume).await?;
-        consumer.set_delegate(Porter(Arc::downgrade(self)));
-        *self.held.consumer.lock().expect("nothing panics while it holds it") = Some(consumer);
+        let both = join(self.tasks.basic_qos(0, BasicQosOptions::default()), consume);
+        let mut consumer = self.within("consume", both.map(|(set, consumer)| set.and(consumer))).await?;
+        let session = Arc::downgrade(self);
+        tokio::spawn(async move {
+            while let Some(Ok(delivery)) = consumer.next().await {
+                let Some(session) = session.upgrade() else { return };
+                session.came_back(&delivery);
+            }
+            if let Some(session) = session.upgrade() {
+                session.end();
+            }
+        });
         Ok(())
     }
 
     fn came_back(&self, delivery: &lapin::message::Delivery) {
-        self.state().unacked.insert(delivery.delivery_tag);
+        self.state().ledger.arrived(delivery.delivery_tag);
         let name = delivery.properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
         let waiting = self.held.expected.lock().expect("as above").remove(&name);
         if waiting.is_none_or(|waiting| waiting.send(delivery.delivery_tag).is_err()) {
@@ -108,7 +100,11 @@ impl Session {
         let name = format!("{}.{serial}", self.held.name);
         let (sender, receiver) = oneshot::channel();
         self.held.expected.lock().expect("as above").insert(name.clone(), sender);
-        self.publish(&[(self.held.name.clone(), key.to_owned(), message.named(&name))]).await?;
+        let held = (self.held.name.clone(), key.to_owned(), message.named(&name));
+        if let Err(error) = self.publish(&[held]).await {
+            self.held.expected.lock().expect("as above").remove(&name);
+            return Err(error);
+        }
         let options = &self.owner.options;
         match timeout(options.response_timeout, receiver).await {
             Ok(Ok(at)) => Ok(at),
@@ -136,9 +132,7 @@ impl Session {
             let old = std::mem::replace(&mut lease.at, at);
             (lease.attempts, lease.is_held) = (attempt, true);
             let consumer = std::mem::take(&mut lease.consumer);
-            if let Some(count) = state.outstanding.get_mut(&consumer) {
-                *count = count.saturating_sub(1);
-            }
+            state.forget_outstanding(consumer);
             old
         };
         self.ack(&[old].into()).await?;
@@ -163,11 +157,14 @@ impl Session {
             let get = self.tasks.basic_get(JOINS.into(), BasicGetOptions::default());
             let Some(got) = self.within("look for joins", get).await? else { break };
             let delivery = got.delivery;
-            self.state().unacked.insert(delivery.delivery_tag);
+            self.state().ledger.arrived(delivery.delivery_tag);
             let headers = delivery.properties.headers().clone().unwrap_or_default();
             let text = |name: &str| headers.inner().get(name).and_then(table::text);
-            if let (Some(group_id), Some(token)) = (text(GROUP), text(TOKEN)) {
-                self.leave_join(&Join { group_id, token, record: delivery.data.into() }).await?;
+            match (text(GROUP), text(TOKEN)) {
+                (Some(group_id), Some(token)) => {
+                    self.leave_join(&Join { group_id, token, record: delivery.data.into() }).await?;
+                }
+                _ => tracing::error!("a message in {JOINS} that is no join of a chord: removed"),
             }
             self.ack(&[delivery.delivery_tag].into()).await?;
         }

@@ -91,7 +91,7 @@ impl Session {
         };
         let message = lease.message.clone();
         let mut state = self.state();
-        state.unacked.insert(at);
+        state.ledger.arrived(at);
         state.leases.insert(at, lease);
         let queue = u16::try_from(line).expect("a worker watches fewer than 65,536 queues");
         Delivery { tag: tag(self.number, at), queue, message, is_redelivered }

@@ -1,31 +1,15 @@
-//! A watched queue: its consumer, and what has come by it and was not fetched yet.
-//!
-//! The server sends as many messages as a consumer's prefetch allows, before anybody has asked for them. So the prefetch
-//! follows what the engine asks for: it begins with that, doubles while the engine takes all that comes, and a consumer
-//! whose messages nobody has fetched for a second is stopped and gives them back, for other workers to run. AMQP cannot
-//! change the prefetch of a consumer: another one is started in its place.
+//! A watched queue: what has come from it and was not fetched yet, and which prefetch it needs.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
-use futures_util::{FutureExt as _, StreamExt as _};
-use lapin::message::DeliveryResult;
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
-use lapin::{Consumer, ConsumerDelegate};
-
-use super::message::{Incoming, short};
-use super::session::{Lease, Session, State};
-use crate::burial::is_json_object;
+use super::consumer::Running;
+use super::session::{Lease, State};
 use crate::order::QueueOrder;
 use crate::portion::Account;
-use crate::{Delivery, Error, Portion, Tag};
+use crate::{Delivery, Tag};
 
-/// What came, and nobody fetched for so long, goes back.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// A consumer that ran dry sooner than this is replaced by one of twice the prefetch.
 const SHORT_LIFE: Duration = Duration::from_secs(2);
 const MOST: u16 = 4096;
@@ -37,29 +21,28 @@ const DELIVERY_BITS: u32 = 40;
 /// One watched queue.
 pub(super) struct Line {
     pub(super) name: String,
-    /// By urgency and age: the leases that were not fetched.
-    waiting: BTreeMap<(u8, u64), u64>,
-    running: Option<Running>,
+    /// The leases that were not fetched, by urgency and age: the server numbers deliveries in their order.
+    pub(super) waiting: BTreeMap<(u8, u64), u64>,
+    pub(super) running: Option<Running>,
     /// When it was last asked for with room for something.
-    wanted: Instant,
-    is_wanted: bool,
-}
-
-struct Running {
-    consumer: Consumer,
-    serial: u64,
-    prefetch: u16,
-    since: Instant,
+    pub(super) wanted: Instant,
+    pub(super) is_wanted: bool,
+    /// The server removes it when nobody consumes it (auto-delete, `x-expires`): its consumer stays.
+    pub(super) is_kept: bool,
+    /// Nobody has consumed it for a while, or the server has ended our consumer: it may be gone.
+    pub(super) may_be_gone: bool,
 }
 
 impl Line {
-    pub(super) fn new(name: &str) -> Line {
+    pub(super) fn new(name: &str, is_kept: bool) -> Line {
         Line {
             name: name.to_owned(),
             waiting: BTreeMap::new(),
             running: None,
             wanted: Instant::now(),
             is_wanted: false,
+            is_kept,
+            may_be_gone: false,
         }
     }
 }
@@ -78,14 +61,22 @@ impl State {
     /// One that was fetched, or was not, is no longer a consumer's.
     pub(super) fn release(&mut self, number: u64) -> Option<Lease> {
         let lease = self.leases.remove(&number)?;
-        if let Some(count) = self.outstanding.get_mut(&lease.consumer) {
-            *count = count.saturating_sub(1);
-        }
+        self.forget_outstanding(lease.consumer);
         Some(lease)
     }
 
+    /// A consumer has one delivery less.
+    pub(super) fn forget_outstanding(&mut self, consumer: u64) {
+        if let Entry::Occupied(mut count) = self.outstanding.entry(consumer) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
     /// Lines that have no consumer, or one that may not bring as much as is wanted, with the prefetch of the next one.
-    fn hungry(&self, max: usize, account: &Account<'_>) -> Vec<(usize, u16)> {
+    pub(super) fn hungry(&self, max: usize, account: &Account<'_>) -> Vec<(usize, u16)> {
         let next = |at: usize, line: &Line| {
             let wanted = account.room(at).min(max);
             // What is held in the engine counts against the prefetch too.
@@ -105,12 +96,18 @@ impl State {
     }
 
     /// Whether nothing waits in a line that has room.
-    fn is_empty(&self, account: &Account<'_>) -> bool {
+    pub(super) fn is_empty(&self, account: &Account<'_>) -> bool {
         self.lines.iter().enumerate().all(|(at, line)| account.room(at) == 0 || line.waiting.is_empty())
     }
 
     /// Takes up to `max`: the most urgent first; queues of one priority share, and the turn moves on.
-    fn take(&mut self, session: u64, max: usize, account: &mut Account<'_>, order: QueueOrder) -> Vec<Delivery> {
+    pub(super) fn take(
+        &mut self,
+        session: u64,
+        max: usize,
+        account: &mut Account<'_>,
+        order: QueueOrder,
+    ) -> Vec<Delivery> {
         let names: Vec<&str> = self.lines.iter().map(|line| line.name.as_str()).collect();
         let order = order.of(&names, self.turn);
         let mut deliveries = Vec::new();
@@ -140,217 +137,6 @@ impl State {
             }
         }
         deliveries
-    }
-}
-
-/// Puts what a consumer brings where a fetch finds it, in the order in which it comes.
-struct Porter {
-    session: Weak<Session>,
-    line: usize,
-    serial: u64,
-}
-
-impl ConsumerDelegate for Porter {
-    fn on_new_delivery(&self, delivery: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let (session, line, serial) = (self.session.upgrade(), self.line, self.serial);
-        let Some(session) = session else { return Box::pin(std::future::ready(())) };
-        let is_over = match delivery {
-            Ok(Some(delivery)) => {
-                session.arrived(line, serial, delivery);
-                false
-            }
-            Ok(None) => true,
-            Err(_broken) => {
-                session.end();
-                true
-            }
-        };
-        // The library calls this under a lock that the end of a consumer takes too, and with the session ours may end.
-        Box::pin(async move {
-            if is_over {
-                session.stopped(line, serial);
-            }
-        })
-    }
-}
-
-impl Session {
-    fn arrived(&self, line: usize, serial: u64, delivery: lapin::message::Delivery) {
-        let (at, is_redelivered) = (delivery.delivery_tag, delivery.redelivered);
-        let incoming = Incoming::of(
-            &delivery.properties,
-            delivery.exchange.as_str(),
-            delivery.routing_key.as_str(),
-            delivery.data,
-            at,
-        );
-        let is_junk = !is_json_object(&incoming.message);
-        let mut state = self.state();
-        state.arrivals += 1;
-        let age = state.arrivals;
-        state.unacked.insert(at);
-        *state.outstanding.entry(serial).or_default() += 1;
-        let lease = Lease {
-            line,
-            consumer: serial,
-            at,
-            message: incoming.message.into(),
-            is_redelivered,
-            attempts: incoming.attempts,
-            returns: incoming.returns,
-            is_held: false,
-        };
-        state.leases.insert(at, lease);
-        if is_junk {
-            state.junk.push(at);
-        } else {
-            state.lines[line].waiting.insert((u8::MAX - incoming.priority, age), at);
-        }
-        if state.lines[line].is_wanted {
-            self.owner.bell.notify_one();
-        }
-    }
-
-    /// The server has ended a consumer: its queue was deleted, or has moved.
-    fn stopped(&self, line: usize, serial: u64) {
-        let mut state = self.state();
-        let running = &mut state.lines[line].running;
-        if running.as_ref().is_some_and(|running| running.serial == serial) {
-            *running = None;
-            self.owner.bell.notify_one();
-        }
-    }
-
-    /// Up to `max` messages, as `Broker::fetch_within` says it. A future that is dropped has taken nothing.
-    pub(super) async fn fetch(self: &Arc<Session>, max: usize, portions: &[Portion]) -> Result<Vec<Delivery>, Error> {
-        let order = self.owner.options.order;
-        let mut account = {
-            let mut state = self.state();
-            let account = Account::new(portions, state.lines.len(), |_| false).ordered(order.is_strict());
-            for (at, line) in state.lines.iter_mut().enumerate() {
-                line.is_wanted = account.room(at) > 0;
-                if line.is_wanted {
-                    line.wanted = Instant::now();
-                }
-            }
-            account
-        };
-        let hungry = self.state().hungry(max, &account);
-        let is_new = !hungry.is_empty();
-        for (line, prefetch) in hungry {
-            // In a task of its own, since a consumer that was begun has to be finished.
-            let session = Arc::clone(self);
-            let starting = tokio::spawn(async move { session.start(line, prefetch).await });
-            starting.await.expect("nothing panics there")?;
-        }
-        if is_new || self.state().is_empty(&account) {
-            // What was sent may be on its way.
-            self.catch_up(&account).await?;
-        }
-        let junk = std::mem::take(&mut self.state().junk);
-        self.bury(&junk).await?;
-        let mut state = self.state();
-        state.turn = state.turn.wrapping_add(1);
-        Ok(state.take(self.number, max, &mut account, order))
-    }
-
-    /// Waits until all has come that the queues have for us.
-    async fn catch_up(&self, account: &Account<'_>) -> Result<(), Error> {
-        let names: Vec<String> = {
-            let state = self.state();
-            let lines = state.lines.iter().enumerate().filter(|(at, _)| account.room(*at) > 0);
-            lines.map(|(_, line)| line.name.clone()).collect()
-        };
-        // A queue answers the first question after all that it had to send; the channel has passed that on before it
-        // answers the second.
-        for name in names.iter().chain(&names) {
-            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            let looking = self.tasks.queue_declare(short(name), passive, FieldTable::default());
-            self.within("look at a queue", looking).await?;
-        }
-        Ok(())
-    }
-
-    /// Starts a consumer in the place of the one that runs.
-    async fn start(self: &Arc<Session>, line: usize, prefetch: u16) -> Result<(), Error> {
-        let _steering = self.steering.lock().await;
-        self.stop(line).await?;
-        let (name, serial) = {
-            let mut state = self.state();
-            state.consumers += 1;
-            (state.lines[line].name.clone(), state.consumers)
-        };
-        self.within("set a prefetch", self.tasks.basic_qos(prefetch, BasicQosOptions::default())).await?;
-        let consume = self.tasks.basic_consume(
-            short(&name),
-            short(&format!("fastworker-{}-{}-{serial}", self.owner.incarnation, self.number)),
-            BasicConsumeOptions::default(),
-            FieldTable::default(),
-        );
-        let consumer = self.within("consume", consume).await?;
-        consumer.set_delegate(Porter { session: Arc::downgrade(self), line, serial });
-        self.state().lines[line].running = Some(Running { consumer, serial, prefetch, since: Instant::now() });
-        Ok(())
-    }
-
-    /// Stops a line's consumer; what it brought stays.
-    async fn stop(&self, line: usize) -> Result<(), Error> {
-        let running = self.state().lines[line].running.take();
-        let Some(mut running) = running else { return Ok(()) };
-        let cancel = self.tasks.basic_cancel(running.consumer.tag(), BasicCancelOptions::default());
-        self.within("stop consuming", cancel).await?;
-        // What came while it was being stopped, which the library keeps from the porter.
-        while let Some(Some(Ok(delivery))) = running.consumer.next().now_or_never() {
-            self.arrived(line, running.serial, delivery);
-        }
-        Ok(())
-    }
-
-    /// Gives back what came and nobody fetched, for as long as the session lasts.
-    pub(super) fn watch_idle_lines(self: &Arc<Session>) {
-        let session = Arc::downgrade(self);
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(PATIENCE / 2).await;
-                let Some(session) = session.upgrade() else { return };
-                if !session.is_alive() || session.give_back_idle().await.is_err() {
-                    session.end();
-                    return;
-                }
-            }
-        });
-    }
-
-    async fn give_back_idle(&self) -> Result<(), Error> {
-        let is_idle = |line: &Line| line.wanted.elapsed() > PATIENCE && !line.waiting.is_empty();
-        let idle: Vec<usize> =
-            self.state().lines.iter().enumerate().filter(|(_, line)| is_idle(line)).map(|(at, _)| at).collect();
-        for line in idle {
-            let _steering = self.steering.lock().await;
-            self.stop(line).await?;
-            let leases: Vec<Lease> = {
-                let mut state = self.state();
-                if !is_idle(&state.lines[line]) {
-                    continue;
-                }
-                let waiting = std::mem::take(&mut state.lines[line].waiting);
-                waiting.into_values().filter_map(|number| state.release(number)).collect()
-            };
-            self.give_back(leases).await?;
-        }
-        Ok(())
-    }
-
-    /// Gives unstarted deliveries back to the front of their queue. One that its quorum queue has seen come back too often
-    /// would be thrown away for it: a copy is published in its place.
-    pub(super) async fn give_back(&self, leases: Vec<Lease>) -> Result<(), Error> {
-        let (worn, fresh): (Vec<Lease>, Vec<Lease>) = leases.into_iter().partition(Lease::needs_a_copy);
-        let copies: Vec<_> = worn.iter().map(|lease| self.copy_of(lease, false)).collect();
-        if !copies.is_empty() {
-            self.publish(&copies).await?;
-            self.ack(&worn.iter().map(|lease| lease.at).collect()).await?;
-        }
-        self.nack(&fresh.iter().map(|lease| lease.at).collect::<BTreeSet<u64>>()).await
     }
 }
 

@@ -3,27 +3,39 @@
 //! ```text
 //!   options.rs   URLs and options                 message.rs  our envelope, and AMQP's properties and headers
 //!   topology.rs  what is declared, as steps       table.rs    JSON and field tables
-//!   session.rs   a worker's connections           wire.rs     a client's connection: blocking, no thread
-//!   line.rs      consumers and their prefetch     client.rs   what a client does; letters.rs its dead letters
 //!   broker.rs    the contract                     delayed.rs  the queues in which messages wait for their time
-//!   settle.rs    how a lease ends                 held.rs     leases with a record
+//!   session.rs   a worker's connections           held.rs     leases with a record
+//!   declaring.rs carrying out steps               lane.rs     messages that are over their rate
+//!   publisher.rs confirmed publishing             letters.rs  dead letters
+//!   consumer.rs  consumers and their prefetch     listen.rs   broadcasts
+//!   line.rs      what came and is not fetched     client.rs   what a client does
+//!   ledger.rs    what is not acknowledged         blocking.rs a client's connection, which opens itself
+//!   settle.rs    how a lease ends                 wire.rs     its frames, without a thread
+//!   failure.rs   what went wrong, as an error     calls.rs    what it asks for
 //! ```
 //!
 //! A lease is a delivery that was not acknowledged. The server takes all leases of a connection back when that ends, so
 //! there is nobody to recover from, and a lost connection is a loss of all leases at once. decision 0017 says what is
 //! done in which way, and what is refused.
 
+mod blocking;
 mod broker;
+mod calls;
 mod client;
+mod consumer;
+mod declared;
+mod declaring;
 mod delayed;
 mod failure;
 mod held;
 mod lane;
+mod ledger;
 mod letters;
 mod line;
 mod listen;
 mod message;
 mod options;
+mod publisher;
 mod session;
 mod settle;
 mod steps;

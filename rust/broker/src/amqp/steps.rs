@@ -64,6 +64,32 @@ pub(super) fn number(number: i64) -> lapin::types::AMQPValue {
 }
 
 impl Step {
+    /// What is declared or bound.
+    pub(super) fn subject(&self) -> &str {
+        match self {
+            Step::Exchange { name, .. } | Step::Queue { name, .. } => name,
+            Step::Bind { queue, .. } => queue,
+            Step::BindExchange { destination, .. } => destination,
+        }
+    }
+
+    /// Whether it declares a queue that the server removes when nobody consumes it.
+    pub(super) fn goes_unused(&self) -> bool {
+        match self {
+            Step::Queue { life, arguments, .. } => life.flags().2 || arguments.contains_key("x-expires"),
+            _ => false,
+        }
+    }
+
+    /// Those of a later stage need those of an earlier one.
+    pub(super) fn stage(&self) -> u8 {
+        match self {
+            Step::Exchange { .. } => 0,
+            Step::Queue { .. } => 1,
+            Step::Bind { .. } | Step::BindExchange { .. } => 2,
+        }
+    }
+
     /// All names and keys in it.
     pub(super) fn names(&self) -> Vec<&str> {
         match self {

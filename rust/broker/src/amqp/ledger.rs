@@ -1,0 +1,155 @@
+//! Which deliveries of a channel are not acknowledged: the book that decides what one acknowledgement of several may cover.
+//!
+//! The server numbers the deliveries of a channel 1, 2, 3, …, whichever consumer they go to. Acknowledging "all up to 7" also
+//! ends what was sent to us and has not come through yet: a consumer's that is being stopped, or a message that is being
+//! drawn. That would lose it. So a tag that was not seen stands in the way of all after it, as one that is still held does.
+
+use std::collections::VecDeque;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// Of a delivery that has not come through, though a later one has.
+    Unseen,
+    Held,
+    Ended,
+}
+
+/// The book of one channel.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// The tag of the first entry; all before it have ended.
+    first: u64,
+    entries: VecDeque<Entry>,
+    /// What was missing when somebody looked last.
+    missed: Vec<u64>,
+}
+
+/// How deliveries are acknowledged.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Acks {
+    /// This one and all before it, by one frame.
+    pub(super) up_to: Option<u64>,
+    /// One by one, in order.
+    pub(super) single: Vec<u64>,
+}
+
+impl Default for Ledger {
+    fn default() -> Ledger {
+        Ledger { first: 1, entries: VecDeque::new(), missed: Vec::new() }
+    }
+}
+
+impl Ledger {
+    /// A delivery has come. False: it was given up, and is the server's again.
+    pub(super) fn arrived(&mut self, tag: u64) -> bool {
+        let Some(place) = tag.checked_sub(self.first) else { return false };
+        let place = place as usize;
+        if place >= self.entries.len() {
+            self.entries.resize(place + 1, Entry::Unseen);
+        }
+        let is_new = self.entries[place] == Entry::Unseen;
+        if is_new {
+            self.entries[place] = Entry::Held;
+        }
+        is_new
+    }
+
+    /// Ends deliveries that are acknowledged, and says how that is done with the fewest frames. The frames have to be sent
+    /// in the order in which this was called.
+    pub(super) fn ack(&mut self, tags: impl IntoIterator<Item = u64>) -> Acks {
+        let mut ended = self.end(tags);
+        // All before the first entry have ended: one of ours that is there covers them.
+        let covered = ended.partition_point(|tag| *tag < self.first);
+        if covered < 2 {
+            return Acks { up_to: None, single: ended };
+        }
+        let single = ended.split_off(covered);
+        Acks { up_to: ended.pop(), single }
+    }
+
+    /// Ends deliveries that go back or are rejected; those of them that were held, in order.
+    pub(super) fn end(&mut self, tags: impl IntoIterator<Item = u64>) -> Vec<u64> {
+        let mut ended: Vec<u64> = tags.into_iter().filter(|tag| self.close(*tag, Entry::Held)).collect();
+        ended.sort_unstable();
+        self.advance();
+        ended
+    }
+
+    /// Gives up what was missing at the last look already: the library has thrown it away, since its consumer was gone. The
+    /// tags are to be given back.
+    pub(super) fn give_up_missing(&mut self) -> Vec<u64> {
+        let unseen = self.entries.iter().zip(self.first..).filter(|(entry, _)| **entry == Entry::Unseen);
+        let missing: Vec<u64> = unseen.map(|(_, tag)| tag).collect();
+        let before = std::mem::replace(&mut self.missed, missing);
+        let given_up: Vec<u64> = before.into_iter().filter(|tag| self.close(*tag, Entry::Unseen)).collect();
+        self.advance();
+        given_up
+    }
+
+    fn close(&mut self, tag: u64, expected: Entry) -> bool {
+        let entry = tag.checked_sub(self.first).and_then(|place| self.entries.get_mut(place as usize));
+        let is_there = entry.as_deref() == Some(&expected);
+        if let Some(entry) = entry.filter(|_| is_there) {
+            *entry = Entry::Ended;
+        }
+        is_there
+    }
+
+    fn advance(&mut self) {
+        while self.entries.front() == Some(&Entry::Ended) {
+            self.entries.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(tags: impl IntoIterator<Item = u64>) -> Ledger {
+        let mut ledger = Ledger::default();
+        assert!(tags.into_iter().all(|tag| ledger.arrived(tag)));
+        ledger
+    }
+
+    #[test]
+    fn the_oldest_are_acknowledged_by_one_frame() {
+        let mut ledger = of(1..=5);
+        assert_eq!(ledger.ack([3, 1, 2, 5]), Acks { up_to: Some(3), single: vec![5] });
+        assert_eq!(ledger.ack([4]), Acks { up_to: None, single: vec![4] });
+    }
+
+    #[test]
+    fn what_has_not_come_through_is_not_acknowledged_with_others() {
+        let mut ledger = of([1, 4, 5]);
+        assert_eq!(ledger.ack([1, 4, 5]), Acks { up_to: None, single: vec![1, 4, 5] });
+        assert!(ledger.arrived(2) && ledger.arrived(3));
+        assert_eq!(ledger.ack([2, 3]), Acks { up_to: Some(3), single: vec![] });
+    }
+
+    #[test]
+    fn the_last_of_many_is_one_that_is_being_acknowledged() {
+        let mut ledger = of(1..=4);
+        ledger.ack([4]);
+        // The server would not know tag 4 any more.
+        assert_eq!(ledger.ack([1, 2, 3]), Acks { up_to: Some(3), single: vec![] });
+    }
+
+    #[test]
+    fn a_tag_ends_once() {
+        let mut ledger = of(1..=3);
+        assert_eq!(ledger.end([2, 2, 9]), [2]);
+        assert_eq!(ledger.ack([1, 2]), Acks { up_to: None, single: vec![1] });
+    }
+
+    #[test]
+    fn what_is_missing_for_long_is_given_up_and_not_taken_afterwards() {
+        let mut ledger = of([1, 3]);
+        assert_eq!(ledger.give_up_missing(), [] as [u64; 0]);
+        assert_eq!(ledger.give_up_missing(), [2]);
+        assert!(!ledger.arrived(2));
+        assert_eq!(ledger.ack([1, 3]), Acks { up_to: Some(3), single: vec![] });
+        assert!(!ledger.arrived(1));
+    }
+}
