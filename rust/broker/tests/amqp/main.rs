@@ -1,5 +1,8 @@
 //! RabbitMQ: the suite, and what is particular about it.
 
+#[path = "../common/mod.rs"]
+mod common;
+mod faults;
 mod particular;
 mod proxy;
 mod recovery;

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fastworker_broker::{AmqpBroker, Broker, Client, Fanout, FanoutClient, Publish, Verdict};
 
-use crate::support::{Site, TERMS, ack, ending, fetch_all, ids, is_redelivered, message, run};
+use crate::common::{ids, run, settlement};
+use crate::support::{Site, TERMS, ack, fetch_all, is_redelivered, message};
 
 #[test]
 fn the_highest_number_comes_first() {
@@ -39,8 +40,8 @@ fn a_parked_message_comes_when_it_is_due() {
         let held = fetch_all(&broker, 2).await;
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
         let since = Instant::now();
-        let park = ending(held[0].tag, Verdict::Park { due_ms: now_ms + 2_500 });
-        assert!(broker.settle(&[park, ending(held[1].tag, Verdict::Ack)]).await.unwrap().is_empty());
+        let park = settlement(held[0].tag, Verdict::Park { due_ms: now_ms + 2_500 });
+        assert!(broker.settle(&[park, settlement(held[1].tag, Verdict::Ack)]).await.unwrap().is_empty());
         drop(broker);
         let broker = site.broker(&[&queue]).await;
         let batch = fetch_all(&broker, 1).await;
@@ -87,7 +88,7 @@ fn a_dead_letter_goes_where_the_user_says() {
         site.publish(&queue, &["1"]);
         let held = fetch_all(&broker, 1).await;
         let verdict = Verdict::DeadLetter { reason: "rejected".into(), detail: "by the task".into() };
-        assert!(broker.settle(&[ending(held[0].tag, verdict)]).await.unwrap().is_empty());
+        assert!(broker.settle(&[settlement(held[0].tag, verdict)]).await.unwrap().is_empty());
         let batch = fetch_all(&other, 1).await;
         assert_eq!(ids(&batch), ["1"]);
         ack(&other, &batch).await;
@@ -109,7 +110,7 @@ fn returning_a_message_of_a_quorum_queue_often_loses_nothing() {
         for _ in 0..25 {
             let held = fetch_all(&broker, 1).await;
             let verdict = Verdict::Return { is_redelivery: false };
-            assert!(broker.settle(&[ending(held[0].tag, verdict)]).await.unwrap().is_empty());
+            assert!(broker.settle(&[settlement(held[0].tag, verdict)]).await.unwrap().is_empty());
         }
         let held = fetch_all(&broker, 1).await;
         assert_eq!(broker.begin_attempt(held[0].tag, "1", 0).await.unwrap(), Some(1), "returns are no attempts");

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use fastworker_broker::{AmqpBroker, AmqpClient, AmqpOptions, Broker, Client, Control, Heard, Verdict};
 
-use crate::support::{Site, TERMS, ack, ending, fetch_all, ids, is_redelivered, message, run};
+use crate::common::{ids, run, settlement};
+use crate::support::{Site, TERMS, ack, fetch_all, is_redelivered, message};
 
 #[test]
 fn what_a_vanished_worker_held_comes_back_marked() {
@@ -43,11 +44,15 @@ fn a_started_attempt_survives_whoever_made_it() {
         let broker = site.broker(&[&queue]).await;
         let held = fetch_all(&broker, 1).await;
         assert_eq!(broker.begin_attempt(held[0].tag, "1", 0).await.unwrap(), Some(8));
-        assert!(broker.settle(&[ending(held[0].tag, Verdict::Requeue)]).await.unwrap().is_empty());
+        assert!(broker.settle(&[settlement(held[0].tag, Verdict::Requeue)]).await.unwrap().is_empty());
         let held = fetch_all(&broker, 1).await;
         assert_eq!(broker.begin_attempt(held[0].tag, "1", 0).await.unwrap(), Some(1), "the count was not forgotten");
         assert!(
-            broker.settle(&[ending(held[0].tag, Verdict::Return { is_redelivery: true })]).await.unwrap().is_empty()
+            broker
+                .settle(&[settlement(held[0].tag, Verdict::Return { is_redelivery: true })])
+                .await
+                .unwrap()
+                .is_empty()
         );
         let held = fetch_all(&broker, 1).await;
         assert_eq!(broker.begin_attempt(held[0].tag, "1", 0).await.unwrap(), Some(2), "the count was lost");
@@ -73,7 +78,7 @@ fn a_cut_connection_loses_all_leases_and_nothing_else() {
         let tags = [held[0].tag, again[0].tag];
         assert_eq!(broker.lost(&tags).await.unwrap(), [held[0].tag]);
         assert_eq!(broker.begin_attempt(held[1].tag, "2", 0).await.unwrap(), None);
-        let settled = [ending(held[0].tag, Verdict::Ack), ending(again[0].tag, Verdict::EarlyAck)];
+        let settled = [settlement(held[0].tag, Verdict::Ack), settlement(again[0].tag, Verdict::EarlyAck)];
         assert_eq!(broker.settle(&settled).await.unwrap(), [0]);
         ack(&broker, &again[1..]).await;
         assert_eq!(site.client().depth(&queue).unwrap(), 0);

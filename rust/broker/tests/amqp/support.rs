@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastworker_broker::{
-    AmqpBroker, AmqpClient, AmqpOptions, Broker, Client, Delivery, LeaseTerms, Publish, Settlement, Tag, Verdict,
+    AmqpBroker, AmqpClient, AmqpOptions, Broker, Client, Delivery, LeaseTerms, Publish, Settlement, Verdict,
 };
 
+use crate::common::{is_marked, settlement};
 use crate::proxy::Proxy;
 
 pub(crate) const TERMS: LeaseTerms = LeaseTerms { life: Duration::from_secs(10), refresh: Duration::from_secs(3) };
@@ -69,6 +70,17 @@ impl Site {
         AmqpBroker::connect(self.options(), &queues, TERMS).await.unwrap()
     }
 
+    pub(crate) fn delete_queue(&self, queue: &str) {
+        told(&["delete_queue", "-p", &self.vhost, queue]).unwrap();
+    }
+
+    /// Of every consumer: its queue and its prefetch.
+    pub(crate) fn prefetches(&self) -> Vec<(String, u32)> {
+        let told = told(&["list_consumers", "-p", &self.vhost, "queue_name", "prefetch_count"]).unwrap();
+        let rows = told.lines().skip(1).filter_map(|line| line.split_once('\t'));
+        rows.map(|(queue, count)| (queue.to_owned(), count.trim().parse().unwrap())).collect()
+    }
+
     /// Publishes one message for each id, in order.
     pub(crate) fn publish(&self, queue: &str, ids: &[&str]) {
         let batch: Vec<Publish> = ids.iter().map(|id| message(queue, 0, id)).collect();
@@ -83,9 +95,14 @@ impl Drop for Site {
 }
 
 fn control(arguments: &[&str]) -> Result<(), String> {
+    told(arguments).map(drop)
+}
+
+/// What `rabbitmqctl` says.
+fn told(arguments: &[&str]) -> Result<String, String> {
     let done = Command::new("rabbitmqctl").arg("--quiet").args(arguments).output();
     match done.map_err(|error| format!("rabbitmqctl: {error}"))? {
-        done if done.status.success() => Ok(()),
+        done if done.status.success() => Ok(String::from_utf8_lossy(&done.stdout).into_owned()),
         done => Err(String::from_utf8_lossy(&done.stderr).into_owned()),
     }
 }
@@ -97,25 +114,9 @@ pub(crate) fn message(queue: &str, priority: u8, id: &str) -> Publish {
     Publish { queue: queue.to_owned(), priority, message: Bytes::from(message) }
 }
 
-pub(crate) fn ending(tag: Tag, verdict: Verdict) -> Settlement {
-    Settlement {
-        tag,
-        message_id: None,
-        has_attempts: false,
-        verdict,
-        result: None,
-        successors: Vec::new(),
-        member: None,
-    }
-}
-
-pub(crate) fn ids(deliveries: &[Delivery]) -> Vec<String> {
-    deliveries.iter().map(|one| fastworker_wire::envelope::task_and_id(&one.message).1.unwrap()).collect()
-}
-
 /// The decode station's view.
 pub(crate) fn is_redelivered(delivery: &Delivery) -> bool {
-    delivery.is_redelivered || fastworker_wire::envelope::parse(&delivery.message).unwrap().is_redelivered
+    delivery.is_redelivered || is_marked(&delivery.message)
 }
 
 /// Fetches until there are `count`, as a worker does.
@@ -132,12 +133,6 @@ pub(crate) async fn fetch_all(broker: &AmqpBroker, count: usize) -> Vec<Delivery
 }
 
 pub(crate) async fn ack(broker: &AmqpBroker, deliveries: &[Delivery]) {
-    let batch: Vec<Settlement> = deliveries.iter().map(|one| ending(one.tag, Verdict::Ack)).collect();
+    let batch: Vec<Settlement> = deliveries.iter().map(|one| settlement(one.tag, Verdict::Ack)).collect();
     assert!(broker.settle(&batch).await.unwrap().is_empty(), "leases were lost");
-}
-
-/// Runs with a runtime as a worker has one, for a minute at most.
-pub(crate) fn run(case: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), case).await.expect("within a minute") });
 }

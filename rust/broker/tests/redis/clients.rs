@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use fastworker_broker::{Broker, Client, Error, Publish, RedisClient, RedisOptions, ResultClient};
 
-use crate::support::{BROKER_DB, Site, doc, ids, publish, run};
+use crate::common::{ids, run};
+use crate::support::{BROKER_DB, Site, doc, publish};
 
 #[test]
 fn a_client_publishes_measures_and_purges() {

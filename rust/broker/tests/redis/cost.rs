@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use fastworker_broker::{Broker, Client, Delivery, Publish, Settlement, Verdict};
 
-use crate::support::{BROKER_DB, Site, doc, id_of, run, settlement};
+use crate::common::{id_of, run, settlement};
+use crate::support::{BROKER_DB, Site, doc};
 
 const MESSAGES: usize = 60_000;
 const BATCH: usize = 100;

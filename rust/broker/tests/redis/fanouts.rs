@@ -4,7 +4,8 @@ use std::sync::Mutex;
 
 use fastworker_broker::{AWAY, Broker, COPIED, Fanout, FanoutClient, RedisBroker};
 
-use crate::support::{BROKER_DB, Site, envelope, ids, run};
+use crate::common::{ids, run};
+use crate::support::{BROKER_DB, Site, envelope};
 
 static EARS: Mutex<()> = Mutex::new(());
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use fastworker_broker::{Broker, Verdict};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Site, fill, ids, publish, run, settlement};
+use crate::common::{ids, run, settlement};
+use crate::support::{Site, fill, publish};
 
 /// Stands between a broker value and the server.
 struct Proxy {

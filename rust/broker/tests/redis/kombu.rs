@@ -5,7 +5,8 @@ use std::process::{Command, Output};
 
 use fastworker_broker::{Broker, Cancel, Cancelled, Client, ParkedClient, Settlement, Verdict};
 
-use crate::support::{BROKER_DB, RESULT_DB, Site, doc, id_of, ids, is_marked, publish, run, settlement};
+use crate::common::{id_of, ids, is_marked, run, settlement};
+use crate::support::{BROKER_DB, RESULT_DB, Site, doc, publish};
 
 const PRELUDE: &str = r#"
 import sys

@@ -2,7 +2,8 @@
 
 use fastworker_broker::{Broker, Client, ParkedClient, Publish, Settlement, Verdict};
 
-use crate::support::{BROKER_DB, Site, fill, ids, publish, run, settlement};
+use crate::common::{ids, run, settlement};
+use crate::support::{BROKER_DB, Site, fill, publish};
 
 #[test]
 fn priority_comes_before_queue_and_queues_take_turns() {

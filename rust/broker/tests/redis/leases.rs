@@ -5,7 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use fastworker_broker::{Broker, Settlement, Verdict};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{BROKER_DB, Site, fill, ids, is_marked, run, settlement};
+use crate::common::{ids, is_marked, run, settlement};
+use crate::support::{BROKER_DB, Site, fill};
 
 fn now_ms() -> i64 {
     UNIX_EPOCH.elapsed().unwrap().as_millis() as i64

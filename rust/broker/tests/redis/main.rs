@@ -4,6 +4,8 @@
 //! prefix of its own and removes its keys. Without a server the tests say so and pass, unless `CI=true`.
 
 mod clients;
+#[path = "../common/mod.rs"]
+mod common;
 mod cost;
 mod fanouts;
 mod faults;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use fastworker_broker::Broker;
 use fastworker_broker::lane::{Ask, Granted};
 
-use crate::support::{Site, fill, run};
+use crate::common::run;
+use crate::support::{Site, fill};
 
 #[test]
 fn thousands_of_asks_are_answered_whatever_has_become_idle() {

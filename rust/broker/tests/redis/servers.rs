@@ -8,7 +8,8 @@ use fastworker_broker::{
     Broker, Client, Error, RedisBroker, RedisClient, RedisOptions, ResultClient, Settlement, Verdict,
 };
 
-use crate::support::{Site, doc, fill, id_of, ids, publish, run, settlement};
+use crate::common::{id_of, ids, run, settlement};
+use crate::support::{Site, doc, fill, publish};
 
 /// A server on a free port, with nothing kept but what its append-only file holds.
 struct Server {

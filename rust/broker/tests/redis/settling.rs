@@ -2,7 +2,8 @@
 
 use fastworker_broker::{Broker, Client, ResultClient, Settlement, Verdict};
 
-use crate::support::{BROKER_DB, Site, doc, fill, id_of, ids, is_marked, publish, run, settlement};
+use crate::common::{id_of, ids, is_marked, run, settlement};
+use crate::support::{BROKER_DB, Site, doc, fill, publish};
 
 #[test]
 fn acks_and_results_leave_nothing_but_the_results() {

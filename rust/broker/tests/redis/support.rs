@@ -1,12 +1,10 @@
 //! A server, a key prefix per test, and builders for what the tests send.
 
-use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fastworker_broker::{
-    Broker, Delivery, LeaseTerms, Publish, RedisBroker, RedisClient, RedisOptions, RedisResultClient, RedisResults,
-    ResultDoc, Settlement, Tag, Verdict,
+    Broker, LeaseTerms, Publish, RedisBroker, RedisClient, RedisOptions, RedisResultClient, RedisResults, ResultDoc,
 };
 
 pub(crate) const BROKER_DB: u8 = 11;
@@ -139,12 +137,6 @@ impl Drop for Site {
     }
 }
 
-/// Runs a test's future on a runtime like the supervisor's.
-pub(crate) fn run(future: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await.expect("the test hangs") });
-}
-
 /// An envelope as Celery writes it, with the given id.
 pub(crate) fn envelope(id: &str, queue: &str, priority: u8) -> Bytes {
     format!(
@@ -163,27 +155,6 @@ pub(crate) async fn fill(broker: &RedisBroker, queue: &str, n: usize) {
     broker.publish(&batch).await.unwrap();
 }
 
-pub(crate) fn id_of(message: &[u8]) -> String {
-    let envelope = fastworker_wire::envelope::parse(message).unwrap();
-    envelope.id.unwrap().into_owned()
-}
-
-pub(crate) fn ids(deliveries: &[Delivery]) -> Vec<String> {
-    deliveries.iter().map(|delivery| id_of(&delivery.message)).collect()
-}
-
-pub(crate) fn settlement(tag: Tag, verdict: Verdict) -> Settlement {
-    Settlement {
-        tag,
-        message_id: None,
-        has_attempts: false,
-        verdict,
-        result: None,
-        successors: Vec::new(),
-        member: None,
-    }
-}
-
 pub(crate) fn doc(task_id: &str, status: &str) -> ResultDoc {
     ResultDoc {
         task_id: task_id.into(),
@@ -191,8 +162,4 @@ pub(crate) fn doc(task_id: &str, status: &str) -> ResultDoc {
         is_success: status == "SUCCESS",
         ttl_s: Some(60),
     }
-}
-
-pub(crate) fn is_marked(message: &[u8]) -> bool {
-    fastworker_wire::envelope::parse(message).unwrap().is_redelivered
 }
