@@ -109,6 +109,10 @@ impl Broker for AnyBroker {
         either!(self, broker => broker.severed().await)
     }
 
+    fn may_block_publishers(&self) -> bool {
+        either!(self, broker => broker.may_block_publishers())
+    }
+
     async fn settle_and_count(&self, batch: &[Settlement]) -> Result<Settled, Error> {
         either!(self, broker => broker.settle_and_count(batch).await)
     }

@@ -199,6 +199,12 @@ pub trait Broker {
         std::future::pending()
     }
 
+    /// Whether the server may go on taking acknowledgements while it takes no messages (RabbitMQ that is short of memory or
+    /// disk): what only acknowledges is then not to wait for what publishes.
+    fn may_block_publishers(&self) -> bool {
+        false
+    }
+
     /// Carries out every settlement; one round trip for the whole batch. Returns the indices whose lease was no
     /// longer ours: for these nothing was done, except that a SUCCESS result was stored.
     fn settle(&self, batch: &[Settlement]) -> impl Future<Output = Result<Vec<usize>, Error>> {

@@ -130,7 +130,7 @@ impl<B: Broker + 'static, S: Store + 'static> BrokerIo<B, S> {
     /// Settles a batch. Where results live elsewhere, the order is publish, store, acknowledge: a fault in between
     /// repeats work and drops none. Other states than SUCCESS are stored first: the next attempt of a task that is
     /// retried may have ended before its RETRY is stored, and an errback may ask for the failure.
-    pub(crate) fn settle(&self, mut settlements: Vec<Settlement>, batch: Vec<Option<Settling>>) {
+    pub(crate) fn settle(&self, mut settlements: Vec<Settlement>, batch: Vec<Option<Settling>>, is_following: bool) {
         let io = self.clone();
         tokio::task::spawn_local(async move {
             if let Some(store) = &io.store {
@@ -161,7 +161,7 @@ impl<B: Broker + 'static, S: Store + 'static> BrokerIo<B, S> {
                 Settled::default()
             };
             let joins = complete.iter().filter_map(|at| Some(settlements[*at].member.as_ref()?.join())).collect();
-            io.tell(Fact::Settled { batch, lost, joins });
+            io.tell(Fact::Settled { batch, lost, joins, is_following });
         });
     }
 

@@ -110,6 +110,7 @@ impl Decoder {
             has_attempts: false,
             attempt: 1,
             is_early_acked: false,
+            has_states: false,
             unconfirmed: 0,
             told_as: None,
             group: (!facts.group.is_empty()).then(|| Box::from(facts.group)),

@@ -164,6 +164,8 @@ pub(crate) enum Fact {
         batch: Vec<Option<Settling>>,
         lost: Vec<usize>,
         joins: Vec<Join>,
+        /// They were those that publish, apart from the others.
+        is_following: bool,
     },
     /// Joins of ours that the broker knows of.
     Joins(Vec<Join>),

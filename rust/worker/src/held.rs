@@ -59,6 +59,8 @@ pub(crate) struct Held {
     pub(crate) has_attempts: bool,
     pub(crate) attempt: u32,
     pub(crate) is_early_acked: bool,
+    /// States that are not its end were stored, or are being stored.
+    pub(crate) has_states: bool,
     /// Messages published by its run that the broker has not confirmed yet, and that its settlement waits for; one more
     /// while the main thread calls what follows from its failure.
     pub(crate) unconfirmed: u32,

@@ -104,6 +104,10 @@ impl Broker for AmqpBroker {
         self.owner.severed.notified().await;
     }
 
+    fn may_block_publishers(&self) -> bool {
+        true
+    }
+
     async fn settle_and_count(&self, batch: &[Settlement]) -> Result<Settled, Error> {
         if batch.is_empty() {
             return Ok(Settled::default());

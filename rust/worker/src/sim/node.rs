@@ -132,7 +132,7 @@ impl Node {
         if !self.is_settling && !self.settling.is_empty() {
             self.is_settling = true;
             let (settlements, batch) = self.settling.drain(..).unzip();
-            self.io.settle(settlements, batch);
+            self.io.settle(settlements, batch, false);
         }
     }
 
@@ -159,7 +159,7 @@ impl Node {
                     self.settle(handle);
                 }
             }
-            Fact::Settled { batch, lost, joins } => {
+            Fact::Settled { batch, lost, joins, .. } => {
                 self.is_settling = false;
                 debug_assert!(lost.iter().all(|at| *at < batch.len()));
                 batch.into_iter().flatten().for_each(|settling| self.forget(settling.handle));
@@ -275,6 +275,7 @@ fn held(delivery: &Delivery, letter: &Letter) -> Held {
         has_attempts: false,
         attempt: 0,
         is_early_acked: false,
+        has_states: false,
         unconfirmed: 0,
         told_as: None,
         group: None,

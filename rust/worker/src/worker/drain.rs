@@ -44,7 +44,8 @@ impl Worker {
             return;
         }
         let stats = self.engine.stats();
-        let is_settling = self.is_settling || !self.settling.is_empty();
+        let is_settling =
+            self.is_settling || !self.settling.is_empty() || self.is_following || !self.following.is_empty();
         let is_publishing = self.is_publishing || !self.publishing.is_empty();
         if stats.held > stats.scheduled + stats.limited || is_settling || is_publishing || !self.joins.is_idle() {
             self.draining.disturb();

@@ -171,6 +171,9 @@ struct Worker {
     wanted: VecDeque<ChildId>,
     settling: Vec<(Settlement, Option<Settling>)>,
     is_settling: bool,
+    /// Those that publish, where a broker may take acknowledgements and no messages: the others do not wait for them.
+    following: Vec<(Settlement, Option<Settling>)>,
+    is_following: bool,
     publishing: Vec<(Publish, Option<Author>)>,
     is_publishing: bool,
     /// Of batches that publish.
@@ -264,6 +267,8 @@ impl Worker {
             wanted: VecDeque::new(),
             settling: Vec::new(),
             is_settling: false,
+            following: Vec::new(),
+            is_following: false,
             publishing: Vec::new(),
             is_publishing: false,
             ledgers: HashMap::new(),
@@ -393,7 +398,12 @@ impl Worker {
                 self.wants_wake = false;
                 self.feed(Event::Wake);
             }
-            Fact::Settled { batch, lost, joins } => {
+            Fact::Settled { batch, lost, joins, is_following } => {
+                if is_following {
+                    self.is_following = false;
+                } else {
+                    self.is_settling = false;
+                }
                 self.settled(batch, &lost);
                 self.join(joins);
             }
@@ -527,7 +537,12 @@ impl Worker {
         if !self.is_settling && !self.settling.is_empty() {
             self.is_settling = true;
             let (settlements, batch) = self.settling.drain(..).unzip();
-            self.io.settle(settlements, batch);
+            self.io.settle(settlements, batch, false);
+        }
+        if !self.is_following && !self.following.is_empty() {
+            self.is_following = true;
+            let (settlements, batch) = self.following.drain(..).unzip();
+            self.io.settle(settlements, batch, true);
         }
         if self.wants_wake && !self.is_waiting && !self.is_stopping {
             self.is_waiting = true;

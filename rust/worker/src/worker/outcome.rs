@@ -54,6 +54,7 @@ impl Worker {
             Ok(FromChild::Store { number, member, status, doc }) => {
                 let handle = self.children.get(&child).and_then(|known| known.handle_of(number, member));
                 if let Some(held) = handle.and_then(|handle| self.held.get_mut(handle)) {
+                    held.has_states = true;
                     self.settling.push((settle::intermediate(held, status, doc, self.policy.lifetimes), None));
                 }
             }

@@ -1,5 +1,6 @@
 //! Station 9, settle, as the loop sees it: what waits to be settled, and what was.
 
+use fastworker_broker::{Broker as _, Settlement};
 use fastworker_engine::{Ending, Event, Handle};
 use fastworker_wire::child::OutcomeKind;
 
@@ -51,9 +52,19 @@ impl Worker {
             Fate::Refused { .. } | Fate::CannotRun { .. } => false,
         });
         held.is_early_acked |= !is_final;
+        let has_states = held.has_states;
         let mut settlements = settle::settlements(held, &ending, self.policy, clock::wall_us());
         let own = settlements.pop().map(|own| (own, Some(Settling { handle, is_final })));
-        self.settling.extend(settlements.into_iter().map(|member| (member, None)).chain(own));
+        let publishes = |one: &Settlement| !one.successors.is_empty() || one.member.is_some();
+        let follows = settlements.iter().chain(own.as_ref().map(|(own, _)| own)).any(publishes);
+        // Not before states of its own that are being stored.
+        let is_free = !has_states || !self.is_settling && self.settling.is_empty();
+        let road = if follows && is_free && self.io.broker.may_block_publishers() {
+            &mut self.following
+        } else {
+            &mut self.settling
+        };
+        road.extend(settlements.into_iter().map(|member| (member, None)).chain(own));
     }
 
     /// What follows from a failure comes before its end is settled: a worker that dies in between repeats it, and drops
@@ -91,7 +102,6 @@ impl Worker {
     }
 
     pub(super) fn settled(&mut self, batch: Vec<Option<Settling>>, lost: &[usize]) {
-        self.is_settling = false;
         self.answered_us = clock::mono_us();
         for (index, settling) in batch.into_iter().enumerate() {
             let Some(Settling { handle, is_final }) = settling else { continue };

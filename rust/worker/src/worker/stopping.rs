@@ -80,6 +80,8 @@ impl Worker {
         self.is_settling
             || self.is_publishing
             || !self.settling.is_empty()
+            || self.is_following
+            || !self.following.is_empty()
             || !self.publishing.is_empty()
             || !self.joins.is_idle()
     }
