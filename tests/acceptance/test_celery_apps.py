@@ -365,6 +365,30 @@ def stubborn(self):
         assert rabbit.queues()["celery"] == (0, 0)
 
 
+def test_replies_reach_the_client_that_asked(rabbit: VirtualHost, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        project = Project(tmp_path, rabbit.url, "rpc://", stack)
+        worker = project.worker(
+            """
+@app.task
+def fail():
+    raise ValueError("told to")
+"""
+        )
+        other = Celery("other", broker=rabbit.url, backend="rpc://", set_as_current=False)
+        stack.callback(other.close)
+        results = [
+            client.send_task("proj.add", (number, number))
+            for number in range(5)
+            for client in (project.app, other)
+        ]
+        replies = [result.get(timeout=TIMEOUT_S) for result in results]
+        assert replies == [0, 0, 2, 2, 4, 4, 6, 6, 8, 8]
+        with pytest.raises(ValueError, match="told to"):
+            project.call("fail").get(timeout=TIMEOUT_S)
+        assert worker.stop() == 0
+
+
 def test_what_belongs_to_celerys_worker_is_named(project: Project) -> None:
     worker = project.worker(
         """
