@@ -41,7 +41,12 @@ impl Open {
         }
         self.send()?;
         while !self.unconfirmed.is_empty() {
+            let before = self.unconfirmed.len();
             self.read_frame()?;
+            if self.unconfirmed.len() < before {
+                // A large batch may take longer than one answer.
+                self.deadline = Instant::now() + self.patience;
+            }
         }
         if !self.refused.is_empty() {
             self.refused.clear();

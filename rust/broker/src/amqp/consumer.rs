@@ -76,7 +76,10 @@ impl Session {
             self.catch_up(&account).await?;
         }
         let junk = std::mem::take(&mut self.state().junk);
-        self.bury(&junk).await?;
+        if let Err(error) = self.bury(&junk).await {
+            self.state().junk.extend(junk);
+            return Err(error);
+        }
         let mut state = self.state();
         state.turn = state.turn.wrapping_add(1);
         Ok(state.take(self.number, max, &mut account, order))

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Read, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use amq_protocol::frame::{AMQPFrame, ProtocolVersion, WriteContext, gen_frame, parse_frame};
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection};
@@ -60,6 +60,8 @@ pub(super) struct Open {
     pub(super) stream: TcpStream,
     pub(super) pid: u32,
     pub(super) deadline: Instant,
+    /// How long an answer may take.
+    pub(super) patience: Duration,
     /// What was read; up to `used` it has been taken.
     unread: Vec<u8>,
     used: usize,
@@ -100,6 +102,7 @@ impl Open {
             stream,
             pid: std::process::id(),
             deadline: Instant::now() + options.connect_timeout,
+            patience: options.response_timeout,
             unread: Vec::new(),
             used: 0,
             out: Vec::new(),
