@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import uuid
 from pathlib import Path
 from types import TracebackType
 
+from tests.support.certificates import certify
 from tests.support.redis_server import free_port
 from tests.support.servers import NoServer
 from tests.support.waiting import wait_until
@@ -136,7 +136,7 @@ class RabbitNode:
     def _configuration(self) -> str:
         lines = ["loopback_users.guest = true"]
         if self.has_tls:
-            _certify(self.directory)
+            certify(self.directory)
             lines += [
                 f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}",
                 f"ssl_options.cacertfile = {self.directory}/ca.crt",
@@ -171,31 +171,3 @@ class RabbitNode:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-
-
-def _certify(directory: Path) -> None:
-    """An issuer (``ca``), a certificate of it for localhost (``server``), and an issuer of nothing (``other``)."""
-    if shutil.which("openssl") is None:
-        raise NoServer("no openssl program; install openssl")
-    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    for name in ("ca", "other"):
-        _openssl(
-            directory,
-            *("req", "-x509", *new_key, "-days", "2", "-subj", f"/CN={name}"),
-            *("-keyout", f"{name}.key", "-out", f"{name}.crt"),
-        )
-    _openssl(
-        directory,
-        *("req", *new_key, "-subj", "/CN=localhost"),
-        *("-keyout", "server.key", "-out", "server.csr"),
-    )
-    (directory / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
-    _openssl(
-        directory,
-        *("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key"),
-        *("-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "server.crt"),
-    )
-
-
-def _openssl(directory: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)

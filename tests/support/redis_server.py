@@ -28,18 +28,22 @@ class RedisServer:
         directory: Where it keeps its log and, if durable, its append-only file.
         is_durable: Append-only file with ``appendfsync always``: what was confirmed survives
             ``kill()``.
+        is_encrypted: It listens encrypted only, with the certificate ``server`` of its directory.
     """
 
-    def __init__(self, directory: Path, *, is_durable: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, is_durable: bool = False, is_encrypted: bool = False
+    ) -> None:
         self.directory = directory
         self.is_durable = is_durable
+        self.is_encrypted = is_encrypted
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """URL without database."""
-        return f"redis://127.0.0.1:{self.port}"
+        return f"{'rediss' if self.is_encrypted else 'redis'}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start it, or start it again on the same port and data, and wait until it serves.
@@ -63,7 +67,8 @@ class RedisServer:
         process = self._process = subprocess.Popen(
             [
                 "redis-server",
-                *("--port", str(port), "--bind", "127.0.0.1", "--save", ""),
+                *(self._encrypted(port) if self.is_encrypted else ("--port", str(port))),
+                *("--bind", "127.0.0.1", "--save", ""),
                 *("--dir", str(self.directory), "--logfile", str(self.directory / "redis.log")),
                 *("--appendonly", "yes" if self.is_durable else "no", "--appendfsync", "always"),
             ],
@@ -71,9 +76,18 @@ class RedisServer:
             stderr=subprocess.DEVNULL,
         )
         wait_until(
-            lambda: process.poll() is not None or _serves(port), f"redis-server on port {port}", 30
+            lambda: process.poll() is not None or _serves(port, self.is_encrypted),
+            f"redis-server on port {port}",
+            30,
         )
         return process.poll() is None
+
+    def _encrypted(self, port: int) -> tuple[str, ...]:
+        files = {name: str(self.directory / f"server.{name}") for name in ("crt", "key")}
+        return (
+            *("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"),
+            *("--tls-cert-file", files["crt"], "--tls-key-file", files["key"]),
+        )
 
     def kill(self) -> None:
         """SIGKILL: no last write, no farewell."""
@@ -103,8 +117,10 @@ class RedisServer:
         self.stop()
 
 
-def _serves(port: int) -> bool:
-    with redis.Redis(port=port, socket_connect_timeout=1, socket_timeout=1) as client:
+def _serves(port: int, is_encrypted: bool) -> bool:
+    # Whose certificate it is does not matter here.
+    encryption = {"ssl": True, "ssl_cert_reqs": "none"} if is_encrypted else {}
+    with redis.Redis(port=port, socket_connect_timeout=1, socket_timeout=1, **encryption) as client:
         try:
             return bool(client.ping())
         except redis.RedisError:
