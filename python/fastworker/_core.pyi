@@ -14,8 +14,10 @@ __all__ = [
     "ChildLink",
     "ControlClient",
     "Join",
+    "LamportClock",
     "Member",
     "MessagePlan",
+    "NodePulse",
     "Publisher",
     "ResultStore",
     "Worker",
@@ -180,6 +182,20 @@ class ControlClient:
     def __new__(cls, url: str, options: Mapping[str, str]) -> ControlClient: ...
     def broadcast(self, exchange: str, message: bytes) -> None:
         """Send an envelope to every worker that listens on ``exchange`` now."""
+    def send_event(self, exchange: str, event: tuple[str, str, str, bytes, bytes]) -> None:
+        """Send an event to whoever listens: routing key, content type and encoding, headers (JSON), body."""
+    def listen_to_events(self, queue: Any) -> None:
+        """Hear events from now on: ``fastworker.events.receiver.EventQueue`` says which, and how.
+
+        Raises:
+            fastworker.errors.OperationalError: The broker cannot be reached, or has no events.
+        """
+    def next_event(self, queue: Any, timeout_s: float) -> bytes | None:
+        """The next message; None when ``timeout_s``, or half a second, is over. Handles Python signals.
+
+        Raises:
+            fastworker.errors.OperationalError: The connection was lost: nothing is heard until somebody listens again.
+        """
     def open_mailbox(self, exchange: str, mailbox: str) -> None:
         """Make a place for replies to ``mailbox``, a unique name."""
     def take_reply(self, exchange: str, mailbox: str, timeout_s: float) -> bytes | None:
@@ -424,6 +440,21 @@ def advance_clock(seconds: float) -> None:
 def clock_ahead_us() -> int:
     """How far that clock is ahead, in microseconds."""
 
+@final
+class LamportClock:
+    """Counts events; of two that know of each other the later one has the larger number. Safe to use by several
+    threads. Source: kombu.clocks.LamportClock.
+    """
+
+    def __new__(cls, initial_value: int = 0) -> LamportClock: ...
+    @property
+    def value(self) -> int:
+        """The last number."""
+    def forward(self) -> int:
+        """The next number."""
+    def adjust(self, other: int) -> int:
+        """Take note of another node's time, which came with its message; return our own after that."""
+
 def reset_clock() -> None:
     """Back to real time; only while no worker lives in this process."""
 
@@ -453,6 +484,9 @@ class Call:
     def queue(self) -> str: ...
     @property
     def ignore_result(self) -> bool | None: ...
+    @property
+    def is_watched(self) -> bool:
+        """Events tell of it: its end is reported with how to show what came of it."""
     @property
     def content_type(self) -> str: ...
     @property
@@ -559,11 +593,13 @@ class ChildLink:
         value: Any,
         store: bool,
         member: tuple[str, int | None, bytes] | None = None,
+        shown: str | None = None,
     ) -> None:
         """Report success. With ``store`` the JSON result document is written from ``value``.
 
         Args:
             member: Of a member of a chord's header: its group, its place, and the record for the join.
+            shown: Of a watched call: the result as events show it.
 
         Raises:
             TypeError: ``value`` has no JSON form; nothing was reported.
@@ -577,6 +613,8 @@ class ChildLink:
         doc: bytes | None = None,
         reason: str = "",
         parts: Sequence[tuple[str, str, int | None, bytes, bytes, int | None]] | None = None,
+        shown: str = "",
+        traceback: str = "",
     ) -> None:
         """Report how a call ended.
 
@@ -588,6 +626,8 @@ class ChildLink:
             reason: For ``reject`` and ``poison``: one line for the dead letter.
             parts: What it means for chords: task id, group, place in the header, encoded part, record for the join and
                 failures borne (None: the chord waits for all its members) of each member that ends by it.
+            shown: Of a watched call: its result, or its error, as events show it.
+            traceback: Of a watched call that raised.
         """
     def end_batch(self, batch: Batch) -> None:
         """Report that the function of a batch has returned; the ends of its calls were reported before."""
@@ -599,6 +639,15 @@ class ChildLink:
     def collect_successors(self, collects: bool) -> None:
         """Keep what is published from now on, and send it with the outcome: it is published in the same step as the
         acknowledgement. False: forget what was kept, and publish at once again."""
+    def send_event(
+        self,
+        routing_key: str,
+        content_type: str,
+        content_encoding: str,
+        headers: bytes,
+        body: bytes,
+    ) -> None:
+        """Have the worker send an event, which may be lost: ``headers`` is a JSON object, ``body`` serialised."""
     def store(self, call: Call, status: str, doc: bytes) -> None:
         """Store an intermediate state (STARTED, custom states) of the running task."""
     def publish(self, messages: Sequence[tuple[str, int, bytes]]) -> None:
@@ -673,6 +722,12 @@ class Join:
         """
 
 @final
+class NodePulse:
+    """What the lanes of a worker node share: the logical clock of its events, and what its heartbeats say."""
+
+    def __new__(cls, clock: LamportClock) -> NodePulse: ...
+
+@final
 class Worker:
     """The worker's runtime: broker I/O, decisions, children. Runs on a thread of its own.
 
@@ -681,6 +736,7 @@ class Worker:
         zygote: File descriptor of the socket to the zygote; the worker owns it from now on. None: tasks run in threads
             of this process, which whoever reads ``wait`` starts.
         zygote_pid: Its process id; None with ``zygote``.
+        pulse: What it shares with the other lanes of its node.
         drains: End, as by a warm shutdown, when nothing is left in the queues that could run now.
     """
 
@@ -690,6 +746,7 @@ class Worker:
         zygote: int | None = None,
         zygote_pid: int | None = None,
         *,
+        pulse: NodePulse,
         drains: bool = False,
     ) -> Worker: ...
     def start(self) -> None:
@@ -772,6 +829,13 @@ class Worker:
 
         Raises: as ``revoke``.
         """
+    def tell_of_tasks(self, tells: bool) -> bool:
+        """Send events about tasks from now on, or none. False: it was so before.
+
+        Raises: as ``revoke``.
+        """
+    def beat(self) -> None:
+        """Send a heartbeat event now."""
     def snapshot(self) -> dict[str, Any]:
         """What is held: ``tasks`` (as ``revoke`` returns them), ``revoked`` (ids, oldest first), ``total`` (started
         tasks by name), ``pids`` (children), ``writes`` (tasks that each of those was given), ``busy`` (how many of them

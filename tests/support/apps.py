@@ -180,6 +180,15 @@ def _register(app: Any) -> None:
             raise _control_flow(app).Reject("once more", requeue=True)
         return starts
 
+    @task(name="proj.tell", bind=True)
+    def tell(self: Any) -> int:
+        self.send_event("task-told", much=[1], where="here")
+        return 1
+
+    @task(name="proj.mute", send_events=False)
+    def mute() -> None:
+        """Nobody is told of it."""
+
     @task(name="proj.reject")
     def reject(reason: str) -> None:
         raise _control_flow(app).Reject(reason, requeue=False)

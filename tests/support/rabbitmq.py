@@ -42,6 +42,14 @@ class VirtualHost:
         told = _control("list_queues", "-p", self.name, "name", "type")
         return dict(line.split("\t") for line in told.splitlines()[1:] if line)
 
+    def queue(self, prefix: str) -> dict[str, str]:
+        """How the one queue whose name begins so is declared: durable, exclusive, auto_delete and arguments."""
+        names = ("name", "durable", "exclusive", "auto_delete", "arguments")
+        told = _control("list_queues", "-p", self.name, *names)
+        rows = [dict(zip(names, line.split("\t"), strict=True)) for line in told.splitlines()[1:]]
+        [found] = [row for row in rows if row["name"].startswith(prefix)]
+        return found
+
     def heartbeats(self) -> set[int]:
         """Seconds, of its connections; 0: none."""
         told = _control("list_connections", "vhost", "timeout")

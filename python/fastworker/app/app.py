@@ -40,6 +40,7 @@ from fastworker.signals import import_modules
 if TYPE_CHECKING:
     from fastworker.app.clock import LamportClock
     from fastworker.app.control import Control
+    from fastworker.app.events import Events
     from fastworker.app.outbox import Outbox
     from fastworker.app.parked import ParkedTasks
     from fastworker.app.publishing import Publishing
@@ -379,6 +380,13 @@ class FastWorker:
         return ParkedTasks(self)
 
     @cached_property
+    def events(self) -> Events:
+        """Events of its workers and tasks: ``Receiver``, ``Dispatcher``, ``State``."""
+        from fastworker.app.events import Events
+
+        return Events(self)
+
+    @cached_property
     def clock(self) -> LamportClock:
         """This process's logical clock."""
         from fastworker.app.clock import LamportClock
@@ -626,7 +634,6 @@ class FastWorker:
     # -------------------------------------------------------------------------------------- not yet
 
     amqp = refused("amqp", "its parts: conf.task_queues, conf.task_routes")
-    events = refused("events", "events come in a later version")
     log = refused("log", "fastworker.utils.log.get_task_logger")
     loader = refused("loader", "config_from_object and import_task_modules")
     pool = refused("pool", "fastworker manages its connections")

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Mapping
+from typing import Any
+
+from fastworker._core import LamportClock
+
+__all__ = ["LamportClock", "clock_in"]
 
 
-class LamportClock:
-    """Counts events; of two that know of each other the later one has the larger number.
-
-    Source: kombu.clocks.LamportClock.
-    """
-
-    def __init__(self, initial_value: int = 0) -> None:
-        self.value = initial_value
-        self._lock = threading.Lock()
-
-    def adjust(self, other: int) -> int:
-        """Take note of another node's time, which came with its message."""
-        with self._lock:
-            self.value = max(self.value, int(other)) + 1
-            return self.value
-
-    def forward(self) -> int:
-        """The next number."""
-        with self._lock:
-            self.value += 1
-            return self.value
+def clock_in(fields: Mapping[str, Any]) -> int:
+    """The clock that a message carries; 0 if it carries none that can be read."""
+    clock = fields.get("clock")
+    return clock if isinstance(clock, int) and 0 <= clock < 1 << 62 else 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastworker import _core
+from fastworker.app.clock import clock_in
 from fastworker.errors import ContentDisallowed, DecodeError
 from fastworker.greenlets import cooperative
 from fastworker.serialize import registry
@@ -140,7 +141,7 @@ class Mailbox:
             if envelope is None:
                 break
             letter = self.read(envelope)
-            self._app.clock.adjust(letter.headers.get("clock") or 0)
+            self._app.clock.adjust(clock_in(letter.headers))
             if letter.headers.get("ticket", ticket) != ticket:
                 continue
             if callback is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from fastworker.app.context import Context
 from fastworker.app.state import get_current_app, task_stack
@@ -304,16 +304,26 @@ class Task(TaskCanvas, TaskOptions, Generic[P, R]):
 
         return retry(self, args, kwargs, exc, throw, eta, countdown, max_retries, options)
 
-    def send_event(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not available yet.
+    def send_event(
+        self,
+        type_: str,
+        retry: bool = True,
+        retry_policy: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> None:
+        """Send an event about the running call to monitors, whether or not its worker tells of tasks.
+
+        Args:
+            type_: Such as ``task-progress``.
+            retry, retry_policy: As in Celery; the worker sends it when it can.
+            fields: What it says.
 
         Raises:
-            NotImplementedError: Always.
+            EncodeError: A field has no form in ``event_serializer``.
         """
-        raise NotImplementedError(
-            f"task {self.name!r}: send_event is not available in this version of fastworker; "
-            "update_state() tells clients how far a task is"
-        )
+        request = self.request
+        with self.bound_app().events.default_dispatcher(hostname=request.hostname) as dispatcher:
+            dispatcher.send(type_, uuid=request.id, **fields)
 
     # -------------------------------------------------------------------------------------- results
 

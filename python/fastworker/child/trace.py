@@ -25,6 +25,7 @@ from fastworker.child.decode import accepts_json, decode_call
 from fastworker.child.interrupts import INTERRUPTS, Terminated, ToldToEnd
 from fastworker.child.members import Membership, Part, ends, membership
 from fastworker.child.request import WorkerRequest
+from fastworker.child.shown import error_of, result_of
 from fastworker.child.successors import publish_successors
 from fastworker.errors import (
     EncodeError,
@@ -118,13 +119,15 @@ class Tracers(dict[str, Tracer]):
                 self._report_unknown(one)
             self._link.end_batch(call)
             return
-        doc = self._app.backend.document(call.id, NotRegistered(call.task), states.FAILURE)
+        error = NotRegistered(call.task)
+        doc = self._app.backend.document(call.id, error, states.FAILURE)
         self._link.report(
             call,
             "poison",
             status=states.FAILURE,
             doc=doc,
             reason=f"task {call.task!r} is registered in the parent but not in this child",
+            **error_of(call, error, None),
         )
 
 
@@ -236,7 +239,11 @@ class TaskTracer:
             given = with_values(args, self.app.backend)
         except Exception as exc:
             self.link.report(
-                call, "poison", reason=f"its body cannot be read: {exc}", **self._failed(call, exc)
+                call,
+                "poison",
+                reason=f"its body cannot be read: {exc}",
+                **self._failed(call, exc),
+                **error_of(call, exc, None),
             )
             return None
         request = WorkerRequest(call, args, kwargs, embed, self.node, self.link)
@@ -282,8 +289,9 @@ class TaskTracer:
         )
         if self.link.is_running:
             self.link.start_over(call)
-            failed = self._failed_somehow(call, exc)
-            self.link.report(call, "failure", parts=self._parts_somehow(run, exc), **failed)
+            facts = self._failed_somehow(call, exc)
+            facts.update(error_of(call, exc, ExceptionInfo(exc).traceback))
+            self.link.report(call, "failure", parts=self._parts_somehow(run, exc), **facts)
 
     def left(self, call: Call, run: Run | None, exc: BaseException) -> None:
         """Something around the task's own code wants the process to exit: it does where the task has it for itself;
@@ -331,7 +339,9 @@ class TaskTracer:
     def returned_plain(self, run: Run, value: Any) -> None:
         """It returned, and nothing needs the long way."""
         try:
-            self.link.succeed(run.call, value, self.stores(run.call))
+            call = run.call
+            shown = result_of(value, self.task.resultrepr_maxsize) if call.is_watched else None
+            self.link.succeed(call, value, self.stores(call), None, shown)
         except (TypeError, ValueError) as exc:
             self._unstorable(run, value, exc)
 
@@ -406,10 +416,11 @@ class TaskTracer:
                 self.link.collect_successors(True)
                 publish_successors(self.app, request, value, run.embed)
             member = membership(request, run.embed) if run.embed else None
+            shown = result_of(value, self.task.resultrepr_maxsize) if call.is_watched else None
             if self.has_plain_results:
-                self.link.succeed(call, value, stores, member)
+                self.link.succeed(call, value, stores, member, shown)
             else:
-                self._succeed(run, value, stores, member)
+                self._succeed(run, value, stores, member, shown or "")
         except (
             TypeError,
             ValueError,
@@ -434,7 +445,9 @@ class TaskTracer:
             )
         return states.SUCCESS, value
 
-    def _succeed(self, run: Run, value: Any, stores: bool, member: Membership | None) -> None:
+    def _succeed(
+        self, run: Run, value: Any, stores: bool, member: Membership | None, shown: str
+    ) -> None:
         """Report a success in another form than plain JSON."""
         call, backend = run.call, self.app.backend
         doc = backend.document(call.id, value, states.SUCCESS, request=run.request)
@@ -449,6 +462,7 @@ class TaskTracer:
             status=states.SUCCESS if stores else None,
             doc=doc if stores else None,
             parts=parts,
+            shown=shown,
         )
 
     def _parts(self, run: Run, exc: BaseException) -> list[Part]:
@@ -516,10 +530,12 @@ class TaskTracer:
         if run.embed:
             self.link.collect_successors(True)
             call_errbacks(self.app, run.request, exc, None, run.embed)
+        einfo = ExceptionInfo(exc)
         facts = self._failed(call, exc, None, run.request)
+        facts.update(error_of(call, exc, einfo.traceback))
         reason = str(exc.reason or "raised Reject")
         self.link.report(call, "reject", reason=reason, parts=self._parts(run, exc), **facts)
-        self._signal_failure(run, exc, ExceptionInfo(exc))
+        self._signal_failure(run, exc, einfo)
         return states.REJECTED, exc
 
     def _retried(self, run: Run, exc: Retry) -> tuple[str, Any]:
@@ -530,7 +546,9 @@ class TaskTracer:
             doc = self.app.backend.document(
                 call.id, exc.exc, states.RETRY, einfo.traceback, request
             )
-        self.link.report(call, "retry", status=states.RETRY if doc else None, doc=doc)
+        status = states.RETRY if doc else None
+        error = error_of(call, exc.exc, einfo.traceback)
+        self.link.report(call, "retry", status=status, doc=doc, **error)
         self._guard(call, "on_retry", exc.exc, call.id, run.args, run.kwargs, einfo)
         if signals.task_retry.has_receivers:
             signals.task_retry.send(sender=self.task, request=request, reason=exc, einfo=einfo)
@@ -546,6 +564,7 @@ class TaskTracer:
             with leaving_with_outcome() if call.is_early_acked else contextlib.nullcontext():
                 call_errbacks(self.app, run.request, exc, einfo.traceback, run.embed)
         failed = self._failed(call, exc, einfo.traceback, run.request)
+        failed.update(error_of(call, exc, einfo.traceback))
         # Only what goes to the dead letters needs its reason there.
         reason = f"it failed: {exc!r}\n{einfo.traceback}" if self.failure == "reject" else ""
         parts = self._parts(run, exc)

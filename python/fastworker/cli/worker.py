@@ -127,6 +127,14 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
     help="Publish events about tasks.",
 )
 @_option(
+    "--heartbeat-interval",
+    type=click.FloatRange(min=0, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Seconds between events that tell of this worker.",
+)
+@_option("--without-heartbeat", is_flag=True, help="Send no events about this worker.")
+@_option(
     "--prefetch-multiplier",
     type=click.IntRange(0),
     help="Messages to hold per process; 0: no limit.",
@@ -213,6 +221,8 @@ def worker(
     pidfile: str | None,
     statedb: str | None,
     umask: str | None,
+    heartbeat_interval: float,
+    without_heartbeat: bool,
     reload: bool,
     reload_dir: tuple[str, ...],
     detach: bool,
@@ -253,6 +263,7 @@ def worker(
         lanes=with_own_names(lanes),
         pidfile=None if pidfile is None else file_name(pidfile, node),
         statedb=None if statedb is None else file_name(statedb, node),
+        heartbeat_s=None if without_heartbeat else heartbeat_interval,
         quiet=session.quiet,
         no_color=session.no_color,
         **options,

@@ -35,10 +35,9 @@ _NOTICED: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {
         {"is_flag": True},
         "what no process here can take soon goes back to its queue by itself",
     ),
-    ("--heartbeat-interval",): ({"type": int}, "this version sends no worker heartbeat events"),
 }
 
-_SILENT: tuple[str, ...] = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+_SILENT: tuple[str, ...] = ("--without-gossip", "--without-mingle")
 
 
 def later_options(command: F) -> F:

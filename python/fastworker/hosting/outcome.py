@@ -21,6 +21,7 @@ class Outcome:
         status: Celery's state, when there is a document to store.
         doc: The result document.
         parts: What its end means for chords.
+        facts: How events show it, as ``ChildLink.report`` takes it.
         is_ending: Celery is saying how it ended; what is stored before that is a state on the way.
         added: Ids of the members that it has added to its chord.
         added_members: How many there are.
@@ -32,6 +33,7 @@ class Outcome:
         "added_members",
         "call",
         "doc",
+        "facts",
         "is_ending",
         "link",
         "parts",
@@ -44,6 +46,7 @@ class Outcome:
         self.status: str | None = None
         self.doc: bytes | None = None
         self.parts: list[Part] = []
+        self.facts: dict[str, str] = {}
         self.is_ending = False
         self.added: set[str] = set()
         self.added_members = 0

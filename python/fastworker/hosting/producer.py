@@ -14,7 +14,7 @@ from kombu import compression, serialization
 from kombu.exceptions import OperationalError as KombuOperationalError
 
 from fastworker import _core, errors
-from fastworker.app.deliver import announce, deliver
+from fastworker.app.deliver import announce, deliver, repeated
 from fastworker.app.link import leaving_with_outcome
 from fastworker.hosting.outcome import current_outcome
 
@@ -117,8 +117,15 @@ class HostedProducer:
         key = routing_key or ""
         settings = self._app.publishing.settings
         try:
-            if self._is_announced(exchange_name):
-                announce(self._app, (exchange_name, key, write(key, exchange_name)), policy)
+            if self._is_event(exchange_name):
+                event = (
+                    key,
+                    content_type,
+                    content_encoding or "binary",
+                    _core.dumps(headers),
+                    data,
+                )
+                repeated(self._app, lambda: self._app.events.deliver(event), policy)
                 return
             names = settings.queues.reached_by(exchange_name, key)
             envelopes = [(name, level, write(name)) for name in names]
@@ -129,7 +136,7 @@ class HostedProducer:
         except errors.OperationalError as exc:
             raise KombuOperationalError(str(exc)) from exc
 
-    def _is_announced(self, exchange: str) -> bool:
+    def _is_event(self, exchange: str) -> bool:
         """Nobody keeps it: events, which programs listen to."""
         return bool(exchange == self._app.celery.conf.event_exchange)
 

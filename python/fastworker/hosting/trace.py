@@ -12,12 +12,13 @@ from celery.exceptions import Ignore, Reject
 from fastworker.app.errbacks import fail_steps
 from fastworker.child.members import ends
 from fastworker.child.request import request_fields
+from fastworker.child.shown import error_of
 from fastworker.child.trace import Run, TaskTracer
 from fastworker.hosting.outcome import Outcome, current_outcome
 from fastworker.hosting.task import HostedTask
 
 if TYPE_CHECKING:
-    from fastworker._core import ChildLink
+    from fastworker._core import Call, ChildLink
     from fastworker.hosting.app import HostedApp
 
 #: What ``Task.replace`` says when it ignores the task that it has replaced. Source: celery/app/task.py.
@@ -62,6 +63,8 @@ class HostedTracer(TaskTracer):
         try:
             ended = self.traced(call.id, run.args, run.kwargs, fields)
             traceback = getattr(ended.retval, "traceback", None)
+            if call.is_watched:
+                outcome.facts = _shown(call, ended, traceback)
             self._report(run, outcome, fields, ended.info, traceback)
         except Reject as exc:
             # A handler raised it after the task had run.
@@ -99,6 +102,7 @@ class HostedTracer(TaskTracer):
             doc=outcome.doc,
             reason=reason,
             parts=outcome.parts,
+            **outcome.facts,
         )
 
     def _ignore(self, run: Run, outcome: Outcome, exc: Ignore) -> None:
@@ -136,3 +140,11 @@ class HostedTracer(TaskTracer):
         self._fail_behind(run, outcome, exc, None)
         kind = "requeue" if exc.requeue else "reject"
         self._end(outcome, kind, str(exc.reason or "raised Reject"))
+
+
+def _shown(call: Call, ended: Any, traceback: str | None) -> dict[str, str]:
+    """How events show what Celery's tracer returned. Source: ``Request.on_success`` and ``on_failure``."""
+    if ended.info is None:
+        return {"shown": ended.retstr or ""}
+    error = ended.info.retval
+    return error_of(call, getattr(error, "exc", error), traceback)

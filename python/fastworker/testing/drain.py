@@ -137,7 +137,7 @@ class _DrainingWorker(EmbeddedWorker):
         return replace(super()._settings(), prefetch=1, eta_horizon_s=0.0)
 
     def make_core(self) -> _core.Worker:
-        return _core.Worker(self.settings, drains=True)
+        return _core.Worker(self.settings, pulse=_core.NodePulse(self.app.clock), drains=True)
 
     def on_ready(self) -> None:
         """Nobody is told: no worker of the user's started."""
@@ -195,8 +195,15 @@ class _Ledger:
         self._link = link
         self._drained = drained
 
-    def succeed(self, call: Call, value: Any, store: bool, member: Any = None) -> None:
-        self._link.succeed(call, value, store, member)
+    def succeed(
+        self,
+        call: Call,
+        value: Any,
+        store: bool,
+        member: Any = None,
+        shown: str | None = None,
+    ) -> None:
+        self._link.succeed(call, value, store, member, shown)
         self._drained.runs.append(Run(call.task, call.id, states.SUCCESS))
 
     def report(self, call: Call, kind: str, **facts: Any) -> None:

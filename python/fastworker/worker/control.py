@@ -378,6 +378,34 @@ def ping(state: State, **kwargs: Any) -> dict[str, str]:
     return ok("pong")
 
 
+# ------------------------------------------------------------------------------------------------------------ events
+
+
+@control_command()
+def enable_events(state: State) -> dict[str, Any]:
+    """Tell worker(s) to send task-related events."""
+    if state.node.core.tell_of_tasks(True):
+        logger.info("Events of group {task} enabled by remote.")
+        return ok("task events enabled")
+    return ok("task events already enabled")
+
+
+@control_command()
+def disable_events(state: State) -> dict[str, Any]:
+    """Tell worker(s) to stop sending task-related events."""
+    if state.node.core.tell_of_tasks(False):
+        logger.info("Events of group {task} disabled by remote.")
+        return ok("task events disabled")
+    return ok("task events already disabled")
+
+
+@control_command()
+def heartbeat(state: State) -> None:
+    """Tell worker(s) to send event heartbeat immediately."""
+    logger.debug("Heartbeat requested by remote.")
+    state.node.core.beat()
+
+
 @inspect_command()
 def clock(state: State, **kwargs: Any) -> dict[str, int]:
     """Get current logical clock value."""

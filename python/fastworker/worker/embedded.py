@@ -213,7 +213,7 @@ class EmbeddedWorker:
 
     def make_core(self) -> _core.Worker:
         """The Rust worker."""
-        return _core.Worker(self.settings)
+        return _core.Worker(self.settings, pulse=_core.NodePulse(self.app.clock))
 
     def ensure_started(self, timeout_s: float | None = None) -> None:
         """Wait until tasks are consumed.

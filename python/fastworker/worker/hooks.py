@@ -87,6 +87,7 @@ class Hooks:
             or received_logger.isEnabledFor(logging.INFO),
             "reports_unknown": keeps_endings or signals.task_unknown.has_receivers,
             "reports_rejected": signals.task_rejected.has_receivers,
+            "reports_heartbeats": signals.heartbeat_sent.has_receivers,
         }
 
     def on_event(self, name: str, facts: dict[str, Any]) -> None:
@@ -101,6 +102,8 @@ class Hooks:
             self._chords.join(**facts)
         elif name == "rejected":
             self.rejected(**facts)
+        elif name == "heartbeat":
+            signals.heartbeat_sent.send(sender=self._sender)
 
     def received(self, call: _core.Call) -> None:
         """A task was received."""

@@ -66,13 +66,13 @@ class Lane:
         assert self._core is not None, "a command came before the worker was started"
         return self._core
 
-    def hold(self, zygote: tuple[socket.socket, int] | None) -> None:
-        """Make the Rust half: with this zygote, or, None, with threads of this process."""
+    def hold(self, zygote: tuple[socket.socket, int] | None, pulse: _core.NodePulse) -> None:
+        """Make the Rust half: with this zygote, or, None, with threads of this process. ``pulse``: the node's."""
         if zygote is None:
-            self._core = _core.Worker(self.settings)
+            self._core = _core.Worker(self.settings, pulse=pulse)
         else:
             words, pid = zygote
-            self._core = _core.Worker(self.settings, words.detach(), pid)
+            self._core = _core.Worker(self.settings, words.detach(), pid, pulse=pulse)
 
     @property
     def has_core(self) -> bool:

@@ -120,6 +120,14 @@ class Lanes:
         answers = self._ask(lambda core: core.revoke(ids, stamps, terminate))
         return [{**task, "lane": lane.name} for lane, tasks in answers for task in tasks]
 
+    def tell_of_tasks(self, tells: bool) -> bool:
+        """See ``_core.Worker.tell_of_tasks``."""
+        return _any(self._ask(lambda core: core.tell_of_tasks(tells)))
+
+    def beat(self) -> None:
+        """See ``_core.Worker.beat``; one lane speaks for the node."""
+        self._lanes[0].core.beat()
+
     def set_limits(
         self, task: str, soft_time_limit: float | None, time_limit: float | None
     ) -> bool:

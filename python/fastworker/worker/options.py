@@ -42,6 +42,7 @@ class WorkerOptions:
         pidfile: Path with abbreviations expanded.
         statedb: File that remembers revoked tasks; None: the setting ``worker_state_db``.
         task_events: Publish events about tasks; None: the setting.
+        heartbeat_s: Seconds between events that tell of the worker itself; None: it sends none.
         autoscale: Most and fewest tasks at once, and so child processes; None: fixed.
         pool_start_method: ``fork`` or ``spawn``; None: the setting.
         cpu_affinity: As the setting ``worker_cpu_affinity``, which it overrides.
@@ -74,6 +75,7 @@ class WorkerOptions:
     pidfile: str | None = None
     statedb: str | None = None
     task_events: bool | None = None
+    heartbeat_s: float | None = None
     autoscale: tuple[int, int] | None = None
     pool_start_method: str | None = None
     cpu_affinity: str | None = None

@@ -29,6 +29,12 @@ class Core(Protocol):
     ) -> list[dict[str, Any]]:
         """Revoke tasks."""
 
+    def tell_of_tasks(self, tells: bool) -> bool:
+        """Events tell of tasks, or do not."""
+
+    def beat(self) -> None:
+        """Send a heartbeat event."""
+
     def set_limits(
         self, task: str, soft_time_limit: float | None, time_limit: float | None
     ) -> bool:

@@ -10,6 +10,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fastworker.app.clock import clock_in
 from fastworker.app.control import match
 from fastworker.errors import ContentDisallowed, DecodeError, EncodeError, OperationalError
 from fastworker.worker.control import Panel
@@ -39,7 +40,7 @@ class Pidbox:
         except (DecodeError, ContentDisallowed) as exc:
             logger.error("Cannot decode message: %r", exc)
             return
-        self._state.app.clock.adjust(letter.headers.get("clock") or 0)
+        self._state.app.clock.adjust(clock_in(letter.headers))
         body = letter.body
         if not isinstance(body, dict) or not isinstance(body.get("method"), str):
             logger.error("a control message is %.200r: expected a mapping with a method", body)

@@ -37,6 +37,8 @@ class TaskSettings:
     time_limit: float | None
     ignore_result: bool
     stores_errors: bool
+    #: Events tell of it, where they tell of tasks.
+    sends_events: bool
     #: Starts a second; None: no limit.
     rate_limit: float | None
     #: The limit counts the starts of all workers together, for each key.
@@ -89,6 +91,12 @@ class WorkerSettings:
     revokes_max: int
     revoke_expires_s: float
     revoked: list[str]
+    event_exchange: str
+    #: Seconds between heartbeats; None: events tell nothing of the worker itself.
+    heartbeat_s: float | None
+    sends_task_events: bool
+    #: What monitors are told of the software: its name and version.
+    software: tuple[str, str]
     #: Tasks for which one child has places; with several, it is told by frames whom to interrupt, not by signals.
     slots: int = 1
     #: It runs one at a time all the same.
@@ -98,6 +106,7 @@ class WorkerSettings:
     reports_expired: bool = False
     reports_unknown: bool = False
     reports_rejected: bool = False
+    reports_heartbeats: bool = False
     #: Tell of the tasks that come and have a rate limit of each worker, each once.
     reports_limited: bool = False
 
@@ -175,6 +184,7 @@ def task_settings(app: FastWorker) -> list[TaskSettings]:
             time_limit=hard if hard is not None else default_hard,
             ignore_result=bool(task.ignore_result),
             stores_errors=bool(task.store_errors_even_if_ignored),
+            sends_events=bool(task.send_events),
             rate_limit=None if is_unlimited else limit,
             shares_rate_limit=is_shared(task),
             has_lanes=limit is not None,

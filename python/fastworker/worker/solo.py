@@ -16,7 +16,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
-from fastworker import signals
+from fastworker import _core, signals
 from fastworker.app.state import get_current_worker_task, set_default_app
 from fastworker.child.thread import run_in_thread
 from fastworker.worker.alarm import Alarm
@@ -26,7 +26,6 @@ from fastworker.worker.worker import WorkerProcess
 if TYPE_CHECKING:
     from types import FrameType
 
-    from fastworker import _core
     from fastworker.worker.lane import Lane
     from fastworker.worker.lane_plan import LanePlan
 
@@ -71,7 +70,7 @@ class SoloProcess(WorkerProcess):
         self._is_over = threading.Event()
         self._main_thread = threading.get_ident()
         [lane] = self.lanes
-        lane.hold(None)
+        lane.hold(None, _core.NodePulse(self.app.clock))
         core = lane.core
         set_default_app(self.app)
         if signals.worker_process_init.has_receivers:

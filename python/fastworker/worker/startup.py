@@ -244,6 +244,10 @@ def worker_settings(
         revokes_max=terms.most,
         revoke_expires_s=terms.expires_s,
         revoked=list(revoked),
+        event_exchange=conf.event_exchange,
+        heartbeat_s=options.heartbeat_s,
+        sends_task_events=bool(conf.worker_send_task_events),
+        software=("fastworker", _core.__version__),
         reports_limited=is_lane,
         **Hooks.wanted(app),
     )

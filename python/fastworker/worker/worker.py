@@ -15,7 +15,7 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fastworker import signals
+from fastworker import _core, signals
 from fastworker.app.rate_limits import per_second
 from fastworker.app.settings_check import check
 from fastworker.errors import OperationalError
@@ -159,8 +159,9 @@ class WorkerProcess:
     def run(self) -> int:
         """Work until told to stop; returns the process's exit status."""
         zygotes = first_zygotes(list(self.lanes), self._log_plan)
+        pulse = _core.NodePulse(self.app.clock)
         for lane, zygote in zip(self.lanes, zygotes, strict=True):
-            lane.hold(zygote)
+            lane.hold(zygote, pulse)
         self._install_signal_handlers()
         self._alarm = Alarm()
         for lane in self.lanes:

@@ -6,8 +6,8 @@ use crate::memory::{MemoryBroker, MemoryStore};
 use crate::redis::RedisBroker;
 use crate::sqlite::{SqliteBroker, SqliteStore};
 use crate::{
-    Broker, Delivery, Error, Fanout, Heard, Join, Joined, Part, Parts, Portion, Publish, Recovered, Remains, ResultDoc,
-    Revocation, Settled, Settlement, Store, Tag,
+    Broker, Delivery, Error, EventMessage, Fanout, Heard, Join, Joined, Part, Parts, Portion, Publish, Recovered,
+    Remains, ResultDoc, Revocation, Settled, Settlement, Store, Tag,
 };
 
 /// A broker of any kind.
@@ -163,6 +163,10 @@ impl Broker for AnyBroker {
 
     async fn listen(&self, exchange: &str) -> Result<Heard, Error> {
         either!(self, broker => broker.listen(exchange).await)
+    }
+
+    async fn publish_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<(), Error> {
+        either!(self, broker => broker.publish_events(exchange, batch).await)
     }
 
     async fn enlist(&self, fanout: &Fanout) -> Result<(), Error> {

@@ -34,7 +34,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::lane::{Ask, Drawn, Granted, Quota};
-use crate::{Error, Fanout, Heard, Join, Joined, Member, Parts, Portion, Revocation};
+use crate::{Error, EventMessage, Fanout, Heard, Join, Joined, Member, Parts, Portion, Revocation};
 
 /// Names one leased message; chosen by the implementation, meaningless to others, never reused by one `Broker` value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -273,6 +273,13 @@ pub trait Broker {
     /// after an error, resolves with [`Heard::Gap`] as soon as broadcasts are heard. One call at a time; a dropped
     /// future loses nothing.
     fn listen(&self, exchange: &str) -> impl Future<Output = Result<Heard, Error>>;
+
+    /// Sends events to whoever listens on their exchange, such as `celeryev`. Nobody keeps them, and nobody confirms that
+    /// somebody has heard them. A broker that nobody can listen to drops them.
+    fn publish_events(&self, exchange: &str, batch: &[EventMessage]) -> impl Future<Output = Result<(), Error>> {
+        let _nobody_listens = (exchange, batch);
+        std::future::ready(Ok(()))
+    }
 
     /// Enlists a queue of ours for copies of what is published to a fanout exchange (`fanout.rs`); `heartbeat` does it
     /// again from then on. It has to be watched besides.

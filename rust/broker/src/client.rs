@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{ChordClient, Control, Error, FanoutClient, ParkedClient, Publish, ResultDoc};
+use crate::{ChordClient, Control, Error, EventClient, FanoutClient, ParkedClient, Publish, ResultDoc};
 
 /// A message that could not be run, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct DeadLetter {
 }
 
 /// A blocking connection to a broker.
-pub trait Client: Control + ParkedClient + FanoutClient {
+pub trait Client: Control + EventClient + ParkedClient + FanoutClient {
     /// Publishes all; returns when the server has confirmed every one.
     fn publish(&mut self, batch: &[Publish]) -> Result<(), Error>;
     /// Messages waiting in `queue`, over all priorities, those in its lanes included. Parked and leased ones are not

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use fastworker_wire::child::{
-    FromChild, InterruptKind, NO_MEMBER, OutcomeFrame, OutcomeKind, PartFrame, Successor, TaskFrame, ToChild,
+    EventFrame, FromChild, InterruptKind, NO_MEMBER, OutcomeFrame, OutcomeKind, PartFrame, Successor, TaskFrame,
+    ToChild,
 };
 
 use crate::Target;
@@ -54,6 +55,7 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
                 is_redelivered: true,
                 attempt: 2,
                 ignore_result: Some(true),
+                is_watched: true,
                 queue: "celery",
                 task: "proj.add",
                 id: "id",
@@ -83,6 +85,8 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
                 status: "RETRY",
                 doc: Some(b"{}"),
                 reason: "because",
+                shown: "ValueError(1)",
+                traceback: "Traceback",
                 successors: vec![message.clone(), message.clone()],
                 parts: vec![PartFrame {
                     task_id: "t",
@@ -101,6 +105,13 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
                 FromChild::BatchEnd { number: 1, runtime_us: 1 },
                 FromChild::Store { number: 1, member: 0, status: "STARTED", doc: b"{}" },
                 FromChild::Publish { number: 1, message },
+                FromChild::Event(EventFrame {
+                    routing_key: "task.custom",
+                    content_type: "application/json",
+                    content_encoding: "utf-8",
+                    headers: b"{}",
+                    body: b"{}",
+                }),
             ];
             frames.iter().map(|frame| written(|out| frame.write(out))).collect()
         }

@@ -24,6 +24,8 @@ pub(crate) struct Call {
     #[pyo3(get)]
     ignore_result: Option<bool>,
     #[pyo3(get)]
+    pub(crate) is_watched: bool,
+    #[pyo3(get)]
     queue: String,
     #[pyo3(get)]
     task: String,
@@ -106,6 +108,7 @@ impl Call {
             is_redelivered: task.is_redelivered,
             attempt: task.attempt,
             ignore_result: task.ignore_result,
+            is_watched: task.is_watched,
             queue: task.queue.to_owned(),
             task: task.task.to_owned(),
             id: task.id.to_owned(),

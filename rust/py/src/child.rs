@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use fastworker_broker::Publish;
 use fastworker_link::Page;
 use fastworker_wire::child::{
-    FromChild, InterruptKind, NO_MEMBER, OutcomeFrame, OutcomeKind, PartFrame, Successor, ToChild, VERSION,
+    EventFrame, FromChild, InterruptKind, NO_MEMBER, OutcomeFrame, OutcomeKind, PartFrame, Successor, ToChild, VERSION,
 };
 use fastworker_wire::json::write_text;
 use fastworker_wire::result_doc::{self, ResultContext};
@@ -572,7 +572,7 @@ impl ChildLink {
         self.page.slots()
     }
 
-    #[pyo3(signature = (call, value, store, member=None))]
+    #[pyo3(signature = (call, value, store, member=None, shown=None))]
     fn succeed(
         &self,
         py: Python<'_>,
@@ -580,6 +580,7 @@ impl ChildLink {
         value: &Bound<'_, PyAny>,
         store: bool,
         member: Option<Membership<'_>>,
+        shown: Option<&str>,
     ) -> PyResult<()> {
         let runtime_us = mono_us().saturating_sub(call.started_us);
         let mut result = Vec::new();
@@ -598,6 +599,8 @@ impl ChildLink {
             status: if store { "SUCCESS" } else { "" },
             doc: doc.as_deref(),
             reason: "",
+            shown: shown.unwrap_or_default(),
+            traceback: "",
             successors: successors.iter().map(borrow).collect(),
             parts: member
                 .map(|(group, index, record)| {
@@ -610,7 +613,7 @@ impl ChildLink {
         self.finish(py, call, &FromChild::Outcome(outcome))
     }
 
-    #[pyo3(signature = (call, kind, *, status=None, doc=None, reason="", parts=None))]
+    #[pyo3(signature = (call, kind, *, status=None, doc=None, reason="", parts=None, shown="", traceback=""))]
     #[allow(clippy::too_many_arguments, reason = "all but two are named and optional")]
     fn report(
         &self,
@@ -621,6 +624,8 @@ impl ChildLink {
         doc: Option<&[u8]>,
         reason: &str,
         parts: Option<Vec<PartTuple>>,
+        shown: &str,
+        traceback: &str,
     ) -> PyResult<()> {
         let successors = self.successors(call);
         let kind = match kind {
@@ -643,6 +648,8 @@ impl ChildLink {
             status: status.unwrap_or_default(),
             doc,
             reason,
+            shown,
+            traceback,
             successors: successors.iter().map(borrow).collect(),
             parts: parts.iter().flatten().map(part).collect(),
         };
@@ -670,6 +677,19 @@ impl ChildLink {
 
     fn collect_successors(&self, py: Python<'_>, collects: bool) {
         self.with_current(py, |part| part.successors = collects.then(Vec::new));
+    }
+
+    fn send_event(
+        &self,
+        routing_key: &str,
+        content_type: &str,
+        content_encoding: &str,
+        headers: &[u8],
+        body: &[u8],
+    ) -> PyResult<()> {
+        self.check_owner()?;
+        let frame = FromChild::Event(EventFrame { routing_key, content_type, content_encoding, headers, body });
+        self.write(&framed(&frame)).map_err(|error| lost(&error))
     }
 
     fn store(&self, py: Python<'_>, call: &Call, status: &str, doc: &[u8]) -> PyResult<()> {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use fastworker_broker::{Binding, Client, Mark, RevokeTerms};
+use fastworker_broker::{Binding, Client, EventMessage, EventQueue, Mark, RevokeTerms};
 use fastworker_wire::canonical;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -23,6 +23,35 @@ pub(crate) struct ControlClient {
 pub(crate) fn marks(ids: Vec<String>, stamps: Vec<(String, String)>) -> Vec<Mark> {
     let stamps = stamps.into_iter().map(|(name, value)| Mark::Stamp { name, value: canonical(value.as_bytes()) });
     ids.into_iter().map(Mark::Id).chain(stamps).collect()
+}
+
+/// Routing key, content type and encoding, headers (JSON) and body.
+type EventTuple = (String, String, String, Vec<u8>, Vec<u8>);
+
+/// `fastworker.events.receiver.EventQueue`, field by field.
+#[derive(FromPyObject)]
+struct EventQueueSettings {
+    exchange: String,
+    routing_key: String,
+    name: String,
+    ttl_ms: Option<i64>,
+    expires_ms: Option<i64>,
+    is_exclusive: bool,
+    is_durable: bool,
+}
+
+impl From<EventQueueSettings> for EventQueue {
+    fn from(settings: EventQueueSettings) -> EventQueue {
+        EventQueue {
+            exchange: settings.exchange,
+            routing_key: settings.routing_key,
+            name: settings.name,
+            ttl_ms: settings.ttl_ms,
+            expires_ms: settings.expires_ms,
+            is_exclusive: settings.is_exclusive,
+            is_durable: settings.is_durable,
+        }
+    }
 }
 
 #[pymethods]
@@ -70,6 +99,36 @@ impl ControlClient {
 
     fn reply(&self, py: Python<'_>, exchange: &str, mailbox: &str, message: &[u8]) -> PyResult<bool> {
         self.connection.run(py, |client| client.reply(exchange, mailbox, message))
+    }
+
+    fn send_event(&self, py: Python<'_>, exchange: &str, event: EventTuple) -> PyResult<()> {
+        let (routing_key, content_type, content_encoding, headers, body) = event;
+        let event = EventMessage {
+            routing_key: routing_key.into(),
+            content_type: content_type.into(),
+            content_encoding: content_encoding.into(),
+            headers_json: headers.into(),
+            body: body.into(),
+        };
+        self.connection.run(py, |client| client.send_event(exchange, &event))
+    }
+
+    fn listen_to_events(&self, py: Python<'_>, queue: EventQueueSettings) -> PyResult<()> {
+        let queue = EventQueue::from(queue);
+        self.connection.run(py, |client| client.listen_to_events(&queue))
+    }
+
+    fn next_event<'py>(
+        &self,
+        py: Python<'py>,
+        queue: EventQueueSettings,
+        timeout_s: f64,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let queue = EventQueue::from(queue);
+        let slice = Duration::try_from_secs_f64(timeout_s.max(0.0)).unwrap_or(SLICE).min(SLICE);
+        let message = self.connection.run(py, |client| client.next_event(&queue, slice))?;
+        py.check_signals()?;
+        Ok(message.map(|message| PyBytes::new(py, &message)))
     }
 
     fn mark_revoked(

@@ -37,6 +37,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(clock::advance_clock, module)?)?;
     module.add_function(wrap_pyfunction!(clock::reset_clock, module)?)?;
     module.add_function(wrap_pyfunction!(clock::clock_ahead_us, module)?)?;
+    module.add_class::<clock::LamportClock>()?;
+    module.add_class::<clock::NodePulse>()?;
     module.add_class::<call::Call>()?;
     module.add_class::<call::Batch>()?;
     module.add_class::<child::ChildLink>()?;

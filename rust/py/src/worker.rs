@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fastworker_worker::{
-    Autoscale, BatchTerms, Command, Fanout, Fate, Handle, HeldTask, Level, Pool, QueueTerms, Rate, RegisteredTask,
-    Report, Reporter, Reports, Resize, RevokeTerms, Scope, Shutdown, Stage, TaskOptions, WorkerConfig, clock_moved,
-    forward_to, run, stop_forwarding, thread_ended,
+    Autoscale, BatchTerms, Command, EventTerms, Fanout, Fate, Handle, HeldTask, Level, Pool, Pulse, QueueTerms, Rate,
+    RegisteredTask, Report, Reporter, Reports, Resize, RevokeTerms, Scope, Shutdown, Stage, TaskOptions, WorkerConfig,
+    clock_moved, forward_to, run, stop_forwarding, thread_ended,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -20,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::call::Call;
+use crate::clock::NodePulse;
 use crate::control::marks;
 use crate::errors::raise;
 use crate::join::{Join, Member};
@@ -36,6 +37,7 @@ struct TaskSettings {
     time_limit: Option<f64>,
     ignore_result: bool,
     stores_errors: bool,
+    sends_events: bool,
     rate_limit: Option<f64>,
     shares_rate_limit: bool,
     has_lanes: bool,
@@ -83,6 +85,11 @@ struct Settings {
     reports_unknown: bool,
     reports_rejected: bool,
     reports_limited: bool,
+    reports_heartbeats: bool,
+    event_exchange: String,
+    heartbeat_s: Option<f64>,
+    sends_task_events: bool,
+    software: (String, String),
     control_exchange: Option<String>,
     revokes_max: u32,
     revoke_expires_s: f64,
@@ -115,6 +122,7 @@ impl From<Settings> for WorkerConfig {
             },
             ignore_result: task.ignore_result,
             stores_errors: task.stores_errors,
+            sends_events: task.sends_events,
         };
         WorkerConfig {
             node: settings.node,
@@ -159,6 +167,13 @@ impl From<Settings> for WorkerConfig {
                 unknown: settings.reports_unknown,
                 rejected: settings.reports_rejected,
                 limited: settings.reports_limited,
+                heartbeats: settings.reports_heartbeats,
+            },
+            events: EventTerms {
+                exchange: settings.event_exchange,
+                heartbeat: settings.heartbeat_s.map(Duration::from_secs_f64),
+                has_tasks: settings.sends_task_events,
+                software: settings.software,
             },
             control_exchange: settings.control_exchange,
             revoke_terms: RevokeTerms {
@@ -176,6 +191,7 @@ struct Start {
     config: WorkerConfig,
     pool: Pool,
     commands: UnboundedReceiver<Command>,
+    pulse: Pulse,
 }
 
 #[pyclass(frozen, module = "fastworker._core")]
@@ -196,7 +212,7 @@ fn work(start: Start, reporter: &Reporter) {
             .build()
             .map_err(|error| format!("cannot start the runtime: {error}"))?;
         let local = tokio::task::LocalSet::new();
-        local.block_on(&runtime, run(start.config, start.pool, start.commands, reporter.clone()))
+        local.block_on(&runtime, run(start.config, start.pool, start.commands, reporter.clone(), start.pulse))
     });
     let error = match std::panic::catch_unwind(running) {
         Ok(ended) => ended.err(),
@@ -223,8 +239,14 @@ fn block_signals() {
 #[pymethods]
 impl Worker {
     #[new]
-    #[pyo3(signature = (settings, zygote=None, zygote_pid=None, *, drains=false))]
-    fn new(settings: Settings, zygote: Option<RawFd>, zygote_pid: Option<i32>, drains: bool) -> PyResult<Worker> {
+    #[pyo3(signature = (settings, zygote=None, zygote_pid=None, *, pulse, drains=false))]
+    fn new(
+        settings: Settings,
+        zygote: Option<RawFd>,
+        zygote_pid: Option<i32>,
+        pulse: &NodePulse,
+        drains: bool,
+    ) -> PyResult<Worker> {
         let pool = match (zygote, zygote_pid) {
             (Some(zygote), Some(pid)) => {
                 // Children whose zygote has died become ours, so that nobody leaves a zombie.
@@ -239,7 +261,12 @@ impl Worker {
         };
         let (sender, commands) = unbounded_channel();
         Ok(Worker {
-            start: Mutex::new(Some(Start { config: WorkerConfig { drains, ..settings.into() }, pool, commands })),
+            start: Mutex::new(Some(Start {
+                config: WorkerConfig { drains, ..settings.into() },
+                pool,
+                commands,
+                pulse: pulse.0.clone(),
+            })),
             commands: sender,
             reporter: Reporter::new()?,
             telling: Mutex::default(),
@@ -389,6 +416,14 @@ impl Worker {
     #[pyo3(signature = (queue, *, is_cancelled))]
     fn give_back(&self, py: Python<'_>, queue: String, is_cancelled: bool) -> PyResult<bool> {
         self.ask(py, |answer| Command::GiveBack { queue, is_cancelled, answer })
+    }
+
+    fn tell_of_tasks(&self, py: Python<'_>, tells: bool) -> PyResult<bool> {
+        self.ask(py, |answer| Command::TellOfTasks { tells, answer })
+    }
+
+    fn beat(&self) {
+        self.command(Command::Beat);
     }
 
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -590,6 +625,7 @@ fn event<'py>(
             facts.set_item("task", task)?;
             "limited"
         }
+        Report::Heartbeat => "heartbeat",
         Report::Broadcast { message } => {
             facts.set_item("message", PyBytes::new(py, &message))?;
             "broadcast"

@@ -13,7 +13,7 @@ use crate::frame::{Reader, Writer};
 pub use crate::frame::Malformed;
 
 /// Layout version of everything below.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Longest frame that is accepted from a child or by one: 2 GiB less the header, the bound of a `u32` with its sign.
 pub const MAX_FRAME_BYTES: usize = i32::MAX as usize;
@@ -30,6 +30,7 @@ const STORE: u8 = 19;
 const PUBLISH: u8 = 20;
 const AWAKE: u8 = 21;
 const BATCH_END: u8 = 22;
+const EVENT: u8 = 23;
 
 /// One task to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct TaskFrame<'a> {
     pub attempt: u32,
     /// The message's `ignore_result` header.
     pub ignore_result: Option<bool>,
+    /// Events tell of it: its outcome says how to show what came of it.
+    pub is_watched: bool,
     /// The queue that it came from.
     pub queue: &'a str,
     /// Registered name; empty for a protocol 1 message, whose body holds it.
@@ -150,7 +153,8 @@ impl ToChild<'_> {
                     | u8::from(task.is_early_acked) << 1
                     | u8::from(task.ignore_result.is_some()) << 2
                     | u8::from(task.ignore_result == Some(true)) << 3
-                    | u8::from(task.is_redelivered) << 4);
+                    | u8::from(task.is_redelivered) << 4
+                    | u8::from(task.is_watched) << 5);
                 w.u32(task.attempt);
                 for text in [
                     task.queue,
@@ -193,6 +197,7 @@ impl ToChild<'_> {
                     flush_first: flags & 1 != 0,
                     is_early_acked: flags & 2 != 0,
                     is_redelivered: flags & 16 != 0,
+                    is_watched: flags & 32 != 0,
                     ignore_result: (flags & 4 != 0).then_some(flags & 8 != 0),
                     attempt: r.u32("attempt")?,
                     queue: r.text("queue")?,
@@ -295,10 +300,29 @@ pub struct OutcomeFrame<'a> {
     pub doc: Option<&'a [u8]>,
     /// One line for the dead letter.
     pub reason: &'a str,
+    /// Of a watched task: its result or its error, as events show it.
+    pub shown: &'a str,
+    /// Of a watched task that raised: the traceback.
+    pub traceback: &'a str,
     /// Published in the same step as the acknowledgement.
     pub successors: Vec<Successor<'a>>,
     /// What it means for chords.
     pub parts: Vec<PartFrame<'a>>,
+}
+
+/// An event of a task's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventFrame<'a> {
+    /// Such as `task.progress`.
+    pub routing_key: &'a str,
+    /// Mime type of the body.
+    pub content_type: &'a str,
+    /// Its encoding.
+    pub content_encoding: &'a str,
+    /// JSON.
+    pub headers: &'a [u8],
+    /// Serialised.
+    pub body: &'a [u8],
 }
 
 /// What a child sends to its worker.
@@ -347,6 +371,8 @@ pub enum FromChild<'a> {
         /// What.
         message: Successor<'a>,
     },
+    /// A task sends an event. It may be lost; socket only.
+    Event(EventFrame<'a>),
 }
 
 fn write_successor(w: &mut Writer<'_>, successor: &Successor<'_>) {
@@ -403,6 +429,8 @@ impl FromChild<'_> {
                 w.u8(u8::from(outcome.doc.is_some()));
                 w.bytes(outcome.doc.unwrap_or_default());
                 w.bytes(outcome.reason.as_bytes());
+                w.bytes(outcome.shown.as_bytes());
+                w.bytes(outcome.traceback.as_bytes());
                 w.u32(outcome.successors.len() as u32);
                 for successor in &outcome.successors {
                     write_successor(&mut w, successor);
@@ -423,6 +451,14 @@ impl FromChild<'_> {
                 w.u32(*member);
                 w.bytes(status.as_bytes());
                 w.bytes(doc);
+            }
+            FromChild::Event(event) => {
+                w.u8(EVENT);
+                w.bytes(event.routing_key.as_bytes());
+                w.bytes(event.content_type.as_bytes());
+                w.bytes(event.content_encoding.as_bytes());
+                w.bytes(event.headers);
+                w.bytes(event.body);
             }
             FromChild::Publish { number, message } => {
                 w.u8(PUBLISH);
@@ -449,6 +485,7 @@ impl FromChild<'_> {
                 let has_doc = r.u8("has doc")? != 0;
                 let doc = r.bytes("doc")?;
                 let reason = r.text("reason")?;
+                let (shown, traceback) = (r.text("shown")?, r.text("traceback")?);
                 let count = r.u32("successor count")?;
                 let mut successors = Vec::new();
                 for _ in 0..count {
@@ -460,8 +497,19 @@ impl FromChild<'_> {
                 for _ in 0..count {
                     parts.push(read_part(&mut r)?);
                 }
-                let outcome = OutcomeFrame { number, member, kind, runtime_us, status, doc, reason, successors, parts };
-                Ok(FromChild::Outcome(outcome))
+                Ok(FromChild::Outcome(OutcomeFrame {
+                    number,
+                    member,
+                    kind,
+                    runtime_us,
+                    status,
+                    doc,
+                    reason,
+                    shown,
+                    traceback,
+                    successors,
+                    parts,
+                }))
             }
             BATCH_END => Ok(FromChild::BatchEnd { number: r.u32("task number")?, runtime_us: r.u64("runtime")? }),
             STORE => Ok(FromChild::Store {
@@ -471,99 +519,14 @@ impl FromChild<'_> {
                 doc: r.bytes("doc")?,
             }),
             PUBLISH => Ok(FromChild::Publish { number: r.u32("task number")?, message: read_successor(&mut r)? }),
+            EVENT => Ok(FromChild::Event(EventFrame {
+                routing_key: r.text("routing key")?,
+                content_type: r.text("content type")?,
+                content_encoding: r.text("content encoding")?,
+                headers: r.bytes("headers")?,
+                body: r.bytes("body")?,
+            })),
             other => Err(r.unknown("frame from a child", other)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn outcome() -> OutcomeFrame<'static> {
-        OutcomeFrame {
-            number: 7,
-            member: 99,
-            kind: OutcomeKind::Retry,
-            runtime_us: 1 << 40,
-            status: "RETRY",
-            doc: Some(b"{}"),
-            reason: "",
-            successors: vec![Successor { queue: "q\u{e9}", priority: 3, message: b"{}" }],
-            parts: vec![PartFrame {
-                task_id: "t",
-                group: "g",
-                index: Some(-1),
-                bears: Some(7),
-                doc: b"[1]",
-                record: b"{}",
-            }],
-        }
-    }
-
-    #[test]
-    fn frames_from_a_child_survive_a_round_trip() {
-        let message = Successor { queue: "q", priority: 9, message: b"{\"a\": 1}" };
-        for frame in [
-            FromChild::Ready { version: VERSION, pid: 42 },
-            FromChild::Poke,
-            FromChild::Awake,
-            FromChild::Outcome(outcome()),
-            FromChild::Outcome(OutcomeFrame { parts: Vec::new(), ..outcome() }),
-            FromChild::Outcome(OutcomeFrame {
-                parts: vec![PartFrame { task_id: "", group: "g", index: None, bears: None, doc: b"", record: b"" }],
-                ..outcome()
-            }),
-            FromChild::Store { number: 1, member: NO_MEMBER, status: "STARTED", doc: b"{}" },
-            FromChild::BatchEnd { number: 2, runtime_us: 1 << 50 },
-            FromChild::Publish { number: 1, message },
-        ] {
-            let mut bytes = Vec::new();
-            frame.write(&mut bytes);
-            assert_eq!(FromChild::read(&bytes), Ok(frame));
-        }
-    }
-
-    #[test]
-    fn frames_to_a_child_survive_a_round_trip() {
-        let task = TaskFrame {
-            number: u32::MAX,
-            flush_first: true,
-            is_early_acked: false,
-            is_redelivered: true,
-            attempt: 2,
-            ignore_result: Some(true),
-            queue: "celery",
-            task: "proj.add",
-            id: "id",
-            root_id: "root",
-            parent_id: "",
-            group: "g",
-            content_type: "application/json",
-            content_encoding: "utf-8",
-            compression: "",
-            headers: b"{}",
-            properties: b"{}",
-            body: b"[[2, 2], {}, {}]",
-        };
-        let interrupts = [InterruptKind::SoftLimit, InterruptKind::HardLimit, InterruptKind::Terminate]
-            .map(|kind| ToChild::Interrupt { number: u32::MAX, kind });
-        let batch = ToChild::Batch { number: 3, count: 100 };
-        let others = [ToChild::Stop, ToChild::Locate { number: 7 }, batch, ToChild::Task(task)];
-        for frame in others.into_iter().chain(interrupts) {
-            let mut bytes = Vec::new();
-            frame.write(&mut bytes);
-            assert_eq!(ToChild::read(&bytes), Ok(frame));
-        }
-    }
-
-    #[test]
-    fn a_frame_cut_anywhere_is_refused_with_the_field_it_was_cut_in() {
-        let mut bytes = Vec::new();
-        FromChild::Outcome(outcome()).write(&mut bytes);
-        for len in 0..bytes.len() {
-            let error = FromChild::read(&bytes[..len]).expect_err("a cut frame");
-            assert!(error.to_string().contains("frame ends"), "{error}");
         }
     }
 }

@@ -29,6 +29,7 @@ pub use protocol_v1::{TaskV1, parse_v1};
 pub use read::parse;
 pub use redelivered::mark_redelivered;
 pub use salvage::task_and_id;
+pub(crate) use write::write_base64;
 pub use write::{EnvelopeParts, write};
 
 /// What a message says of itself, borrowed from its bytes wherever no escape had to be resolved.
@@ -64,6 +65,10 @@ pub struct Envelope<'a> {
     pub expires: Option<Cow<'a, str>>,
     /// What a rate limit of all workers counts this message by; a header of ours, which Celery passes over.
     pub rate_limit_key: Option<Cow<'a, str>>,
+    /// How to show the arguments: a JSON string as written; `None` when missing or no string.
+    pub argsrepr_json: Option<&'a [u8]>,
+    /// The same of the keyword arguments.
+    pub kwargsrepr_json: Option<&'a [u8]>,
     /// A name to show in place of `task`.
     pub shadow: Option<Cow<'a, str>>,
     /// The mime type of the body's compression.

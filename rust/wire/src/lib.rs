@@ -7,6 +7,7 @@
 pub mod child;
 pub mod envelope;
 mod error;
+pub mod event;
 mod frame;
 pub mod json;
 pub mod part;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use fastworker_broker::lane;
 use fastworker_broker::{
-    AnyBroker, AnyStore, Broker, Error, Fanout, Heard, Join, Joined, LeaseTerms, Member, Part, Portion, Publish,
-    ResultDoc, Settled, Settlement, Store, Tag, Verdict,
+    AnyBroker, AnyStore, Broker, Error, EventMessage, Fanout, Heard, Join, Joined, LeaseTerms, Member, Part, Portion,
+    Publish, ResultDoc, Settled, Settlement, Store, Tag, Verdict,
 };
 use fastworker_engine::{Ask, Handle};
 use tokio::sync::Notify;
@@ -250,6 +250,25 @@ impl<B: Broker + 'static, S: Store + 'static> BrokerIo<B, S> {
                 backoff.pause().await;
             };
             io.tell(Fact::Published { authors, refusal });
+        });
+    }
+
+    /// Sends events, for as long as it takes; a refusal ends it.
+    pub(crate) fn publish_events(&self, exchange: &str, batch: Vec<EventMessage>) {
+        let (io, exchange) = (self.clone(), exchange.to_owned());
+        tokio::task::spawn_local(async move {
+            let mut backoff = Backoff::new();
+            let sent = loop {
+                match io.broker.publish_events(&exchange, &batch).await {
+                    Err(error) if error.is_transient() => {}
+                    sent => break sent,
+                }
+                tokio::select! {
+                    () = backoff.pause() => {}
+                    () = io.answers_again.notified() => {}
+                }
+            };
+            io.tell(Fact::EventsSent(sent));
         });
     }
 

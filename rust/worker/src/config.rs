@@ -5,6 +5,7 @@ use std::time::Duration;
 use fastworker_broker::{Fanout, RevokeTerms};
 use fastworker_engine::{Autoscale, QueueTerms, TaskOptions};
 
+use crate::events::EventTerms;
 use crate::report::Reports;
 
 /// A registered task.
@@ -18,6 +19,8 @@ pub struct RegisteredTask {
     pub ignore_result: bool,
     /// Failures are stored even so.
     pub stores_errors: bool,
+    /// Events tell of it, where they tell of tasks.
+    pub sends_events: bool,
 }
 
 /// All settings of one worker.
@@ -89,6 +92,8 @@ pub struct WorkerConfig {
     pub reports: Reports,
     /// Where broadcasts of remote control are heard, such as `celery.pidbox`; `None`: they are not.
     pub control_exchange: Option<String>,
+    /// What monitors are told.
+    pub events: EventTerms,
     /// How long revokes are remembered, and how many.
     pub revoke_terms: RevokeTerms,
     /// Ids that are revoked from the start, beside those that the broker remembers; oldest first.

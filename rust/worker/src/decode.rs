@@ -11,6 +11,7 @@ use fastworker_wire::envelope::{self, Envelope};
 use fastworker_wire::time::parse_iso_ms;
 
 use crate::config::{RegisteredTask, WorkerConfig};
+use crate::events::{Shown, received_fields};
 use crate::held::Held;
 
 const NUMBER_AT: usize = 1;
@@ -56,7 +57,8 @@ impl Decoder {
     }
 
     /// The delivery as the worker holds it, and as the engine sees it; `request.handle` is filled in by the caller.
-    pub(crate) fn decode(&self, delivery: &Delivery) -> Result<(Held, Request), Poison> {
+    /// `tells`: events tell of tasks.
+    pub(crate) fn decode(&self, delivery: &Delivery, tells: bool) -> Result<(Held, Request), Poison> {
         let envelope = envelope::parse(&delivery.message).map_err(|error| Poison {
             id: envelope::task_and_id(&delivery.message).1,
             reason: "not a task message",
@@ -97,6 +99,12 @@ impl Decoder {
         let frame = self.frame(&envelope, &facts, delivery.queue, request.is_redelivered);
         let ignores = envelope.ignore_result.unwrap_or(registered.is_some_and(|task| task.ignore_result));
         let options = registered.map(|task| &task.options);
+        let sends_events = registered.is_none_or(|task| task.sends_events);
+        let received = if tells && registered.is_some() && sends_events {
+            received_fields(&envelope, &facts.shown())
+        } else {
+            Vec::new()
+        };
         let held = Held {
             tag: delivery.tag,
             ignores_result: ignores && !registered.is_some_and(|task| task.stores_errors),
@@ -118,6 +126,10 @@ impl Decoder {
             refused: None,
             reported: None,
             fate: None,
+            sends_events,
+            received,
+            is_told_started: false,
+            end: None,
             ending: None,
         };
         Ok((held, request))
@@ -132,6 +144,7 @@ impl Decoder {
             flush_first: false,
             is_early_acked: false,
             is_redelivered,
+            is_watched: false,
             attempt: 1,
             ignore_result: envelope.ignore_result,
             queue: self.queues.get(usize::from(queue)).map_or("", String::as_str),
@@ -152,6 +165,9 @@ impl Decoder {
     }
 }
 
+/// Most bytes of arguments that events show; Celery's bound for what clients write.
+const MOST_SHOWN: usize = 1024;
+
 /// In front of the name of a task whose message only workers of ours understand: others fail it by its name.
 const EXCLUSIVE: &str = "fastworker:";
 
@@ -162,6 +178,9 @@ struct Facts {
     eta: Option<String>,
     expires: Option<String>,
     timelimit: (Option<f64>, Option<f64>),
+    retries: u32,
+    /// How protocol 1 shows the arguments, and the keyword arguments.
+    arguments: (String, String),
     /// Empty: it is in none.
     group: String,
     /// In the place of the message's own, which say nothing in protocol 1.
@@ -185,6 +204,8 @@ impl Facts {
                 eta: owned(&envelope.eta),
                 expires: owned(&envelope.expires),
                 timelimit: envelope.timelimit,
+                retries: envelope.retries,
+                arguments: Default::default(),
                 group: owned(&envelope.group).unwrap_or_default(),
                 headers: None,
             });
@@ -200,20 +221,49 @@ impl Facts {
             eta: utc(&v1.eta),
             expires: utc(&v1.expires),
             timelimit: v1.timelimit,
+            retries: v1.retries,
+            arguments: (shown(v1.args_json), shown(v1.kwargs_json)),
             group: owned(&v1.group).unwrap_or_default(),
             headers: Some(v1.headers_with(envelope.headers_json)),
         })
     }
 }
 
+impl Facts {
+    fn shown(&self) -> Shown<'_> {
+        Shown {
+            task: &self.task,
+            eta: self.eta.as_deref(),
+            expires: self.expires.as_deref(),
+            retries: self.retries,
+            arguments: (&self.arguments.0, &self.arguments.1),
+        }
+    }
+}
+
+/// Arguments in a body of protocol 1, as events show them.
+fn shown(json: &[u8]) -> String {
+    String::from_utf8_lossy(&json[..json.len().min(MOST_SHOWN)]).into_owned()
+}
+
 fn has_offset(time: &str) -> bool {
     time.ends_with('Z') || time.get(10..).is_some_and(|rest| rest.contains(['+', '-']))
 }
 
-/// Writes into a task frame what is known only at dispatch.
-pub(crate) fn patch(frame: &mut [u8], number: u32, flush_first: bool, is_early_acked: bool, attempt: u32) {
+/// What is known of a task only at dispatch; as in its frame.
+#[derive(Clone, Copy)]
+pub(crate) struct Flags {
+    pub(crate) flush_first: bool,
+    pub(crate) is_early_acked: bool,
+    pub(crate) is_watched: bool,
+}
+
+/// Writes it into a task frame.
+pub(crate) fn patch(frame: &mut [u8], number: u32, flags: Flags, attempt: u32) {
     frame[NUMBER_AT..NUMBER_AT + 4].copy_from_slice(&number.to_le_bytes());
-    frame[FLAGS_AT] = frame[FLAGS_AT] & !3 | u8::from(flush_first) | u8::from(is_early_acked) << 1;
+    let Flags { flush_first, is_early_acked, is_watched } = flags;
+    let bits = u8::from(flush_first) | u8::from(is_early_acked) << 1 | u8::from(is_watched) << 5;
+    frame[FLAGS_AT] = frame[FLAGS_AT] & !0b10_0011 | bits;
     frame[ATTEMPT_AT..ATTEMPT_AT + 4].copy_from_slice(&attempt.to_le_bytes());
 }
 
@@ -229,6 +279,7 @@ mod tests {
             flush_first: false,
             is_early_acked: false,
             is_redelivered: false,
+            is_watched: false,
             attempt: 1,
             ignore_result: Some(true),
             queue: "q",
@@ -245,8 +296,9 @@ mod tests {
             body: b"[]",
         };
         ToChild::Task(task.clone()).write(&mut frame);
-        patch(&mut frame, 77, true, true, 3);
+        patch(&mut frame, 77, Flags { flush_first: true, is_early_acked: true, is_watched: true }, 3);
         (task.number, task.flush_first, task.is_early_acked, task.attempt) = (77, true, true, 3);
+        task.is_watched = true;
         assert_eq!(ToChild::read(&frame), Ok(ToChild::Task(task)));
     }
 }

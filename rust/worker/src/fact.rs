@@ -91,6 +91,15 @@ pub enum Command {
         /// Gets whether it was consumed here.
         answer: SyncSender<bool>,
     },
+    /// Tell of tasks from now on, or do not.
+    TellOfTasks {
+        /// Which.
+        tells: bool,
+        /// Gets whether it was otherwise before.
+        answer: SyncSender<bool>,
+    },
+    /// Send a heartbeat now.
+    Beat,
     /// What is held now.
     Snapshot {
         /// Gets it.
@@ -204,6 +213,8 @@ pub(crate) enum Fact {
         lost: Vec<(Handle, Tag)>,
     },
     Recovered(Recovered),
+    /// Events were taken, or refused for good.
+    EventsSent(Result<(), Error>),
     /// A broadcast of remote control.
     Broadcast(Bytes),
     /// What is revoked, as the broker remembers it; read when broadcasts may have been missed.

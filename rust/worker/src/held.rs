@@ -6,6 +6,8 @@ use fastworker_wire::child::OutcomeKind;
 
 use fastworker_broker::Publish;
 
+use crate::decode::{Flags, patch};
+use crate::events::End;
 use crate::report::Fate;
 
 /// What the child reported at the end of a task.
@@ -15,6 +17,11 @@ pub(crate) struct Reported {
     pub(crate) status: String,
     pub(crate) doc: Option<Vec<u8>>,
     pub(crate) reason: String,
+    /// Microseconds inside the task function.
+    pub(crate) runtime_us: u64,
+    /// Its result or error as events show it, if the child was asked for that.
+    pub(crate) shown: String,
+    pub(crate) traceback: String,
     pub(crate) successors: Vec<Publish>,
 }
 
@@ -75,8 +82,27 @@ pub(crate) struct Held {
     pub(crate) reported: Option<Reported>,
     /// The main thread is told of its end once the broker has it: only signals hang on it.
     pub(crate) fate: Option<Fate>,
+    /// Events may tell of it.
+    pub(crate) sends_events: bool,
+    /// The fields of `task-received`, until that is sent.
+    pub(crate) received: Vec<u8>,
+    /// `task-started` was sent of this try.
+    pub(crate) is_told_started: bool,
+    /// What is to be told once the broker has its end.
+    pub(crate) end: Option<End>,
     /// The engine wants it settled; waits for `unconfirmed` to reach 0.
     pub(crate) ending: Option<fastworker_engine::Ending>,
+}
+
+impl Held {
+    /// Makes the frame fit for another try. `tells`: events tell of tasks.
+    pub(crate) fn prepare(&mut self, number: u32, flush_first: bool, tells: bool) {
+        self.refused = None;
+        self.is_told_started = false;
+        let is_watched = tells && self.sends_events;
+        let flags = Flags { flush_first, is_early_acked: self.is_early_acked, is_watched };
+        patch(&mut self.frame, number, flags, self.attempt);
+    }
 }
 
 /// All of them, by handle.

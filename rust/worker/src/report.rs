@@ -73,6 +73,8 @@ pub struct Reports {
     pub rejected: bool,
     /// Tasks that come and have a rate limit of each worker.
     pub limited: bool,
+    /// Each heartbeat.
+    pub heartbeats: bool,
 }
 
 /// Something for the main thread.
@@ -141,6 +143,8 @@ pub enum Report {
         /// Its name.
         task: String,
     },
+    /// A heartbeat was sent.
+    Heartbeat,
     /// A broadcast of remote control: kombu's envelope.
     Broadcast {
         /// As it was sent.

@@ -259,7 +259,7 @@ def test_parts_of_celery_are_refused(argument: str) -> None:
         make(**{argument: "mine:Thing"})
 
 
-@pytest.mark.parametrize("attribute", ["amqp", "events", "add_periodic_task", "pool"])
+@pytest.mark.parametrize("attribute", ["amqp", "log", "add_periodic_task", "pool"])
 def test_what_is_not_there_says_so(attribute: str) -> None:
     with pytest.raises(NotImplementedError, match=attribute):
         getattr(make(), attribute)

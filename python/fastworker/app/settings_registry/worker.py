@@ -205,6 +205,7 @@ _FETCHING = [
         "bool",
         "Publish events about tasks.",
         old=("CELERY_SEND_EVENTS",),
+        status="active",
     ),
 ]
 

@@ -34,9 +34,7 @@ test_worker_started = Signal("test_worker_started", ("worker", "consumer"))
 test_worker_stopped = Signal("test_worker_stopped", ("worker",))
 
 #: Arguments of Celery's that mean something of Celery's own, and change nothing here.
-_WITHOUT_EFFECT = frozenset(
-    {"without_heartbeat", "without_mingle", "without_gossip", "optimization", "O"}
-)
+_WITHOUT_EFFECT = frozenset({"without_mingle", "without_gossip", "optimization", "O"})
 
 _numbers = itertools.count(1)
 _START_TIMEOUT_S = 30.0
@@ -131,6 +129,7 @@ def _started(
         include=tuple(kwargs.pop("include", None) or ()),
         prefetch_multiplier=kwargs.pop("prefetch_multiplier", None),
         task_events=kwargs.pop("task_events", None),
+        heartbeat_s=None if kwargs.pop("without_heartbeat", True) else 2.0,
         quiet=True,
     )
     unknown = sorted(kwargs.keys() - _WITHOUT_EFFECT)

@@ -15,8 +15,8 @@ use super::steps::{Life, Step, arguments, number as value};
 use crate::fanout::FORGOTTEN;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::{
-    Broker, Delivery, Error, Fanout, Heard, Join, Joined, LeaseTerms, Parts, Portion, Publish, Recovered, ResultDoc,
-    Revocation, Settled, Settlement, Tag,
+    Broker, Delivery, Error, EventMessage, Fanout, Heard, Join, Joined, LeaseTerms, Parts, Portion, Publish, Recovered,
+    ResultDoc, Revocation, Settled, Settlement, Tag,
 };
 
 /// A worker's connection to RabbitMQ.
@@ -193,6 +193,10 @@ impl Broker for AmqpBroker {
         }
         *ear = Some(Ear::open(&session, exchange).await?);
         Ok(Heard::Gap)
+    }
+
+    async fn publish_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<(), Error> {
+        self.session().await?.send_events(exchange, batch).await
     }
 
     async fn enlist(&self, fanout_queue: &Fanout) -> Result<(), Error> {

@@ -12,6 +12,7 @@
 //!   ledger.rs    what is not acknowledged         blocking.rs a client's connection, which opens itself
 //!   settle.rs    how a lease ends                 wire.rs     its frames, without a thread
 //!   failure.rs   what went wrong, as an error     calls.rs    what it asks for
+//!   event.rs     events, in both
 //! ```
 //!
 //! A lease is a delivery that was not acknowledged. The server takes all leases of a connection back when that ends, so
@@ -26,6 +27,7 @@ mod consumer;
 mod declared;
 mod declaring;
 mod delayed;
+mod event;
 mod failure;
 mod held;
 mod lane;

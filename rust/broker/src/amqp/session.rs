@@ -96,6 +96,8 @@ pub(super) struct Session {
     /// Deliveries and their acknowledgements.
     pub(super) tasks: Channel,
     pub(super) publisher: Publisher,
+    /// Events, which are not confirmed; opened with the first.
+    pub(super) telling: tokio::sync::OnceCell<Channel>,
     pub(super) state: Mutex<State>,
     /// Held by who starts and stops consumers.
     pub(super) steering: tokio::sync::Mutex<()>,
@@ -140,6 +142,7 @@ impl Session {
             consuming,
             tasks,
             publisher: Publisher::new(publishing, out),
+            telling: tokio::sync::OnceCell::new(),
             state: Mutex::default(),
             steering: tokio::sync::Mutex::default(),
             held: Held::new(&owner.incarnation, number),
@@ -151,6 +154,16 @@ impl Session {
     /// A further channel beside the tasks'.
     pub(super) async fn channel(&self) -> Result<Channel, Error> {
         self.within("open a channel", self.consuming.create_channel()).await
+    }
+
+    /// A further channel beside the one that publishes.
+    pub(super) async fn publishing_channel(&self) -> Result<Channel, Error> {
+        self.within("open a channel", self.publisher.connection.create_channel()).await
+    }
+
+    /// The server lets publishers wait: it is short of memory or disk.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.publisher.connection.status().blocked()
     }
 
     /// Whether all of it works, as far as is known.

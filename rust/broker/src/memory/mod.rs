@@ -21,6 +21,7 @@ mod chord;
 mod client;
 mod control;
 mod dead;
+mod event;
 mod fanout;
 mod fetch;
 mod holds;

@@ -20,8 +20,8 @@ use super::wake::Wake;
 use crate::lane::{Ask, Drawn, Granted, Quota};
 use crate::order::QueueOrder;
 use crate::{
-    Broker, Delivery, Error, Fanout, Heard, Join, Joined, LeaseTerms, Parts, Portion, Publish, Recovered, ResultDoc,
-    Revocation, Settled, Settlement, Tag,
+    Broker, Delivery, Error, EventMessage, Fanout, Heard, Join, Joined, LeaseTerms, Parts, Portion, Publish, Recovered,
+    ResultDoc, Revocation, Settled, Settlement, Tag,
 };
 
 /// The Redis broker of one worker incarnation. Lives on one thread, under a tokio runtime.
@@ -206,6 +206,10 @@ impl Broker for RedisBroker {
 
     async fn listen(&self, exchange: &str) -> Result<Heard, Error> {
         self.hear(exchange).await
+    }
+
+    async fn publish_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<(), Error> {
+        self.send_events(exchange, batch).await
     }
 
     async fn enlist(&self, fanout: &Fanout) -> Result<(), Error> {

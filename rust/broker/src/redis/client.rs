@@ -28,6 +28,8 @@ const SCANNED_AT_ONCE: &[u8] = b"1000";
 pub struct RedisClient {
     pub(super) keys: Keys,
     pub(super) blocking: Blocking,
+    /// For events that are heard, once somebody listens.
+    pub(super) listening: Blocking,
     /// The number of the database, which channels carry in their names.
     pub(super) db: i64,
     pub(super) visibility_timeout: Duration,
@@ -40,9 +42,18 @@ impl RedisClient {
     /// Does not touch the network.
     pub fn new(options: RedisOptions) -> Self {
         let db = options.server.db();
+        let listening = Blocking::new(options.server.clone());
         let blocking = Blocking::new(options.server);
         let visibility_timeout = options.visibility_timeout;
-        Self { keys: options.keys, blocking, db, visibility_timeout, declared: Declared::default(), declared_on: 0 }
+        Self {
+            keys: options.keys,
+            blocking,
+            listening,
+            db,
+            visibility_timeout,
+            declared: Declared::default(),
+            declared_on: 0,
+        }
     }
 
     /// Adds the declarations of new queues to what is written next; returns how many replies that brings.

@@ -18,6 +18,7 @@
 //! | `fastworker:dead`, `fastworker:dead:index` | hash, sorted set | dead letters by id; their ids by time of death |
 //! | `fastworker:revoked` | sorted set | what was revoked, scored by the second of it |
 //! | `/<db>.celery.pidbox` | channel | remote control, as kombu has it |
+//! | `/<db>.celeryev/<routing key>` | channel | events, as kombu has them |
 //! | `<mailbox>.reply.celery.pidbox` | list | replies to one who asked |
 //! | `celery-task-meta-<id>` | string | a task's result; published on a channel of the same name |
 //!
@@ -44,6 +45,7 @@ mod control;
 mod dead;
 mod ending;
 mod entry;
+mod event;
 mod eviction;
 mod failure;
 mod fanout;

@@ -22,6 +22,7 @@ mod chord;
 mod client;
 mod control;
 mod dead;
+mod event;
 mod fanout;
 mod fault;
 mod fetch;

@@ -28,6 +28,10 @@ pub struct TaskV1<'a> {
     pub timelimit: (Option<f64>, Option<f64>),
     /// How many tries went before.
     pub retries: u32,
+    /// The arguments, JSON.
+    pub args_json: &'a [u8],
+    /// The keyword arguments, JSON.
+    pub kwargs_json: &'a [u8],
 }
 
 impl TaskV1<'_> {
@@ -87,7 +91,7 @@ fn write_limit(limit: Option<f64>, out: &mut Vec<u8>) {
 /// [`Error::Json`] or [`Error::TooDeep`] when the body is not a JSON object; [`Error::Field`] when it names no task or
 /// a field holds what Celery never writes. Either way nobody knows what to run: Celery calls it an unknown message.
 pub fn parse_v1(body: &[u8]) -> Result<TaskV1<'_>, Error> {
-    let mut found = TaskV1 { is_utc: true, ..TaskV1::default() };
+    let mut found = TaskV1 { is_utc: true, args_json: b"[]", kwargs_json: b"{}", ..TaskV1::default() };
     let mut task = None;
     let mut taskset = None;
     let mut scanner = Scanner::new(body);
@@ -99,6 +103,8 @@ pub fn parse_v1(body: &[u8]) -> Result<TaskV1<'_>, Error> {
             b"id" => found.id = field_text(scanner, "body.id")?,
             b"group" => found.group = field_text(scanner, "body.group")?,
             b"group_index" => found.group_index = field_index(scanner, "body.group_index")?,
+            b"args" => found.args_json = scanner.value()?,
+            b"kwargs" => found.kwargs_json = scanner.value()?,
             b"taskset" => taskset = field_text(scanner, "body.taskset")?,
             b"eta" => found.eta = field_time(scanner, "body.eta")?,
             b"expires" => found.expires = field_time(scanner, "body.expires")?,

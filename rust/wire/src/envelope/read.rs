@@ -69,6 +69,8 @@ impl Default for Envelope<'_> {
             eta: None,
             expires: None,
             rate_limit_key: None,
+            argsrepr_json: None,
+            kwargsrepr_json: None,
             shadow: None,
             compression: None,
             correlation_id: None,
@@ -133,6 +135,8 @@ impl<'a> Reading<'a> {
                 b"eta" => envelope.eta = field_time(scanner, "headers.eta")?,
                 b"expires" => envelope.expires = field_time(scanner, "headers.expires")?,
                 b"rate_limit_key" => envelope.rate_limit_key = field_text(scanner, "headers.rate_limit_key")?,
+                b"argsrepr" => envelope.argsrepr_json = string_of(scanner.value()?),
+                b"kwargsrepr" => envelope.kwargsrepr_json = string_of(scanner.value()?),
                 b"shadow" => envelope.shadow = field_text(scanner, "headers.shadow")?,
                 b"compression" => {
                     envelope.compression = field_text(scanner, "headers.compression")?;
@@ -188,6 +192,11 @@ impl<'a> Reading<'a> {
         }
         Ok(envelope)
     }
+}
+
+/// A JSON string as it is written; `None` for anything else.
+fn string_of(value: &[u8]) -> Option<&[u8]> {
+    value.starts_with(b"\"").then_some(value)
 }
 
 /// Decodes as Python's `b64decode` does: what is not of the alphabet is skipped, so line breaks are allowed.

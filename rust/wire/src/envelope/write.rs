@@ -71,7 +71,7 @@ pub fn write(parts: &EnvelopeParts<'_>, out: &mut Vec<u8>) {
 }
 
 /// Encodes in place, so that a body of 100 MB is not copied once more.
-fn write_base64(body: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_base64(body: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + body.len().div_ceil(3) * 4, 0);
     let written = STANDARD.encode_slice(body, &mut out[start..]);

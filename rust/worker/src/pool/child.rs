@@ -1,6 +1,7 @@
 //! One child process as the worker sees it: a page, a socket, a pidfd, and the tasks it was given.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -73,6 +74,8 @@ pub(crate) struct Child {
     sent: usize,
     is_waiting_to_write: bool,
     given: Numbers<Given>,
+    /// Numbers of which it was told that they run, as far as anybody wants to know.
+    told: HashSet<Number>,
     tasks: Vec<AbortHandle>,
     pub(crate) stacks: Stacks,
     /// It has said READY.
@@ -113,6 +116,7 @@ impl Child {
             sent: 0,
             is_waiting_to_write: false,
             given: Numbers::default(),
+            told: HashSet::new(),
             tasks: vec![reader],
             stacks: Stacks::new(page_fd.try_clone()?)?,
             is_ready: false,
@@ -182,12 +186,16 @@ impl Child {
         match self.given.get_mut(number)? {
             Given::Batch(members) => members.get_mut(member as usize)?.take(),
             Given::One(_) if member != NO_MEMBER => None,
-            Given::One(_) => self.given.remove(number)?.handles().next(),
+            Given::One(_) => {
+                self.told.remove(&number);
+                self.given.remove(number)?.handles().next()
+            }
         }
     }
 
     /// The function of a batch has returned; it is forgotten. False: there is no such batch.
     pub(crate) fn take_batch(&mut self, number: Number) -> bool {
+        self.told.remove(&number);
         self.has_batch(number) && self.given.remove(number).is_some()
     }
 
@@ -207,6 +215,17 @@ impl Child {
     /// Since when it has been running a task, as far as its page says (monotonic microseconds).
     pub(crate) fn running_since_us(&self, number: Number) -> Option<u64> {
         self.page.all_running().find(|(running, _)| *running == number).map(|(_, since_us)| since_us)
+    }
+
+    /// It may have begun something that nobody was told of.
+    pub(crate) fn has_untold(&self) -> bool {
+        self.given.len() > self.told.len()
+    }
+
+    /// What it runs and was not in this answer before, and since when (monotonic microseconds).
+    pub(crate) fn take_untold(&mut self) -> Vec<(Number, u64)> {
+        let is_new = |(number, _): &(Number, u64)| self.given.get(*number).is_some() && self.told.insert(*number);
+        self.page.all_running().filter(is_new).collect()
     }
 
     /// How many tasks it runs at once.

@@ -283,6 +283,10 @@ fn held(delivery: &Delivery, letter: &Letter) -> Held {
         refused: None,
         reported: None,
         fate: None,
+        sends_events: false,
+        received: Vec::new(),
+        is_told_started: false,
+        end: None,
         ending: None,
     }
 }
@@ -443,6 +447,9 @@ fn reported(kind: OutcomeKind, kept: Option<(&str, &str)>, successors: Vec<Publi
         status: kept.map(|(_, status)| status.to_owned()).unwrap_or_default(),
         doc: kept.map(|(id, status)| state(id, status).doc.to_vec()),
         reason: String::new(),
+        runtime_us: 0,
+        shown: String::new(),
+        traceback: String::new(),
         successors,
     }
 }

@@ -17,9 +17,12 @@ use tokio::task::LocalSet;
 
 use crate::broker_io::BrokerIo;
 use crate::config::{RegisteredTask, WorkerConfig};
+use crate::events::EventTerms;
 use crate::fact::Fact;
 use crate::held::Held;
+use crate::lamport::LamportClock;
 use crate::pool::{Child, SocketFact};
+use crate::pulse::Pulse;
 use crate::report::{Fate, Report, Reporter, Reports};
 use crate::revoked::Revoked;
 
@@ -51,7 +54,13 @@ fn config() -> WorkerConfig {
         queues: vec!["celery".to_owned()],
         fanouts: Vec::new(),
         queue_terms: vec![QueueTerms::default()],
-        tasks: vec![RegisteredTask { name: TASK.to_owned(), options, ignore_result: false, stores_errors: false }],
+        tasks: vec![RegisteredTask {
+            name: TASK.to_owned(),
+            options,
+            ignore_result: false,
+            stores_errors: false,
+            sends_events: true,
+        }],
         concurrency: 1,
         slots: 1,
         is_narrow: false,
@@ -76,6 +85,7 @@ fn config() -> WorkerConfig {
         naive_offset_s: 0,
         reports: Reports::default(),
         control_exchange: None,
+        events: EventTerms::default(),
         revoke_terms: REVOKES,
         revoked: Vec::new(),
         drains: false,
@@ -105,7 +115,14 @@ impl Desk {
         let broker = Rc::new(AnyBroker::Memory(broker));
         let io = BrokerIo { broker, store: None, facts: sender, clock_moved, answers_again };
         let reporter = Reporter::new().expect("an eventfd");
-        let worker = Worker::new(config, io, reporter.clone(), has_threads, Revoked::new(REVOKES));
+        let worker = Worker::new(
+            config,
+            io,
+            reporter.clone(),
+            has_threads,
+            Revoked::new(REVOKES),
+            Pulse::new(LamportClock::default()),
+        );
         Desk { worker, facts, reporter }
     }
 

@@ -4,21 +4,20 @@ use fastworker_engine::{ChildId, Handle, Interrupt, Number};
 use fastworker_wire::child::{InterruptKind, NO_MEMBER};
 use rustix::process::Signal;
 
-use crate::decode::patch;
 use crate::report::Level;
 
 use super::Worker;
 
 impl Worker {
     pub(super) fn dispatch(&mut self, child: ChildId, first: Number, handles: &[Handle], flush_first: bool) {
+        let tells = self.events.has_tasks();
         let Some(known) = self.children.get_mut(&child) else { return };
         let bound = known.page.claim().extend(handles.len() as u32);
         debug_assert_eq!(bound, first, "the engine and the page count alike");
         for (offset, handle) in handles.iter().enumerate() {
             let number = first.wrapping_add(offset as u32);
             let held = self.held.get_mut(*handle).expect("the engine dispatches what is held");
-            held.refused = None;
-            patch(&mut held.frame, number, flush_first, held.is_early_acked, held.attempt);
+            held.prepare(number, flush_first, tells);
             known.give(number, *handle);
             known.push_frame(&held.frame);
         }
@@ -27,6 +26,7 @@ impl Worker {
 
     /// Sends a batch as one number.
     pub(super) fn dispatch_batch(&mut self, child: ChildId, number: Number, handles: &[Handle]) {
+        let tells = self.events.has_tasks();
         let Some(known) = self.children.get_mut(&child) else { return };
         let bound = known.page.claim().extend(1);
         debug_assert_eq!(bound, number, "the engine and the page count alike");
@@ -34,8 +34,7 @@ impl Worker {
         known.push_batch(number, handles.len() as u32);
         for handle in handles {
             let held = self.held.get_mut(*handle).expect("the engine dispatches what is held");
-            held.refused = None;
-            patch(&mut held.frame, number, true, held.is_early_acked, held.attempt);
+            held.prepare(number, true, tells);
             known.push_frame(&held.frame);
         }
         self.touched.push(child);

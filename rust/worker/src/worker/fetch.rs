@@ -35,9 +35,11 @@ impl Worker {
     /// What came, as the engine sees it; poison goes to the dead letters. `is_drawn`: from lanes, with permits.
     pub(super) fn decode(&mut self, deliveries: &[Delivery], is_drawn: bool) -> Vec<Request> {
         let mut requests = Vec::with_capacity(deliveries.len());
+        // What comes from a lane was told of when it first came.
+        let tells = self.events.has_tasks() && !is_drawn;
         for delivery in deliveries {
-            match self.decoder.decode(delivery) {
-                Ok((held, mut request)) => {
+            match self.decoder.decode(delivery, tells) {
+                Ok((mut held, mut request)) => {
                     request.is_drawn = is_drawn;
                     let wanted = self.config.reports;
                     // What comes from a lane was reported when it first came.
@@ -53,6 +55,9 @@ impl Worker {
                         self.drop_limits(&held.task, &mut request);
                     }
                     request.is_revoked = self.is_revoked(&held);
+                    if tells {
+                        self.tell_received(&mut held, &request);
+                    }
                     request.handle = self.held.insert(held);
                     requests.push(request);
                 }

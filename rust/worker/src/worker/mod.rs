@@ -24,6 +24,7 @@ mod queues;
 mod restart;
 mod settling;
 mod stopping;
+mod telling;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
@@ -38,10 +39,12 @@ use crate::broker_io::BrokerIo;
 use crate::clock;
 use crate::config::WorkerConfig;
 use crate::decode::Decoder;
+use crate::events::Events;
 use crate::fact::{Command, Fact, Settling};
 use crate::held::HeldTable;
 use crate::joins::Joins;
 use crate::pool::{Child, OomWatch, Pool, Unburied, Zygote};
+use crate::pulse::Pulse;
 use crate::report::{Level, Reporter};
 use crate::revoked::Revoked;
 use crate::settle::{Lifetimes, Policy};
@@ -77,6 +80,7 @@ pub async fn run(
     pool: Pool,
     mut commands: UnboundedReceiver<Command>,
     reporter: Reporter,
+    pulse: Pulse,
 ) -> Result<(), String> {
     let terms = lease_terms(&config);
     let Some(io) = connect(&config, terms, &mut commands, &reporter).await? else { return Ok(()) };
@@ -103,10 +107,11 @@ pub async fn run(
         let listening = io.clone().listen(exchange);
         tokio::task::spawn_local(listening)
     });
-    let mut worker = Worker::new(config, io.clone(), reporter, matches!(pool, Pool::Threads), revoked);
+    let mut worker = Worker::new(config, io.clone(), reporter, matches!(pool, Pool::Threads), revoked, pulse);
     if let Pool::Processes(socket, pid) = pool {
         worker.adopt(socket, pid);
     }
+    worker.events.begin();
     worker.tick();
     while !worker.is_done() {
         let wake_at = worker.wake_at();
@@ -129,6 +134,7 @@ pub async fn run(
         }
         worker.look_at_rings();
         worker.succeed();
+        worker.beat();
         if worker.config.drains {
             worker.end_when_drained();
         }
@@ -140,6 +146,7 @@ pub async fn run(
     if worker.is_abandoned() {
         return Err(worker.words_of_abandoning());
     }
+    worker.tell_last().await;
     match timeout(LONGEST_CLOSE, io.broker.close()).await {
         Ok(closed) => closed.map_err(|error| format!("on closing the broker: {error}")),
         Err(_elapsed) => Err("the broker did not answer to the last word; nothing was held any more".to_owned()),
@@ -206,10 +213,18 @@ struct Worker {
     joins: Joins,
     /// It was said that broadcasts are not heard.
     is_deaf: bool,
+    events: Events,
 }
 
 impl Worker {
-    fn new(mut config: WorkerConfig, io: BrokerIo, reporter: Reporter, has_threads: bool, revoked: Revoked) -> Worker {
+    fn new(
+        mut config: WorkerConfig,
+        io: BrokerIo,
+        reporter: Reporter,
+        has_threads: bool,
+        revoked: Revoked,
+        pulse: Pulse,
+    ) -> Worker {
         if has_threads {
             config.tasks.iter_mut().for_each(|task| {
                 task.options.soft_limit_s = None;
@@ -255,6 +270,7 @@ impl Worker {
                 discards_unknown: config.discards_unknown,
             },
             lease: LeaseWatch::new(config.lease_life),
+            events: Events::new(&config.node, config.events.clone(), pulse),
             config,
             children: HashMap::new(),
             oom: OomWatch::new(Path::new("/")),
@@ -432,6 +448,7 @@ impl Worker {
                 self.reporter.log(Level::Warning, text);
                 self.feed(Event::Wake);
             }
+            Fact::EventsSent(sent) => self.events_sent(sent),
             Fact::Broadcast(message) => self.broadcast(message.to_vec()),
             Fact::Revoked(marks) => self.learn_revoked(marks),
             Fact::Deaf(error) => self.deaf(&error),
@@ -469,6 +486,10 @@ impl Worker {
             Fact::Command(Command::GiveBack { queue, is_cancelled, answer }) => {
                 let _gone = answer.try_send(self.give_queue_back(&queue, is_cancelled));
             }
+            Fact::Command(Command::TellOfTasks { tells, answer }) => {
+                let _gone = answer.try_send(self.events.tell_of_tasks(tells));
+            }
+            Fact::Command(Command::Beat) => self.events.beat_for_who_asks(),
             Fact::Command(Command::Snapshot { answer }) => {
                 let _gone = answer.try_send(self.snapshot());
             }
@@ -482,7 +503,8 @@ impl Worker {
 
     /// When the loop has to tick, in monotonic microseconds; `None` while nothing is timed.
     fn tick_at_us(&self) -> Option<u64> {
-        let has_several = self.children.values().any(|child| child.has_several());
+        let tells = self.events.has_tasks();
+        let has_several = self.children.values().any(|child| child.has_several() || tells && child.has_untold());
         let look_at_us = has_several.then_some(self.last_tick_us + LOOK_EVERY_US);
         [look_at_us, self.engine.deadline()].into_iter().flatten().min()
     }
@@ -496,7 +518,7 @@ impl Worker {
         let now_us = clock::mono_us();
         let pause =
             self.tick_at_us().map_or(LONGEST_PAUSE, |at_us| Duration::from_micros(at_us.saturating_sub(now_us)));
-        let pauses = [self.give_up_in(), self.lease_overdue_in(), Some(pause)];
+        let pauses = [self.give_up_in(), self.lease_overdue_in(), self.events.beat_in(), Some(pause)];
         Instant::now() + pauses.into_iter().flatten().min().unwrap_or(pause)
     }
 
@@ -506,6 +528,9 @@ impl Worker {
             self.children.values().filter(|child| child.is_busy()).map(|child| child.id).collect();
         for child in children {
             self.drain_ring(child);
+            if self.events.has_tasks() {
+                self.tell_running(child);
+            }
             let Some(known) = self.children.get(&child) else { continue };
             let next = known.page.claim().next();
             if known.slots() == 1 {
@@ -543,6 +568,9 @@ impl Worker {
             self.is_following = true;
             let (settlements, batch) = self.following.drain(..).unzip();
             self.io.settle(settlements, batch, true);
+        }
+        if let Some(batch) = self.events.leaving() {
+            self.io.publish_events(self.events.exchange(), batch);
         }
         if self.wants_wake && !self.is_waiting && !self.is_stopping {
             self.is_waiting = true;

@@ -1,9 +1,12 @@
 //! Station 8, outcome: takes what a child reported, from its ring or its socket; tells the engine, and keeps the bytes.
 
-use fastworker_broker::Publish;
+use fastworker_broker::{EventMessage, Publish};
 use fastworker_engine::{ChildId, Event, Outcome};
-use fastworker_wire::child::{FromChild, NO_MEMBER, OutcomeFrame, OutcomeKind, PartFrame, Successor, VERSION};
+use fastworker_wire::child::{
+    EventFrame, FromChild, NO_MEMBER, OutcomeFrame, OutcomeKind, PartFrame, Successor, VERSION,
+};
 
+use crate::clock;
 use crate::held::{MemberPart, Reported};
 use crate::report::Level;
 use crate::settle;
@@ -58,6 +61,7 @@ impl Worker {
                     self.settling.push((settle::intermediate(held, status, doc, self.policy.lifetimes), None));
                 }
             }
+            Ok(FromChild::Event(event)) => self.events.push(own_event(&event)),
             Ok(FromChild::Publish { number, message }) => self.publish(child, number, &message),
             Err(malformed) => {
                 self.reporter.log(Level::Critical, format!("a child sent nonsense: {malformed}: killing it"));
@@ -72,6 +76,7 @@ impl Worker {
         if outcome.member != NO_MEMBER {
             self.end_member(child, outcome.number, handle);
         }
+        self.tell_started(handle, clock::wall_us().saturating_sub_unsigned(outcome.runtime_us));
         let Some(held) = self.held.get_mut(handle) else { return };
         if outcome.kind == OutcomeKind::Poison {
             let text = format!("task {}[{}] moved to the dead letters: {}", held.task, held.id, outcome.reason);
@@ -83,6 +88,9 @@ impl Worker {
             status: outcome.status.to_owned(),
             doc: outcome.doc.map(<[u8]>::to_vec),
             reason: outcome.reason.to_owned(),
+            runtime_us: outcome.runtime_us,
+            shown: outcome.shown.to_owned(),
+            traceback: outcome.traceback.to_owned(),
             successors: outcome.successors.iter().map(own).collect(),
         });
         let kind = match outcome.kind {
@@ -118,6 +126,16 @@ pub(super) fn own(successor: &Successor<'_>) -> Publish {
         queue: successor.queue.to_owned(),
         priority: successor.priority,
         message: successor.message.to_vec().into(),
+    }
+}
+
+fn own_event(event: &EventFrame<'_>) -> EventMessage {
+    EventMessage {
+        routing_key: event.routing_key.to_owned().into(),
+        content_type: event.content_type.to_owned().into(),
+        content_encoding: event.content_encoding.to_owned().into(),
+        headers_json: event.headers.to_vec().into(),
+        body: event.body.to_vec().into(),
     }
 }
 

@@ -4,6 +4,7 @@ use fastworker_broker::{Broker as _, Settlement};
 use fastworker_engine::{Ending, Event, Handle};
 use fastworker_wire::child::OutcomeKind;
 
+use crate::events::end_of;
 use crate::fact::Settling;
 use crate::held::{Held, MemberPart};
 use crate::report::{Fate, Level, Report};
@@ -51,6 +52,9 @@ impl Worker {
             // Of a member of a group only, for those who count.
             Fate::Refused { .. } | Fate::CannotRun { .. } => false,
         });
+        if self.events.has_tasks() && held.sends_events {
+            held.end = end_of(held, &ending, self.is_cold);
+        }
         held.is_early_acked |= !is_final;
         let has_states = held.has_states;
         let mut settlements = settle::settlements(held, &ending, self.policy, clock::wall_us());
@@ -109,11 +113,13 @@ impl Worker {
                 self.lease_lost(handle);
                 continue;
             }
-            if is_final
-                && let Some(held) = self.held.remove(handle)
-                && let Some(fate) = held.fate
-            {
-                self.reporter.send(Report::Ended { fate, call: held.frame });
+            if is_final && let Some(held) = self.held.remove(handle) {
+                if let Some(end) = held.end {
+                    end.tell(&held.id, clock::wall_us(), &mut self.events);
+                }
+                if let Some(fate) = held.fate {
+                    self.reporter.send(Report::Ended { fate, call: held.frame });
+                }
             }
             self.feed(Event::Settled { handle });
         }

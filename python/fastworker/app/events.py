@@ -1,0 +1,74 @@
+"""``app.events``: what an application sends events with, and hears them. Source: celery/app/events.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from fastworker import _core
+from fastworker.app import link as links
+from fastworker.events import EventDispatcher, EventReceiver
+from fastworker.greenlets import cooperative
+
+if TYPE_CHECKING:
+    from fastworker.app.app import FastWorker
+    from fastworker.events.application import Message
+
+
+class Events:
+    """An application's events.
+
+    Args:
+        app: Its settings name exchange and serializer.
+    """
+
+    def __init__(self, app: FastWorker) -> None:
+        self.app = app
+
+    @cached_property
+    def Receiver(self) -> type[EventReceiver]:
+        """Hears events of this application's workers."""
+        return type("EventReceiver", (EventReceiver,), {"app": self.app})
+
+    @cached_property
+    def Dispatcher(self) -> type[EventDispatcher]:
+        """Sends events in this application's name."""
+        return type("EventDispatcher", (EventDispatcher,), {"app": self.app})
+
+    @contextmanager
+    def default_dispatcher(
+        self, hostname: str | None = None, enabled: bool = True, buffer_while_offline: bool = False
+    ) -> Iterator[EventDispatcher]:
+        """A dispatcher for a few events.
+
+        Args:
+            hostname: Who sends; None: ``gen<pid>@<host>``.
+            enabled: False: nothing is sent.
+            buffer_while_offline: As for ``EventDispatcher``.
+        """
+        with self.Dispatcher(
+            hostname=hostname, enabled=enabled, buffer_while_offline=buffer_while_offline
+        ) as dispatcher:
+            yield dispatcher
+
+    def deliver(self, message: Message) -> None:
+        """Send one message: inside of a running task through its worker, which does not let the task wait; else on
+        the connection of remote control.
+
+        Raises:
+            OperationalError: The broker cannot be reached.
+        """
+        link = links.link_to(self.app.broker.write_address)
+        if link is not None and link.is_own:
+            link.send_event(*message)
+        else:
+            exchange = self.app.conf.event_exchange
+            self.app.control.mailbox.client.send_event(exchange, message)
+
+    def client(self) -> _core.ControlClient:
+        """A connection of its own, to listen on."""
+        broker = self.app.broker
+        broker.prepare()
+        return cooperative(_core.ControlClient(broker.read_url, broker.options))
