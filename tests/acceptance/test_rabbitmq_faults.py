@@ -156,10 +156,13 @@ def test_tls_is_checked(node: RabbitNode, make_rig: Callable[[str], Rig]) -> Non
     def options(name: str) -> dict[str, str]:
         return {"ssl_ca_certs": str(node.directory / f"{name}.crt")}
 
-    rig = make_rig(node.tls_url).configure(broker_transport_options=options("ca"))
-    worker = rig.worker()
-    assert rig.task("add").delay(2, 2).get(timeout=TIMEOUT_S) == 4
-    assert worker.stop() == 0
+    # The setting has the connection encrypted by itself.
+    plain_url = node.tls_url.replace("amqps:", "amqp:")
+    for url, setting in ((node.tls_url, "broker_transport_options"), (plain_url, "broker_use_ssl")):
+        rig = make_rig(url).configure(**{setting: options("ca")})
+        worker = rig.worker()
+        assert rig.task("add").delay(2, 2).get(timeout=TIMEOUT_S) == 4
+        assert worker.stop() == 0
     stranger = FastWorker("stranger", broker=node.tls_url, backend=None)
     stranger.conf.update(broker_transport_options=options("other"), broker_publish_deadline=2)
     with pytest.raises(OperationalError, match=r"(?i)certificate|issuer"):

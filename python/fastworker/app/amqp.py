@@ -45,11 +45,6 @@ def options(conf: Any, queues: QueueTable) -> dict[str, str]:
     }
     if "broker_heartbeat" in conf.without_defaults() and conf.broker_heartbeat:
         found["heartbeat"] = str(conf.broker_heartbeat)
-    if isinstance(conf.broker_use_ssl, Mapping):
-        found.update(
-            (f"ssl_{name.removeprefix('ssl_')}", str(value))
-            for name, value in conf.broker_use_ssl.items()
-        )
     return found
 
 

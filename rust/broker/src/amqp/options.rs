@@ -50,7 +50,7 @@ impl AmqpOptions {
     /// turn. Without a virtual host it is `/`.
     ///
     /// Options that are acted on: `heartbeat`, `socket_connect_timeout`, `socket_timeout` (all in seconds), `ssl_ca_certs`,
-    /// `ssl_certfile`, `ssl_keyfile`, `queues` (`topology.rs`), `queue_order_strategy` and `native_delayed_delivery_queue_type`. Publisher confirms
+    /// `ssl_certfile`, `ssl_keyfile` (any `ssl_…` has the connection encrypted, whatever the URL says), `queues` (`topology.rs`), `queue_order_strategy` and `native_delayed_delivery_queue_type`. Publisher confirms
     /// are always on.
     ///
     /// # Errors
@@ -66,10 +66,11 @@ impl AmqpOptions {
         let heartbeat_s = settings.seconds("heartbeat")?.map_or(HEARTBEAT_S, |seconds| seconds.as_secs());
         let connect_timeout = settings.seconds("socket_connect_timeout")?.unwrap_or(CONNECT_TIMEOUT);
         let response_timeout = settings.seconds("socket_timeout")?.unwrap_or(RESPONSE_TIMEOUT);
+        let wants_tls = settings.has_prefix("ssl_");
         let mut servers = Vec::with_capacity(parsed.len());
         let mut shown = Vec::with_capacity(parsed.len());
         for url in &parsed {
-            let (server, masked) = server(url, heartbeat_s)?;
+            let (server, masked) = server(url, heartbeat_s, wants_tls)?;
             servers.push(server);
             shown.push(masked);
         }
@@ -109,10 +110,10 @@ impl AmqpOptions {
     }
 }
 
-fn server(url: &Url, heartbeat_s: u64) -> Result<(AMQPUri, String), Error> {
+fn server(url: &Url, heartbeat_s: u64, wants_tls: bool) -> Result<(AMQPUri, String), Error> {
     let scheme = match url.scheme() {
-        "amqp" | "pyamqp" => AMQPScheme::AMQP,
-        "amqps" => AMQPScheme::AMQPS,
+        "amqp" | "pyamqp" if !wants_tls => AMQPScheme::AMQP,
+        "amqp" | "pyamqp" | "amqps" => AMQPScheme::AMQPS,
         _ => return Err(wrong(&roughly(url.as_str()), "expected amqp:// or amqps://; try amqp://localhost//")),
     };
     let is_tls = scheme == AMQPScheme::AMQPS;
@@ -214,6 +215,18 @@ mod tests {
             (only("amqps://h").authority.port, only("pyamqp://").authority.userinfo.username),
             (5671, "guest".into())
         );
+    }
+
+    #[test]
+    fn options_of_tls_encrypt_whatever_the_scheme_says() {
+        let encrypted = |url: &str| {
+            let options = AmqpOptions::parse(url, &[("ssl_cert_reqs".to_owned(), "required".to_owned())]);
+            options.expect("usable").servers.remove(0)
+        };
+        let uri = encrypted("amqp://h");
+        assert_eq!((uri.scheme, uri.authority.port), (AMQPScheme::AMQPS, 5671));
+        assert_eq!(encrypted("pyamqp://h:9999//").authority.port, 9999);
+        assert_eq!(only("amqp://h").scheme, AMQPScheme::AMQP);
     }
 
     #[test]
