@@ -308,7 +308,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
     "event": (
         "Events (docs/guides/events.md)",
         {
-            "task-sent": "later",
+            "task-sent": "works",
             "task-received": "works",
             "task-started": "works",
             "task-succeeded": "works",

@@ -21,6 +21,7 @@ class System:
         pool: What runs tasks; empty: the application's default, which is processes.
         processes: Of fastworker's pools threads and asyncio; None: its default.
         runner: The command that runs the application's worker; empty: ``app``.
+        options: More of the worker's options.
         python: The interpreter of the worker, for pools that need more than ``requirements/dev.txt``.
     """
 
@@ -32,6 +33,7 @@ class System:
     pool: str = ""
     processes: int | None = None
     runner: str = ""
+    options: tuple[str, ...] = ()
     python: str = sys.executable
 
     @property
@@ -51,10 +53,10 @@ class System:
         if runner == "fastworker":
             pool = ["--pool", self.pool] if self.pool else []
             processes = ["--processes", str(self.processes)] if self.processes else []
-            return [*start, *pool, *processes]
+            return [*start, *pool, *processes, *self.options]
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-O", "fair"]
         prefetch = ["--prefetch-multiplier", str(self.prefetch)] if self.prefetch else []
-        return [*start, "--pool", self.pool or "prefork", *quiet, *prefetch]
+        return [*start, "--pool", self.pool or "prefork", *quiet, *prefetch, *self.options]
 
 
 CELERY_LATE = System("celery-late", "celery", acks_late=True, prefetch=128)

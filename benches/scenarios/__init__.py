@@ -23,5 +23,6 @@ NAMES = (
     "hosted",
     "lanes",
     "batches",
+    "events",
 )
 """Every scenario, in the order in which they run and are reported."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import itertools
 import os
+import re
 import signal
 import subprocess
 import uuid
@@ -259,3 +262,79 @@ def test_what_is_killed_says_nothing(ours: Rig, monitor: Any) -> None:
         heard.wait_for(lambda event: event["type"] == "worker-offline", "worker-offline")
     said = [(event["hostname"], event["type"]) for event in heard.events]
     assert ("killed@x", "worker-offline") not in said
+
+
+def publish_unseen(rig: Rig) -> dict[str, list[str]]:
+    """Publish in each way; nobody runs it. The ids by the way."""
+    add, echo = rig.task("add"), rig.task("echo")
+    members = importlib.import_module(rig.spec.framework).group(add.s(n, n) for n in range(3))
+    ways = {
+        "plain": [add.delay(1, 2)],
+        "with options": [echo.apply_async(("é",), shadow="other", queue="elsewhere", priority=3)],
+        "later": [add.apply_async((1, 2), countdown=60, expires=120)],
+        "by name": [rig.app.send_task("proj.nobody", (1,), {"b": [2]})],
+        "in a group": list(members().results),
+    }
+    return {way: [str(result.id) for result in results] for way, results in ways.items()}
+
+
+def sent(event: Event) -> tuple[dict[str, str], dict[str, Any]]:
+    """What is the same whoever published it: the fields' types, and values."""
+    names = (*SAME, "queue", "exchange", "routing_key", "parent_id", "group")
+    values = {name: event[name] for name in names if name in event}
+    values["is its own root"] = event["root_id"] == event["uuid"]
+    return {name: type(value).__name__ for name, value in event.items()}, values
+
+
+@pytest.mark.shows("event task-sent", "setting task_send_sent_event")
+def test_celerys_receiver_hears_the_same_of_both_clients(both: dict[str, Rig]) -> None:
+    told: dict[str, dict[str, list[Any]]] = {}
+    for rig in both.values():
+        rig.configure(task_send_sent_event=True)
+    with listening(both["celery"].app) as heard:
+        for name, rig in both.items():
+            told[name] = {
+                way: [sent(heard.wait(task_id, "task-sent")) for task_id in ids]
+                for way, ids in publish_unseen(rig).items()
+            }
+    assert told[PRODUCT] == told["celery"]
+
+
+def test_dump_has_celerys_lines(ours: Rig, both: dict[str, Rig], tmp_path: Path) -> None:
+    monitors = {name: ours.spec.of(name).environment() for name in both}
+    with contextlib.ExitStack() as stack:
+        files = {name: tmp_path / f"{name}.txt" for name in monitors}
+        for name, environment in monitors.items():
+            process = subprocess.Popen(
+                [command(name), "-A", "tests.support.worker_app", "events", "--dump"],
+                stdout=stack.enter_context(files[name].open("w")),
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+            )
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+        worker = ours.worker("-n", "w@x", "-E", "--heartbeat-interval", "0.2", concurrency=1)
+        for file in files.values():
+            wait_until(lambda file=file: "heartbeat" in file.read_text(), "a monitor that hears")
+        ids = [ours.task("add").delay(1, 2).id, ours.task("fail").delay("no").id]
+        for file, task_id in itertools.product(files.values(), ids):
+            wait_until(lambda file=file, task_id=task_id: ended(file, task_id), "a task's end")
+        assert worker.stop() == 0
+        for file in files.values():
+            wait_until(lambda file=file: "shutdown" in file.read_text(), "the worker's last word")
+    lines = {name: dumped(file, ids) for name, file in files.items()}
+    assert len(lines[PRODUCT]) == 6
+    assert lines[PRODUCT] == lines["celery"]
+
+
+def ended(file: Path, task_id: str) -> bool:
+    """Whether the last event of a task is in a dump."""
+    last = ("task succeeded", "task failed")
+    lines = file.read_text().splitlines()
+    return any(task_id in line and kind in line for line in lines for kind in last)
+
+
+def dumped(file: Path, ids: list[str]) -> list[str]:
+    """The lines about tasks, without when they were heard."""
+    lines = [line for line in file.read_text().splitlines() if any(i in line for i in ids)]
+    return [re.sub(r"local_received=[0-9.]+", "", line) for line in lines]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -9,12 +10,17 @@ from typing import TYPE_CHECKING
 
 from fastworker import _core
 from fastworker.app import link as links
+from fastworker.errors import OperationalError
 from fastworker.events import EventDispatcher, EventReceiver
 from fastworker.greenlets import cooperative
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
+    from fastworker.app.message import TaskMessage
+    from fastworker.app.routing import Destination
     from fastworker.events.application import Message
+
+logger = logging.getLogger("fastworker.app.events")
 
 
 class Events:
@@ -52,6 +58,34 @@ class Events:
             hostname=hostname, enabled=enabled, buffer_while_offline=buffer_while_offline
         ) as dispatcher:
             yield dispatcher
+
+    def task_sent(self, message: TaskMessage, destination: Destination) -> None:
+        """Tell that a task was published. One that the broker does not take is lost: the task is there."""
+        headers = message.headers
+        fields = {
+            name: headers[name] for name in ("root_id", "parent_id", "retries", "eta", "expires")
+        }
+        try:
+            self.Dispatcher(buffer_while_offline=False).publish(
+                "task-sent",
+                {
+                    **fields,
+                    "uuid": headers["id"],
+                    "name": headers["task"],
+                    "args": headers["argsrepr"],
+                    "kwargs": headers["kwargsrepr"],
+                    "queue": destination.queues[0] if destination.queues else None,
+                    "exchange": destination.exchange,
+                    "routing_key": destination.routing_key,
+                },
+            )
+        except OperationalError as exc:
+            logger.warning(
+                "task %s[%s] was sent, and its event is lost: %s",
+                headers["task"],
+                headers["id"],
+                exc,
+            )
 
     def deliver(self, message: Message) -> None:
         """Send one message: inside of a running task through its worker, which does not let the task wait; else on

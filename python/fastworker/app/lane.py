@@ -164,7 +164,9 @@ def open_lane(task: Task[..., Any]) -> Lane | None:
         or after_task_publish.has_receivers
         or task_sent.has_receivers
     )
-    if has_receivers or settings.is_eager or settings.inherits_priority or is_collecting():
+    if has_receivers or settings.sends_events:
+        return None
+    if settings.is_eager or settings.inherits_priority or is_collecting():
         return None
     if not settings.router.is_static or settings.compression or settings.protocol != 2:
         return None

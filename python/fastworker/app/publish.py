@@ -85,10 +85,14 @@ class Parcel:
     _destination: Destination
     result: AsyncResult[Any]
     _parent: Any
+    #: It is told to monitors.
+    _app: FastWorker | None
 
     def delivered(self) -> AsyncResult[Any]:
         """The broker has it: tell receivers and the parent task. Returns the result."""
         _announce(self._message, self._destination)
+        if self._app is not None:
+            self._app.events.task_sent(self._message, self._destination)
         if self._parent is not None:
             self._parent.add_trail(self.result)
         return self.result
@@ -158,7 +162,9 @@ def pack(
     message.headers.update(publish_options.get("headers") or {})
     result = (result_cls or app.AsyncResult)(call.task_id)
     result.ignored = call.ignore_result
-    return _packed(settings, message, publish_options, result, parent if add_to_parent else None)
+    teller = app if settings.sends_events else None
+    family = parent if add_to_parent else None
+    return _packed(settings, message, publish_options, result, family, teller)
 
 
 def _inherit(
@@ -188,6 +194,7 @@ def _packed(
     options: Mapping[str, Any],
     result: AsyncResult[Any],
     parent: Any,
+    teller: FastWorker | None,
 ) -> Parcel:
     destination = settings.router.destination(options)
     policy = {**settings.retry_policy, **(options.get("retry_policy") or {})}
@@ -213,7 +220,9 @@ def _packed(
     retry = options.get("retry")
     may_retry = settings.retry if retry is None else retry
     policy_in_force = policy if may_retry else None
-    return Parcel(envelopes, announcement, policy_in_force, message, destination, result, parent)
+    return Parcel(
+        envelopes, announcement, policy_in_force, message, destination, result, parent, teller
+    )
 
 
 def _announce(message: TaskMessage, destination: Destination) -> None:

@@ -36,6 +36,7 @@ class PublishSettings:
     inherits_priority: bool
     protocol: int
     deadline_s: float
+    sends_events: bool
 
 
 class Publishing:
@@ -124,4 +125,5 @@ def _read(
         inherits_priority=bool(conf.task_inherit_parent_priority),
         protocol=conf.task_protocol,
         deadline_s=float(conf.broker_publish_deadline),
+        sends_events=bool(conf.task_send_sent_event),
     )

@@ -19,13 +19,13 @@ from fastworker.app.nearest import nearest
 DEFAULT_COMMAND = "worker"
 COMMANDS = (
     "worker", "multi", "status", "inspect", "control", "report", "dead", "purge", "queues", "parked",
-    "unpark", "call", "result", "list", "graph", "shell", "flower",
+    "unpark", "call", "result", "list", "graph", "shell", "events", "flower",
 )  # fmt: skip
 #: Where a command is not in the module of its name.
 _MODULES = {"list": "listing"}
 # Commands of Celery that come later: saying so is better than "no such command".
 LATER = (
-    "amqp", "beat", "events", "logtool", "migrate", "upgrade",
+    "amqp", "beat", "logtool", "migrate", "upgrade",
 )  # fmt: skip
 
 

@@ -61,6 +61,7 @@ _PUBLISHING = [
         "bool",
         "Publish a task-sent event with every task.",
         old=("CELERY_SEND_TASK_SENT_EVENT",),
+        status="active",
     ),
     Setting(
         "repr_maxlevels", 3, "int", "Depth of argsrepr and kwargsrepr.", status="active", low=1
