@@ -100,54 +100,54 @@ def test_buttons_of_a_worker_do_what_they_say(
 
     page.fill("#pool-size", "2")
     page.press("worker-pool-grow")
-    page.see("#toast-container", "Growing")
+    page.hear("Growing")
     grown = wait_until(lambda: len(now := processes()) == 3 and now, "three processes")
     page.see_after_reload("#tab-pool", str(max(grown)))
     page.fill("#pool-size", "1")
     page.press("worker-pool-shrink")
-    page.see("#toast-container", "Shrinking")
+    page.hear("Shrinking")
     wait_until(lambda: len(processes()) == 2, "two processes")
 
     page.fill("#min-autoscale", "1")
     page.fill("#max-autoscale", "2")
     page.press("worker-pool-autoscale")
-    page.see("#toast-container", "Autoscale not enabled")
+    page.hear("Autoscale not enabled")
     page.picture("autoscale-refused")
 
     page.press("worker-tab-queues")
     page.fill("#add-consumer-name", "more")
     page.press("worker-add-consumer")
-    page.see("#toast-container", "add consumer more")
+    page.hear("add consumer more")
     assert "more" in [queue["name"] for queue in station.ask("active_queues")]
     assert station.task("add").apply_async((1, 2), queue="more").get(timeout=TIMEOUT_S) == 3
     page.see_after_reload("#worker-queues", "more")
     page.press("worker-cancel-consumer-more")
-    page.see("#toast-container", "no longer consuming from more")
+    page.hear("no longer consuming from more")
     assert [queue["name"] for queue in station.ask("active_queues")] == ["celery"]
 
     page.press("worker-tab-limits")
     page.fill('[aria-label="Rate limit for proj.add"]', "5")
     page.press("task-rate-limit-proj.add")
-    page.see("#toast-container", "new rate limit set successfully")
+    page.hear("new rate limit set successfully")
     assert "proj.add [rate_limit=5]" in station.ask("registered")
     page.see_after_reload("#limits-table", "proj.add [rate_limit=5]")
     for kind, attribute, seconds in (("soft", "soft_time_limit", 7), ("hard", "time_limit", 9)):
         page.reload()
         page.fill('[aria-label="Timeout for proj.echo"]', str(seconds))
         page.press(f"task-timeout-{kind}-proj.echo")
-        page.see("#toast-container", "time limits set successfully")
+        page.hear("time limits set successfully")
         limits = station.ask("registered", taskinfoitems=[attribute])
         assert f"proj.echo [{attribute}={seconds:.1f}]" in limits
 
     page.press("worker-group")
     page.press("worker-refresh")
-    page.see("#toast-container", "Successfully refreshed")
+    page.hear("Successfully refreshed")
     page.press("worker-group")
     page.press("worker-pool-restart")
-    page.see("#toast-container", "Pool restarts not enabled")
+    page.hear("Pool restarts not enabled")
     page.press("worker-group")
     page.press("worker-shutdown")
-    page.see("#toast-container", "Shutting down!")
+    page.hear("Shutting down!")
     assert worker.wait_ended() == 0
 
 
@@ -163,13 +163,13 @@ def test_pool_is_restarted_and_scaled_by_its_buttons(
     page.fill("#min-autoscale", "2")
     page.fill("#max-autoscale", "5")
     page.press("worker-pool-autoscale")
-    page.see("#toast-container", "Autoscaling")
+    page.hear("Autoscaling")
     bounds = station.ask("stats")["autoscaler"]
     assert (bounds["min"], bounds["max"]) == (2, 5)
     page.see_after_reload(".worker-autoscaler-panel", "5")
     page.press("worker-group")
     page.press("worker-pool-restart")
-    page.see("#toast-container", "Restarting")
+    page.hear("Restarting")
     after = wait_until(
         lambda: not {*before} & {*(now := station.ask("stats")["pool"]["processes"])} and now,
         "other processes",

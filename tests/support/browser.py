@@ -104,6 +104,18 @@ class Page:
             _PATIENCE_S,
         )
 
+    def hear(self, what: str) -> None:
+        """Wait until a message in the corner says this, and close all that are there: they lie over buttons."""
+        self.see("#toast-container", what)
+
+        def are_closed() -> bool:
+            for close in self._driver.find_elements(By.CSS_SELECTOR, "#toast-container .btn-close"):
+                with contextlib.suppress(*_REDRAWN):
+                    close.click()
+            return not self.is_there("#toast-container .toast")
+
+        wait_until(are_closed, "the messages to go", _PATIENCE_S)
+
     def see_after_reload(self, where: str, what: str) -> None:
         """The same of a page that shows what its server knew when it was asked; on whatever tab."""
 
@@ -145,9 +157,9 @@ class Page:
         def is_done() -> bool:
             try:
                 element = self._driver.find_element(by, where)
-                # Not under the bar at the top.
+                # Not under the bar at the top; at once, since the page would move on under the pointer.
                 self._driver.execute_script(
-                    "arguments[0].scrollIntoView({block: 'center'})", element
+                    "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element
                 )
                 action(element)
             except _REDRAWN:

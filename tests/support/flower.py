@@ -44,6 +44,11 @@ class Flower(WorkerProcess):
         super().__init__((*command, *OPTIONS, *options), full, cwd)
         self.url = ""
 
+    def stop(self, timeout_s: float = 30.0) -> int:
+        """Kill it: it has nothing to finish, and waits for everything that it has asked."""
+        self.kill()
+        return self.wait_ended(timeout_s)
+
     def wait_served(self) -> Flower:
         """Wait until it serves."""
         self.url = self.wait_for_line(r"Visit me at (http://127\.0\.0\.1:\d+)", 60)[1]
