@@ -406,10 +406,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "cancel_consumer": "works",
             "clock": "works",
             "conf": "works",
-            "disable_events": "later: no events yet",
             "election": "differs: answered; our workers take no part in Celery's gossip, and elect nobody",
-            "enable_events": "later: no events yet",
-            "heartbeat": "later: no events yet",
             "hello": "works",
             "memdump": "works",
             "memsample": "works",
@@ -437,7 +434,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
     "program": (
         "Programs that watch workers",
         {
-            "Flower": "differs: the page of a worker; its lists of workers and tasks need events, which come later",
+            "Flower": "works",
         },
     ),
 }

@@ -178,3 +178,56 @@ def test_pool_is_restarted_and_scaled_by_its_buttons(
     page.picture("restarted")
     assert station.task("add").delay(1, 2).get(timeout=TIMEOUT_S) == 3
     assert flower.complaints == []
+
+
+@pytest.mark.parametrize(("framework", "broker"), [("fastworker", "rabbit"), ("celery", "redis")])
+def test_tasks_are_listed_and_ended_by_their_buttons(
+    make_station: MakeStation,
+    browse: Callable[[str], Page],
+    gate: Gate,
+    framework: str,
+    broker: str,
+) -> None:
+    station = make_station(framework, broker)
+    worker = station.worker()
+    flower = station.flower()
+    # It was not started with -E: Flower asks for events every five seconds.
+    worker.wait_for_line("enabled by remote", TIMEOUT_S)
+    wait_until(lambda: flower.get("/api/workers", status=1).get(NODE), "a heartbeat")
+    done, failed = station.task("add").delay(1, 2), station.task("fail").delay("why not")
+    assert done.get(timeout=TIMEOUT_S) == 3
+    running = station.task("hold").delay(gate.path)
+    gate.wait_started()
+    waiting = station.task("add").apply_async((1, 2), countdown=500)
+
+    page = browse(flower.url).open("/workers")
+    page.see("#workers-table", NODE)
+    page.see("#workers-table", "Online")
+    page.see("#workers-succeeded", "1")
+    page.see("#workers-failed", "1")
+    page.picture(f"{framework}-workers")
+    page.open("/tasks")
+    for result, state in (
+        (done, "SUCCESS"),
+        (failed, "FAILURE"),
+        (running, "STARTED"),
+        (waiting, "RECEIVED"),
+    ):
+        page.see(f'[id="{result.id}"]', state)
+    page.picture(f"{framework}-tasks")
+    page.open(f"/task/{done.id}").see("#task-page", "SUCCESS")
+    assert "(1, 2)" in page.text("#task-page")
+    page.picture(f"{framework}-task")
+    page.open(f"/task/{failed.id}").see("#task-page", "why not")
+
+    page.open(f"/task/{running.id}").press("task-terminate")
+    page.see("#toast-container", "Revoked")
+    wait_until(lambda: running.state == "REVOKED", "the end of the task")
+    assert station.ask("active") == []
+    page.see_after_reload("#task-page", "REVOKED")
+    page.open(f"/task/{waiting.id}").press("task-revoke")
+    page.see("#toast-container", "Revoked")
+    wait_until(lambda: waiting.id in station.ask("revoked"), "the worker to know it")
+    assert waiting.state == "REVOKED"
+    assert page.errors() == []
+    assert flower.complaints == []
