@@ -52,22 +52,28 @@ BARS = (
     Bar("Drain of no-op tasks, results ignored", "drain_noop", "tasks_per_s", 25, unit="tasks/s"),
     Bar("… worker CPU per task", "drain_noop", "worker_cpu_us", 28, False, unit="µs"),
     Bar("… broker CPU per task", "drain_noop", "broker_cpu_us", 8, False, unit="µs"),
-    Bar(
-        "Drain of no-op tasks, an unchanged Celery application",
-        "hosted",
-        "tasks_per_s",
-        8,
-        system="hosted-late",
-        unit="tasks/s",
-    ),
-    Bar(
-        "… worker CPU per task",
-        "hosted",
-        "worker_cpu_us",
-        10,
-        False,
-        system="hosted-late",
-        unit="µs",
+    *(
+        bar
+        for when in ("late", "early")
+        for bar in (
+            Bar(
+                f"Drain of no-op tasks, an unchanged Celery application, acks {when}",
+                "hosted",
+                "tasks_per_s",
+                8,
+                system=f"hosted-{when}",
+                unit="tasks/s",
+            ),
+            Bar(
+                "… worker CPU per task",
+                "hosted",
+                "worker_cpu_us",
+                10,
+                False,
+                system=f"hosted-{when}",
+                unit="µs",
+            ),
+        )
     ),
     Bar("Drain, every result fetched", "drain_results", "tasks_per_s", 15, unit="tasks/s"),
     Bar(
