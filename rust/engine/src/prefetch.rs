@@ -249,6 +249,7 @@ impl Engine {
         if !self.look_ahead(now) {
             return None;
         }
+        self.prefetch.note_batched(self.requests.batched());
         let fetching = self.prefetch.outstanding();
         let (held, waiting) = (self.requests.len() + fetching, self.waiting() + fetching);
         let credit = self.prefetch.credit(held, waiting, self.room());
