@@ -121,6 +121,10 @@ impl Broker for AnyBroker {
         either!(self, broker => broker.joins().await)
     }
 
+    async fn hold(&self, join: &Join) -> Result<bool, Error> {
+        either!(self, broker => broker.hold(join).await)
+    }
+
     async fn parts(&self, group_id: &str) -> Result<Parts, Error> {
         either!(self, broker => broker.parts(group_id).await)
     }

@@ -218,6 +218,12 @@ pub trait Broker {
     /// `recover`.
     fn joins(&self) -> impl Future<Output = Result<Vec<Join>, Error>>;
 
+    /// Makes the claim of a join last where results live on another server ([`Store::hold`](crate::Store::hold)). False: the
+    /// chord is somebody else's by now.
+    fn hold(&self, _join: &Join) -> impl Future<Output = Result<bool, Error>> {
+        std::future::ready(Ok(true))
+    }
+
     /// How the members of a chord ended.
     fn parts(&self, group_id: &str) -> impl Future<Output = Result<Parts, Error>>;
 

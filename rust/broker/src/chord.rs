@@ -15,7 +15,8 @@
 //!
 //! Where results live elsewhere than messages, the part is counted there first, under a token that names the member: a
 //! member that runs again because its worker died in between claims the same chord again, and the join is written with
-//! its acknowledgement. The body is then published at least once.
+//! its acknowledgement. Until then the claim is one among workers of ours: to Celery's, which may be given the member instead,
+//! the chord is open ([`Store::hold`](crate::Store::hold) closes it). The body is then published at least once.
 
 use bytes::Bytes;
 

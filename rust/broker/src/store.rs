@@ -18,7 +18,8 @@ pub trait Store {
     /// How the members of a chord ended.
     fn parts(&self, group_id: &str) -> impl Future<Output = Result<Parts, Error>>;
 
-    /// Makes the claim of a join last, before its body is published. False: the chord is done, or was begun anew.
+    /// Makes the claim of a join last, before its body is published. False: the chord is done, was begun anew, or is another
+    /// worker's: until then one of Celery's that shares the store may have joined it.
     fn hold(&self, join: &Join) -> impl Future<Output = Result<bool, Error>>;
 
     /// Ends the chord, once its body is published.

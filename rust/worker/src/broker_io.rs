@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use fastworker_broker::lane;
 use fastworker_broker::{
     AnyBroker, AnyStore, Broker, Error, EventMessage, Fanout, Heard, Join, Joined, LeaseTerms, Member, Part, Portion,
-    Publish, ResultDoc, Settled, Settlement, Store, Tag, Verdict,
+    Publish, Remains, ResultDoc, Settled, Settlement, Store, Tag, Verdict,
 };
 use fastworker_engine::{Ask, Handle};
 use tokio::sync::Notify;
@@ -188,10 +188,20 @@ impl<B: Broker + 'static, S: Store + 'static> BrokerIo<B, S> {
         }
     }
 
-    /// Reads how the members of a chord ended.
+    /// Reads how the members of a chord ended. Its claim is made to last first: a worker of Celery's may have joined it, and
+    /// nothing may follow from parts that are gone.
     pub(crate) fn read_parts(&self, join: Join) {
         let io = self.clone();
         tokio::task::spawn_local(async move {
+            let is_ours = match &io.store {
+                Some(store) => io.persist(|| store.hold(&join)).await,
+                None => io.persist(|| io.broker.hold(&join)).await,
+            };
+            if !is_ours {
+                let remains = Remains::default();
+                io.finish_join(Joined { join, messages: Vec::new(), results: Vec::new(), remains }, Vec::new());
+                return;
+            }
             let parts = match &io.store {
                 Some(store) => io.persist(|| store.parts(&join.group_id)).await,
                 None => io.persist(|| io.broker.parts(&join.group_id)).await,

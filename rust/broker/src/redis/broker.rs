@@ -162,6 +162,13 @@ impl Broker for RedisBroker {
         self.find_joins().await
     }
 
+    async fn hold(&self, join: &Join) -> Result<bool, Error> {
+        match &self.results {
+            Some(side) if side.elsewhere.is_some() => self.hold_chord(join).await,
+            _ => Ok(true),
+        }
+    }
+
     async fn parts(&self, group_id: &str) -> Result<Parts, Error> {
         self.read_parts(group_id).await
     }

@@ -95,7 +95,8 @@ impl RedisBroker {
         let build = |pipeline: &mut Pipeline| {
             for part in parts {
                 let mut command = redis::cmd("EVALSHA");
-                command.arg(&PART.sha).arg(7).arg(&side.results.chord_keys(&part.group_id));
+                command.arg(&PART.sha).arg(8).arg(&side.results.chord_keys(&part.group_id));
+                command.arg(side.results.own_claim_key(&part.group_id));
                 part_args(&mut command, part, side.results.has_ordered_parts);
                 command.arg(CLAIM_S);
                 pipeline.add_command(command);
@@ -167,8 +168,9 @@ impl RedisBroker {
     pub(crate) async fn hold_chord(&self, join: &Join) -> Result<bool, Error> {
         let Some((side, link)) = self.results_link() else { return Ok(true) };
         let fill = |command: &mut Cmd| {
-            command.arg(7).arg(&held_keys(&side.results, &join.group_id));
-            command.arg(side.results.marks_key(&join.group_id)).arg(&join.token);
+            command.arg(8).arg(&held_keys(&side.results, &join.group_id));
+            command.arg(side.results.marks_key(&join.group_id));
+            command.arg(side.results.own_claim_key(&join.group_id)).arg(&join.token);
         };
         Ok(int(&link.script("hold a chord", &HOLD_CHORD, fill).await?) == Some(1))
     }
@@ -177,8 +179,8 @@ impl RedisBroker {
     pub(crate) async fn forget_chord(&self, join: &Join, remains: Remains) -> Result<(), Error> {
         let Some((side, link)) = self.results_link() else { return Ok(()) };
         let fill = |command: &mut Cmd| {
-            command.arg(7).arg(&held_keys(&side.results, &join.group_id)).arg(kept_key(&side.results, join));
-            command.arg(&join.token);
+            command.arg(8).arg(&held_keys(&side.results, &join.group_id)).arg(kept_key(&side.results, join));
+            command.arg(side.results.own_claim_key(&join.group_id)).arg(&join.token);
             remains_args(command, remains);
         };
         link.script("end a chord", &FORGET_CHORD, fill).await.map(drop)

@@ -53,7 +53,8 @@ impl ChordClient for RedisResultClient {
     ) -> Result<(), Error> {
         let [j, t, s, d, _, c, f] = self.results.chord_keys(group_id);
         let marks = self.results.marks_key(group_id);
-        let keys = [&j, &t, &s, &d, &c, &f, &marks].map(|key| key.as_bytes());
+        let own = self.results.own_claim_key(group_id);
+        let keys = [&j, &t, &s, &d, &c, &f, &marks, &own].map(|key| key.as_bytes());
         let size = size.map(|size| size.to_string()).unwrap_or_default();
         let (ttl, run) = (seconds(ttl_s).unwrap_or_default(), run.unwrap_or_default());
         let marks_ttl = marks_s(ttl_s);

@@ -123,6 +123,11 @@ impl RedisResults {
         [j, t, s, d, key, c, f]
     }
 
+    /// Which of our workers has counted a chord's last member, while nothing vouches for the join.
+    pub(super) fn own_claim_key(&self, group_id: &str) -> String {
+        format!("{}.o", self.group_key(group_id))
+    }
+
     /// What is remembered of a chord that Celery does not know.
     pub(super) fn marks_key(&self, group_id: &str) -> String {
         format!("{}.m", self.group_key(group_id))

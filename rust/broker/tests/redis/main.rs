@@ -7,6 +7,7 @@ mod clients;
 #[path = "../common/mod.rs"]
 mod common;
 mod cost;
+mod elsewhere;
 mod fanouts;
 mod faults;
 mod kombu;
