@@ -25,7 +25,11 @@ from tests.support.waiting import wait_until
 TIMEOUT_S = 120
 TASKS = 400
 
-pytestmark = pytest.mark.skipif(PRODUCT == "celery", reason="what our driver does")
+pytestmark = [
+    pytest.mark.skipif(PRODUCT == "celery", reason="what our driver does"),
+    # Each look at a queue is a program of the server's that takes seconds on a busy machine.
+    pytest.mark.timeout(400),
+]
 
 
 @pytest.fixture(scope="module")

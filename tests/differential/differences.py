@@ -146,14 +146,6 @@ DIFFERENCES: tuple[Difference, ...] = (
         ("*.priority",),
     ),
     Difference(
-        "a declared time limit of whole seconds",
-        "70",
-        "70.0",
-        "The same number; limits are floats inside.",
-        ("publishing/declared limited",),
-        ("*timelimit*",),
-    ),
-    Difference(
         "soft_time_limit above time_limit at the call",
         "published; refused only for limits that the task declares",
         "ValueError at the call",
