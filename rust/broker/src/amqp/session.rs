@@ -175,9 +175,11 @@ impl Session {
             && self.publisher.channel.status().connected()
     }
 
-    /// Something broke. Whoever waits goes and looks.
+    /// Something broke. Whoever waits goes and looks. What was delivered, and is going to be, goes back at once, although
+    /// something may wait for an answer of this session yet.
     pub(super) fn end(&self) {
         if !self.is_over.swap(true, Ordering::AcqRel) {
+            leave(&self.consuming);
             self.owner.severed.notify_one();
             self.owner.bell.notify_one();
         }
@@ -273,14 +275,17 @@ impl Drop for Session {
     /// The library keeps a connection open for as long as it has consumers: it is told.
     fn drop(&mut self) {
         self.end();
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        for connection in [&self.consuming, &self.publisher.connection] {
-            let connection = Arc::clone(connection);
-            runtime.spawn(async move {
-                let _gone = connection.close(200, "OK".into()).await;
-            });
-        }
+        leave(&self.publisher.connection);
     }
+}
+
+/// Closes a connection, for nobody to wait for.
+fn leave(connection: &Arc<Connection>) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    let connection = Arc::clone(connection);
+    runtime.spawn(async move {
+        let _gone = connection.close(200, "OK".into()).await;
+    });
 }
 
 async fn open(server: &AMQPUri, options: &AmqpOptions) -> Result<Connection, lapin::Error> {
