@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fastworker import _core
 from fastworker.app import link as links
 from fastworker.errors import OperationalError
-from fastworker.events import EventDispatcher, EventReceiver
+from fastworker.events import EventDispatcher, EventReceiver, State
 from fastworker.greenlets import cooperative
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ class Events:
     def Dispatcher(self) -> type[EventDispatcher]:
         """Sends events in this application's name."""
         return type("EventDispatcher", (EventDispatcher,), {"app": self.app})
+
+    @cached_property
+    def State(self) -> type[State]:
+        """What this application's cluster looks like by its events."""
+        return type("State", (State,), {"app": self.app, "_pickled_as": State})
 
     @contextmanager
     def default_dispatcher(

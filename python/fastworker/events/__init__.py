@@ -3,5 +3,6 @@
 from fastworker.events.dispatcher import EventDispatcher
 from fastworker.events.event import Event, group_from
 from fastworker.events.receiver import EventReceiver
+from fastworker.events.state import State
 
-__all__ = ["Event", "EventDispatcher", "EventReceiver", "group_from"]
+__all__ = ["Event", "EventDispatcher", "EventReceiver", "State", "group_from"]
