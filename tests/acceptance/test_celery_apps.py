@@ -454,5 +454,7 @@ def test_command_line_works_with_the_application(project: Project) -> None:
     assert "proj.add" in run("inspect", "registered")
     [shown] = project.app.control.inspect(timeout=TIMEOUT_S).conf(with_defaults=True).values()
     assert shown["worker_hijack_root_logger"] is True
+    [changed] = project.app.control.inspect(timeout=TIMEOUT_S).conf().values()
+    assert "proj" in changed["include"]
     [told] = project.app.control.inspect(timeout=TIMEOUT_S).report().values()
     assert "software -> celery:" in told["ok"]

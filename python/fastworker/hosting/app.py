@@ -133,8 +133,10 @@ class HostedApp(FastWorker):
         return ["", "[celery]", *self.celery.bugreport().strip().splitlines()]
 
     def settings_table(self, with_defaults: bool) -> dict[str, Any]:
-        """Celery's settings, as its own workers show them."""
-        return dict(self.celery.conf.table(with_defaults=with_defaults))
+        """Celery's settings, as its own workers show them: ``include`` has every module with a task."""
+        celery = self.celery
+        modules = {*celery.conf.include, *(type(it).__module__ for it in celery.tasks.values())}
+        return {**celery.conf.table(with_defaults=with_defaults), "include": sorted(modules)}
 
     def close(self) -> None:
         """Close its connections, pass on no more signals, and forget it. The Celery application stays as it is."""
