@@ -327,6 +327,9 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "--without-heartbeat": "works",
             "app.events.Receiver": "works",
             "app.events.Dispatcher": "works",
+            "events": "works: the monitor in a terminal; more keys than Celery's",
+            "events --camera": "works: also with cameras that were written for Celery",
+            "Polaroid": "differs: with clear_after nothing is forgotten that maxrate kept from being taken",
             "app.events.State": "differs: tasks_by_worker has tasks under the worker that has them, limits count "
             "tasks, and clear_tasks keeps the order of those that have not ended; Celery's does none of it",
         },

@@ -1,4 +1,4 @@
-"""``worker --detach``: the same command again as a daemon, without a terminal.
+"""``--detach``: the same command again as a daemon, without a terminal.
 
 What can be told at once is told where the user is: the application is imported and the pidfile looked at before. Then
 the process leaves its session and starts the command anew, so that nothing of this one lives on in the daemon.
@@ -14,7 +14,11 @@ from fastworker.errors import ImproperlyConfigured
 
 _NAMES = ("-D", "--detach")
 #: A variable that says it too would detach the daemon again.
-_VARIABLES = ("FASTWORKER_WORKER_DETACH", "CELERY_WORKER_DETACH")
+_VARIABLES = tuple(
+    f"{prefix}_{command}_DETACH"
+    for prefix in ("FASTWORKER", "CELERY")
+    for command in ("WORKER", "EVENTS")
+)
 
 
 def without_detach(arguments: Sequence[str]) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fastworker.cli.daemon import go_on_detached, set_umask
 from fastworker.cli.group import Command, Option
 from fastworker.cli.reload import is_watched_already, run_reloading
 from fastworker.cli.session import Session, complain, pass_session
@@ -238,7 +238,7 @@ def worker(
     _check_pool(pool, "--pool")
     if reload and not is_watched_already():
         return run_reloading(reload_dir or (".",), session.workdir)
-    _set_umask(umask)
+    set_umask(umask)
     app = session.app
     if lanes or app.conf.worker_lanes:
         _check_lanes(bool(lanes), {"--pool": pool, "--concurrency": concurrency, **options})
@@ -254,7 +254,12 @@ def worker(
 
     node = node_name(hostname)
     if detach:
-        return _detach(session, node, pidfile, options["logfile"])
+        logfile = options["logfile"]
+        return go_on_detached(
+            session,
+            None if pidfile is None else file_name(pidfile, node),
+            None if logfile is None else file_name(logfile, node),
+        )
     said = WorkerOptions(
         hostname=node,
         app_spec=session.spec or "",
@@ -272,21 +277,6 @@ def worker(
     if concurrency == "auto":
         app.conf.worker_concurrency = "auto"
     return _run(app, said)
-
-
-def _detach(session: Session, node: str, pidfile: str | None, logfile: str | None) -> int:
-    """Start it in the background, after what can be told here was told."""
-    from fastworker.cli.detach import detach
-    from fastworker.worker.node_names import file_name
-    from fastworker.worker.pidfile import refuse_held
-
-    if session.given is not None and not session.spec:
-        raise click.UsageError("--detach starts the command anew: name the application with -A")
-    if pidfile is not None:
-        refuse_held(file_name(pidfile, node))
-    return detach(
-        session.arguments, session.workdir, None if logfile is None else file_name(logfile, node)
-    )
 
 
 def _run(app: FastWorker, options: WorkerOptions) -> int:
@@ -379,14 +369,3 @@ def _check_size(pool: str, options: dict[str, Any]) -> None:
         raise click.UsageError(
             f"--processes: with the pool {pool} it is --concurrency that says how many; leave it out"
         )
-
-
-def _set_umask(text: str | None) -> None:
-    if text is None:
-        return
-    try:
-        os.umask(int(text, 8))
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r}: expected an octal number such as 027", param_hint="--umask"
-        ) from None

@@ -319,8 +319,7 @@ class Task:
             "parent": self.parent_id,
         }
         return {
-            name: related[name] if name in related else getattr(self, name)
-            for name in self._fields
+            name: related[name] if name in related else getattr(self, name) for name in self._fields
         }
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -15,10 +15,10 @@ from typing import Any
 
 from fastworker._core import dumps
 from fastworker.app.control import TERM_SIGNAME, stamp_pairs
-from fastworker.app.rate_limits import per_second
 from fastworker.app.revokes import RevokeTerms
 from fastworker.app.signum import signum
 from fastworker.errors import BackendError, ImproperlyConfigured, KombuError
+from fastworker.rates import per_second
 from fastworker.serialize.saferepr import saferepr
 from fastworker.worker.bindings import declare
 from fastworker.worker.copies import name_at_broker

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from fastworker.app.batch_options import batch_terms
-from fastworker.app.rate_limits import is_shared, per_second
+from fastworker.app.rate_limits import is_shared
 from fastworker.errors import ImproperlyConfigured
+from fastworker.rates import per_second
 from fastworker.worker.copies import Fanout
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fastworker import _core, signals
-from fastworker.app.rate_limits import per_second
 from fastworker.app.settings_check import check
 from fastworker.errors import OperationalError
 from fastworker.observer import Signal
+from fastworker.rates import per_second
 from fastworker.worker import logs
 from fastworker.worker.affinity import cores_of
 from fastworker.worker.alarm import Alarm

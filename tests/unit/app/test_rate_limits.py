@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from celery.utils.time import rate
 
-from fastworker.app.rate_limits import per_second
 from fastworker.errors import ImproperlyConfigured
+from fastworker.rates import per_second
 
 
 @pytest.mark.parametrize(
