@@ -316,7 +316,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "task-retried": "works",
             "task-revoked": "works",
             "task-rejected": "works",
-            "task-cancelled": "later: sent, and not shown by a test yet",
+            "task-cancelled": "works",
             "worker-online": "works",
             "worker-heartbeat": "works",
             "worker-offline": "differs: sent when the worker ends; Celery sends it when the worker begins to stop",
