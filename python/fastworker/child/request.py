@@ -45,59 +45,64 @@ _KNOWN_HEADERS = frozenset(
         "meth",
     }
 )
-_EMBEDDED = ("callbacks", "errbacks", "chain", "chord")
+_NOTHING_EMBEDDED = dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))
 
 
 def request_fields(
     call: Call, args: Any, kwargs: dict[str, Any], embed: dict[str, Any] | None, node: str
 ) -> dict[str, Any]:
     """Every attribute of ``self.request`` that a worker sets. Source: celery-contract 9.10."""
-    headers: dict[str, Any] = loads(call.headers) or {}
+    # Celery has all headers as attributes, and those who trace tasks look for theirs there.
+    fields: dict[str, Any] = loads(call.headers) or {}
     properties: dict[str, Any] = loads(call.properties) or {}
     info = properties.get("delivery_info") or {}
-    stamps = headers.get("stamps") or {}
-    known = {name: headers[name] for name in _KNOWN_HEADERS if name in headers}
-    custom = {
-        name: value
-        for name, value in headers.items()
-        if name not in _KNOWN_HEADERS and name not in stamps
-    }
-    hard, soft = headers.get("timelimit") or (None, None)
-    fields: dict[str, Any] = {
-        # Celery has all headers as attributes, and those who trace tasks look for theirs there.
-        **custom,
-        **known,
-        **dict.fromkeys(_EMBEDDED),
-        **(embed or {}),
-        "id": call.id,
-        "task": call.task,
-        "args": args,
-        "kwargs": kwargs,
-        "root_id": call.root_id,
-        "parent_id": call.parent_id,
-        "hostname": node,
-        "called_directly": False,
-        "is_eager": False,
-        "retries": headers.get("retries") or 0,
-        "headers": custom or None,
-        "properties": properties,
-        "reply_to": properties.get("reply_to"),
-        "correlation_id": properties.get("correlation_id"),
-        "time_limit": hard,
-        "soft_time_limit": soft,
-        "delivery_info": {
-            "exchange": info.get("exchange", ""),
-            "routing_key": info.get("routing_key", call.queue),
-            "priority": properties.get("priority", 0),
-            "redelivered": bool(
-                call.is_redelivered
-                or headers.get("redelivered")
-                or info.get("redelivered")
-                or call.attempt > 1
-            ),
-        },
-    }
+    custom = None if fields.keys() <= _KNOWN_HEADERS else _take_custom(fields)
+    hard, soft = fields.get("timelimit") or (None, None)
+    is_redelivered = (
+        call.is_redelivered
+        or fields.get("redelivered")
+        or info.get("redelivered")
+        or call.attempt > 1
+    )
+    retries = fields.get("retries") or 0
+    fields.update(_NOTHING_EMBEDDED)
+    if embed:
+        fields.update(embed)
+    fields.update(
+        {
+            "id": call.id,
+            "task": call.task,
+            "args": args,
+            "kwargs": kwargs,
+            "root_id": call.root_id,
+            "parent_id": call.parent_id,
+            "hostname": node,
+            "called_directly": False,
+            "is_eager": False,
+            "retries": retries,
+            "headers": custom,
+            "properties": properties,
+            "reply_to": properties.get("reply_to"),
+            "correlation_id": properties.get("correlation_id"),
+            "time_limit": hard,
+            "soft_time_limit": soft,
+            "delivery_info": {
+                "exchange": info.get("exchange", ""),
+                "routing_key": info.get("routing_key", call.queue),
+                "priority": properties.get("priority", 0),
+                "redelivered": bool(is_redelivered),
+            },
+        }
+    )
     return fields
+
+
+def _take_custom(fields: dict[str, Any]) -> dict[str, Any] | None:
+    """The user's own headers; None: there are none. Stamps are taken out of ``fields``."""
+    for name in fields.get("stamps") or ():
+        if name not in _KNOWN_HEADERS:
+            fields.pop(name, None)
+    return {name: value for name, value in fields.items() if name not in _KNOWN_HEADERS} or None
 
 
 class Trail(list[Any]):
@@ -127,6 +132,13 @@ class WorkerRequest:
     is_eager = False
     is_batch = False
 
+    id: str
+    root_id: str
+    parent_id: str | None
+    _parts: tuple[Call, Any, dict[str, Any], dict[str, Any] | None, str]
+    _link: ChildLink
+    _context: Context | None
+
     def __init__(
         self,
         call: Call,
@@ -136,12 +148,13 @@ class WorkerRequest:
         node: str,
         link: ChildLink,
     ) -> None:
-        self.id = call.id
-        self.root_id = call.root_id
-        self.parent_id = call.parent_id
-        self._parts = (call, args, kwargs, embed, node)
-        self._link = link
-        self._context: Context | None = None
+        # By the slots: ``__setattr__`` is for what the task sets.
+        _set_id(self, call.id)
+        _set_root_id(self, call.root_id)
+        _set_parent_id(self, call.parent_id)
+        _set_parts(self, (call, args, kwargs, embed, node))
+        _set_link(self, link)
+        _set_context(self, None)
 
     def full(self) -> Context:
         """Everything that the message says; read once."""
@@ -176,6 +189,15 @@ class WorkerRequest:
 
     def __repr__(self) -> str:
         return repr(self.full())
+
+
+_SLOTS: Any = WorkerRequest
+_set_id, _set_root_id, _set_parent_id = (
+    getattr(_SLOTS, name).__set__ for name in ("id", "root_id", "parent_id")
+)
+_set_parts, _set_link, _set_context = (
+    getattr(_SLOTS, name).__set__ for name in ("_parts", "_link", "_context")
+)
 
 
 def request_of(task_id: str, state: str | None) -> WorkerRequest | None:

@@ -14,6 +14,7 @@ from fastworker.child.members import ends
 from fastworker.child.request import request_fields
 from fastworker.child.shown import error_of
 from fastworker.child.trace import Run, TaskTracer
+from fastworker.hosting.context import find_custom_headers_quickly
 from fastworker.hosting.outcome import Outcome, current_outcome
 from fastworker.hosting.task import HostedTask
 
@@ -45,6 +46,7 @@ class HostedTracer(TaskTracer):
         leaving: tuple[type[BaseException], ...],
     ) -> None:
         super().__init__(app, link, node, task, leaving)
+        find_custom_headers_quickly()
         self.celery_task = task.celery_task
         # By the module's attribute: error trackers replace it.
         self.traced = celery_trace.build_tracer(
@@ -62,9 +64,14 @@ class HostedTracer(TaskTracer):
         token = current_outcome.set(outcome)
         try:
             ended = self.traced(call.id, run.args, run.kwargs, fields)
+            if ended.info is None:
+                if call.is_watched:
+                    outcome.facts = {"shown": ended.retstr or ""}
+                self._end(outcome, "success")
+                return
             traceback = getattr(ended.retval, "traceback", None)
             if call.is_watched:
-                outcome.facts = _shown(call, ended, traceback)
+                outcome.facts = _error_shown(call, ended, traceback)
             self._report(run, outcome, fields, ended.info, traceback)
         except Reject as exc:
             # A handler raised it after the task had run.
@@ -80,10 +87,8 @@ class HostedTracer(TaskTracer):
         info: Any,
         traceback: str | None,
     ) -> None:
-        state = states.SUCCESS if info is None else info.state
-        if state == states.SUCCESS:
-            self._end(outcome, "success")
-        elif state == states.RETRY:
+        state = info.state
+        if state == states.RETRY:
             self._end(outcome, "retry")
         elif state == states.IGNORED:
             self._ignore(run, outcome, info.retval)
@@ -142,9 +147,8 @@ class HostedTracer(TaskTracer):
         self._end(outcome, kind, str(exc.reason or "raised Reject"))
 
 
-def _shown(call: Call, ended: Any, traceback: str | None) -> dict[str, str]:
-    """How events show what Celery's tracer returned. Source: ``Request.on_success`` and ``on_failure``."""
-    if ended.info is None:
-        return {"shown": ended.retstr or ""}
+def _error_shown(call: Call, ended: Any, traceback: str | None) -> dict[str, str]:
+    """How events show an error that Celery's tracer caught. Source: ``Request.on_failure``; a success has its text in
+    ``retstr``, as ``Request.on_success`` takes it."""
     error = ended.info.retval
     return error_of(call, getattr(error, "exc", error), traceback)
