@@ -26,6 +26,8 @@ MUTANTS_FILES ?= dispatch settle limits recall attempts fleet shutdown
 MUTANTS_SHARD ?= 0/8
 CARGO_MUTANTS := 27.1.0
 TOOLS := $(CURDIR)/target/tools
+# `make bench-validate`: --short, --units 2, --table.
+VALIDATE ?=
 # `make fuzz`: mutations for each parser, and the seed that they come from.
 FUZZ_ROUNDS ?= 1000000
 FUZZ_SEED ?= 1
@@ -48,7 +50,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name '*.lua' -o -name '*.sql')
 SUITE := $(BIN)/python -m tests.support.suite
 
-.PHONY: help setup build fmt lint typecheck check test test-rust test-py test-hosted test-pools workflows celery-suite sim mutants mutants-wide loom fuzz golden chaos chaos-workflows fleet demo bench rivals docs clean
+.PHONY: help setup build fmt lint typecheck check test test-rust test-py test-hosted test-pools workflows celery-suite sim mutants mutants-wide loom fuzz golden chaos chaos-workflows fleet demo bench bench-validate rivals docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -170,6 +172,9 @@ demo: build  ## crawl Python's own documentation on the embedded queue; no serve
 
 bench: $(STAMPS)/dev $(STAMPS)/extension rivals  ## side by side with Celery and others; results under benches/results/
 	$(BIN)/python -m benches.run
+
+bench-validate: $(STAMPS)/dev $(STAMPS)/extension  ## is the plan right? 20 minutes on a quiet machine, resumable; VALIDATE=--short tries it
+	$(BIN)/python -m benches.validate $(VALIDATE)
 
 rivals: $(RIVALS)/installed  ## the environment of the benches that need gevent, aiohttp and other task queues
 

@@ -19,7 +19,7 @@ from fastworker.app.nearest import nearest
 DEFAULT_COMMAND = "worker"
 COMMANDS = (
     "worker", "multi", "status", "inspect", "control", "report", "dead", "purge", "queues", "parked",
-    "unpark", "call", "result", "list", "graph", "shell", "events", "flower",
+    "unpark", "call", "result", "list", "graph", "shell", "events", "flower", "plan",
 )  # fmt: skip
 #: Where a command is not in the module of its name.
 _MODULES = {"list": "listing"}

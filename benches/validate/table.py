@@ -1,0 +1,144 @@
+"""The table of what was predicted and what was measured: ``docs/plan-validation.md``."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from benches.harness.machine import REPOSITORY
+
+PAGE = REPOSITORY / "docs" / "plan-validation.md"
+HEADING = (
+    "| workload | slots | load | p50 wait | measured | p95 wait | (formula) | measured | error | interval of p95 | "
+    "in it | slots busy | measured | error | publisher late |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+)
+#: A run whose publisher was ever later than this was disturbed: something else had the processor.
+DISTURBED_S = 0.05
+
+
+def _error(predicted: float, measured: float) -> float:
+    return predicted / measured - 1 if measured else 0.0
+
+
+def _is_in(predicted: dict[str, float], measured: dict[str, float]) -> bool:
+    return predicted["p95_low_s"] <= measured["p95_s"] <= predicted["p95_high_s"]
+
+
+def rows(unit: dict[str, Any]) -> list[str]:
+    """A line of the table for each run of a unit."""
+    lines = []
+    for run, found in zip(unit["runs"], unit["predicted"]["runs"], strict=True):
+        cells = (
+            unit["case"],
+            unit["slots"],
+            f"{run['load']:.0%}",
+            *(f"{value * 1000:.1f} ms" for value in (found["p50_s"], run["p50_s"], found["p95_s"])),
+            f"({found['formula_p95_s'] * 1000:.1f})",
+            f"{run['p95_s'] * 1000:.1f} ms",
+            f"{_error(found['p95_s'], run['p95_s']):+.0%}",
+            f"{found['p95_low_s'] * 1000:.1f} to {found['p95_high_s'] * 1000:.1f}",
+            "yes" if _is_in(found, run) else "**no**",
+            f"{found['slots_busy']:.1%}",
+            f"{run['slots_busy']:.1%}",
+            f"{_error(found['slots_busy'], run['slots_busy']):+.0%}",
+            f"{run['publisher_late_s'] * 1000:.0f} ms",
+        )
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return lines
+
+
+def write(document: dict[str, Any], path: Path = PAGE) -> None:
+    """Write the page."""
+    units = document["units"]
+    pairs = [
+        (run, found)
+        for unit in units
+        for run, found in zip(unit["runs"], unit["predicted"]["runs"], strict=True)
+    ]
+    lines = [
+        "# Is the plan right?",
+        "<!-- Written by make bench-validate; edit benches/validate instead. -->",
+        "",
+        "What `fastworker plan` predicts from calibration runs, and what a real worker on Redis then showed: Poisson "
+        "arrivals at 50, 70 and 85 % of the predicted capacity, waits from the intended moment. Calibrations (two "
+        "slots) take turns with the runs. The interval is where 95 % of simulated runs of that length lie. "
+        "All figures: [plan-validation.json](../benches/results/plan-validation.json); "
+        "how: [benches/validate](../benches/validate).",
+        "",
+        _summary(units, pairs),
+        "",
+        "| workload | slots | capacity | measured | error |",
+        "| --- | --- | --- | --- | --- |",
+        *(
+            f"| {unit['case']} | {unit['slots']} | {unit['predicted']['capacity_per_s']:.0f}/s | "
+            f"{unit['capacity_per_s']:.0f}/s | "
+            f"{_error(unit['predicted']['capacity_per_s'], unit['capacity_per_s']):+.1%} |"
+            for unit in units
+        ),
+        "",
+        HEADING,
+        *(line for unit in units for line in rows(unit)),
+        "",
+        f"Machine: {document['machine']['cores']} cores, {document['machine']['cpu']}, Python "
+        f"{document['machine']['python']}, Redis {document['machine']['redis']}. Load average when units began: "
+        f"{min(unit['load_average'] for unit in units):.1f} to {max(unit['load_average'] for unit in units):.1f}."
+        if units
+        else "Nothing was measured yet.",
+    ]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _summary(
+    units: list[dict[str, Any]], pairs: list[tuple[dict[str, Any], dict[str, Any]]]
+) -> str:
+    """The bars: over all runs, and over those whose publisher was in time."""
+    if not units:
+        return ""
+    calm = [pair for pair in pairs if pair[0]["publisher_late_s"] <= DISTURBED_S]
+    capacity = [
+        abs(_error(unit["predicted"]["capacity_per_s"], unit["capacity_per_s"])) for unit in units
+    ]
+    lines = [
+        "A publisher that is late was kept from the processor by something else, and so was the worker. "
+        f"{len(calm)} of {len(pairs)} runs were not disturbed in that way "
+        f"(never later than {DISTURBED_S * 1000:.0f} ms).",
+        "",
+        "| bar | needed | all runs | not disturbed |",
+        "| --- | --- | --- | --- |",
+        f"| capacity, median absolute error | ≤ 10 % | {statistics.median(capacity):.1%} | |",
+    ]
+    for name, needed, figure in (
+        ("utilisation, median absolute error", "≤ 10 %", _busy_error),
+        ("p95 wait at 50 and 70 %, median absolute error", "≤ 20 %", _wait_error),
+        ("p95 wait at 85 % within the interval", "all", _within_at_85),
+        ("p95 wait at any load within the interval", "", _within),
+    ):
+        lines.append(f"| {name} | {needed} | {figure(pairs)} | {figure(calm)} |")
+    return "\n".join(lines)
+
+
+Pairs = list[tuple[dict[str, Any], dict[str, Any]]]
+
+
+def _median(errors: list[float]) -> str:
+    return f"{statistics.median(errors):.1%} of {len(errors)}" if errors else "none"
+
+
+def _busy_error(pairs: Pairs) -> str:
+    return _median([abs(_error(found["slots_busy"], run["slots_busy"])) for run, found in pairs])
+
+
+def _wait_error(pairs: Pairs) -> str:
+    return _median(
+        [abs(_error(found["p95_s"], run["p95_s"])) for run, found in pairs if run["load"] < 0.8]
+    )
+
+
+def _within_at_85(pairs: Pairs) -> str:
+    return _within([pair for pair in pairs if pair[0]["load"] > 0.8])
+
+
+def _within(pairs: Pairs) -> str:
+    return f"{sum(_is_in(found, run) for run, found in pairs)} of {len(pairs)}"

@@ -1,0 +1,67 @@
+"""What is tried: times of different means and variances, waiting and computing, with and without limits of keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benches.validate.app import KEY_RATE
+from fastworker.plan.distributions import (
+    Constant,
+    Distribution,
+    Exponential,
+    LogNormal,
+    Mixture,
+    Uniform,
+)
+from fastworker.plan.keyed import KeyedLimit
+
+LOADS = (0.5, 0.7, 0.85)
+SLOTS = (2, 4)
+#: Calibration is done with so many slots, whatever is predicted from it.
+CALIBRATED_SLOTS = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """A workload.
+
+    Attributes:
+        name: In tables.
+        task: Of ``benches.validate.app``.
+        times: The service times that tasks are told, in seconds.
+        zipf: Exponent of the keys' shares where the task has a limit for each; None: it has none.
+    """
+
+    name: str
+    task: str
+    times: Distribution
+    zipf: float | None = None
+
+    @property
+    def computes(self) -> bool:
+        """Whether it needs a core for all of its time."""
+        return self.task == "validate.spin"
+
+    def limit(self, slots: int) -> KeyedLimit | None:
+        """So many keys that the largest reaches its limit when the slots do."""
+        if self.zipf is None:
+            return None
+        most, keys = slots / self.times.mean_s, 1
+        while KeyedLimit(keys, self.zipf, KEY_RATE).most() < most:
+            keys += 5
+        return KeyedLimit(keys, self.zipf, KEY_RATE)
+
+
+CASES = (
+    Case("sleep, constant 10 ms", "validate.sleep", Constant(0.010)),
+    Case("sleep, exponential 15 ms", "validate.sleep", Exponential(0.015)),
+    Case("sleep, log-normal 10 ms, SCV 3", "validate.sleep", LogNormal(0.010, 3.0)),
+    Case(
+        "sleep, 4 ms or (1 of 10) 64 ms",
+        "validate.sleep",
+        Mixture([(0.9, Constant(0.004)), (0.1, Constant(0.064))]),
+    ),
+    Case("sleep, exponential 15 ms, 4/s a key", "validate.keyed", Exponential(0.015), 0.3),
+    Case("compute, exponential 12 ms", "validate.spin", Exponential(0.012)),
+    Case("compute, uniform 2 to 18 ms", "validate.spin", Uniform(0.002, 0.018)),
+)

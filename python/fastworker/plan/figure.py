@@ -1,0 +1,48 @@
+"""A number that says where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Origin(Enum):
+    """Where a number comes from."""
+
+    MEASURED = "measured"
+    """By a bench, or in a running fleet."""
+    GIVEN = "given"
+    """Said in the plan file or by an option."""
+    ASSUMED = "assumed"
+    """Nobody said it; the note says why this value."""
+    COMPUTED = "computed"
+    """From the others."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a plan.
+
+    Attributes:
+        name: What it is, for people.
+        value: The number.
+        unit: ``s``, ``/s``, ``bytes``, …; "" for counts and shares.
+        origin: Where it comes from.
+        note: Which file, which formula, or why it is assumed.
+    """
+
+    name: str
+    value: float
+    unit: str
+    origin: Origin
+    note: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        """For ``--json``."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "unit": self.unit,
+            "origin": self.origin.value,
+            "note": self.note,
+        }
