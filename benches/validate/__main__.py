@@ -44,7 +44,12 @@ def main(arguments: list[str]) -> int:
         print(f"{case.name}, {slots} slots: {measured['capacity_per_s']:.0f}/s", flush=True)
     if options.measure:
         return 0
-    units = [_predicted(case, slots) for case, slots in names if _raw(case, slots).exists()]
+    kept = {(each["case"], each["slots"], each["seed"]): each for each in _kept()}
+    units = [
+        kept.get((case.name, slots, names.index((case, slots)) + 1)) or _predicted(case, slots)
+        for case, slots in names
+        if _raw(case, slots).exists()
+    ]
     document = {
         "version": 1,
         "machine": machine.facts(),
@@ -54,6 +59,19 @@ def main(arguments: list[str]) -> int:
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
     table.write(document)
     return 0
+
+
+def _kept() -> list[dict[str, Any]]:
+    """Units that were compared before, if the same raw figures are still there."""
+    if not RESULTS.exists():
+        return []
+    units: list[dict[str, Any]] = json.loads(RESULTS.read_text())["units"]
+    return [
+        each
+        for each in units
+        for path in RAW.glob("*.json")
+        if json.loads(path.read_text())["runs"] == each["runs"]
+    ]
 
 
 def _raw(case: Case, slots: int) -> Path:

@@ -44,6 +44,13 @@ if TYPE_CHECKING:
 @click.option("--cores", cls=Option, metavar="N", help="Instead of the file's: cores of a node.")
 @click.option("--seed", cls=Option, default=1, show_default=True, help="Of the simulation.")
 @click.option("-j", "--json", "as_json", cls=Option, is_flag=True, help="Print JSON.")
+@click.option(
+    "--html",
+    cls=Option,
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    metavar="FILE",
+    help="Write one HTML file with charts, too.",
+)
 @click.option("--keda", cls=Option, is_flag=True, help="Print KEDA's ScaledObject only.")
 @pass_session
 def plan(
@@ -59,6 +66,7 @@ def plan(
     cores: str | None,
     seed: int,
     as_json: bool,
+    html: Path | None,
     keda: bool,
 ) -> int:
     """Plan slots, nodes and brokers for a load and a target.
@@ -95,6 +103,10 @@ def plan(
         document["node"] = {**document.get("node", {}), **node}
     inputs = plan_file.read(document, Path() if file is None else file.parent)
     made = planner.make(inputs, seed, say)
+    if html is not None:
+        from fastworker.plan.report_html import page
+
+        html.write_text(page(made))
     _print(session, made, as_json, keda)
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,16 @@ def test_times_of_a_file_stand_for_the_service(fastworker: Run, project: Path) -
     figures = {each["name"]: each for each in json.loads(out)["figures"]}
     assert figures["class tasks.service.mean"]["value"] == pytest.approx(0.2)
     assert figures["class tasks.service.mean"]["origin"] == "measured"
+
+
+def test_a_page_is_whole_and_loads_nothing(fastworker: Run, project: Path) -> None:
+    status, _, _ = fastworker(*QUICK, "--task", "<b>", "--html", "plan.html", "--json")
+    text = (project / "plan.html").read_text()
+    assert status == 0
+    assert text.count("<svg") == text.count("</svg>") == 2
+    assert "&lt;b&gt;.rate" in text
+    assert "<b>.rate" not in text
+    assert not re.search(r"(src|href)=|url\(|@import", text)
 
 
 def test_keda_alone_is_a_manifest(fastworker: Run) -> None:
