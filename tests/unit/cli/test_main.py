@@ -153,7 +153,7 @@ def test_workdir_is_where_the_app_is(fastworker: Run, project: Path, started: li
         ("-A fwt_tasks wroker", "did you mean 'worker'?"),
         ("-A fwt_tasks dead lisst", "did you mean 'list'?"),
         ("-A fwt_tasks --concurency 2", "--concurrency"),
-        ("-A fwt_tasks events", "expected --dump"),
+        ("-A fwt_tasks events", "--dump does without"),
         ("-A fwt_tasks worker -B", "--beat comes in a later version"),
         ("-A fwt_tasks worker --autoscale 1,4", "expected the larger number first; try 4,1"),
         ("-A fwt_tasks worker --autoscale many", "expected two whole numbers MAX,MIN; try 10,3"),
