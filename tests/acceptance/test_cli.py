@@ -230,6 +230,16 @@ def test_multi_starts_restarts_and_stops_nodes(daemons: Path) -> None:
     )
 
 
+def test_multi_leaves_a_program_alone_that_has_a_workers_number_by_now(daemons: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        (daemons / "w1.pid").write_text(f"{stranger.pid}\n")
+        said = output(daemons, "multi", "kill", "w1", "--pidfile=%n.pid")
+        assert f"process {stranger.pid} has the number in" in said
+        assert "No nodes are running" in said
+        assert stranger.poll() is None
+        stranger.kill()
+
+
 def pid_in(file: Path) -> int:
     """The process number in a file that is written soon."""
     wait_until(file.exists, f"{file.name}")

@@ -14,7 +14,7 @@ from fastworker.cli.group import Command
 from fastworker.cli.nodes import Node, nodes_of, signal_of
 from fastworker.cli.session import Session, pass_session
 from fastworker.errors import ImproperlyConfigured
-from fastworker.worker.pidfile import holder
+from fastworker.worker.pidfile import holder, worker_of
 
 #: Between two looks at whether a worker is gone, in seconds.
 _PAUSE_S = 0.1
@@ -135,7 +135,13 @@ _VERBS: dict[str, Callable[[Session, list[str]], int]] = {
 
 def _signal_all(session: Session, nodes: Sequence[Node], signum: int) -> list[tuple[Node, int]]:
     """Signal those that run; they and their processes."""
-    running = [(node, pid) for node in nodes if (pid := holder(node.pidfile)) is not None]
+    running = [(node, pid) for node in nodes if (pid := worker_of(node.pidfile)) is not None]
+    for node in nodes:
+        stranger = holder(node.pidfile)
+        if stranger is not None and worker_of(node.pidfile) is None:
+            session.say(
+                f"> {node.name}: process {stranger} has the number in {node.pidfile} and is another program: left alone"
+            )
     if not running:
         session.say("> No nodes are running.")
         return []
@@ -157,6 +163,6 @@ def _signal_all(session: Session, nodes: Sequence[Node], signum: int) -> list[tu
 def _stop_and_wait(session: Session, nodes: Sequence[Node], signum: int) -> None:
     waited = _signal_all(session, nodes, signum)
     for node, pid in waited:
-        while holder(node.pidfile) == pid:
+        while worker_of(node.pidfile) == pid:
             time.sleep(_PAUSE_S)
         session.say(f"\t> {node.name}: OK")

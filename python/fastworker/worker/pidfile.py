@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -39,6 +40,55 @@ def holder(path: str) -> int | None:
     """The number of the process that holds ``path`` and lives; None: there is none."""
     pid = _read(path)
     return pid if pid is not None and _lives(pid) else None
+
+
+def worker_of(path: str) -> int | None:
+    """The number of the worker that holds ``path``; None: there is none, or another program has its number by now.
+
+    A worker is known by its command line, which names its program, and its pidfile if it was told one there.
+    """
+    pid = holder(path)
+    if pid is None:
+        return None
+    words = _words(pid)
+    if words is None:  # of another user: the signal will say so
+        return pid
+    is_worker = any(map(_is_program, words))
+    named = [path_of for path_of in _pidfiles(words) if "%" not in path_of]
+    is_anothers = bool(named) and all(not _is_same(pid, one, path) for one in named)
+    return pid if is_worker and not is_anothers else None
+
+
+#: A worker's command line has one of these words: a program, ``-m fastworker``, or what patches before all else.
+_PROGRAMS = ("fastworker", "celery", "fastworker/greenlets.py")
+
+
+def _is_program(word: str) -> bool:
+    return any(word == name or word.endswith(f"/{name}") for name in _PROGRAMS)
+
+
+def _words(pid: int) -> list[str] | None:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return [word.decode(errors="replace") for word in file.read().split(b"\0") if word]
+    except OSError:
+        return None
+
+
+def _pidfiles(words: list[str]) -> list[str]:
+    """What a command line gives as ``--pidfile``."""
+    after = [then for word, then in itertools.pairwise(words) if word == "--pidfile"]
+    joined = [word.partition("=")[2] for word in words if word.startswith("--pidfile=")]
+    return [*after, *joined]
+
+
+def _is_same(pid: int, one: str, other: str) -> bool:
+    """A process's path may be relative to where it works."""
+    try:
+        folder = os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        folder = os.getcwd()
+    return os.path.realpath(os.path.join(folder, one)) == os.path.realpath(other)
 
 
 def refuse_held(path: str) -> None:
