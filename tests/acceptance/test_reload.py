@@ -38,10 +38,12 @@ class Project:
         self.url = url
         self.app = FastWorker("reloaded", broker=url, backend=url, set_as_current=False)
 
-    def write(self, value: str) -> None:
-        """Save the module as an editor does: a new file in the place of the old one."""
+    def write(self, value: str, at_s: int | None = None) -> None:
+        """Save the module as an editor does: a new file in the place of the old one. ``at_s``: the time that it has."""
         fresh = self.directory / "reloaded_tasks.tmp"
         fresh.write_text(SOURCE.format(url=self.url, value=value))
+        if at_s is not None:
+            os.utime(fresh, (at_s, at_s))
         fresh.rename(self.directory / "reloaded_tasks.py")
 
     def answer(self) -> object:
@@ -102,11 +104,11 @@ def test_code_is_polled_where_no_inotify_is_left(project: Project) -> None:
     if subprocess.run(["unshare", "-Ur", "sh", "-c", none_left], check=False).returncode != 0:
         pytest.skip("this user may not make user namespaces")
     prefix = ["unshare", "-Ur", "sh", "-c", f'{none_left}; exec "$0" "$@"']
-    # Who polls sees whole seconds, and this worker may be ready in less than one.
-    os.utime(project.directory / "reloaded_tasks.py", (0, 0))
+    # Several changes within one second look alike to who compares times.
+    project.write("1", at_s=100)
     with project.worker(*prefix) as worker:
         worker.wait_for_line(r"files are polled, because .*Too many open files")
         worker.wait_ready()
-        project.write("2")
+        project.write("2", at_s=100)
         worker.wait_for_line(r"ready\.", TIMEOUT_S, count=2)
         assert project.answer() == 2

@@ -19,6 +19,7 @@ from typing import Literal
 
 import click
 
+from fastworker.cli.polling import poll
 from fastworker.cli.session import complain
 
 #: Set for the worker itself, so that it does not watch files too.
@@ -124,22 +125,17 @@ def _watching(directories: Sequence[str], words: queue.SimpleQueue[_Word]) -> It
         ) from missing
     is_over = threading.Event()
 
-    def report(is_polling: bool) -> None:
-        for _changes in watch(
-            *directories,
-            watch_filter=PythonFilter(),
-            stop_event=is_over,
-            force_polling=is_polling or None,
-        ):
+    def report(changes: Iterator[object]) -> None:
+        for _change in changes:
             words.put("changed")
 
     def look() -> None:
         try:
             try:
-                report(is_polling=False)
+                report(watch(*directories, watch_filter=PythonFilter(), stop_event=is_over))
             except RuntimeError as error:  # its native part's: no inotify instance is left
                 complain(f"fastworker: files are polled, because the system does not tell: {error}")
-                report(is_polling=True)
+                report(poll(directories, is_over))
         except Exception as error:
             complain(f"fastworker: cannot watch files any more, changes have no effect: {error}")
 
