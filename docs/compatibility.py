@@ -15,14 +15,15 @@ from docs.compatibility_items import ITEMS
 from fastworker.app.settings_registry import REGISTRY
 
 ROOT = Path(__file__).resolve().parent.parent
-_SETTING = {"active": "works", "accepted": "later", "moot": "never"}
+_SETTING = {"active": "works", "differs": "differs", "accepted": "later", "moot": "never"}
 _SHOWN = {
     "works": "works",
     "differs": "differs",
+    "refused": "refused by name",
     "later": "not yet",
     "never": "no meaning here",
 }
-_NEEDS_TEST = ("works", "differs")
+_NEEDS_TEST = ("works", "differs", "refused")
 #: Tests named in one row; the others are counted.
 _MOST_NAMED = 2
 
@@ -54,7 +55,7 @@ def rows() -> dict[str, Row]:
     for setting in REGISTRY.values():
         status = _SETTING[setting.status]
         found[f"setting {setting.name}"] = Row(
-            setting.name, status, "ours" if setting.is_ours else ""
+            setting.name, status, "ours" if setting.is_ours else setting.note
         )
     for test, shown in marks():
         for name in shown:
@@ -125,8 +126,9 @@ def page(note: str) -> str:
         "",
         "Every option of a task, a call, a queue, a message and a request, every signal, control command and "
         "setting: what fastworker does with it, and a test that shows it. `works`: as in Celery. `differs`: acted on, "
-        "and not quite as in Celery; the note says how. `not yet`: known, and not acted on. `no meaning here`: it "
-        "tunes a part of Celery that fastworker does not have.",
+        "and not quite as in Celery; the note says how. `refused by name`: an error says why, and what to use instead. "
+        "`not yet`: known, and not acted on. `no meaning here`: it tunes a part of Celery that fastworker does not "
+        "have.",
     ]
     for area, (heading, entries) in ITEMS.items():
         lines += _table(heading, [known[f"{area} {name}"] for name in entries])

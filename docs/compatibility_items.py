@@ -4,13 +4,14 @@ One line a row: ``"name": "status"`` or ``"name": "status: a note for the page"`
 
 - ``works``: as in Celery. Needs a test that says so: ``@pytest.mark.shows("area name")`` on it.
 - ``differs``: acted on, and not quite as in Celery; the note says how and why. Needs a test too.
+- ``refused``: an error says why, and what to use instead. Needs a test too.
 - ``later``: not yet. The note says what happens instead.
 - ``never``: it tunes a part of Celery that fastworker does not have.
 
 Settings are not listed here: their rows are the settings table (``fastworker.app.settings_registry``), whose status
-``active`` reads ``works``. When something starts to work: change its line here (or its status there), put the mark on
-the test, run ``make docs``. ``make lint`` fails when a mark names no row, or a row that works has no test; a unit test
-compares the names with those of the real Celery.
+``active`` reads ``works``, and their notes. When something starts to work: change its line here (or its status there),
+put the mark on the test, run ``make docs``. ``make lint`` fails when a mark names no row, or a row that works has no
+test; a unit test compares the names with those of the real Celery.
 """
 
 from __future__ import annotations
@@ -48,14 +49,14 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "acks_on_failure": "works",
             "acks_on_timeout": "differs: False runs it again at most task_max_deliveries times; Celery for ever",
             "reject_on_worker_lost": "differs: unset means True, at most task_max_deliveries times",
-            "retry_on_worker_lost": "later: kept, not acted on",
+            "retry_on_worker_lost": "works",
             "throws": "works",
             "expires": "works",
             "priority": "works",
             "queue": "works",
             "exchange": "works",
             "routing_key": "works",
-            "delivery_mode": "never: Redis and SQLite store every message",
+            "delivery_mode": "works: on RabbitMQ; Redis and SQLite store every message",
             "resultrepr_maxsize": "works",
             "pydantic": "works",
             "pydantic_strict": "works",
@@ -67,8 +68,8 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "backend": "works",
             "batch": "works: ours; celery-batches' flush_every",
             "batch_timeout": "works: ours; celery-batches' flush_interval",
-            "Strategy": "later: refused by name",
-            "Request": "later: refused by name",
+            "Strategy": "refused: what becomes of a message is decided in Rust; use rate_limit, expires, batch",
+            "Request": "refused: a worker makes no object for a message; Task.on_failure and signals tell the same",
         },
     ),
     "handler": (
@@ -158,7 +159,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "stamped_headers": "works",
             "argsrepr": "works",
             "kwargsrepr": "works",
-            "delivery_mode": "never: Redis and SQLite store every message",
+            "delivery_mode": "works: on RabbitMQ; Redis and SQLite store every message",
         },
     ),
     "header": (
@@ -195,7 +196,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "content_encoding": "works",
             "priority": "works",
             "expiration": "works",
-            "delivery_mode": "never: written as 2; Redis and SQLite store every message",
+            "delivery_mode": "works: RabbitMQ acts on it; Redis and SQLite store every message",
         },
     ),
     "embed": (
@@ -393,7 +394,7 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
             "eventlet_pool_preshutdown": "works",
             "eventlet_pool_postshutdown": "works",
             "eventlet_pool_apply": "works",
-            "user_preload_options": "later: never sent",
+            "user_preload_options": "works",
             "app.on_configure": "works",
             "app.on_after_configure": "works",
             "app.on_after_finalize": "works",

@@ -30,7 +30,8 @@ def settings_page() -> str:
         "# Settings",
         NOTE,
         "",
-        "`active`: fastworker acts on it. `accepted`: kept, not acted on yet; a worker says so once when it starts. "
+        "`active`: fastworker acts on it. `differs`: it does, and not quite as Celery. `accepted`: kept, not acted on "
+        "yet; a worker says so once when it starts. "
         "`moot`: it tunes machinery of Celery that fastworker does not have.",
         "",
         "| setting | kind | default | status | what it does |",
@@ -62,7 +63,8 @@ def _row(row: Setting) -> str:
     name = f"`{row.name}`" + (" (ours)" if row.is_ours else "")
     kind = " or ".join(map(repr, row.choices)) if row.choices else row.kind
     default = "" if row.default is None else f"`{row.default!r}`"
-    cells = (name, kind, default, row.status, row.doc)
+    status = f"{row.status}: {row.note}" if row.note else row.status
+    cells = (name, kind, default, status, row.doc)
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
 
 

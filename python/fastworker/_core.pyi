@@ -15,6 +15,7 @@ __all__ = [
     "ControlClient",
     "Join",
     "LamportClock",
+    "Lost",
     "Member",
     "MessagePlan",
     "NodePulse",
@@ -338,6 +339,7 @@ def write_envelope(
     content_encoding: str,
     body: bytes,
     announced_on: str | None = None,
+    is_transient: bool = False,
 ) -> bytes:
     """Build kombu's envelope from headers (JSON) and a serialised body.
 
@@ -686,6 +688,18 @@ class Member:
 
     def count(self, parts: Sequence[tuple[str, str, int | None, bytes, bytes, int | None]]) -> None:
         """Count it, before it is settled: of each member of a chord that ends by it what ``ChildLink.report`` takes."""
+
+@final
+class Lost:
+    """A task whose process died: with the event ``ended``."""
+
+    def run_again(self, doc: bytes | None, messages: Sequence[tuple[str, int, bytes]]) -> None:
+        """Retry it instead of letting it fail; in the step that ends its message.
+
+        Args:
+            doc: The document of the state RETRY; None stores none.
+            messages: The next attempt: queue, priority and envelope each.
+        """
 
 @final
 class Join:

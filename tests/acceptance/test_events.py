@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from fastworker import FastWorker
 from fastworker.errors import ImproperlyConfigured, OperationalError
 from tests.support.apps import AppSpec
-from tests.support.gate import read_lines
+from tests.support.gate import Gate, read_lines
 from tests.support.listening import listening
 from tests.support.rabbitmq import VirtualHost
 from tests.support.rig import Rig
@@ -126,3 +127,14 @@ def note(sender, **_):
     line = ("-A", "beating", "worker", "-l", "INFO", "-c", "1", "--heartbeat-interval", "0.1")
     redis_rig.run(command("fastworker"), *line, cwd=tmp_path).wait_ready()
     wait_until(lambda: len(read_lines(str(notes))) >= 2, "two heartbeats")
+
+
+@pytest.mark.shows("event task-cancelled")
+def test_what_a_shutdown_ends_is_told_of(redis_rig: Rig, gate: Gate) -> None:
+    with listening(redis_rig.app) as heard:
+        worker = redis_rig.worker("-E", concurrency=1)
+        call = redis_rig.task("hold").delay(gate.path)
+        gate.wait_started(1)
+        worker.signal(signal.SIGQUIT)
+        heard.wait(call.id, "task-cancelled")
+        assert worker.wait_ended() == 0

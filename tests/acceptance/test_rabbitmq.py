@@ -12,7 +12,7 @@ import pytest
 from fastworker import chord, group
 from fastworker.exceptions import WorkerLostError
 from tests.support.apps import AppSpec
-from tests.support.gate import read_lines
+from tests.support.gate import Gate, read_lines
 from tests.support.rabbitmq import VirtualHost
 from tests.support.rig import PRODUCT, Rig
 from tests.support.waiting import wait_until
@@ -86,6 +86,37 @@ def test_connections_closed_by_the_server_lose_nothing(
     assert set(numbers) == set(range(600))
     assert "the connection was lost" in worker.log
     assert worker.stop() == 0
+
+
+@pytest.mark.shows("setting worker_cancel_long_running_tasks_on_connection_loss")
+def test_what_runs_when_its_lease_is_lost_is_cancelled_when_told_to(
+    rabbit_rig: Rig, rabbit: VirtualHost, gate: Gate
+) -> None:
+    rabbit_rig.configure(worker_cancel_long_running_tasks_on_connection_loss=True)
+    worker = rabbit_rig.worker(concurrency=1)
+    result = rabbit_rig.task("hold").delay(gate.path)
+    [first] = gate.wait_started(1)
+    rabbit.close_connections()
+    worker.wait_for_line(rf"{result.id}\] is cancelled: the connection was lost")
+    second = gate.wait_started(2, TIMEOUT_S)[1]
+    assert not Path(f"/proc/{first}").exists()
+    gate.release()
+    assert result.get(timeout=TIMEOUT_S) == second
+    assert worker.stop() == 0
+    assert "ended prematurely" not in worker.log
+
+
+def test_what_runs_when_its_lease_is_lost_may_end_unless_told_otherwise(
+    rabbit_rig: Rig, rabbit: VirtualHost, gate: Gate
+) -> None:
+    worker = rabbit_rig.worker(concurrency=1)
+    rabbit_rig.task("hold").delay(gate.path)
+    [first] = gate.wait_started(1)
+    rabbit.close_connections()
+    worker.wait_for_line("the connection was lost, and all leases with it")
+    worker.wait_for_line("the leases are refreshed again")
+    assert Path(f"/proc/{first}").exists()
+    gate.release(2)
 
 
 def test_task_that_kills_its_process_is_not_run_for_ever(rabbit_rig: Rig, tmp_path: Path) -> None:

@@ -49,6 +49,24 @@ def test_name_expands_the_host(rig: Rig) -> None:
     assert seen == f"two@{os.uname().nodename}"
 
 
+@pytest.mark.shows("setting worker_disable_prefetch")
+@pytest.mark.parametrize("how", ["option", "setting"])
+def test_no_more_is_held_than_runs_when_told_so(redis_rig: Rig, gate: Gate, how: str) -> None:
+    redis_rig.configure(worker_disable_prefetch=how == "setting")
+    results = [redis_rig.task("hold").delay(gate.path) for _ in range(5)]
+    options = ("--disable-prefetch",) if how == "option" else ()
+    redis_rig.worker("-n", "w@here", *options, concurrency=2)
+    gate.wait_started(2)
+    for _ in range(3):
+        # Whatever it may fetch it has fetched before it answers once more.
+        replies = redis_rig.app.control.inspect(["w@here"], timeout=5).reserved()
+        assert not [task for task in replies["w@here"] if task["time_start"] is None]
+    client = redis_rig.redis()
+    assert (client.llen("celery"), client.hlen("unacked")) == (3, 2)
+    gate.release(5)
+    assert all(result.get(timeout=TIMEOUT_S) for result in results)
+
+
 @pytest.mark.shows("setting worker_concurrency")
 def test_concurrency_is_the_number_of_processes(rig: Rig, gate: Gate) -> None:
     rig.worker(concurrency=3)

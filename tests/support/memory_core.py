@@ -243,12 +243,13 @@ def write_envelope(
     content_encoding: str,
     body: bytes,
     announced_on: str | None = None,
+    is_transient: bool = False,
 ) -> bytes:
     """kombu's envelope."""
     properties: dict[str, Any] = {
         "correlation_id": correlation_id,
         "reply_to": reply_to,
-        "delivery_mode": 2,
+        "delivery_mode": 1 if is_transient else 2,
         "delivery_info": {"exchange": announced_on or "", "routing_key": queue},
         "priority": priority,
         "body_encoding": "base64",

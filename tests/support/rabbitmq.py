@@ -52,9 +52,27 @@ class VirtualHost:
 
     def heartbeats(self) -> set[int]:
         """Seconds, of its connections; 0: none."""
-        told = _control("list_connections", "vhost", "timeout")
+        return {int(seconds) for seconds in self._of_connections("timeout")}
+
+    def login_methods(self) -> set[str]:
+        """Of its connections."""
+        return set(self._of_connections("auth_mechanism"))
+
+    def _of_connections(self, column: str) -> list[str]:
+        told = _control("list_connections", "vhost", column)
         rows = (line.split("\t") for line in told.splitlines()[1:] if line)
-        return {int(seconds) for vhost, seconds in rows if vhost == self.name}
+        return [value for vhost, value in rows if vhost == self.name]
+
+    def persistent(self) -> dict[str, int]:
+        """Messages that are stored on disk, by queue."""
+        told = _control("list_queues", "-p", self.name, "name", "messages_persistent")
+        rows = (line.split("\t") for line in told.splitlines()[1:] if line)
+        return {name: int(count) for name, count in rows}
+
+    def exchanges(self) -> dict[str, str]:
+        """Types, by name."""
+        told = _control("list_exchanges", "-p", self.name, "name", "type")
+        return dict(line.split("\t") for line in told.splitlines()[1:] if line.strip())
 
 
 @contextlib.contextmanager

@@ -40,22 +40,33 @@ def options(conf: Any, queues: QueueTable) -> dict[str, str]:
     if conf.task_queue_max_priority is not None:
         missing["x-max-priority"] = conf.task_queue_max_priority
     found = {
-        "queues": json.dumps({"queues": declared, "missing": missing}),
+        "queues": json.dumps(
+            {
+                "queues": declared,
+                "missing": missing,
+                "missing_type": conf.task_create_missing_queue_exchange_type or "direct",
+            }
+        ),
         "native_delayed_delivery_queue_type": conf.broker_native_delayed_delivery_queue_type,
     }
     if "broker_heartbeat" in conf.without_defaults() and conf.broker_heartbeat:
         found["heartbeat"] = str(conf.broker_heartbeat)
+    if conf.broker_login_method:
+        found["login_method"] = conf.broker_login_method
     return found
 
 
-def with_copies(
-    options: Mapping[str, str], fanouts: Iterable[tuple[str, tuple[str, str, str]]]
+def of_worker(
+    options: Mapping[str, str],
+    fanouts: Iterable[tuple[str, tuple[str, str, str]]],
+    direct: Queue | None,
 ) -> dict[str, str]:
-    """The same options, with the queues in which one worker gets its copies.
+    """The same options, with the queues that are one worker's own.
 
     Args:
         options: Of ``options``.
-        fanouts: ``(queue, (exchange, routing key, own queue))`` each.
+        fanouts: Those in which it gets its copies: ``(queue, (exchange, routing key, own queue))`` each.
+        direct: The one that ``worker_direct`` gives it.
     """
     topology = json.loads(options["queues"])
     for _queue, (exchange, routing_key, own) in fanouts:
@@ -65,6 +76,8 @@ def with_copies(
             "routing_key": routing_key,
             "arguments": {"x-expires": _COPIES_EXPIRE_MS},
         }
+    if direct is not None:
+        topology["queues"][direct.name] = _declared(direct, None, False, "classic")
     return {**options, "queues": json.dumps(topology)}
 
 

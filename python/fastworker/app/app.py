@@ -33,6 +33,7 @@ from fastworker.app.symbols import symbol_by_name
 from fastworker.app.task import Task
 from fastworker.app.timezone import timezone_of
 from fastworker.app.unacted import unacted
+from fastworker.app.user_options import UserOptions
 from fastworker.errors import SoftTimeLimitExceeded
 from fastworker.observer import Signal
 from fastworker.signals import import_modules
@@ -136,6 +137,7 @@ class FastWorker:
             on_loaded=self._after_configure,
         )
         self.lifespans = Lifespans()
+        self.user_options = UserOptions()
         self.broker = BrokerChoice(self.conf, *find_home(main))
         self._backend: Backend | None = None
         #: Version of the settings that it was made from, and what they said.
@@ -648,7 +650,6 @@ class FastWorker:
         "add_periodic_task", "the scheduler comes in a later version; run celery beat for now"
     )
     steps = refused("steps", "bootsteps are parts of Celery's worker")
-    user_options = refused("user_options", "extending the command line comes in a later version")
 
 
 def _after_fork() -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastworker.app import amqp, connection_options
+from fastworker.app import amqp, broker_urls, connection_options
 from fastworker.app.queues import queue_table
 from fastworker.errors import OperationalError
 
@@ -38,6 +38,8 @@ class BrokerChoice:
         self._home = home
         self._home_reason = home_reason
         self._options: tuple[int, dict[str, str]] | None = None
+        #: By setting: version of the settings, what it says, and the URLs that come of it.
+        self._urls: dict[str, tuple[int, Any, str]] = {}
 
     @property
     def default_url(self) -> str:
@@ -49,18 +51,28 @@ class BrokerChoice:
 
     @property
     def url(self) -> str:
-        """Where messages are published to and fetched from."""
-        return _joined(self._conf.broker_url) or self.default_url
+        """Where messages are published to and fetched from; several to be tried in turn have ``;`` between them."""
+        return self._url_of("broker_url")
 
     @property
     def read_url(self) -> str:
         """Where workers fetch from."""
-        return _joined(self._conf.broker_read_url) or self.default_url
+        return self._url_of("broker_read_url")
 
     @property
     def write_url(self) -> str:
         """Where tasks are published to."""
-        return _joined(self._conf.broker_write_url) or self.default_url
+        return self._url_of("broker_write_url")
+
+    def _url_of(self, setting: str) -> str:
+        """Found once for each change of the settings: a strategy may draw."""
+        said = self._conf[setting]  # loads the settings, which is a change of them
+        version = self._conf.version
+        found = self._urls.get(setting)
+        if found is None or found[:2] != (version, said):
+            urls = ";".join(broker_urls.ordered(self._conf, said))
+            found = self._urls[setting] = version, said, urls or self.default_url
+        return found[2]
 
     @property
     def read_address(self) -> Address:
@@ -80,6 +92,8 @@ class BrokerChoice:
                 return f"environment variable {name}"
         if self._conf.broker_url:
             return "setting broker_url"
+        if self.url != self.default_url:
+            return "settings of the broker's parts"
         return f"no broker is configured: a file {self._home_reason}"
 
     @property
@@ -170,10 +184,3 @@ def as_text(options: Mapping[str, Any] | None) -> dict[str, str]:
     out.
     """
     return {str(name): str(value) for name, value in (options or {}).items() if value is not None}
-
-
-def _joined(url: str | Iterable[str] | None) -> str:
-    """Several URLs, to be tried in turn, travel as one text."""
-    if not url:
-        return ""
-    return url if isinstance(url, str) else ";".join(url)

@@ -10,6 +10,7 @@ from fastworker.errors import ImproperlyConfigured
 #: Setting, option.
 _OF_BROKER = (("broker_connection_timeout", "socket_connect_timeout"),)
 _OF_RESULTS = (
+    ("redis_retry_on_timeout", "retry_on_timeout"),
     ("redis_socket_timeout", "socket_timeout"),
     ("redis_socket_connect_timeout", "socket_connect_timeout"),
 )

@@ -14,9 +14,6 @@ from fastworker.errors import DuplicateTaskNameWarning, ImproperlyConfigured
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
 
-#: Options of Celery's decorator that need what is not there yet.
-_NOT_YET = ("Strategy", "Request")
-
 
 def task_from_function(
     app: FastWorker,
@@ -47,18 +44,11 @@ def task_from_function(
 
     Raises:
         RuntimeError: The application is not finalised and may not be finalised by use.
-        ImproperlyConfigured: An option that fastworker does not have yet, or pydantic is missing.
+        ImproperlyConfigured: An option that fastworker does not have, or pydantic is missing.
     """
     if not app.finalized and not app.autofinalize:
         raise RuntimeError("Contract breach: app not finalized")
     name = name or app.gen_task_name(function.__name__, function.__module__)
-    for option in _NOT_YET:
-        if options.get(option):
-            raise ImproperlyConfigured(
-                f"task {name!r}: option {option!r} is not available in this version of fastworker; "
-                f"leave it out"
-            )
-    options = {key: value for key, value in options.items() if key not in _NOT_YET}
     registry = app.unfinalized_tasks
     if name in registry:
         _warn_if_another(app, registry[name], function, name)

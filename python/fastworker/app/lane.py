@@ -181,6 +181,8 @@ def open_lane(task: Task[..., Any]) -> Lane | None:
     ):
         return None
     destination = settings.router.destination(options)
+    if settings.sends_transient(options, destination):
+        return None
     # What an exchange leads to is asked anew each time: workers come and go.
     if len(destination.queues) != 1 or destination.exchange:
         return None

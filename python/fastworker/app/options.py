@@ -23,6 +23,7 @@ _PUBLISH = frozenset(
         "retry",
         "retry_policy",
         "delivery_mode",
+        "correlation_id",
     }
 )
 #: Accepted and without meaning here: connections of kombu's (publishing has one of its own, to the

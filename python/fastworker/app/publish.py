@@ -200,6 +200,8 @@ def _packed(
     policy = {**settings.retry_policy, **(options.get("retry_policy") or {})}
     if options.get("priority") is not None:
         message.properties["priority"] = options["priority"]
+    if options.get("correlation_id") is not None:
+        message.properties["correlation_id"] = options["correlation_id"]
     if signals.before_task_publish.has_receivers:
         signals.before_task_publish.send(
             sender=message.headers["task"],
@@ -216,6 +218,7 @@ def _packed(
         destination,
         serializer=options.get("serializer") or settings.serializer,
         compress_with=options.get("compression") or settings.compression,
+        is_transient=settings.sends_transient(options, destination),
     )
     retry = options.get("retry")
     may_retry = settings.retry if retry is None else retry
@@ -248,7 +251,12 @@ def _announce(message: TaskMessage, destination: Destination) -> None:
 
 
 def _envelopes(
-    message: TaskMessage, destination: Destination, *, serializer: str, compress_with: str | None
+    message: TaskMessage,
+    destination: Destination,
+    *,
+    serializer: str,
+    compress_with: str | None,
+    is_transient: bool,
 ) -> tuple[list[links.Envelope], Announcement | None]:
     """One envelope a queue, and for a fanout exchange what programs of kombu are told.
 
@@ -286,6 +294,7 @@ def _envelopes(
             content_encoding=chosen.content_encoding,
             body=body,
             announced_on=announced_on,
+            is_transient=is_transient,
         )
 
     envelopes = [(queue, level, write(queue)) for queue in destination.queues]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from fastworker import _core
 from fastworker.app.batch_publisher import BatchPublisher
+from fastworker.app.delivery_mode import is_transient
 from fastworker.app.link import Envelope
 from fastworker.app.queues import QueueTable, queue_table
-from fastworker.app.routing import Router
+from fastworker.app.routing import Destination, Router
 from fastworker.greenlets import cooperative
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class PublishSettings:
     queues: QueueTable
     default_queue: str
     serializer: str
+    is_transient: bool
     compression: str | None
     retry: bool
     retry_policy: Mapping[str, Any]
@@ -37,6 +39,15 @@ class PublishSettings:
     protocol: int
     deadline_s: float
     sends_events: bool
+
+    def sends_transient(self, options: Mapping[str, Any], destination: Destination) -> bool:
+        """Whether a message need not outlive a restart of the broker: as the call says, else the exchange of its
+        queue, else ``task_default_delivery_mode``.
+        """
+        mode = options.get("delivery_mode")
+        if mode is None and len(destination.queues) == 1:
+            mode = self.queues.delivery_mode(destination.queues[0])
+        return self.is_transient if mode is None else is_transient(mode)
 
 
 class Publishing:
@@ -117,6 +128,7 @@ def _read(
         queues=queues,
         default_queue=conf.task_default_queue,
         serializer=conf.task_serializer,
+        is_transient=is_transient(conf.task_default_delivery_mode),
         compression=conf.task_compression,
         retry=bool(conf.task_publish_retry),
         retry_policy=dict(conf.task_publish_retry_policy),

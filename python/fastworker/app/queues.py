@@ -61,6 +61,7 @@ class QueueTable:
         default_key: ``task_default_routing_key``.
         create_missing: Queues that are not listed are made up on first use
             (``task_create_missing_queues``).
+        missing_type: Type of the exchanges of such queues.
         declared: From an exchange to what other programs have declared that it leads to: routing
             key, pattern (empty but for topics) and queue each.
         copies: From a fanout exchange to the queues that get copies of what is published there.
@@ -75,10 +76,12 @@ class QueueTable:
         default_type: str,
         default_key: str,
         create_missing: bool,
+        missing_type: str = "direct",
         declared: Callable[[str], Iterable[tuple[str, str, str]]] = lambda exchange: (),
         copies: Callable[[str], Iterable[str]] = lambda exchange: (),
     ) -> None:
         self._create_missing = create_missing
+        self._missing_type = missing_type
         self._declared = declared
         self._copies = copies
         self._default = Queue(default_queue, default_exchange, default_type, default_key)
@@ -112,7 +115,12 @@ class QueueTable:
                 f"{did_you_mean(name, self._queues)}; list it there or set "
                 f"task_create_missing_queues=True"
             )
-        return self._queues.setdefault(name, Queue(name, name, "direct", name))
+        return self._queues.setdefault(name, Queue(name, name, self._missing_type, name))
+
+    def delivery_mode(self, name: str) -> Any:
+        """What a listed queue's exchange says of its messages; None: nothing."""
+        queue = self._queues.get(name)
+        return None if queue is None else queue.said.get("exchange", {}).get("delivery_mode")
 
     def at_broker(self, name: str) -> list[str]:
         """The queues that lie at the broker for one: itself, or those in which workers get their copies."""
@@ -228,6 +236,7 @@ def queue_table(conf: Any, **lookups: Any) -> QueueTable:
         default_type=conf.task_default_exchange_type,
         default_key=conf.task_default_routing_key,
         create_missing=bool(conf.task_create_missing_queues),
+        missing_type=conf.task_create_missing_queue_exchange_type or "direct",
         **lookups,
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from fastworker.app.annotations import annotations_of
 from fastworker.app.batch_options import check_batch
 from fastworker.app.state import LocalStack, get_current_app
+from fastworker.app.worker_classes import refuse_worker_classes
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -137,6 +138,7 @@ class TaskOptions:
         """Make this task ``app``'s: fill in what the settings say. Repeating it changes nothing
         that is set.
         """
+        refuse_worker_classes(cls, cls.name or cls.__qualname__)
         was_bound, cls._is_bound = cls.__dict__.get("_is_bound", False), True
         cls._app = app
         conf = app.conf

@@ -20,11 +20,19 @@ def unacted(settings: Settings) -> list[str]:
     )
     return [
         *map(str, misspelt(settings)),
-        *(_REASONS[row.status].format(name=row.name) for row in changed if row.status in _REASONS),
+        *(
+            _REASONS[row.status].format(name=row.name, why=row.note or _WHY[row.status])
+            for row in changed
+            if row.status in _REASONS
+        ),
     ]
 
 
 _REASONS = {
-    "accepted": "setting {name} is kept, but this version of fastworker does not act on it yet",
-    "moot": "setting {name} has no effect: it tunes a part of Celery that fastworker does not have",
+    "accepted": "setting {name} is kept, but this version of fastworker does not act on it: {why}",
+    "moot": "setting {name} has no effect: {why}",
+}
+_WHY = {
+    "accepted": "not yet",
+    "moot": "it tunes a part of Celery that fastworker does not have",
 }

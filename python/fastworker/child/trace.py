@@ -22,6 +22,7 @@ from fastworker.app.link import leaving_with_outcome
 from fastworker.app.state import pop_current_task, push_current_task
 from fastworker.child.async_tasks import blocking, is_coroutine_task
 from fastworker.child.decode import accepts_json, decode_call
+from fastworker.child.deduplicating import ended_before
 from fastworker.child.interrupts import INTERRUPTS, Terminated, ToldToEnd
 from fastworker.child.members import Membership, Part, ends, membership
 from fastworker.child.request import WorkerRequest
@@ -177,6 +178,10 @@ class TaskTracer:
             and conf.result_compression is None
         )
         self.accepts_json = accepts_json(app)
+        #: What was delivered again may have ended before.
+        self.deduplicates = bool(
+            conf.worker_deduplicate_successful_tasks and task.acks_late and app.backend.persistent
+        )
         self.logs = logger.isEnabledFor(logging.INFO)
         self.is_special = (
             has_handlers or self.logs or self.tracks_start or not self.has_plain_results
@@ -224,8 +229,10 @@ class TaskTracer:
                 self.leave()
 
     def enter(self, call: Call) -> Run | None:
-        """Make a call the current one, until ``leave``. None: it cannot be run, and that is reported."""
+        """Make a call the current one, until ``leave``. None: it cannot be run, or need not, and that is reported."""
         run = self.read(call)
+        if run is not None and self.deduplicates and ended_before(self, run):
+            return None
         if run is not None:
             push_current_task(self.task)
             self.task.request_stack.push(run.request)

@@ -15,6 +15,8 @@ from typing import Any
 import click
 
 from fastworker.app.nearest import nearest
+from fastworker.cli.preload import with_preload
+from fastworker.cli.session import Session
 
 DEFAULT_COMMAND = "worker"
 COMMANDS = (
@@ -44,7 +46,26 @@ class Option(click.Option):
         return value
 
 
-class Command(click.Command):
+class _Preloading(click.Command):
+    """A command that gets the options which the application adds to every one."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse. What the global options say is known by now."""
+        session = None if parent is None else parent.find_object(Session)
+        is_outermost = parent is not None and parent.parent is None
+        if session is not None and is_outermost:
+            extended = with_preload(self, session)
+            return super(_Preloading, extended).make_context(info_name, args, parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+class Command(_Preloading):
     """A subcommand that says where a global option belongs when it is given one."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -67,7 +88,7 @@ def _with_hint(error: click.NoSuchOption, ctx: click.Context) -> click.UsageErro
     return error
 
 
-class CommandGroup(click.Group):
+class CommandGroup(_Preloading, click.Group):
     """A subcommand that has commands of its own."""
 
     command_class = Command
@@ -105,9 +126,8 @@ class Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that is meant; a misspelt one names the nearest."""
-        name = args[0]
-        if self.get_command(ctx, name) is None:
-            ctx.fail(_no_such_command(name))
+        if self.get_command(ctx, args[0]) is None:
+            ctx.fail(_no_such_command(args[0]))
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

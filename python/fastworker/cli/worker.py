@@ -140,6 +140,12 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
     help="Messages to hold per process; 0: no limit.",
 )
 @_option(
+    "--disable-prefetch",
+    is_flag=True,
+    default=None,
+    help="Hold no more messages than run at once.",
+)
+@_option(
     "--time-limit", type=click.FloatRange(0), metavar="SECONDS", help="Kill tasks that run longer."
 )
 @_option(

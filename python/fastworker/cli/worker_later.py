@@ -2,8 +2,7 @@
 refuses for now.
 
 Refused is what a user would miss dearly and silently: a beat, a user to become.
-What changes nothing that a task can see is accepted; it is said once where somebody could wait for
-its effect.
+What changes nothing that a task can see is accepted.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import Any, TypeVar
 import click
 
 from fastworker.cli.group import Option
-from fastworker.cli.session import complain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,13 +28,6 @@ _REFUSED: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {
     ("--executable",): ({}, "start it with that interpreter: python -m fastworker"),
 }
 
-_NOTICED: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {
-    ("--disable-prefetch",): (
-        {"is_flag": True},
-        "what no process here can take soon goes back to its queue by itself",
-    ),
-}
-
 _SILENT: tuple[str, ...] = ("--without-gossip", "--without-mingle")
 
 
@@ -44,8 +35,6 @@ def later_options(command: F) -> F:
     """Decorator: add all of them, hidden from ``--help``."""
     for names, (attributes, advice) in _REFUSED.items():
         command = _hidden(names, attributes, _refuse(names, advice))(command)
-    for names, (attributes, reason) in _NOTICED.items():
-        command = _hidden(names, attributes, _notice(names, reason))(command)
     for name in _SILENT:
         command = _hidden((name,), {"is_flag": True}, None)(command)
     return command
@@ -63,14 +52,6 @@ def _refuse(names: tuple[str, ...], advice: str) -> Callable[..., None]:
             raise click.UsageError(
                 f"{_spelled(names)} comes in a later version of fastworker; {advice}", ctx
             )
-
-    return callback
-
-
-def _notice(names: tuple[str, ...], reason: str) -> Callable[..., None]:
-    def callback(_ctx: click.Context, _param: click.Parameter, value: Any) -> None:
-        if value:
-            complain(f"fastworker: {_spelled(names)} is accepted and has no effect: {reason}")
 
     return callback
 

@@ -157,7 +157,7 @@ class AsyncResult(ResultBase, Generic[R]):
 
             earlier = self._earlier()
             throw_settled(earlier, deadline)
-        if self._cache is None:
+        if self._cache is None and not self._has_cached():
             unready = [one for one in earlier if not one._is_settled()]
             if unready:
                 self._wait_with(unready, deadline, interval, on_interval, on_message)
@@ -193,7 +193,7 @@ class AsyncResult(ResultBase, Generic[R]):
             return None  # type: ignore[return-value]
         if disable_sync_subtasks:
             assert_will_not_block()
-        if self._cache is None:
+        if self._cache is None and not self._has_cached():
             from fastworker.results.awaiting import await_ready
 
             earlier = self._earlier() if follow_parents and propagate else []
@@ -273,7 +273,8 @@ class AsyncResult(ResultBase, Generic[R]):
         value = meta["result"]
         if propagate and meta["status"] in states.PROPAGATE_STATES:
             exc = value if isinstance(value, BaseException) else Exception(value)
-            raise with_remote_traceback(exc, meta.get("traceback"))
+            as_frames = bool(self.app.conf.task_remote_tracebacks)
+            raise with_remote_traceback(exc, meta.get("traceback"), as_frames)
         if callback is not None:
             callback(self.id, value)
         return value  # type: ignore[no-any-return]
@@ -448,6 +449,12 @@ class AsyncResult(ResultBase, Generic[R]):
         meta: dict[str, Any] = self.backend.get_task_meta(self.id)
         self._keep_if_ready(meta)
         return meta
+
+    def _has_cached(self) -> bool:
+        """Take the document that ``result_cache_max`` has kept, if there is one. Backends of others keep none."""
+        cached = getattr(self.backend, "cached", None)
+        meta = None if cached is None else cached(self.id)
+        return meta is not None and self._keep_if_ready(meta)
 
     def _is_settled(self) -> bool:
         """Nothing has to be asked for: it is known to be ready, or never stored."""

@@ -20,8 +20,10 @@ from fastworker.errors import DecodeError, EncodeError, TaskRevokedError
 from fastworker.greenlets import at_work, cooperative
 from fastworker.results.application import ResultApp
 from fastworker.results.async_result import AsyncResult
+from fastworker.results.cache import ResultCache
 from fastworker.results.document import Meta, build, pending, revive
 from fastworker.results.group_store import GroupStore
+from fastworker.results.persistent import StoreRetries, persistent
 from fastworker.results.remote_error import decode_exception, encode_exception
 from fastworker.results.result_set import GroupResult
 from fastworker.results.shared_news import SharedNews
@@ -122,6 +124,7 @@ class Backend(GroupStore):
         self._shared: _core.ResultStore | None = None
         #: For coroutines and greenlets; its thread exists while one of them awaits a result.
         self.watcher = ResultWatcher(self._open_store)
+        self._cache = ResultCache(app.conf.result_cache_max)
         self._terms: Terms | None = None
 
     @property
@@ -146,7 +149,8 @@ class Backend(GroupStore):
         return found
 
     def _open_store(self) -> _core.ResultStore:
-        return cooperative(_core.ResultStore(self.url, self.options))
+        store = cooperative(_core.ResultStore(self.url, self.options))
+        return persistent(store, StoreRetries.of(self.app.conf))
 
     def as_uri(self, include_password: bool = False) -> str:
         """The store's URL, its password masked unless asked for."""
@@ -155,10 +159,26 @@ class Backend(GroupStore):
     # -------------------------------------------------------------------------------------- reading
 
     def get_task_meta(self, task_id: str, cache: bool = True) -> Meta:
-        """The document of a task, its exception revived; a PENDING one when there is none. Nothing
-        is cached.
+        """The document of a task, its exception revived; a PENDING one when there is none.
+
+        Args:
+            task_id: Which.
+            cache: Those that ``result_cache_max`` has kept count too.
         """
-        return self.decode(task_id, self.store.get(task_id))
+        found = self.cached(task_id) if cache else None
+        return self.decode(task_id, self.store.get(task_id)) if found is None else found
+
+    def cached(self, task_id: str) -> Meta | None:
+        """The document of a task that succeeded, if ``result_cache_max`` has it kept."""
+        return self._cache.get(task_id)
+
+    def is_cached(self, task_id: str) -> bool:
+        """It is kept."""
+        return self.cached(task_id) is not None
+
+    def reload_task_result(self, task_id: str) -> None:
+        """Ask for the document of a task anew, whatever is kept."""
+        self.get_task_meta(task_id, cache=False)
 
     def get_many_meta(self, task_ids: Sequence[str]) -> list[Meta]:
         """``get_task_meta`` of many, in few round trips, in the order asked."""
@@ -193,7 +213,9 @@ class Backend(GroupStore):
                 f"the stored result of task {task_id!r} is not a result document: {plain[:80]!r}"
             )
         meta.setdefault("result", None)
-        return revive(meta)
+        meta = revive(meta)
+        self._cache.keep(task_id, meta)
+        return meta
 
     def get_state(self, task_id: str) -> str:
         """The state of a task."""
@@ -386,10 +408,12 @@ class Backend(GroupStore):
 
     def forget(self, task_id: str) -> None:
         """Remove a document."""
-        self.store.forget([task_id])
+        self.forget_many([task_id])
 
     def forget_many(self, task_ids: Sequence[str]) -> None:
         """Remove many."""
+        for task_id in task_ids:
+            self._cache.forget(task_id)
         self.store.forget(task_ids)
 
     def ensure_chords_allowed(self) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import TracebackType
 from typing import Any
 
 from fastworker import errors
@@ -96,11 +98,32 @@ def decode_exception(stored: Any) -> BaseException | None:
         return Exception(f"{cls}({message})")
 
 
-def with_remote_traceback(exc: BaseException, text: str | None) -> BaseException:
-    """Chain the worker's traceback to ``exc``, unless it has a cause of its own."""
+def with_remote_traceback(
+    exc: BaseException, text: str | None, as_frames: bool = False
+) -> BaseException:
+    """Chain the worker's traceback to ``exc``, unless it has a cause of its own.
+
+    Args:
+        exc: What the task raised.
+        text: The worker's traceback.
+        as_frames: ``task_remote_tracebacks``: ``exc`` gets it as its own too, where tblib is installed.
+    """
     if text and exc.__cause__ is None:
         exc.__cause__ = RemoteTraceback(text)
-    return exc
+    return exc.with_traceback(remote_traceback(text)) if text and as_frames else exc
+
+
+def remote_traceback(text: str) -> TracebackType | None:
+    """The worker's traceback as one of this process, for debuggers and error trackers; None without tblib.
+
+    Its frames have file, line and name, and no variables. As in Celery, text that is no traceback raises.
+    """
+    try:
+        tblib = import_module("tblib")
+    except ImportError:
+        return None
+    found: TracebackType = tblib.Traceback.from_string(text).as_traceback()
+    return found
 
 
 def _wire_name(cls: type[BaseException]) -> tuple[str, str]:

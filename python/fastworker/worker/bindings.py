@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fastworker.app.queues import key_to_pattern
 from fastworker.errors import KombuError, QueueNotFound
+from fastworker.worker.direct import direct_queue
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -23,6 +24,7 @@ def declare(app: FastWorker, names: Iterable[str], node: str) -> None:
     """Declare consumed queues, as Celery's workers do when they start. What cannot be declared is said in the log: the
     worker works, and only publishers that go by the exchange may miss it.
     """
+    direct_queue(app, node)
     table = app.publishing.settings.queues
     for name in names:
         try:

@@ -28,6 +28,7 @@ from fastworker.errors import (
     WorkerLostError,
 )
 from fastworker.worker.chords import Chords, as_celery_says
+from fastworker.worker.lost_tasks import retry_lost
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -122,11 +123,14 @@ class Hooks:
         text: str | None,
         call: _core.Call,
         member: _core.Member | None,
+        lost: _core.Lost | None,
     ) -> None:
         """The worker ended a task: ``expired``, ``revoked`` (``number``: the signal that ended it while it ran, or 0),
         ``unknown``, ``time_limit`` (``number`` seconds) or ``worker_lost`` (``text``: what the stored error says).
-        ``member``: it is one of a group, and not settled yet.
+        ``member``: it is one of a group, and not settled yet. ``lost``: its process died, and it may be retried.
         """
+        if lost is not None and retry_lost(self._app, self._node, call, text, lost):
+            return
         if member is not None:
             self._member_ended(fate, number, text, call, member)
         elif self._app.backend.keeps_endings:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fastworker.child.main import Seat
 from fastworker.errors import ImproperlyConfigured
 from fastworker.worker.lane_spec import lanes_of
-from fastworker.worker.startup import Size, queues_of, size_of
+from fastworker.worker.startup import Size, queues_of, size_of, with_direct
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -72,7 +72,9 @@ def lane_plans(app: FastWorker, options: WorkerOptions) -> list[LanePlan]:
     for number, spec in enumerate(specs, start=1):
         seat = Seat(spec.name, number, len(specs))
         chosen = spec.options(options)
-        plans.append(LanePlan(app, spec.name, chosen, list(spec.queues), seat, tuple(plans)))
+        # The queue that leads to this worker alone comes to the first.
+        queues = list(spec.queues) if plans else with_direct(app, options.hostname, spec.queues)
+        plans.append(LanePlan(app, spec.name, chosen, queues, seat, tuple(plans)))
     return plans
 
 

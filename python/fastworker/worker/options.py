@@ -31,6 +31,7 @@ class WorkerOptions:
             there is one pool for all queues.
         include: More modules to import.
         prefetch_multiplier: Messages to hold per child; None: the setting, else automatic.
+        disable_prefetch: Hold no more than run; None: the setting.
         time_limit: Seconds; None: the setting.
         soft_time_limit: Seconds; None: the setting.
         disable_rate_limits: Run tasks as often as they come; None: the setting.
@@ -66,6 +67,7 @@ class WorkerOptions:
     lanes: tuple[LaneSpec, ...] = ()
     include: tuple[str, ...] = ()
     prefetch_multiplier: int | None = None
+    disable_prefetch: bool | None = None
     time_limit: float | None = None
     soft_time_limit: float | None = None
     disable_rate_limits: bool | None = None
@@ -95,6 +97,7 @@ class WorkerOptions:
             "worker_concurrency": self.concurrency,
             "worker_processes": self.processes,
             "worker_prefetch_multiplier": self.prefetch_multiplier,
+            "worker_disable_prefetch": self.disable_prefetch,
             "worker_disable_rate_limits": self.disable_rate_limits,
             "worker_send_task_events": self.task_events,
             "worker_log_style": self.log_format,

@@ -11,6 +11,7 @@ from fastworker.app.rate_limits import is_shared
 from fastworker.errors import ImproperlyConfigured
 from fastworker.rates import per_second
 from fastworker.worker.copies import Fanout
+from fastworker.worker.patience import Patience
 
 if TYPE_CHECKING:
     from fastworker.app.app import FastWorker
@@ -59,6 +60,13 @@ class WorkerSettings:
     broker_options: list[tuple[str, str]]
     result_url: str | None
     result_options: list[tuple[str, str]]
+    #: How long a broker is waited for that is away at the start, and one that goes away later; see ``patience.py``.
+    patience_at_start: Patience
+    patience: Patience
+    #: A broker that refuses at the start is tried again like one that is away.
+    retries_refusals: bool
+    #: What runs when a connection is lost that held its lease is ended.
+    cancels_severed: bool
     queues: list[str]
     #: Those of them that get copies of what is published to a fanout exchange; see ``copies.py``.
     fanouts: list[tuple[str, Fanout]]
@@ -144,6 +152,8 @@ def prefetch_of(
         ahead_of: Children; None: one for each task.
     """
     setting = app.conf.worker_prefetch
+    if app.conf.worker_disable_prefetch:
+        return concurrency, "worker_disable_prefetch"
     if multiplier is None and setting is not None:
         return max(int(setting), concurrency), "setting worker_prefetch"
     if multiplier is None and "worker_prefetch_multiplier" not in app.conf.without_defaults():
@@ -175,12 +185,13 @@ def task_settings(app: FastWorker) -> list[TaskSettings]:
         soft = seconds(task.soft_time_limit, f"soft_time_limit of task {name}")
         limit = per_second(task.rate_limit, f"task {name!r}")
         hard = seconds(task.time_limit, f"time_limit of task {name}")
+        retries_lost = bool(task.retry_on_worker_lost)
         return TaskSettings(
             name=name,
             acks_late=bool(task.acks_late),
             acks_on_failure=bool(task.acks_on_failure),
             acks_on_timeout=bool(task.acks_on_timeout),
-            runs_again_when_lost=task.reject_on_worker_lost is not False,
+            runs_again_when_lost=not retries_lost and task.reject_on_worker_lost is not False,
             soft_time_limit=soft if soft is not None else default_soft,
             time_limit=hard if hard is not None else default_hard,
             ignore_result=bool(task.ignore_result),

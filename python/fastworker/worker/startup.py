@@ -16,7 +16,9 @@ from fastworker.errors import ImproperlyConfigured
 from fastworker.worker.banner import Facts, LaneFacts, banner
 from fastworker.worker.copies import fanouts_of
 from fastworker.worker.cores import choose_concurrency
+from fastworker.worker.direct import direct_queue
 from fastworker.worker.hooks import Hooks
+from fastworker.worker.patience import patience, patience_at_start
 from fastworker.worker.queue_terms import QueueTerms
 from fastworker.worker.settings import (
     MOST_SLOTS,
@@ -59,7 +61,9 @@ def refuse_memory(app: FastWorker) -> None:
 
 
 def queues_of(app: FastWorker, options: WorkerOptions) -> list[str]:
-    """The queues to consume: ``-Q``, else the configured ones, else the default one; without ``-X``'s."""
+    """The queues to consume: ``-Q``, else the configured ones, else the default one; without ``-X``'s. With
+    ``worker_direct`` the worker's own in any case.
+    """
     chosen = list(options.queues) or list(app.configured_queues())
     unknown = [name for name in options.exclude_queues if name not in chosen]
     if unknown:
@@ -70,7 +74,13 @@ def queues_of(app: FastWorker, options: WorkerOptions) -> list[str]:
     kept = [name for name in chosen if name not in options.exclude_queues]
     if not kept:
         raise ImproperlyConfigured("-X excludes every queue: nothing is left to consume")
-    return list(dict.fromkeys(kept))
+    return list(dict.fromkeys(with_direct(app, options.hostname, kept)))
+
+
+def with_direct(app: FastWorker, node: str, queues: Sequence[str]) -> list[str]:
+    """The same queues, and the one that leads to this worker alone, if workers have such."""
+    direct = direct_queue(app, node)
+    return list(queues) if direct is None else [*queues, direct.name]
 
 
 @dataclass(frozen=True)
@@ -200,13 +210,18 @@ def worker_settings(
     broker_options = broker.options
     if amqp.is_amqp(broker.read_url):
         _refuse_shared_limits(tasks)
-        broker_options = amqp.with_copies(broker_options, fanouts)
+        direct = direct_queue(app, options.hostname)
+        broker_options = amqp.of_worker(broker_options, fanouts, direct)
     return WorkerSettings(
         node=options.hostname,
         broker_url=broker.read_url,
         broker_options=list(broker_options.items()),
         result_url=broker.result_url,
         result_options=list(broker.result_options.items()),
+        patience_at_start=patience_at_start(conf),
+        patience=patience(conf),
+        retries_refusals=bool(conf.broker_channel_error_retry),
+        cancels_severed=bool(conf.worker_cancel_long_running_tasks_on_connection_loss),
         queues=queues,
         fanouts=fanouts,
         queue_terms=[queue_terms[name] for name in queues],

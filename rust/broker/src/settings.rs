@@ -44,6 +44,16 @@ impl Settings {
         }
     }
 
+    /// Yes or no, as Python or JSON writes it.
+    pub(crate) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Error> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" => Ok(Some(true)),
+            "false" | "0" | "no" => Ok(Some(false)),
+            _ => Err(wrong(name, &text, "True or False", "True")),
+        }
+    }
+
     /// A Python or JSON list of small whole numbers, ascending: `[0, 3, 6, 9]`.
     pub(crate) fn steps(&mut self, name: &'static str) -> Result<Option<Vec<u8>>, Error> {
         let Some(text) = self.text(name) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! `Member` and `Join`: what the main thread answers to what the worker tells it of chords.
+//! `Member`, `Lost` and `Join`: what the main thread answers to what the worker tells it of ends and of chords.
 
 use std::sync::Mutex;
 
@@ -39,6 +39,30 @@ impl Member {
             // A worker that has ended settles nothing.
             let _ended = self.commands.send(Command::Count { handle: self.handle, number: self.number, part });
         }
+    }
+}
+
+/// A task whose process died, before the worker settles it.
+#[pyclass(frozen, module = "fastworker._core")]
+pub(crate) struct Lost {
+    commands: UnboundedSender<Command>,
+    handle: Handle,
+    number: u64,
+}
+
+impl Lost {
+    pub(crate) fn new(commands: &UnboundedSender<Command>, handle: Handle, number: u64) -> Lost {
+        Lost { commands: commands.clone(), handle, number }
+    }
+}
+
+#[pymethods]
+impl Lost {
+    #[pyo3(signature = (doc, messages))]
+    fn run_again(&self, doc: Option<Vec<u8>>, messages: Vec<(String, u8, Vec<u8>)>) {
+        let messages = batch_of(messages);
+        // A worker that has ended settles nothing.
+        let _ended = self.commands.send(Command::RunAgain { handle: self.handle, number: self.number, doc, messages });
     }
 }
 

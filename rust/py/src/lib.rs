@@ -43,6 +43,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<call::Batch>()?;
     module.add_class::<child::ChildLink>()?;
     module.add_class::<join::Join>()?;
+    module.add_class::<join::Lost>()?;
     module.add_class::<join::Member>()?;
     module.add_class::<worker::Worker>()?;
     Ok(())

@@ -140,6 +140,7 @@ impl MessagePlan {
             routing_key: &self.queue,
             priority: self.priority,
             delivery_tag: &text(&random_id()?),
+            is_transient: false,
         };
         envelope::write(&parts, &mut message);
         Ok(message)
@@ -304,7 +305,7 @@ impl MessagePlan {
 
 /// Builds kombu's envelope from headers and a serialised body.
 #[pyfunction]
-#[pyo3(signature = (*, headers, correlation_id, reply_to, priority, queue, expiration_ms, content_type, content_encoding, body, announced_on=None))]
+#[pyo3(signature = (*, headers, correlation_id, reply_to, priority, queue, expiration_ms, content_type, content_encoding, body, announced_on=None, is_transient=false))]
 #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn write_envelope<'py>(
     py: Python<'py>,
@@ -318,6 +319,7 @@ pub(crate) fn write_envelope<'py>(
     content_encoding: &str,
     body: &[u8],
     announced_on: Option<&str>,
+    is_transient: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let mut message = Vec::new();
     let mark = if announced_on.is_some() { COPIED } else { "" };
@@ -333,6 +335,7 @@ pub(crate) fn write_envelope<'py>(
         routing_key: queue,
         priority,
         delivery_tag: &format!("{mark}{}", text(&random_id()?)),
+        is_transient,
     };
     envelope::write(&parts, &mut message);
     Ok(PyBytes::new(py, &message))

@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fastworker_worker::{
-    Autoscale, BatchTerms, Command, EventTerms, Fanout, Fate, Handle, HeldTask, Level, Pool, Pulse, QueueTerms, Rate,
-    RegisteredTask, Report, Reporter, Reports, Resize, RevokeTerms, Scope, Shutdown, Stage, TaskOptions, WorkerConfig,
-    clock_moved, forward_to, run, stop_forwarding, thread_ended,
+    Autoscale, BatchTerms, Command, EventTerms, Fanout, Fate, Handle, HeldTask, Level, Patience, Pool, Pulse,
+    QueueTerms, Rate, RegisteredTask, Report, Reporter, Reports, Resize, RevokeTerms, Scope, Shutdown, Stage,
+    TaskOptions, WorkerConfig, clock_moved, forward_to, run, stop_forwarding, thread_ended,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -23,7 +23,7 @@ use crate::call::Call;
 use crate::clock::NodePulse;
 use crate::control::marks;
 use crate::errors::raise;
-use crate::join::{Join, Member};
+use crate::join::{Join, Lost, Member};
 
 /// A registered task, as `WorkerSettings.tasks` lists it.
 #[derive(FromPyObject)]
@@ -52,6 +52,10 @@ struct Settings {
     broker_options: Vec<(String, String)>,
     result_url: Option<String>,
     result_options: Vec<(String, String)>,
+    patience_at_start: (Option<f64>, String),
+    patience: (Option<f64>, String),
+    retries_refusals: bool,
+    cancels_severed: bool,
     queues: Vec<String>,
     fanouts: Vec<(String, (String, String, String))>,
     queue_terms: Vec<(Option<u32>, u32)>,
@@ -100,6 +104,10 @@ fn terms((limit, weight): (Option<u32>, u32)) -> QueueTerms {
     QueueTerms { limit, weight }
 }
 
+fn patience((seconds, said_by): (Option<f64>, String)) -> Patience {
+    Patience { time: seconds.map(Duration::from_secs_f64), said_by }
+}
+
 fn fanout((exchange, routing_key, queue): (String, String, String)) -> Fanout {
     Fanout { exchange, routing_key, queue }
 }
@@ -130,6 +138,10 @@ impl From<Settings> for WorkerConfig {
             broker_options: settings.broker_options,
             result_url: settings.result_url,
             result_options: settings.result_options,
+            patience_at_start: patience(settings.patience_at_start),
+            patience: patience(settings.patience),
+            retries_refusals: settings.retries_refusals,
+            cancels_severed: settings.cancels_severed,
             queues: settings.queues,
             fanouts: settings.fanouts.into_iter().map(|(queue, own)| (queue, fanout(own))).collect(),
             queue_terms: settings.queue_terms.into_iter().map(terms).collect(),
@@ -596,12 +608,17 @@ fn event<'py>(
         Report::Ended { fate, call } => {
             ended(&facts, fate, &call)?;
             facts.set_item("member", py.None())?;
+            facts.set_item("lost", py.None())?;
             "ended"
         }
         Report::Failed { fate, call, handle, number, is_member } => {
             // Signals of the others hang on their end, and are told of that.
-            let is_failure = matches!(fate, Fate::WorkerLost { .. } | Fate::TimeLimit { .. });
+            let is_lost = matches!(fate, Fate::WorkerLost { .. });
+            let is_failure = is_lost || matches!(fate, Fate::TimeLimit { .. });
             ended(&facts, fate, &call)?;
+            if is_failure {
+                facts.set_item("lost", is_lost.then(|| Lost::new(commands, handle, number)))?;
+            }
             facts.set_item("member", is_member.then(|| Member::new(commands, handle, number)))?;
             if is_failure { "ended" } else { "member_ended" }
         }

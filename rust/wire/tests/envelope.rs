@@ -82,6 +82,7 @@ fn an_envelope_written_again_has_celerys_bytes() {
             routing_key: "celery",
             priority: envelope.priority,
             delivery_tag: envelope.delivery_tag.as_deref().unwrap(),
+            is_transient: false,
         };
         let mut written = Vec::new();
         write(&parts, &mut written);

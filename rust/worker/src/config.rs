@@ -6,6 +6,7 @@ use fastworker_broker::{Fanout, RevokeTerms};
 use fastworker_engine::{Autoscale, QueueTerms, TaskOptions};
 
 use crate::events::EventTerms;
+use crate::patience::Patience;
 use crate::report::Reports;
 
 /// A registered task.
@@ -36,6 +37,14 @@ pub struct WorkerConfig {
     pub result_url: Option<String>,
     /// Its transport options.
     pub result_options: Vec<(String, String)>,
+    /// How long a broker that is away at the start is waited for.
+    pub patience_at_start: Patience,
+    /// How long one is that goes away later.
+    pub patience: Patience,
+    /// A broker that refuses at the start is tried again like one that is away.
+    pub retries_refusals: bool,
+    /// What runs when a connection is lost that held its lease is ended.
+    pub cancels_severed: bool,
     /// Queues to consume at the start.
     pub queues: Vec<String>,
     /// Those of them that get copies of what is published to a fanout exchange: by which queue of our own.

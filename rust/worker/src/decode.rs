@@ -124,6 +124,7 @@ impl Decoder {
             group: (!facts.group.is_empty()).then(|| Box::from(facts.group)),
             parts: Vec::new(),
             refused: None,
+            again: None,
             reported: None,
             fate: None,
             sends_events,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fastworker_broker::lane::{Drawn, Granted};
-use fastworker_broker::{Delivery, Error, Fanout, Join, Joined, Mark, Parts, Recovered, Revocation, Tag};
+use fastworker_broker::{Delivery, Error, Fanout, Join, Joined, Mark, Parts, Publish, Recovered, Revocation, Tag};
 use fastworker_engine::{Ask, ChildId, Handle, QueueTerms, Rate, Resize, Shutdown};
 
 use crate::held::MemberPart;
@@ -97,6 +97,18 @@ pub enum Command {
         tells: bool,
         /// Gets whether it was otherwise before.
         answer: SyncSender<bool>,
+    },
+    /// A task whose process died is retried: its message ends with this state (`None`: it stores none), and these are
+    /// published in the same step.
+    RunAgain {
+        /// Which; as it was told.
+        handle: Handle,
+        /// As it was told.
+        number: u64,
+        /// The document of the state RETRY.
+        doc: Option<Vec<u8>>,
+        /// The next attempt.
+        messages: Vec<Publish>,
     },
     /// Send a heartbeat now.
     Beat,

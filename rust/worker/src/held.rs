@@ -42,6 +42,15 @@ pub struct MemberPart {
     pub record: Vec<u8>,
 }
 
+/// What takes the place of a failure.
+#[derive(Debug)]
+pub(crate) struct Again {
+    /// The document of the state RETRY; `None`: none is stored.
+    pub(crate) doc: Option<Vec<u8>>,
+    /// The next attempt.
+    pub(crate) messages: Vec<Publish>,
+}
+
 /// One delivery.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -80,6 +89,8 @@ pub(crate) struct Held {
     /// A publish was refused by the broker: the task fails with these words.
     pub(crate) refused: Option<String>,
     pub(crate) reported: Option<Reported>,
+    /// Its process died, and it is retried.
+    pub(crate) again: Option<Again>,
     /// The main thread is told of its end once the broker has it: only signals hang on it.
     pub(crate) fate: Option<Fate>,
     /// Events may tell of it.

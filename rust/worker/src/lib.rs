@@ -10,6 +10,7 @@ mod fact;
 mod held;
 mod joins;
 mod lamport;
+mod patience;
 mod pool;
 mod pulse;
 mod report;
@@ -28,6 +29,7 @@ pub use fastworker_broker::{DONE_S, Fanout, Join, Joined, Mark, Parts, Publish, 
 pub use fastworker_engine::{Autoscale, BatchTerms, Handle, QueueTerms, Rate, Resize, Scope, Shutdown, TaskOptions};
 pub use held::MemberPart;
 pub use lamport::LamportClock;
+pub use patience::Patience;
 pub use pool::Pool;
 pub use pulse::Pulse;
 pub use report::{Fate, Level, Report, Reporter, Reports};

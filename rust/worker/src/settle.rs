@@ -197,7 +197,16 @@ impl Writer<'_> {
         (verdict, result, Vec::new())
     }
 
-    fn worker_lost(&self, attempts: u32, is_early_acked: bool) -> Parts {
+    fn worker_lost(&mut self, attempts: u32, is_early_acked: bool) -> Parts {
+        if let Some(again) = self.held.again.take() {
+            let result = again.doc.map(|doc| ResultDoc {
+                task_id: self.held.id.clone(),
+                doc: doc.into(),
+                is_success: false,
+                ttl_s: self.lifetimes.of("RETRY"),
+            });
+            return (ack(is_early_acked), result, again.messages);
+        }
         let text = text_of_death(self.held, attempts);
         let result = self.failure("WorkerLostError", "billiard.exceptions", &[ExceptionArg::Text(&text)]);
         let verdict = if is_early_acked {

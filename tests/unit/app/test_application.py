@@ -265,12 +265,6 @@ def test_what_is_not_there_says_so(attribute: str) -> None:
         getattr(make(), attribute)
 
 
-def test_a_strategy_of_ones_own_is_refused_by_name() -> None:
-    task = make().task(name="t", Strategy="mine:Strategy")(lambda: None)
-    with pytest.raises(ImproperlyConfigured, match="Strategy"):
-        task.name  # noqa: B018
-
-
 @pytest.mark.shows("setting imports", "setting include", "signal import_modules")
 def test_modules_with_tasks_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "shop_pkg"

@@ -44,6 +44,29 @@ def test_delay_writes_celerys_headers(app: FastWorker, memory: Memory) -> None:
     assert message.properties["reply_to"] == app.thread_oid
 
 
+def test_a_correlation_id_of_the_callers_own_is_written(app: FastWorker, memory: Memory) -> None:
+    result = adder(app).apply_async((1, 2), correlation_id="order-7")
+    (message,) = memory.messages
+    assert message.properties["correlation_id"] == "order-7"
+    assert message.headers["id"] == result.id
+
+
+def test_the_delivery_mode_is_the_calls_else_the_queues_else_the_settings(
+    app: FastWorker, memory: Memory
+) -> None:
+    app.conf.task_queues = {"celery": {}, "fleeting": {"delivery_mode": 1}}
+    add = adder(app)
+    add.delay(1, 2)
+    add.apply_async((1, 2), queue="fleeting")
+    add.apply_async((1, 2), queue="fleeting", delivery_mode="persistent")
+    app.conf.task_default_delivery_mode = "transient"
+    add.delay(1, 2)
+    modes = [message.properties["delivery_mode"] for message in memory.messages]
+    assert modes == [2, 1, 2, 1]
+    with pytest.raises(ImproperlyConfigured, match=r"delivery_mode .* is 'often'"):
+        add.apply_async((1, 2), delivery_mode="often")
+
+
 def test_both_roads_write_the_same_headers(app: FastWorker, memory: Memory) -> None:
     add = adder(app, time_limit=9, soft_time_limit=5, priority=3)
     add.delay(1, 2)

@@ -114,14 +114,14 @@ def test_a_misspelt_setting_is_among_those_without_effect() -> None:
 
 
 def test_a_setting_that_is_not_acted_upon_is_named_once() -> None:
-    (line,) = unacted(Settings(changes={"worker_agent": "x:Y", "task_serializer": "json"}))
-    assert "worker_agent" in line
-    assert "does not act on it yet" in line
+    (line,) = unacted(Settings(changes={"security_digest": "sha512", "task_serializer": "json"}))
+    assert "security_digest is kept, but" in line
+    assert "messages cannot be signed yet" in line
 
 
 def test_a_setting_without_a_counterpart_says_that_it_has_no_effect() -> None:
     (line,) = unacted(Settings(changes={"worker_pool_putlocks": False}))
-    assert "has no effect" in line
+    assert "has no effect: no lock is between a process and its tasks" in line
 
 
 def test_a_setting_at_its_default_is_not_worth_a_line() -> None:

@@ -199,12 +199,39 @@ def test_options_without_effect_are_accepted(fastworker: Run, started: list[Any]
     assert fastworker(*line.split()) == (0, "", "")
 
 
-def test_an_option_somebody_could_wait_for_is_accepted_with_a_notice(
-    fastworker: Run, started: list[Any]
+PRELOAD = """
+import click
+from fastworker.signals import user_preload_options
+
+app.user_options["preload"].add(click.Option(("-Z", "--template"), default="plain"))
+
+@user_preload_options.connect
+def told(options, app, **_):
+    print("told", app.main, options)
+"""
+
+
+@pytest.mark.shows("signal user_preload_options")
+def test_options_of_the_application_are_told_before_any_command(
+    fastworker: Run, project: Path, started: list[Any]
 ) -> None:
-    status, _, err = fastworker("-A", "fwt_tasks", "--disable-prefetch")
-    assert status == 0
-    assert err.count("--disable-prefetch is accepted and has no effect") == 1
+    with (project / "fwt_tasks.py").open("a") as file:
+        file.write(PRELOAD)
+    status, out, _ = fastworker("-A", "fwt_tasks", "worker", "-Z", "fancy")
+    assert (status, out) == (0, "told proj {'template': 'fancy'}\n")
+    assert fastworker("-A", "fwt_tasks")[1] == "told proj {'template': 'plain'}\n"
+    assert fastworker("-A", "fwt_tasks", "report", "--template=x")[1].startswith("told proj")
+    assert "--template" in fastworker("-A", "fwt_tasks", "worker", "--help")[1]
+
+
+def test_options_for_bootsteps_are_refused_with_what_to_use(
+    fastworker: Run, project: Path, started: list[Any]
+) -> None:
+    with (project / "fwt_tasks.py").open("a") as file:
+        file.write("app.user_options['worker'].add(None)\n")
+    status, _, err = fastworker("-A", "fwt_tasks")
+    assert (status, started) == (2, [])
+    assert "use app.user_options['preload']" in err
 
 
 def test_a_setting_that_cannot_be_used_stops_the_start(
@@ -239,7 +266,7 @@ def test_the_report_masks_secrets_and_names_what_is_odd(fastworker: Run, project
     assert "hunter2" not in out
     assert "redis://:********@127.0.0.1:1/5" in out
     assert "did you mean 'task_serializer'?" in out
-    assert "worker_agent is kept" in out
+    assert "worker_agent has no effect: Celery's hook for cell" in out
     assert "python" in out
 
 

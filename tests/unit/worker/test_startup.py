@@ -10,6 +10,7 @@ import pytest
 from fastworker import FastWorker
 from fastworker.errors import ImproperlyConfigured
 from fastworker.worker.options import WorkerOptions
+from fastworker.worker.patience import patience, retrying_s
 from fastworker.worker.settings import prefetch_of
 from fastworker.worker.startup import queues_of, size_of, worker_settings
 
@@ -37,6 +38,45 @@ def test_prefetch_follows_the_settings() -> None:
     assert prefetch_of(app_with(worker_prefetch=7), 2, None)[0] == 7
     assert prefetch_of(app_with(worker_prefetch_multiplier=4), 2, None)[0] == 8
     assert prefetch_of(app_with(worker_prefetch_multiplier=4), 2, 1)[0] == 2
+    assert prefetch_of(app_with(worker_disable_prefetch=True), 2, 4)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("retries", "waited_s"),
+    # Celery pauses for 2, 4, … 30 s, and 30 s from then on.
+    [(0, 0), (1, 2), (3, 12), (15, 240), (16, 270), (100, 2790)],
+)
+def test_retries_are_counted_as_the_time_that_they_take_in_celery(
+    retries: int, waited_s: int
+) -> None:
+    app = app_with(broker_connection_max_retries=retries)
+    assert patience(app.conf) == (waited_s, f"broker_connection_max_retries={retries}")
+    assert patience(app_with(broker_connection_max_retries=None).conf)[0] is None
+
+
+def test_the_pauses_are_kombus() -> None:
+    from kombu.utils.functional import retry_over_time
+
+    paused: list[float] = []
+
+    def fail() -> None:
+        raise ConnectionError
+
+    def pause(_exc: Exception, intervals: Any, _retries: int) -> float:
+        paused.append(next(intervals))
+        return 0.0
+
+    with pytest.raises(ConnectionError):
+        retry_over_time(
+            fail,
+            ConnectionError,
+            errback=pause,
+            max_retries=20,
+            interval_start=2,
+            interval_step=2,
+            interval_max=30,
+        )
+    assert sum(paused) == retrying_s(20)
 
 
 @pytest.mark.parametrize("pool", ["asyncio", "gevent", "eventlet"])

@@ -52,4 +52,5 @@ BEAT = group(
             low=0,
         ),
     ],
+    note="there is no beat yet: run Celery's",
 )

@@ -45,6 +45,7 @@ DATABASE = group(
             "Make the tables at start instead of at first use.",
         ),
     ],
+    note="there is no result store on SQLAlchemy yet",
 )
 
 CACHE = group(
@@ -54,4 +55,5 @@ CACHE = group(
         Setting("backend", None, "str", "URL of the cache, when result_backend is 'cache'."),
         Setting("backend_options", {}, "dict", "Options of the cache client."),
     ],
+    note="there is no such result store yet",
 )

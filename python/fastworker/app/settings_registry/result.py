@@ -25,10 +25,23 @@ RESULT = group(
             "Results that a client keeps in memory; -1: none, 0: no limit.",
             old=("CELERY_MAX_CACHED_RESULTS",),
             low=-1,
+            status="active",
         ),
         Setting("compression", None, "str", "Compression of stored results.", status="active"),
-        Setting("exchange", "celeryresults", "str", "Exchange of the rpc:// store."),
-        Setting("exchange_type", "direct", "str", "Type of the rpc:// store's exchange."),
+        Setting(
+            "exchange",
+            "celeryresults",
+            "str",
+            "Exchange of the rpc:// store.",
+            note="there is no rpc:// store yet",
+        ),
+        Setting(
+            "exchange_type",
+            "direct",
+            "str",
+            "Type of the rpc:// store's exchange.",
+            note="there is no rpc:// store yet",
+        ),
         Setting(
             "expires",
             timedelta(days=1),
@@ -54,7 +67,13 @@ RESULT = group(
             low=0,
             status="active",
         ),
-        Setting("persistent", None, "bool", "Let rpc:// results survive a broker restart."),
+        Setting(
+            "persistent",
+            None,
+            "bool",
+            "Let rpc:// results survive a broker restart.",
+            note="there is no rpc:// store yet",
+        ),
         Setting(
             "extended",
             False,
@@ -92,6 +111,7 @@ RESULT = group(
             "int",
             "Longest pause between attempts to reach the store, milliseconds.",
             low=0,
+            status="active",
         ),
         Setting(
             "backend_max_retries",
@@ -99,6 +119,7 @@ RESULT = group(
             "float",
             "Attempts to reach the store before giving up.",
             low=0,
+            status="active",
         ),
         Setting(
             "backend_base_sleep_between_retries_ms",
@@ -106,12 +127,14 @@ RESULT = group(
             "int",
             "First pause between attempts to reach the store, milliseconds.",
             low=0,
+            status="active",
         ),
         Setting(
             "backend_always_retry",
             False,
             "bool",
             "Try again on every recoverable error of the store.",
+            status="active",
         ),
     ],
 )
@@ -135,6 +158,8 @@ REDIS = group(
             "int",
             "Connections a process may open to the result store.",
             low=1,
+            status="moot",
+            note="there is no pool to bound: a thread that asks has up to three connections",
         ),
         Setting("username", None, "str", "User, when the URL has none.", status="active"),
         Setting(
@@ -169,7 +194,15 @@ REDIS = group(
             False,
             "bool",
             "Send a command again when its answer did not come in time.",
+            status="active",
         ),
-        Setting("socket_keepalive", False, "bool", "Ask the kernel to probe idle connections."),
+        Setting(
+            "socket_keepalive",
+            False,
+            "bool",
+            "Ask the kernel to probe idle connections.",
+            status="differs",
+            note="always on: a server that is cut off is noticed within 20 s",
+        ),
     ],
 )

@@ -15,10 +15,10 @@ from typing import Any, Literal
 Kind = Literal["any", "bool", "bytes", "dict", "float", "int", "list", "seconds", "str"]
 """What a value may be. ``seconds``: a number or a ``timedelta``; ``any``: its reader checks it."""
 
-Status = Literal["active", "accepted", "moot"]
-"""``active``: fastworker acts on it. ``accepted``: kept, not acted upon yet, and said so once when
-a worker starts. ``moot``: it tunes machinery that fastworker does not have, so there will never be
-anything to act on."""
+Status = Literal["active", "differs", "accepted", "moot"]
+"""``active``: fastworker acts on it. ``differs``: it does, and not quite as Celery; the note says how. ``accepted``:
+kept, not acted upon yet, and said so once when a worker starts. ``moot``: it tunes machinery that fastworker does not
+have, so there will never be anything to act on."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Setting:
         choices: The only allowed values, when not empty.
         is_secret: Its value is masked wherever it is shown.
         is_ours: Celery has no such setting.
+        note: Of one that differs: how. Of one that is not acted on: why.
     """
 
     name: str
@@ -50,19 +51,29 @@ class Setting:
     choices: tuple[Any, ...] = ()
     is_secret: bool = False
     is_ours: bool = False
+    note: str = ""
 
 
-def group(prefix: str, old_prefix: str, settings: Iterable[Setting]) -> tuple[Setting, ...]:
+def group(
+    prefix: str, old_prefix: str, settings: Iterable[Setting], note: str = ""
+) -> tuple[Setting, ...]:
     """Give each setting its prefix, and its old name where it does not bring one.
 
     Args:
         prefix: Such as ``"worker"``; empty for settings without one.
         old_prefix: What stood before the short name in Celery 3, such as ``"CELERYD_"``.
         settings: Rows with short names.
+        note: Of those that have none of their own and are not acted on.
     """
     lead = f"{prefix}_" if prefix else ""
     return tuple(
-        replace(row, name=lead + row.name, old=_old_names(row, old_prefix)) for row in settings
+        replace(
+            row,
+            name=lead + row.name,
+            old=_old_names(row, old_prefix),
+            note=row.note or (note if row.status == "accepted" else ""),
+        )
+        for row in settings
     )
 
 

@@ -22,6 +22,7 @@ CASSANDRA = group(
         ),
         Setting("options", {}, "dict", "Options of the driver's Cluster."),
     ],
+    note="there is no such result store yet",
 )
 
 S3 = group(
@@ -35,6 +36,7 @@ S3 = group(
         Setting("endpoint_url", None, "str", "Service URL, for stores other than AWS."),
         Setting("region", None, "str", "Region."),
     ],
+    note="there is no such result store yet",
 )
 
 AZUREBLOCKBLOB = group(
@@ -51,6 +53,7 @@ AZUREBLOCKBLOB = group(
         Setting("connection_timeout", 20, "int", "Seconds to wait for a connection.", low=0),
         Setting("read_timeout", 120, "int", "Seconds to wait for an answer.", low=0),
     ],
+    note="there is no such result store yet",
 )
 
 GCS = group(
@@ -62,22 +65,26 @@ GCS = group(
         Setting("base_path", "", "str", "Object name prefix."),
         Setting("ttl", 0, "float", "Seconds an object lives; 0: for ever.", low=0),
     ],
+    note="there is no such result store yet",
 )
 
 COUCHBASE = group(
     "couchbase",
     "CELERY_COUCHBASE_",
     [Setting("backend_settings", None, "dict", "Options of the store.")],
+    note="there is no such result store yet",
 )
 ARANGODB = group(
     "arangodb",
     "CELERY_ARANGODB_",
     [Setting("backend_settings", None, "dict", "Options of the store.")],
+    note="there is no such result store yet",
 )
 MONGODB = group(
     "mongodb",
     "CELERY_MONGODB_",
     [Setting("backend_settings", None, "dict", "Options of the store.")],
+    note="there is no such result store yet",
 )
 
 COSMOSDBSQL = group(
@@ -90,6 +97,7 @@ COSMOSDBSQL = group(
         Setting("max_retry_attempts", 9, "int", "Attempts before giving up.", low=0),
         Setting("max_retry_wait_time", 30, "int", "Seconds of attempts before giving up.", low=0),
     ],
+    note="there is no such result store yet",
 )
 
 ELASTICSEARCH = group(
@@ -106,6 +114,7 @@ ELASTICSEARCH = group(
             "Store result and traceback as text instead of as objects.",
         ),
     ],
+    note="there is no such result store yet",
 )
 
 STORES = (

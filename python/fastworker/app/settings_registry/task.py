@@ -106,7 +106,13 @@ _ROUTING = [
         status="active",
     ),
     Setting(
-        "create_missing_queue_exchange_type", None, "str", "Exchange type of queues made that way."
+        "create_missing_queue_exchange_type",
+        None,
+        "str",
+        "Exchange type of queues made that way.",
+        choices=("direct", "topic"),
+        status="differs",
+        note="a queue of a fanout exchange has to be listed in task_queues",
     ),
     Setting(
         "queue_max_priority",
@@ -151,6 +157,7 @@ _ROUTING = [
         "any",
         "Whether messages survive a broker restart.",
         choices=(1, 2, "1", "2", "transient", "persistent"),
+        status="active",
     ),
     Setting(
         "default_priority",
@@ -223,7 +230,11 @@ _RUNNING = [
         is_ours=True,
     ),
     Setting(
-        "remote_tracebacks", False, "bool", "Send pickled tracebacks with errors (needs tblib)."
+        "remote_tracebacks",
+        False,
+        "bool",
+        "Send pickled tracebacks with errors (needs tblib).",
+        status="active",
     ),
     Setting(
         "allow_error_cb_on_chord_header",
@@ -287,7 +298,11 @@ _SETTLING = [
         status="active",
     ),
     Setting(
-        "retry_on_worker_lost", False, "bool", "Retry by the task's policy when its process died."
+        "retry_on_worker_lost",
+        False,
+        "bool",
+        "Retry by the task's policy when its process died.",
+        status="active",
     ),
     Setting(
         "ignore_result",

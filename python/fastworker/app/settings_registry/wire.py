@@ -110,4 +110,5 @@ SECURITY = group(
         Setting("key_password", None, "bytes", "Password of the private key.", is_secret=True),
         Setting("digest", "sha256", "str", "Digest of signed messages."),
     ],
+    note="messages cannot be signed yet",
 )

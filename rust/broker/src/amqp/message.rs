@@ -18,6 +18,7 @@ const ATTEMPTS: &str = "x-fastworker-attempts";
 /// How often a quorum queue has given a message back.
 const DELIVERY_COUNT: &str = "x-delivery-count";
 const PERSISTENT: u8 = 2;
+const TRANSIENT: u8 = 1;
 
 /// A message on its way to the server.
 #[derive(Clone, Debug)]
@@ -102,7 +103,9 @@ impl Properties {
             let number = || std::str::from_utf8(raw).ok().and_then(|digits| digits.parse::<u8>().ok());
             match &*key {
                 "priority" => found.priority = number().unwrap_or(0),
-                "delivery_mode" => found.delivery_mode = number().filter(|mode| *mode == 1).unwrap_or(PERSISTENT),
+                "delivery_mode" => {
+                    found.delivery_mode = number().filter(|mode| *mode == TRANSIENT).unwrap_or(PERSISTENT)
+                }
                 _ => {}
             }
             Ok(())
@@ -160,6 +163,7 @@ impl Incoming {
             routing_key,
             priority,
             delivery_tag: &tag.to_string(),
+            is_transient: *properties.delivery_mode() == Some(TRANSIENT),
         };
         envelope::write(&parts, &mut message);
         Incoming { message, priority, attempts, returns }
@@ -207,6 +211,7 @@ mod tests {
         assert_eq!((parsed.id.as_deref(), parsed.reply_to.as_deref()), (Some("7"), Some("r")));
         assert_eq!((&*parsed.body, parsed.headers_json), (&b"[]"[..], &br#"{"id": "7", "task": "t"}"#[..]));
         assert_eq!((incoming.priority, incoming.attempts, parsed.is_redelivered), (12, 0, false));
+        assert_eq!(Outgoing::of(&incoming.message).properties.delivery_mode(), &Some(TRANSIENT));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
-use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 use url::Url;
 
 use super::topology::Topology;
@@ -50,8 +50,9 @@ impl AmqpOptions {
     /// turn. Without a virtual host it is `/`.
     ///
     /// Options that are acted on: `heartbeat`, `socket_connect_timeout`, `socket_timeout` (all in seconds), `ssl_ca_certs`,
-    /// `ssl_certfile`, `ssl_keyfile` (any `ssl_…` has the connection encrypted, whatever the URL says), `queues` (`topology.rs`), `queue_order_strategy` and `native_delayed_delivery_queue_type`. Publisher confirms
-    /// are always on.
+    /// `ssl_certfile`, `ssl_keyfile` (any `ssl_…` has the connection encrypted, whatever the URL says), `login_method` (`PLAIN`,
+    /// `AMQPLAIN` or `EXTERNAL`), `queues` (`topology.rs`), `queue_order_strategy` and `native_delayed_delivery_queue_type`.
+    /// Publisher confirms are always on.
     ///
     /// # Errors
     /// [`Error::Url`]: a URL or an option cannot be used; the text says which, and what to try.
@@ -66,11 +67,13 @@ impl AmqpOptions {
         let heartbeat_s = settings.seconds("heartbeat")?.map_or(HEARTBEAT_S, |seconds| seconds.as_secs());
         let connect_timeout = settings.seconds("socket_connect_timeout")?.unwrap_or(CONNECT_TIMEOUT);
         let response_timeout = settings.seconds("socket_timeout")?.unwrap_or(RESPONSE_TIMEOUT);
+        let login = settings.text("login_method").map(|name| mechanism(&name)).transpose()?;
         let wants_tls = settings.has_prefix("ssl_");
         let mut servers = Vec::with_capacity(parsed.len());
         let mut shown = Vec::with_capacity(parsed.len());
         for url in &parsed {
-            let (server, masked) = server(url, heartbeat_s, wants_tls)?;
+            let (mut server, masked) = server(url, heartbeat_s, wants_tls)?;
+            server.query.auth_mechanism = login;
             servers.push(server);
             shown.push(masked);
         }
@@ -133,6 +136,18 @@ fn server(url: &Url, heartbeat_s: u64, wants_tls: bool) -> Result<(AMQPUri, Stri
     };
     let authority = AMQPAuthority { userinfo: AMQPUserInfo { username, password }, host, port };
     Ok((AMQPUri { scheme, authority, vhost, query }, masked))
+}
+
+/// How the server is told who connects: `broker_login_method`.
+fn mechanism(name: &str) -> Result<SASLMechanism, Error> {
+    match name.to_ascii_uppercase().as_str() {
+        "PLAIN" => Ok(SASLMechanism::Plain),
+        "AMQPLAIN" => Ok(SASLMechanism::AMQPlain),
+        "EXTERNAL" => Ok(SASLMechanism::External),
+        _ => Err(Error::Url(format!(
+            "login method {name:?} (broker_login_method): expected PLAIN, AMQPLAIN or EXTERNAL; try PLAIN"
+        ))),
+    }
 }
 
 /// The certificates that Python's `ssl_…` options name.
@@ -243,6 +258,8 @@ mod tests {
         let option = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
         let error = AmqpOptions::parse("amqp://", &option("heartbeat", "soon")).expect_err("no number");
         assert!(error.to_string().contains("a number of seconds"), "{error}");
+        let error = AmqpOptions::parse("amqp://", &option("login_method", "GSSAPI")).expect_err("not supported");
+        assert!(error.to_string().contains("broker_login_method"), "{error}");
         let error = AmqpOptions::parse("amqp://", &option("ssl_cert_reqs", "CERT_NONE")).expect_err("unsafe");
         assert!(error.to_string().contains("ssl_ca_certs"), "{error}");
         assert_eq!(

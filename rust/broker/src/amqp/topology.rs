@@ -5,7 +5,7 @@
 //! ```text
 //! {"queues": {"mail": {"exchange": "mail", "type": "direct", "routing_key": "mail", "durable": true,
 //!                      "auto_delete": false, "arguments": {"x-max-priority": 10}}, …},
-//!  "missing": {"x-queue-type": "quorum"}}
+//!  "missing": {"x-queue-type": "quorum"}, "missing_type": "topic"}
 //! ```
 
 use std::collections::BTreeMap;
@@ -16,12 +16,14 @@ use super::steps::{Life, Step};
 use super::table;
 use crate::Error;
 
-/// What is known of queues. One that is not listed is bound to a direct exchange of its name, as in Celery.
+/// What is known of queues. One that is not listed is bound to an exchange of its name, as in Celery.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Topology {
     queues: BTreeMap<String, Vec<Step>>,
     /// Arguments of queues that are not listed.
     missing: FieldTable,
+    /// Type of their exchanges; empty for direct.
+    missing_type: String,
     dead_lettered: std::collections::BTreeSet<String>,
 }
 
@@ -31,7 +33,8 @@ impl Topology {
     pub(super) fn parse(json: &str) -> Result<Topology, Error> {
         let wrong = |what: &str| Error::Url(format!("transport option queues={json:?}: {what}"));
         let whole = table::from_json(json.as_bytes()).map_err(|error| wrong(&error.to_string()))?;
-        let mut topology = Topology { missing: sub(&whole, "missing"), ..Topology::default() };
+        let missing_type = whole.inner().get("missing_type").and_then(table::text).unwrap_or_default();
+        let mut topology = Topology { missing: sub(&whole, "missing"), missing_type, ..Topology::default() };
         for (name, entry) in sub(&whole, "queues").inner() {
             let AMQPValue::FieldTable(entry) = entry else { return Err(wrong("a queue is no object")) };
             let name = name.as_str();
@@ -54,7 +57,7 @@ impl Topology {
     /// How the queue is declared.
     pub(super) fn steps(&self, queue: &str) -> Vec<Step> {
         let known = self.queues.get(queue).cloned();
-        known.unwrap_or_else(|| steps(queue, queue, "direct", queue, Life::Durable, self.missing.clone()))
+        known.unwrap_or_else(|| steps(queue, queue, &self.missing_type, queue, Life::Durable, self.missing.clone()))
     }
 
     /// Whether the user has said where its dead letters go.
@@ -100,6 +103,8 @@ mod tests {
         };
         assert_eq!((kind.as_str(), key.as_str()), ("direct", "q"));
         assert!(arguments.contains_key("x-queue-type"));
+        let topology = Topology::parse(r#"{"missing": {}, "missing_type": "topic"}"#).expect("a topology");
+        assert!(matches!(&topology.steps("q")[0], Step::Exchange { kind, .. } if kind == "topic"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
+use amq_protocol::auth::Credentials;
 use amq_protocol::frame::{AMQPFrame, ProtocolVersion, WriteContext, gen_frame, parse_frame};
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection};
 use lapin::BasicProperties;
@@ -125,8 +126,8 @@ impl Open {
         self.put(&AMQPFrame::ProtocolHeader(ProtocolVersion::amqp_0_9_1()));
         self.send()?;
         self.reply(0, |method| matches!(method, AMQPClass::Connection(Connection::Start(_))).then_some(()))?;
-        let user = &server.authority.userinfo;
-        let response = format!("\0{}\0{}", user.username, user.password);
+        let mechanism = server.query.auth_mechanism.unwrap_or_default();
+        let response = Credentials::from(server.authority.userinfo.clone()).sasl_auth_string(mechanism);
         let capabilities = arguments([
             ("authentication_failure_close", AMQPValue::Boolean(true)),
             ("publisher_confirms", AMQPValue::Boolean(true)),
@@ -143,8 +144,8 @@ impl Open {
             0,
             AMQPClass::Connection(Connection::StartOk(connection::StartOk {
                 client_properties,
-                mechanism: "PLAIN".into(),
-                response: response.into(),
+                mechanism: mechanism.name().into(),
+                response,
                 locale: "en_US".into(),
             })),
         );

@@ -47,7 +47,8 @@ impl Blocking {
     /// Sends what stands in `out` and reads `replies` replies; refusals are among them.
     ///
     /// A connection that was idle may have died unnoticed; then it is opened again and everything is sent once more.
-    /// So a command may be carried out twice, never silently not at all.
+    /// So a command may be carried out twice, never silently not at all. The same where an answer did not come in time and
+    /// `retry_on_timeout` is set.
     pub(super) fn exchange(&mut self, what: &'static str, replies: usize) -> Result<Vec<Value>, Error> {
         let out = std::mem::take(&mut self.out);
         let result = self.exchange_bytes(what, &out, replies);
@@ -63,7 +64,9 @@ impl Blocking {
         let was_open = self.is_open();
         let first = self.try_exchange(out, replies);
         let result = match first {
-            Err(error) if was_open && error.is_connection_dropped() => {
+            Err(error)
+                if was_open && error.is_connection_dropped() || self.server.retry_on_timeout && error.is_timeout() =>
+            {
                 self.open = None;
                 self.try_exchange(out, replies)
             }

@@ -26,7 +26,7 @@ impl RedisOptions {
     /// `transport_options` are Celery's `broker_transport_options` (and `broker_use_ssl` entries by their `ssl_…`
     /// names), each value as Python's `str()` writes it. Acted on: `visibility_timeout`, `global_keyprefix`,
     /// `priority_steps`, `sep`, `queue_order_strategy`, `fanout_prefix`, `fanout_patterns`, `unacked_key`, `unacked_index_key`, `unacked_mutex_key`, `socket_connect_timeout`,
-    /// `socket_timeout`, `client_name` and `ssl_*`; the rest is listed by [`unused_options`](Self::unused_options).
+    /// `socket_timeout`, `retry_on_timeout`, `client_name` and `ssl_*`; `socket_keepalive` is always on; the rest is listed by [`unused_options`](Self::unused_options).
     ///
     /// # Errors
     /// [`Error::Url`]: the URL or an option cannot be used; the text says which, and what to try.

@@ -34,6 +34,8 @@ pub(super) struct Server {
     pub(super) response_timeout: Duration,
     /// What `CLIENT LIST` shows, if the user wants it.
     pub(super) client_name: Option<String>,
+    /// A client sends once more what was not answered in time.
+    pub(super) retry_on_timeout: bool,
 }
 
 impl std::fmt::Debug for Server {
@@ -67,6 +69,9 @@ impl Server {
         server.connect_timeout = settings.seconds("socket_connect_timeout")?.unwrap_or(CONNECT_TIMEOUT);
         server.response_timeout = settings.seconds("socket_timeout")?.unwrap_or(RESPONSE_TIMEOUT);
         server.client_name = settings.text("client_name");
+        server.retry_on_timeout = settings.flag("retry_on_timeout")?.unwrap_or(false);
+        // Always on.
+        let _probes = settings.flag("socket_keepalive")?;
         Ok((server, settings))
     }
 
@@ -195,6 +200,7 @@ impl Server {
             connect_timeout: CONNECT_TIMEOUT,
             response_timeout: RESPONSE_TIMEOUT,
             client_name: None,
+            retry_on_timeout: false,
         }
     }
 }

@@ -31,9 +31,11 @@ pub struct EnvelopeParts<'a> {
     pub priority: u8,
     /// A fresh UUID for each publish; kombu's consumers need one.
     pub delivery_tag: &'a str,
+    /// AMQP's `delivery_mode` 1: RabbitMQ need not store it on disk; else 2.
+    pub is_transient: bool,
 }
 
-/// Appends the envelope to `out`: persistent (`delivery_mode` 2).
+/// Appends the envelope to `out`.
 ///
 /// Kombu reads it whatever the order of its keys; the order is Celery's own, so that goldens can be compared.
 pub fn write(parts: &EnvelopeParts<'_>, out: &mut Vec<u8>) {
@@ -53,7 +55,7 @@ pub fn write(parts: &EnvelopeParts<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(br#", "reply_to": "#);
         write_text(reply_to, out);
     }
-    out.extend_from_slice(br#", "delivery_mode": 2"#);
+    out.extend_from_slice(if parts.is_transient { br#", "delivery_mode": 1"# } else { br#", "delivery_mode": 2"# });
     if let Some(expiration_ms) = parts.expiration_ms {
         out.extend_from_slice(br#", "expiration": ""#);
         write_int(expiration_ms.max(0), out);

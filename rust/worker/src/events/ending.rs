@@ -55,6 +55,11 @@ pub(crate) fn end_of(held: &Held, ending: &Ending, is_cold: bool) -> Option<End>
             traceback: None,
             is_rejected: false,
         },
+        Ending::WorkerLost { attempts, .. } if held.again.is_some() => {
+            let text = text_of_death(held, attempts);
+            let exception = format!("WorkerLostError({})", quoted(&text));
+            End::Retried { exception, traceback: format!("WorkerLostError: {text}\n") }
+        }
         Ending::WorkerLost { attempts, .. } => failed("WorkerLostError", text_of_death(held, attempts)),
         Ending::TimeLimit { limit_ms, .. } => {
             let limit_s = format!("{:?}", limit_ms as f64 / 1000.0);

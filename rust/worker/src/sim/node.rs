@@ -281,6 +281,7 @@ fn held(delivery: &Delivery, letter: &Letter) -> Held {
         group: None,
         parts: Vec::new(),
         refused: None,
+        again: None,
         reported: None,
         fate: None,
         sends_events: false,

@@ -1,9 +1,9 @@
-//! The first connection: as long as it takes, and said once.
+//! The first connection: for as long as the settings allow, and said once.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use fastworker_broker::{AnyBroker, Broker, Error, Fanout, LeaseTerms, Mark};
+use fastworker_broker::{AnyBroker, AnyStore, Broker, Error, Fanout, LeaseTerms, Mark, Revocation};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
@@ -36,52 +36,27 @@ pub(super) struct Connected {
 /// How long the start waits for broadcasts to be heard; they are listened for on and on afterwards.
 const EAR: Duration = Duration::from_secs(2);
 
-/// Connects, for as long as it takes. `None`: told to stop before it was connected.
+/// Connects, for as long as the settings allow. `None`: told to stop before it was connected.
 pub(super) async fn connect(
     config: &WorkerConfig,
     terms: LeaseTerms,
     commands: &mut UnboundedReceiver<Command>,
     reporter: &Reporter,
 ) -> Result<Option<Connected>, String> {
+    let patience = &config.patience_at_start;
+    let begun = Instant::now();
     let mut backoff = Backoff::new();
     let mut is_reported = false;
     let mut early = Early::default();
     let (facts, receiver) = unbounded_channel();
     let queues = consumed(config);
     loop {
-        let connecting = fastworker_broker::connect(
-            &config.broker_url,
-            &config.broker_options,
-            &queues,
-            config.result_url.as_deref(),
-            &config.result_options,
-            terms,
-        );
-        let connected = tokio::select! {
-            connected = connecting => connected,
+        let tried = tokio::select! {
+            tried = try_once(config, &queues, terms) => tried,
             () = told_to_stop(commands, &mut early, reporter) => return Ok(None),
         };
-        match connected {
-            Ok((broker, store)) => {
-                if let Err(error) = enlist(&broker, &config.fanouts).await {
-                    reporter.log(Level::Error, format!("cannot connect: {error}. Trying again until it works."));
-                    backoff.pause().await;
-                    continue;
-                }
-                // First the ear, then what is written down, then the first message: nothing revoked slips through.
-                if let Some(exchange) = &config.control_exchange {
-                    // Whatever is wrong with it is met, and said, by the one who listens from now on.
-                    let _told_later = timeout(EAR, broker.listen(exchange)).await;
-                }
-                let remembered = match broker.revoked().await {
-                    Ok(remembered) => remembered,
-                    Err(error) if error.is_transient() => {
-                        reporter.log(Level::Error, format!("cannot connect: {error}. Trying again until it works."));
-                        backoff.pause().await;
-                        continue;
-                    }
-                    Err(error) => return Err(error.to_string()),
-                };
+        match tried {
+            Ok((broker, store, remembered)) => {
                 if is_reported {
                     reporter.log(Level::Warning, "connected to the broker");
                 }
@@ -96,18 +71,58 @@ pub(super) async fn connect(
                 let io = BrokerIo { broker, store, facts, clock_moved, answers_again };
                 return Ok(Some(Connected { io, facts: receiver, revoked }));
             }
-            Err(error) if error.is_transient() => {
+            Err(Failure::Away(error)) if patience.is_over(begun.elapsed()) => return Err(patience.last_word(&error)),
+            Err(Failure::Away(error)) => {
                 if !std::mem::replace(&mut is_reported, true) {
-                    reporter.log(Level::Error, format!("cannot connect: {error}. Trying again until it works."));
+                    reporter.log(Level::Error, format!("cannot connect: {error}. {}", patience.outlook()));
                 }
             }
-            Err(error) => return Err(error.to_string()),
+            Err(Failure::Final(error)) => return Err(error.to_string()),
         }
         tokio::select! {
             () = backoff.pause() => {}
             () = told_to_stop(commands, &mut early, reporter) => return Ok(None),
         }
     }
+}
+
+/// Why it is not connected.
+enum Failure {
+    /// It may be the next time.
+    Away(Error),
+    /// Somebody has to mend something.
+    Final(Error),
+}
+
+/// Connects, has copies made for us, and reads what is revoked.
+async fn try_once(
+    config: &WorkerConfig,
+    queues: &[String],
+    terms: LeaseTerms,
+) -> Result<(AnyBroker, Option<AnyStore>, Vec<Revocation>), Failure> {
+    let failure = |error: Error| match error {
+        error if error.is_transient() => Failure::Away(error),
+        error @ Error::Refused { .. } if config.retries_refusals => Failure::Away(error),
+        error => Failure::Final(error),
+    };
+    let (broker, store) = fastworker_broker::connect(
+        &config.broker_url,
+        &config.broker_options,
+        queues,
+        config.result_url.as_deref(),
+        &config.result_options,
+        terms,
+    )
+    .await
+    .map_err(failure)?;
+    enlist(&broker, &config.fanouts).await.map_err(Failure::Away)?;
+    // First the ear, then what is written down, then the first message: nothing revoked slips through.
+    if let Some(exchange) = &config.control_exchange {
+        // Whatever is wrong with it is met, and said, by the one who listens from now on.
+        let _told_later = timeout(EAR, broker.listen(exchange)).await;
+    }
+    let remembered = broker.revoked().await.map_err(failure)?;
+    Ok((broker, store, remembered))
 }
 
 /// The queues by their names at the broker.

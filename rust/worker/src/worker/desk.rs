@@ -21,6 +21,7 @@ use crate::events::EventTerms;
 use crate::fact::Fact;
 use crate::held::Held;
 use crate::lamport::LamportClock;
+use crate::patience::Patience;
 use crate::pool::{Child, SocketFact};
 use crate::pulse::Pulse;
 use crate::report::{Fate, Report, Reporter, Reports};
@@ -51,6 +52,10 @@ fn config() -> WorkerConfig {
         broker_options: Vec::new(),
         result_url: None,
         result_options: Vec::new(),
+        patience_at_start: Patience::default(),
+        patience: Patience::default(),
+        retries_refusals: false,
+        cancels_severed: false,
         queues: vec!["celery".to_owned()],
         fanouts: Vec::new(),
         queue_terms: vec![QueueTerms::default()],

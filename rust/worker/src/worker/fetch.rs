@@ -1,6 +1,6 @@
-//! Station 2, fetch, as the loop sees it: what came, and whether the broker is there.
+//! Station 2, fetch, as the loop sees it: what came.
 
-use fastworker_broker::{Delivery, Error, Settlement, Verdict};
+use fastworker_broker::{Delivery, Settlement, Verdict};
 use fastworker_engine::{Event, Request, Scope};
 
 use crate::report::{Level, Report};
@@ -8,21 +8,6 @@ use crate::report::{Level, Report};
 use super::Worker;
 
 impl Worker {
-    pub(super) fn trouble(&mut self, error: &Error) {
-        if !std::mem::replace(&mut self.is_broker_lost, true) {
-            self.reporter.log(Level::Error, format!("{error}. Trying again until it works."));
-            self.feed(Event::BrokerLost);
-        }
-    }
-
-    pub(super) fn fine(&mut self) {
-        if std::mem::take(&mut self.is_broker_lost) {
-            self.reporter.log(Level::Warning, "the broker answers again");
-            self.io.answers_again.notify_waiters();
-            self.feed(Event::BrokerBack);
-        }
-    }
-
     pub(super) fn fetched(&mut self, deliveries: Vec<Delivery>) {
         self.fine();
         self.draining.answered(deliveries.len());

@@ -60,6 +60,7 @@ impl Worker {
             self.reporter.log(Level::Error, "the connection was lost, and all leases with it: starting nothing more");
             self.feed(Event::LeaseAtRisk);
         }
+        self.cancel_severed();
     }
 
     /// When `watch_lease` has something to say, if nothing comes.

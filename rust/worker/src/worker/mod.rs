@@ -18,6 +18,7 @@ mod fetch;
 mod joining;
 mod lanes;
 mod lease;
+mod outage;
 mod outcome;
 mod publishing;
 mod queues;
@@ -30,10 +31,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
-use fastworker_broker::{Broker, Publish, Settlement};
+use fastworker_broker::{Broker as _, Publish, Settlement};
 use fastworker_engine::{Action, ChildId, Config, Engine, Event, Number};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::broker_io::BrokerIo;
 use crate::clock;
@@ -41,7 +42,7 @@ use crate::config::WorkerConfig;
 use crate::decode::Decoder;
 use crate::events::Events;
 use crate::fact::{Command, Fact, Settling};
-use crate::held::HeldTable;
+use crate::held::{Again, HeldTable};
 use crate::joins::Joins;
 use crate::pool::{Child, OomWatch, Pool, Unburied, Zygote};
 use crate::pulse::Pulse;
@@ -52,6 +53,7 @@ use crate::settle::{Lifetimes, Policy};
 use self::connect::{Connected, connect, lease_terms};
 use self::drain::Draining;
 use self::lease::LeaseWatch;
+use self::outage::Outage;
 pub(crate) use self::publishing::Author;
 use self::publishing::Ledger;
 use self::queues::brokers;
@@ -129,6 +131,7 @@ pub async fn run(
             }
             () = sleep_until(wake_at) => {
                 worker.watch_lease();
+                worker.lose_patience();
                 worker.tick();
             }
         }
@@ -146,11 +149,7 @@ pub async fn run(
     if worker.is_abandoned() {
         return Err(worker.words_of_abandoning());
     }
-    worker.tell_last().await;
-    match timeout(LONGEST_CLOSE, io.broker.close()).await {
-        Ok(closed) => closed.map_err(|error| format!("on closing the broker: {error}")),
-        Err(_elapsed) => Err("the broker did not answer to the last word; nothing was held any more".to_owned()),
-    }
+    worker.close_broker().await
 }
 
 struct Worker {
@@ -190,6 +189,9 @@ struct Worker {
     wants_wake: bool,
     is_waiting: bool,
     is_broker_lost: bool,
+    outage: Option<Outage>,
+    /// The broker was away for too long: what is said in the end.
+    given_up: Option<String>,
     has_told_of_limits: bool,
     /// Tasks that `Report::Limited` was sent of.
     told_limited: HashSet<u32>,
@@ -293,6 +295,8 @@ impl Worker {
             wants_wake: false,
             is_waiting: false,
             is_broker_lost: false,
+            outage: None,
+            given_up: None,
             has_told_of_limits: false,
             told_limited: HashSet::new(),
             is_ready: false,
@@ -399,13 +403,13 @@ impl Worker {
             Fact::Fetched(Ok(deliveries)) => self.fetched(deliveries),
             Fact::Fetched(Err(error)) => {
                 self.draining.answered(1);
-                self.trouble(&error);
+                self.trouble(error);
                 self.feed(Event::FetchFailed);
             }
             Fact::Acquired(asks, granted) => self.acquired(&asks, granted),
             Fact::Drawn(Ok(drawn)) => self.drawn(drawn),
             Fact::Drawn(Err(error)) => {
-                self.trouble(&error);
+                self.trouble(error);
                 self.feed(Event::DrawFailed);
             }
             Fact::Wake => {
@@ -437,7 +441,7 @@ impl Worker {
                 }
                 self.feed(Event::AttemptRecorded { handle, attempt });
             }
-            Fact::Trouble(error) => self.trouble(&error),
+            Fact::Trouble(error) => self.trouble(error),
             Fact::Fine => self.fine(),
             Fact::Severed => self.severed(),
             Fact::Refreshed { asked } => self.refreshed(asked),
@@ -460,6 +464,9 @@ impl Worker {
             Fact::Command(Command::Resize(resize)) => self.feed(Event::Resize(resize)),
             Fact::Command(Command::Told(failures)) => self.told(failures),
             Fact::Command(Command::Count { handle, number, part }) => self.count(handle, number, part),
+            Fact::Command(Command::RunAgain { handle, number, doc, messages }) => {
+                self.run_again(handle, number, Again { doc, messages });
+            }
             Fact::Command(Command::Joined(joined, parts)) => self.joined(joined, parts),
             Fact::Command(Command::ThreadEnded(child)) => self.exited(child),
             // The loop looks at the clock after every fact.
@@ -518,8 +525,9 @@ impl Worker {
         let now_us = clock::mono_us();
         let pause =
             self.tick_at_us().map_or(LONGEST_PAUSE, |at_us| Duration::from_micros(at_us.saturating_sub(now_us)));
-        let pauses = [self.give_up_in(), self.lease_overdue_in(), self.events.beat_in(), Some(pause)];
-        Instant::now() + pauses.into_iter().flatten().min().unwrap_or(pause)
+        let waits = [self.give_up_in(), self.patience_left(), self.lease_overdue_in()];
+        let pauses = waits.into_iter().chain([self.events.beat_in(), Some(pause)]);
+        Instant::now() + pauses.flatten().min().unwrap_or(pause)
     }
 
     fn tick(&mut self) {

@@ -6,7 +6,7 @@ use fastworker_wire::child::OutcomeKind;
 
 use crate::events::end_of;
 use crate::fact::Settling;
-use crate::held::{Held, MemberPart};
+use crate::held::{Again, Held, MemberPart};
 use crate::report::{Fate, Level, Report};
 use crate::{clock, settle};
 
@@ -39,7 +39,11 @@ impl Worker {
         }
         if let Ending::WorkerLost { attempts, .. } = ending {
             let death = held.death.as_deref().unwrap_or("unknown exit status");
-            let text = format!("task {}[{}] failed: its process died {attempts} time(s): {death}", held.task, held.id);
+            let (task, id) = (&held.task, &held.id);
+            let text = match held.again {
+                Some(_) => format!("task {task}[{id}] is retried: its process died: {death}"),
+                None => format!("task {task}[{id}] failed: its process died {attempts} time(s): {death}"),
+            };
             self.reporter.log(Level::Error, text);
         }
         let is_final = ending != Ending::EarlyAck;
@@ -90,6 +94,13 @@ impl Worker {
     pub(super) fn count(&mut self, handle: Handle, number: u64, part: MemberPart) {
         if let Some(held) = self.held.get_mut(handle).filter(|held| held.told_as == Some(number)) {
             held.parts.push(part);
+        }
+    }
+
+    /// The main thread has a task whose process died run once more.
+    pub(super) fn run_again(&mut self, handle: Handle, number: u64, again: Again) {
+        if let Some(held) = self.held.get_mut(handle).filter(|held| held.told_as == Some(number)) {
+            held.again = Some(again);
         }
     }
 

@@ -93,8 +93,9 @@ impl Worker {
 
     /// For the operator.
     pub(super) fn words_of_abandoning(&self) -> String {
+        let why = self.given_up.as_deref().unwrap_or("the broker does not answer");
         format!(
-            "ended without the broker, which does not answer: {} message(s) are still leased. Other workers take them \
+            "{why}; ended without it: {} message(s) are still leased. Other workers take them \
              over after worker_lease_life, and run again what had ended here unconfirmed",
             self.held.len()
         )
