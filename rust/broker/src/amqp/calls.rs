@@ -55,7 +55,10 @@ impl Open {
                 "the server did not take a message: a queue is full, or a disk".to_owned(),
             ));
         }
-        Ok(self.returned.iter().filter_map(|name| name.parse().ok()).collect())
+        // Whoever publishes them again keeps their order.
+        let mut places: Vec<usize> = self.returned.iter().filter_map(|name| name.parse().ok()).collect();
+        places.sort_unstable();
+        Ok(places)
     }
 
     /// Carries out declarations; what this connection has done already is left out.
