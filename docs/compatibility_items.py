@@ -437,9 +437,11 @@ ITEMS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "program": (
-        "Programs that watch workers",
+        "Programs that watch workers, and move messages",
         {
             "Flower": "works",
+            "migrate": "differs: --timeout is 1 s unless it is given, -n counts what was moved, -F needs -a; a message "
+            "has the address of its queue afterwards",
         },
     ),
 }

@@ -13,6 +13,7 @@ __all__ = [
     "Call",
     "ChildLink",
     "ControlClient",
+    "Drain",
     "Join",
     "LamportClock",
     "Lost",
@@ -235,6 +236,44 @@ class ControlClient:
         """The paused queues, in order of their names."""
     def close(self) -> None:
         """Close the connection; the next call opens another."""
+
+@final
+class Drain:
+    """Takes messages out of a broker, under leases that a thread keeps alive, until it is closed.
+
+    Args:
+        url: Broker URL.
+        options: Transport options as text.
+        queues: As they are called at the broker.
+
+    Raises:
+        fastworker.exceptions.ImproperlyConfigured: The URL or an option cannot be used.
+        fastworker.exceptions.OperationalError: The broker cannot be reached.
+
+    When the process is killed, what it held goes back: on RabbitMQ at once, on Redis some 20 s after that if a worker
+    or another drain is there. After ``close`` all methods but that raise ``RuntimeError``.
+    """
+
+    def __new__(cls, url: str, options: Mapping[str, str], queues: Sequence[str]) -> Drain: ...
+    def fetch(self, max: int, wait_s: float) -> list[tuple[int, int, bytes]]:
+        """Up to ``max`` messages, the most urgent first: a tag, the place of the queue in ``queues``, the envelope.
+        None after ``wait_s``, or half a second, if there are none. Handles Python signals.
+
+        Raises:
+            fastworker.exceptions.OperationalError: The broker cannot be reached.
+        """
+    def acknowledge(self, tags: Sequence[int]) -> int:
+        """Remove these; how many were not held any more, which somebody else may get too.
+
+        Raises:
+            fastworker.exceptions.OperationalError: The broker cannot be reached: they go back to their queues.
+        """
+    def close(self) -> None:
+        """Give back what was not acknowledged, to the front of its queues and unmarked, and end the thread.
+
+        Raises:
+            fastworker.exceptions.OperationalError: The broker cannot be reached: it goes back as after a kill.
+        """
 
 @final
 class MessagePlan:

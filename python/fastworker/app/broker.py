@@ -101,14 +101,18 @@ class BrokerChoice:
         """``broker_transport_options`` as text, other settings of connections, and what else RabbitMQ has to know."""
         version = self._conf.version
         if self._options is None or self._options[0] != version:
-            options = {
-                **connection_options.of_broker(self._conf),
-                **as_text(self._conf.broker_transport_options),
-            }
-            if amqp.is_amqp(self.read_url) or amqp.is_amqp(self.write_url):
-                options = {**amqp.options(self._conf, queue_table(self._conf)), **options}
-            self._options = version, options
+            self._options = version, self.options_of(self.read_url, self.write_url)
         return dict(self._options[1])
+
+    def options_of(self, *urls: str) -> dict[str, str]:
+        """``options`` for the brokers of these URLs."""
+        options = {
+            **connection_options.of_broker(self._conf),
+            **as_text(self._conf.broker_transport_options),
+        }
+        if any(amqp.is_amqp(url) for url in urls):
+            options = {**amqp.options(self._conf, queue_table(self._conf)), **options}
+        return options
 
     @property
     def result_url(self) -> str | None:

@@ -21,13 +21,13 @@ from fastworker.cli.session import Session
 DEFAULT_COMMAND = "worker"
 COMMANDS = (
     "worker", "multi", "status", "inspect", "control", "report", "dead", "purge", "queues", "parked",
-    "unpark", "call", "result", "list", "graph", "shell", "events", "flower", "plan",
+    "unpark", "migrate", "call", "result", "list", "graph", "shell", "events", "flower", "plan",
 )  # fmt: skip
 #: Where a command is not in the module of its name.
 _MODULES = {"list": "listing"}
 # Commands of Celery that come later: saying so is better than "no such command".
 LATER = (
-    "amqp", "beat", "logtool", "migrate", "upgrade",
+    "amqp", "beat", "logtool", "upgrade",
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ mod child;
 mod clock;
 mod connection;
 mod control;
+mod drain;
 mod errors;
 mod fork;
 mod ids;
@@ -29,6 +30,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(ids::stream_ids, module)?)?;
     module.add_class::<publisher::Publisher>()?;
     module.add_class::<control::ControlClient>()?;
+    module.add_class::<drain::Drain>()?;
     module.add_class::<plan::MessagePlan>()?;
     module.add_function(wrap_pyfunction!(plan::write_envelope, module)?)?;
     module.add_class::<results::ResultStore>()?;
