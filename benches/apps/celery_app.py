@@ -26,6 +26,9 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
 )
 
+if options.CONFIRMS:
+    app.conf.broker_transport_options = {"confirm_publish": True}
+
 if options.IS_ACCELERATED:
     import fastworker
 

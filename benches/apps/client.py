@@ -92,6 +92,19 @@ class Client:
             raise SystemExit(f"bulk publish: {found} messages in the queue, expected {count}")
         say({"bulk_per_s": count / elapsed, "bulk_cpu_us": spent / count * 1e6})
 
+    def publish_confirmed(self, seconds: float, bulk_calls: int) -> None:
+        """Time ``.delay()`` in a loop, and where there is one the bulk call, on a broker that confirms."""
+        noop = self.app.noop
+        repeat(lambda: noop.delay(42), WARM_UP_CALLS)
+        said = in_turns({"delay": lambda: noop.delay(42)}, seconds)
+        if self.is_fastworker:
+            noop.map_async(range(WARM_UP_CALLS))
+            started, cpu = time.perf_counter(), time.process_time()
+            noop.map_async(range(bulk_calls))
+            said["bulk_per_s"] = bulk_calls / (time.perf_counter() - started)
+            said["bulk_cpu_us"] = (time.process_time() - cpu) / bulk_calls * 1e6
+        say(said)
+
     def round_trips(self, count: int) -> None:
         """Time ``count`` calls of ``delay().get()``, one after the other, on an otherwise idle
         worker.

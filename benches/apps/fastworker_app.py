@@ -25,9 +25,10 @@ noop_async = app.task(name="bench.noop_async")(work.noop_async)
 hold = app.task(name="bench.hold")(work.hold)
 probe = app.task(name="bench.probe")(work.probe)
 
-# The limits of the rates scenario, which Celery has no like of.
-keyed = app.task(name="bench.keyed", rate_limit="1000/s", rate_limit_key="number")(work.noop)
-hourly = app.task(name="bench.hourly", rate_limit="1/h", rate_limit_key="number")(work.noop)
+# The limits of the rates scenario, which Celery has no like of, and RabbitMQ no place for.
+if not options.BROKER.startswith("amqp"):
+    keyed = app.task(name="bench.keyed", rate_limit="1000/s", rate_limit_key="number")(work.noop)
+    hourly = app.task(name="bench.hourly", rate_limit="1/h", rate_limit_key="number")(work.noop)
 
 # The batches scenario: one transaction for each message, or for a hundred.
 insert = app.task(name="bench.insert")(rows.insert)

@@ -31,3 +31,6 @@ CONCURRENCY: int = int(os.environ.get("BENCH_CONCURRENCY", "0"))
 
 IS_ACCELERATED: bool = os.environ.get("BENCH_ACCELERATED") == "1"
 """Whether a client of Celery is one that ``fastworker.accelerate`` has changed."""
+
+CONFIRMS: bool = os.environ.get("BENCH_CONFIRMS") == "1"
+"""Whether a client of Celery waits for RabbitMQ's confirmations; ours always does."""

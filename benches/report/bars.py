@@ -75,6 +75,58 @@ BARS = (
             ),
         )
     ),
+    *(
+        bar
+        for system, what in (
+            ("fastworker", ""),
+            ("hosted-late", ", an unchanged Celery application"),
+        )
+        for bar in (
+            Bar(
+                f"Drain of no-op tasks on RabbitMQ{what}",
+                "rabbitmq",
+                "tasks_per_s",
+                8,
+                system=system,
+                unit="tasks/s",
+            ),
+            Bar(
+                "… against a bare lapin consumer that acknowledges",
+                "rabbitmq",
+                "tasks_per_s",
+                0.70,
+                system=system,
+                peers=("lapin",),
+                unit="tasks/s",
+            ),
+            Bar(
+                "… worker CPU per task",
+                "rabbitmq",
+                "worker_cpu_us",
+                8,
+                False,
+                system=system,
+                unit="µs",
+            ),
+        )
+    ),
+    Bar(
+        "Publish on RabbitMQ, `.delay()` loop, both confirmed",
+        "rabbitmq_publish",
+        "delay_per_s",
+        1,
+        peers=("celery-confirmed",),
+        unit="calls/s",
+    ),
+    Bar(
+        "Publish on RabbitMQ in bulk, against Celery's loop without confirmations",
+        "rabbitmq_publish",
+        "bulk_per_s",
+        1,
+        peers=("celery",),
+        peer_metric="delay_per_s",
+        unit="calls/s",
+    ),
     Bar("Drain, every result fetched", "drain_results", "tasks_per_s", 15, unit="tasks/s"),
     Bar(
         "Chord of 100,000 members, release to the body's result",

@@ -24,5 +24,7 @@ NAMES = (
     "lanes",
     "batches",
     "events",
+    "rabbitmq",
+    "rabbitmq_publish",
 )
 """Every scenario, in the order in which they run and are reported."""
