@@ -91,7 +91,6 @@ struct Coming {
 }
 
 struct Inner {
-    stream: UnixStream,
     inbox: Vec<u8>,
     read_at: usize,
     coming: Option<Coming>,
@@ -113,6 +112,10 @@ pub(crate) struct ChildLink {
     /// The context variable that holds the member of a batch for which code runs, if it runs for one of them.
     member: Option<Py<PyAny>>,
     inner: Mutex<Inner>,
+    /// The socket; the loop alone reads from it.
+    reader: UnixStream,
+    /// What is read goes through this.
+    buffer: Mutex<Vec<u8>>,
     /// The same socket, for those who write: what one of them began another one must not interrupt.
     writer: Mutex<UnixStream>,
 }
@@ -385,18 +388,17 @@ impl ChildLink {
 
     /// Waits for bytes from the worker. False: it is gone.
     fn read(&self, py: Python<'_>) -> PyResult<bool> {
-        let stream = self.with(|inner| inner.stream.try_clone()).map_err(|error| lost(&error))?;
-        let mut buffer = vec![0u8; READ_BYTES];
-        let read = py.detach(|| (&stream).read(&mut buffer));
-        self.received(py, read, &buffer)
+        let mut buffer = self.buffer.lock().expect("nothing panics while it reads");
+        let buffer: &mut [u8] = &mut buffer;
+        let read = py.detach(|| (&self.reader).read(buffer));
+        self.received(py, read, buffer)
     }
 
     /// Takes the bytes that are there. False: the worker is gone.
     fn read_what_is_there(&self, py: Python<'_>) -> PyResult<bool> {
-        let stream = self.with(|inner| inner.stream.try_clone()).map_err(|error| lost(&error))?;
-        let mut buffer = vec![0u8; READ_BYTES];
+        let mut buffer = self.buffer.lock().expect("nothing panics while it reads");
         loop {
-            let read = recv(&stream, &mut buffer[..], RecvFlags::DONTWAIT).map(|(_, len)| len);
+            let read = recv(&self.reader, &mut buffer[..], RecvFlags::DONTWAIT).map(|(_, len)| len);
             let is_all = !matches!(read, Ok(READ_BYTES));
             match read {
                 Err(Errno::WOULDBLOCK) => return Ok(true),
@@ -463,11 +465,11 @@ impl ChildLink {
             let text = format!("{slots} tasks at once: expected the context variable that says which of them runs");
             return Err(PyValueError::new_err(text));
         }
-        let stream = UnixStream::from(socket);
+        let reader = UnixStream::from(socket);
         let pid = std::process::id();
-        let writer = Mutex::new(stream.try_clone()?);
+        let writer = Mutex::new(reader.try_clone()?);
+        let buffer = Mutex::new(vec![0; READ_BYTES]);
         let inner = Inner {
-            stream,
             inbox: Vec::new(),
             read_at: 0,
             coming: None,
@@ -477,7 +479,7 @@ impl ChildLink {
             has_unpoked: false,
             scratch: Vec::new(),
         };
-        let link = ChildLink { page, pid, current, member, inner: Mutex::new(inner), writer };
+        let link = ChildLink { page, pid, current, member, inner: Mutex::new(inner), reader, buffer, writer };
         link.write(&framed(&FromChild::Ready { version: VERSION, pid }))?;
         Ok(link)
     }
@@ -556,7 +558,7 @@ impl ChildLink {
     }
 
     fn fileno(&self) -> RawFd {
-        self.with(|inner| inner.stream.as_raw_fd())
+        self.reader.as_raw_fd()
     }
 
     fn flush(&self) {

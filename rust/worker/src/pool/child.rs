@@ -11,6 +11,7 @@ use fastworker_engine::{ChildId, Handle, Number, Numbers};
 use fastworker_link::Page;
 use fastworker_wire::child::{InterruptKind, MAX_FRAME_BYTES, NO_MEMBER, ToChild};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
@@ -442,6 +443,11 @@ async fn read_frames(stream: Rc<UnixStream>, inbox: Rc<RefCell<Vec<u8>>>, tell: 
         match stream.try_read(&mut buffer) {
             Ok(0) => return,
             Ok(len) => {
+                if len < buffer.len() {
+                    // That was all: the next edge wakes us, and one more read to find nothing is spared.
+                    let _drained =
+                        stream.try_io(Interest::READABLE, || Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock)));
+                }
                 let mut bytes = inbox.borrow_mut();
                 bytes.extend_from_slice(&buffer[..len]);
                 if !split_frames(&mut bytes, |frame| tell(SocketFact::Frame(frame))) {
