@@ -43,6 +43,23 @@ def test_our_receiver_hears_workers_of_both(rig: Rig, framework: str) -> None:
     assert rig.app.clock.value > last["clock"]
 
 
+def test_who_begins_to_listen_misses_nothing_of_what_is_called_from_then_on(rig: Rig) -> None:
+    rig.worker("-n", "w@x", "-E", concurrency=2)
+    add = rig.task("add")
+    for round_ in range(3):
+        # Nobody listens: the worker stops sending what it tells of these.
+        for call in [add.delay(n, round_) for n in range(200)]:
+            call.get(timeout=30)
+        with listening(rig.app, "task.#") as heard:
+            calls = [add.delay(n, 1) for n in range(200)]
+            for call in calls:
+                heard.wait(call.id, "task-succeeded")
+        stories = {tuple(heard.kinds(call.id)) for call in calls}
+        assert stories == {("task-received", "task-started", "task-succeeded")}
+        clocks = [event["clock"] for event in heard.events]
+        assert clocks == sorted(clocks)
+
+
 @pytest.mark.shows("setting event_serializer", "event app.events.Dispatcher")
 def test_what_a_program_sends_is_heard_by_who_listens_to_it(rig: Rig) -> None:
     rig.configure(event_serializer="yaml")

@@ -169,7 +169,7 @@ impl Broker for AnyBroker {
         either!(self, broker => broker.listen(exchange).await)
     }
 
-    async fn publish_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<(), Error> {
+    async fn publish_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<Vec<bool>, Error> {
         either!(self, broker => broker.publish_events(exchange, batch).await)
     }
 

@@ -281,10 +281,12 @@ pub trait Broker {
     fn listen(&self, exchange: &str) -> impl Future<Output = Result<Heard, Error>>;
 
     /// Sends events to whoever listens on their exchange, such as `celeryev`. Nobody keeps them, and nobody confirms that
-    /// somebody has heard them. A broker that nobody can listen to drops them.
-    fn publish_events(&self, exchange: &str, batch: &[EventMessage]) -> impl Future<Output = Result<(), Error>> {
-        let _nobody_listens = (exchange, batch);
-        std::future::ready(Ok(()))
+    /// somebody has heard them. Says of each message whether anybody may have: false means that it reached nobody, and that
+    /// one with its routing key that was sent instead of it would have reached nobody. A broker that nobody can listen to
+    /// drops them.
+    fn publish_events(&self, exchange: &str, batch: &[EventMessage]) -> impl Future<Output = Result<Vec<bool>, Error>> {
+        let _nobody_listens = exchange;
+        std::future::ready(Ok(vec![false; batch.len()]))
     }
 
     /// Enlists a queue of ours for copies of what is published to a fanout exchange (`fanout.rs`); `heartbeat` does it

@@ -225,8 +225,8 @@ pub(crate) enum Fact {
         lost: Vec<(Handle, Tag)>,
     },
     Recovered(Recovered),
-    /// Events were taken, or refused for good.
-    EventsSent(Result<(), Error>),
+    /// Events were taken, with whether anybody may have heard each message; or refused for good.
+    EventsSent(Result<Vec<bool>, Error>),
     /// A broadcast of remote control.
     Broadcast(Bytes),
     /// What is revoked, as the broker remembers it; read when broadcasts may have been missed.

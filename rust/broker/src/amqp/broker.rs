@@ -195,7 +195,7 @@ impl Broker for AmqpBroker {
         Ok(Heard::Gap)
     }
 
-    async fn publish_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<(), Error> {
+    async fn publish_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<Vec<bool>, Error> {
         self.session().await?.send_events(exchange, batch).await
     }
 

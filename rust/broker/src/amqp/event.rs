@@ -1,11 +1,13 @@
-//! Events: a topic exchange, messages that are neither kept nor confirmed, on a channel of their own.
+//! Events: a topic exchange, messages that are not kept, on a channel of their own. Their confirmations say whether anybody
+//! listens: one that no queue is bound to comes back before it is confirmed.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use lapin::BasicProperties;
+use futures_util::future::try_join_all;
 use lapin::options::BasicPublishOptions;
 use lapin::types::FieldTable;
+use lapin::{BasicProperties, Confirmation};
 
 use super::client::{AmqpClient, read};
 use super::message::{Outgoing, short};
@@ -35,26 +37,31 @@ pub(super) fn properties(event: &EventMessage) -> BasicProperties {
 }
 
 impl Session {
-    pub(super) async fn send_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<(), Error> {
+    pub(super) async fn send_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<Vec<bool>, Error> {
         if self.is_blocked() {
             let cause = "the server blocks publishers (memory or disk)".to_owned();
             return Err(Error::Connection { what: WHAT, whom: self.owner.options.masked.clone(), cause });
         }
         self.declare(&[declared(exchange)]).await?;
-        let channel = self.telling.get_or_try_init(|| self.publishing_channel()).await?;
-        for event in batch {
-            let options = BasicPublishOptions::default();
-            let sent = channel.basic_publish(
-                short(exchange),
-                short(&event.routing_key),
-                options,
-                &event.body,
-                properties(event),
-            );
-            // Not confirmed: what it resolves to says nothing.
-            drop(self.within(WHAT, sent).await?);
-        }
-        Ok(())
+        let channel = self.telling.get_or_try_init(|| self.confirming_channel()).await?;
+        let options = BasicPublishOptions { mandatory: true, immediate: false };
+        let publishing = async {
+            let sent = batch.iter().map(|event| {
+                channel.basic_publish(
+                    short(exchange),
+                    short(&event.routing_key),
+                    options,
+                    &event.body,
+                    properties(event),
+                )
+            });
+            try_join_all(try_join_all(sent).await?).await
+        };
+        let confirmed = self.unless_blocked(WHAT, publishing).await?;
+        // The library hands out what came back with whichever confirmation is the next.
+        let back: Vec<_> = confirmed.into_iter().filter_map(Confirmation::take_message).collect();
+        let is_back = |key: &str| back.iter().any(|message| message.delivery.routing_key.as_str() == key);
+        Ok(batch.iter().map(|event| !is_back(&event.routing_key)).collect())
     }
 }
 

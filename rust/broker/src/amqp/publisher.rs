@@ -99,7 +99,7 @@ impl Session {
             .await?;
             try_join_all(sent).await
         };
-        let confirmed = self.unless_blocked(publishing).await?;
+        let confirmed = self.unless_blocked("publish", publishing).await?;
         publisher.is_torn.store(false, Ordering::Relaxed);
         let is_refused = confirmed.iter().any(Confirmation::is_nack);
         let returned: Vec<BasicReturnMessage> = confirmed.into_iter().filter_map(Confirmation::take_message).collect();
@@ -112,7 +112,11 @@ impl Session {
 
     /// Waits for confirmations. A server that is short of memory or disk lets publishers wait, for as long as that takes, and
     /// goes on with everything else: so the session is not over.
-    async fn unless_blocked<T>(&self, publishing: impl Future<Output = Result<T, lapin::Error>>) -> Result<T, Error> {
+    pub(super) async fn unless_blocked<T>(
+        &self,
+        what: &'static str,
+        publishing: impl Future<Output = Result<T, lapin::Error>>,
+    ) -> Result<T, Error> {
         let options = &self.owner.options;
         let mut publishing = std::pin::pin!(publishing);
         loop {
@@ -125,12 +129,12 @@ impl Session {
                 }
                 Err(_elapsed) => {
                     self.end();
-                    return Err(late("publish", &options.masked, options.response_timeout));
+                    return Err(late(what, &options.masked, options.response_timeout));
                 }
                 Ok(done) => {
                     return done.map_err(|error| {
                         self.end();
-                        failed("publish", &options.masked, &error)
+                        failed(what, &options.masked, &error)
                     });
                 }
             }

@@ -96,7 +96,7 @@ pub(super) struct Session {
     /// Deliveries and their acknowledgements.
     pub(super) tasks: Channel,
     pub(super) publisher: Publisher,
-    /// Events, which are not confirmed; opened with the first.
+    /// Events; opened with the first.
     pub(super) telling: tokio::sync::OnceCell<Channel>,
     pub(super) state: Mutex<State>,
     /// Held by who starts and stops consumers.
@@ -156,9 +156,14 @@ impl Session {
         self.within("open a channel", self.consuming.create_channel()).await
     }
 
-    /// A further channel beside the one that publishes.
-    pub(super) async fn publishing_channel(&self) -> Result<Channel, Error> {
-        self.within("open a channel", self.publisher.connection.create_channel()).await
+    /// A further channel beside the one that publishes, whose messages are confirmed too.
+    pub(super) async fn confirming_channel(&self) -> Result<Channel, Error> {
+        let opening = async {
+            let channel = self.publisher.connection.create_channel().await?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            Ok(channel)
+        };
+        self.within("open a channel", opening).await
     }
 
     /// The server lets publishers wait: it is short of memory or disk.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::bindings::Declared;
 use super::connection::Link;
+use super::event::Audience;
 use super::fanout::Copying;
 use super::fetch::LostFetch;
 use super::keys::Keys;
@@ -40,6 +41,7 @@ pub struct RedisBroker {
     pub(super) work: Link,
     pub(super) wake: Arc<Wake>,
     pub(super) ear: Ear,
+    pub(super) audience: Audience,
     pub(super) copying: Copying,
     pub(super) held: Held,
     pub(super) declared: RefCell<Declared>,
@@ -97,6 +99,7 @@ impl RedisBroker {
             work: Link::new(options.server.clone()),
             wake,
             ear: Ear::default(),
+            audience: Audience::default(),
             copying: Copying::default(),
             held: Held::new(draw_incarnation(&options)?),
             declared: RefCell::default(),
@@ -215,7 +218,7 @@ impl Broker for RedisBroker {
         self.hear(exchange).await
     }
 
-    async fn publish_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<(), Error> {
+    async fn publish_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<Vec<bool>, Error> {
         self.send_events(exchange, batch).await
     }
 

@@ -1,12 +1,14 @@
 //! Events: kombu's fanout is PUBLISH, to a channel with the routing key in its name.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::{Msg, Pipeline, RedisResult};
+use redis::{Msg, Pipeline, RedisResult, Value};
 
 use super::broker::RedisBroker;
 use super::client::RedisClient;
+use super::failure::int;
 use super::resp;
 use crate::{Error, EventClient, EventMessage, EventQueue};
 
@@ -14,16 +16,43 @@ const LISTEN: &str = "listen to events";
 /// A read sleeps at least so long: a socket takes no time-out of zero.
 const SHORTEST_READ: Duration = Duration::from_millis(1);
 
+/// What is known of who listens.
+#[derive(Default)]
+pub(super) struct Audience {
+    /// The server does not tell us its role (a proxy, rights): it is not asked again.
+    is_role_secret: Cell<bool>,
+}
+
 impl RedisBroker {
-    pub(super) async fn send_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<(), Error> {
-        let mut pipeline = Pipeline::with_capacity(batch.len());
+    /// PUBLISH answers with how many have got the message, of those who listen at this server. Replicas get it too and count
+    /// theirs by themselves, so that nobody can be told to have missed it while there are any. (In a cluster the other nodes
+    /// would be the same; what this driver does beside it works on no cluster.)
+    pub(super) async fn send_events(&self, exchange: &str, batch: &[EventMessage]) -> Result<Vec<bool>, Error> {
+        let mut pipeline = Pipeline::with_capacity(batch.len() + 1);
         for event in batch {
             let channel = self.keys.keyed_channel(self.db, exchange, &event.routing_key);
             pipeline.cmd("PUBLISH").arg(channel).arg(event.envelope(exchange));
         }
-        let values = self.work.run("publish events", &pipeline).await?;
-        self.work.call("publish events").values(values).map(drop)
+        let asks_role = !self.audience.is_role_secret.get();
+        if asks_role {
+            pipeline.cmd("ROLE");
+        }
+        let mut values = self.work.run("publish events", &pipeline).await?;
+        let role = if asks_role { values.pop() } else { None };
+        let values = self.work.call("publish events").values(values)?;
+        if let Some(Value::ServerError(_)) = role {
+            self.audience.is_role_secret.set(true);
+        }
+        let is_alone = role.is_some_and(|role| is_master_without_replicas(&role));
+        Ok(values.iter().map(|count| !is_alone || int(count) != Some(0)).collect())
     }
+}
+
+/// By the answer to ROLE: `master`, an offset, replicas.
+fn is_master_without_replicas(role: &Value) -> bool {
+    let Value::Array(parts) = role else { return false };
+    let [Value::BulkString(name), _, Value::Array(replicas)] = &parts[..] else { return false };
+    name == b"master" && replicas.is_empty()
 }
 
 impl RedisClient {
@@ -74,5 +103,21 @@ impl EventClient for RedisClient {
                 Err(self.listening.call(LISTEN).failed(&error))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_master_without_replicas_counts_all_who_listen() {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let role = |name: &str, last| Value::Array(vec![text(name), Value::Int(7), last]);
+        assert!(is_master_without_replicas(&role("master", Value::Array(Vec::new()))));
+        let replica = Value::Array(vec![text("127.0.0.1"), text("6380"), text("7")]);
+        assert!(!is_master_without_replicas(&role("master", Value::Array(vec![replica]))));
+        assert!(!is_master_without_replicas(&role("slave", Value::Array(Vec::new()))));
+        assert!(!is_master_without_replicas(&Value::Nil));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use fastworker_broker::{AmqpBroker, Broker, Client, Fanout, FanoutClient, Publish, Verdict};
+use fastworker_broker::{
+    AmqpBroker, Broker, Client, EventClient, EventMessage, EventQueue, Fanout, FanoutClient, Publish, Verdict,
+};
 
 use crate::common::{ids, run, settlement};
 use crate::support::{Site, TERMS, ack, fetch_all, is_redelivered, message};
@@ -130,5 +132,36 @@ fn what_nobody_fetches_goes_to_who_does() {
         let batch = fetch_all(&free, 3).await;
         assert_eq!(ids(&batch), ["1", "2", "3"]);
         ack(&free, &batch).await;
+    });
+}
+
+#[test]
+fn an_event_is_heard_by_who_has_a_queue_bound_to_its_routing_key() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let broker = site.broker(&[&site.name("queue")]).await;
+        let message = |key: &'static str| EventMessage {
+            routing_key: key.into(),
+            content_type: "application/json".into(),
+            content_encoding: "utf-8".into(),
+            headers_json: "{}".into(),
+            body: "[]".into(),
+        };
+        let batch = ["task.multi", "worker.heartbeat", "task.multi"].map(message);
+        assert_eq!(broker.publish_events("celeryev", &batch).await.unwrap(), [false, false, false]);
+        let (mut one, mut other) = (site.client(), site.client());
+        let queue = |name: &str, routing_key: &str| EventQueue {
+            exchange: "celeryev".into(),
+            routing_key: routing_key.into(),
+            name: name.into(),
+            ttl_ms: None,
+            expires_ms: None,
+            is_exclusive: true,
+            is_durable: false,
+        };
+        one.listen_to_events(&queue("one", "worker.#")).unwrap();
+        assert_eq!(broker.publish_events("celeryev", &batch).await.unwrap(), [false, true, false]);
+        other.listen_to_events(&queue("other", "task.#")).unwrap();
+        assert_eq!(broker.publish_events("celeryev", &batch).await.unwrap(), [true, true, true]);
     });
 }

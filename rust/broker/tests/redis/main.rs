@@ -8,6 +8,7 @@ mod clients;
 mod common;
 mod cost;
 mod elsewhere;
+mod events;
 mod fanouts;
 mod faults;
 mod kombu;

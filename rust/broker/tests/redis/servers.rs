@@ -12,7 +12,7 @@ use crate::common::{id_of, ids, run, settlement};
 use crate::support::{Site, doc, fill, publish};
 
 /// A server on a free port, with nothing kept but what its append-only file holds.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     port: u16,
     directory: tempfile::TempDir,
@@ -21,7 +21,7 @@ struct Server {
 
 impl Server {
     /// `None` when no server can be started, which is told, or fails under `CI=true`.
-    fn start(extra: &[&str]) -> Option<Self> {
+    pub(crate) fn start(extra: &[&str]) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let directory = tempfile::tempdir().unwrap();
         let extra: Vec<String> = extra.iter().map(ToString::to_string).collect();
@@ -59,17 +59,17 @@ impl Server {
         }
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    fn configure(&self, words: &[&str]) {
+    pub(crate) fn configure(&self, words: &[&str]) {
         let mut raw = redis::Client::open(self.address()).unwrap().get_connection().unwrap();
         redis::cmd(words[0]).arg(&words[1..]).exec(&mut raw).unwrap();
     }
 
     /// What a test needs of a [`Site`], on this server.
-    fn site(&self) -> Site {
+    pub(crate) fn site(&self) -> Site {
         Site::at(self.address())
     }
 }

@@ -2,13 +2,18 @@
 //!
 //! They never hold a task up: what the broker does not take waits in a bounded list, and the oldest of it is dropped.
 //! The log says how many those were. Source: celery-contract 7; `celery/events/dispatcher.py`.
+//!
+//! While nobody listens, lists of events are not sent but gathered for a moment ([`UNHEARD_US`]); then the oldest goes out,
+//! and the broker says whether anybody may have heard it. If so, all the others follow, and from then on each goes at once.
+//! If not, those that were there when it went are thrown away: they had reached nobody either. So whoever begins to listen
+//! misses nothing that is told from then on, and gets it late by that moment once.
 
 mod ending;
 mod received;
 mod system;
+mod waiting;
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +23,7 @@ use fastworker_wire::json::write_text;
 
 pub(crate) use self::ending::{End, end_of};
 pub(crate) use self::received::{Shown, received_fields};
+use self::waiting::Waiting;
 use crate::clock;
 use crate::pulse::{Counts, Pulse};
 
@@ -25,9 +31,10 @@ use crate::pulse::{Counts, Pulse};
 const LIST: usize = 100;
 /// A list with more bytes than this is not added to.
 const LIST_BYTES: usize = 128 * 1024;
-/// Most events that wait to be sent, and most bytes of them.
-const WAITING: usize = 10_000;
-const WAITING_BYTES: usize = 8 << 20;
+/// Two publishes have at least this time between them while somebody listens: a busy worker sends many events at once.
+const HEARD_US: u64 = 5_000;
+/// Events are gathered for so long before it is found out whether anybody listens by now.
+const UNHEARD_US: u64 = 50_000;
 /// The offset from UTC is looked at anew after this time: it changes with the season.
 const OFFSET_US: i64 = 1_000_000;
 /// What a heartbeat says of the next one when somebody asked for it; Celery's number.
@@ -44,35 +51,6 @@ pub struct EventTerms {
     pub has_tasks: bool,
     /// What the worker is: name and version.
     pub software: (String, String),
-}
-
-/// Messages that wait, oldest first.
-#[derive(Default)]
-struct Waiting {
-    messages: VecDeque<(EventMessage, usize)>,
-    events: usize,
-    bytes: usize,
-    dropped: u64,
-}
-
-impl Waiting {
-    fn push(&mut self, message: EventMessage, events: usize) {
-        self.events += events;
-        self.bytes += message.body.len();
-        self.messages.push_back((message, events));
-        // The one that has just come stays, however large it is.
-        while (self.events > WAITING || self.bytes > WAITING_BYTES) && self.messages.len() > 1 {
-            let Some((oldest, events)) = self.messages.pop_front() else { return };
-            self.events -= events;
-            self.bytes -= oldest.body.len();
-            self.dropped += events as u64;
-        }
-    }
-
-    fn take(&mut self) -> Vec<EventMessage> {
-        (self.events, self.bytes) = (0, 0);
-        self.messages.drain(..).map(|(message, _)| message).collect()
-    }
 }
 
 /// The events of one lane.
@@ -92,7 +70,11 @@ pub(crate) struct Events {
     list: Vec<u8>,
     count: usize,
     waiting: Waiting,
+    /// Somebody listens to lists of events, as far as is known.
+    is_heard: bool,
     is_sending: bool,
+    /// When a publish was sent last; `mono_us`.
+    since_us: u64,
 }
 
 impl Events {
@@ -113,7 +95,10 @@ impl Events {
             list: Vec::new(),
             count: 0,
             waiting: Waiting::default(),
+            // Until the first one shows otherwise.
+            is_heard: true,
             is_sending: false,
+            since_us: 0,
         }
     }
 
@@ -149,7 +134,7 @@ impl Events {
     /// A message that a task has made by itself.
     pub(crate) fn push(&mut self, message: EventMessage) {
         self.seal();
-        self.waiting.push(message, 1);
+        self.waiting.push_single(message);
     }
 
     /// The worker works: the first lane says so.
@@ -220,7 +205,7 @@ impl Events {
         fields(&mut event);
         event.end();
         let message = self.message(kind.replace('-', ".").into(), body);
-        self.waiting.push(message, 1);
+        self.waiting.push_single(message);
     }
 
     fn message(&self, routing_key: Cow<'static, str>, body: Vec<u8>) -> EventMessage {
@@ -250,23 +235,49 @@ impl Events {
         body.push(b']');
         let count = std::mem::take(&mut self.count);
         let message = self.message("task.multi".into(), body);
-        self.waiting.push(message, count);
+        self.waiting.push_list(message, count);
     }
 
-    /// What is to be sent now, unless something is on its way.
+    /// How long until `leaving` has something to send; `None`: nothing waits, or something is on its way.
+    pub(crate) fn leaves_in(&self) -> Option<Duration> {
+        if self.is_sending || self.count == 0 && self.waiting.is_empty() {
+            return None;
+        }
+        if self.waiting.is_urgent() {
+            return Some(Duration::ZERO);
+        }
+        let pause_us = if self.is_heard { HEARD_US } else { UNHEARD_US };
+        Some(Duration::from_micros((self.since_us + pause_us).saturating_sub(clock::mono_us())))
+    }
+
+    /// What is to be sent now.
     pub(crate) fn leaving(&mut self) -> Option<Vec<EventMessage>> {
-        if self.is_sending || self.count == 0 && self.waiting.messages.is_empty() {
+        if !self.leaves_in()?.is_zero() {
             return None;
         }
         self.seal();
         self.is_sending = true;
-        Some(self.waiting.take())
+        self.since_us = clock::mono_us();
+        Some(if self.is_heard { self.waiting.take() } else { self.waiting.take_first_list() })
     }
 
-    /// What was on its way was taken, or refused. How many had to be dropped meanwhile.
-    pub(crate) fn sent(&mut self) -> u64 {
+    /// What was on its way was taken, or refused. How many had to be dropped meanwhile. `heard`: of each message, whether
+    /// anybody may have heard it.
+    pub(crate) fn sent(&mut self, heard: &[bool]) -> u64 {
         self.is_sending = false;
-        std::mem::take(&mut self.waiting.dropped)
+        match self.waiting.is_list_heard(heard) {
+            Some(true) if !self.is_heard => {
+                self.is_heard = true;
+                // The others follow at once.
+                self.since_us = 0;
+            }
+            Some(false) => {
+                self.is_heard = false;
+                self.waiting.forget_unheard();
+            }
+            Some(true) | None => {}
+        }
+        self.waiting.take_dropped()
     }
 
     /// The last ones, whatever is on its way.
@@ -295,32 +306,105 @@ mod tests {
         String::from_utf8(message.body.to_vec()).expect("JSON")
     }
 
+    /// What is due by now, whatever the time.
+    fn leaving(events: &mut Events) -> Vec<EventMessage> {
+        events.since_us = 0;
+        events.leaving().expect("messages")
+    }
+
+    fn started(events: &mut Events, ids: std::ops::Range<usize>) {
+        ids.for_each(|id| events.task("task-started", &id.to_string(), 1_000_000, |_| ()));
+    }
+
+    fn keys(messages: &[EventMessage]) -> Vec<&str> {
+        messages.iter().map(|message| &*message.routing_key).collect()
+    }
+
     #[test]
     fn tasks_are_told_of_in_lists_and_clocks_go_on() {
         let mut events = events(None);
         for _ in 0..LIST + 1 {
             events.task("task-started", "i", 1_000_000, |_| ());
         }
-        let leaving = events.leaving().expect("messages");
-        assert_eq!(leaving.iter().map(|message| &*message.routing_key).collect::<Vec<_>>(), ["task.multi"; 2]);
-        assert!(text(&leaving[0]).starts_with("[{\"hostname\": \"w@h\""), "{}", text(&leaving[0]));
-        assert!(text(&leaving[1]).contains("\"clock\": 101,") && text(&leaving[1]).ends_with("\"uuid\": \"i\"}]"));
+        let lists = leaving(&mut events);
+        assert_eq!(keys(&lists), ["task.multi"; 2]);
+        assert!(text(&lists[0]).starts_with("[{\"hostname\": \"w@h\""), "{}", text(&lists[0]));
+        assert!(text(&lists[1]).contains("\"clock\": 101,") && text(&lists[1]).ends_with("\"uuid\": \"i\"}]"));
         // One publish at a time.
-        events.task("task-started", "i", 1_000_000, |_| ());
+        started(&mut events, 0..1);
+        assert_eq!(events.leaves_in(), None);
         assert_eq!(events.leaving(), None);
-        assert_eq!((events.sent(), events.leaving().map(|messages| messages.len())), (0, Some(1)));
+        assert_eq!(events.sent(&[true, true]), 0);
+        assert_eq!(leaving(&mut events).len(), 1);
     }
 
     #[test]
     fn what_is_not_taken_is_bounded_and_the_oldest_is_dropped() {
         let mut events = events(None);
-        for number in 0..WAITING + 5 * LIST {
-            events.task("task-started", &number.to_string(), 1_000_000, |_| ());
-        }
-        let leaving = events.leaving().expect("messages");
-        assert_eq!(leaving.len(), WAITING / LIST);
-        assert!(text(&leaving[0]).contains(&format!("\"uuid\": \"{}\"", 5 * LIST)));
-        assert_eq!((events.sent(), events.sent()), (5 * LIST as u64, 0));
+        started(&mut events, 0..waiting::MOST + 5 * LIST);
+        let messages = leaving(&mut events);
+        assert_eq!(messages.len(), waiting::MOST / LIST);
+        assert!(text(&messages[0]).contains(&format!("\"uuid\": \"{}\"", 5 * LIST)));
+        assert_eq!((events.sent(&[true]), events.sent(&[])), (5 * LIST as u64, 0));
+    }
+
+    #[test]
+    fn a_publish_follows_another_after_a_moment_unless_a_single_message_waits() {
+        let mut events = events(Some(Duration::from_secs(2)));
+        started(&mut events, 0..1);
+        leaving(&mut events);
+        events.sent(&[true]);
+        started(&mut events, 1..2);
+        assert!(events.leaves_in().is_some_and(|pause| !pause.is_zero()));
+        assert_eq!(events.leaving(), None);
+        events.beat_for_who_asks();
+        assert_eq!(events.leaves_in(), Some(Duration::ZERO));
+        assert_eq!(keys(&events.leaving().expect("messages")), ["task.multi", "worker.heartbeat"]);
+    }
+
+    #[test]
+    fn lists_that_nobody_can_have_heard_are_tried_by_their_oldest_and_thrown_away_with_it() {
+        let mut events = events(Some(Duration::from_secs(2)));
+        started(&mut events, 0..1);
+        leaving(&mut events);
+        events.sent(&[false]);
+        started(&mut events, 0..3 * LIST);
+        events.beat_for_who_asks();
+        let first = leaving(&mut events);
+        assert!(keys(&first) == ["task.multi"] && text(&first[0]).contains("\"uuid\": \"0\""));
+        // This one came when the first was on its way: somebody may have begun to listen since.
+        started(&mut events, 1000..1001);
+        events.sent(&[false]);
+        let second = leaving(&mut events);
+        assert_eq!(keys(&second), ["worker.heartbeat", "task.multi"]);
+        assert!(text(&second[1]).contains("\"uuid\": \"1000\""));
+    }
+
+    #[test]
+    fn once_somebody_hears_the_oldest_all_follow_in_order() {
+        let mut events = events(Some(Duration::from_secs(2)));
+        started(&mut events, 0..1);
+        leaving(&mut events);
+        events.sent(&[false]);
+        started(&mut events, 0..2 * LIST);
+        events.beat_for_who_asks();
+        leaving(&mut events);
+        started(&mut events, 1000..1001);
+        events.sent(&[true]);
+        assert_eq!(events.leaves_in(), Some(Duration::ZERO));
+        let others = events.leaving().expect("messages");
+        assert_eq!(keys(&others), ["task.multi", "worker.heartbeat", "task.multi"]);
+        assert!(text(&others[0]).contains(&format!("\"uuid\": \"{LIST}\"")));
+    }
+
+    #[test]
+    fn what_the_broker_refused_says_nothing_of_who_listens() {
+        let mut events = events(None);
+        started(&mut events, 0..1);
+        leaving(&mut events);
+        events.sent(&[]);
+        started(&mut events, 0..2 * LIST);
+        assert_eq!(leaving(&mut events).len(), 2);
     }
 
     #[test]

@@ -526,7 +526,8 @@ impl Worker {
         let pause =
             self.tick_at_us().map_or(LONGEST_PAUSE, |at_us| Duration::from_micros(at_us.saturating_sub(now_us)));
         let waits = [self.give_up_in(), self.patience_left(), self.lease_overdue_in()];
-        let pauses = waits.into_iter().chain([self.events.beat_in(), Some(pause)]);
+        let events = [self.events.beat_in(), self.events.leaves_in(), Some(pause)];
+        let pauses = waits.into_iter().chain(events);
         Instant::now() + pauses.flatten().min().unwrap_or(pause)
     }
 

@@ -51,11 +51,12 @@ impl Worker {
         }
     }
 
-    pub(super) fn events_sent(&mut self, sent: Result<(), Error>) {
-        let dropped = self.events.sent();
-        if let Err(error) = sent {
+    pub(super) fn events_sent(&mut self, sent: Result<Vec<bool>, Error>) {
+        let heard = sent.unwrap_or_else(|error| {
             self.reporter.log(Level::Error, format!("events are lost: {error}"));
-        }
+            Vec::new()
+        });
+        let dropped = self.events.sent(&heard);
         if dropped > 0 {
             let text = format!("{dropped} event(s) were dropped, the oldest: the broker did not take them in time");
             self.reporter.log(Level::Warning, text);
@@ -84,7 +85,7 @@ impl Worker {
         let last = self.events.last();
         if !last.is_empty() {
             let sending = self.io.broker.publish_events(self.events.exchange(), &last);
-            if !matches!(timeout(LAST_WORD, sending).await, Ok(Ok(()))) {
+            if !matches!(timeout(LAST_WORD, sending).await, Ok(Ok(_))) {
                 self.reporter.log(Level::Warning, "the broker did not take the last events");
             }
         }

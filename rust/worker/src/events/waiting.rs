@@ -1,0 +1,119 @@
+//! Messages with events that wait to be sent, oldest first: lists of what became of tasks, and single ones.
+
+use std::collections::VecDeque;
+
+use fastworker_broker::EventMessage;
+
+/// Most events that wait, and most bytes of them.
+pub(super) const MOST: usize = 10_000;
+const MOST_BYTES: usize = 8 << 20;
+
+struct Message {
+    message: EventMessage,
+    events: usize,
+    is_list: bool,
+}
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Waiting {
+    messages: VecDeque<Message>,
+    events: usize,
+    bytes: usize,
+    /// Of these, single messages.
+    singles: usize,
+    /// Of what was taken last: which are lists.
+    taken: Vec<bool>,
+    /// So many of the oldest were here when the first list was taken before them.
+    behind: usize,
+    dropped: u64,
+}
+
+impl Waiting {
+    /// Adds a list of so many events.
+    pub(super) fn push_list(&mut self, message: EventMessage, events: usize) {
+        self.push(Message { message, events, is_list: true });
+    }
+
+    /// Adds a message that is no list.
+    pub(super) fn push_single(&mut self, message: EventMessage) {
+        self.push(Message { message, events: 1, is_list: false });
+    }
+
+    fn push(&mut self, new: Message) {
+        self.events += new.events;
+        self.bytes += new.message.body.len();
+        self.singles += usize::from(!new.is_list);
+        self.messages.push_back(new);
+        // The one that has just come stays, however large it is.
+        while (self.events > MOST || self.bytes > MOST_BYTES) && self.messages.len() > 1 {
+            let Some(oldest) = self.pop() else { return };
+            self.behind = self.behind.saturating_sub(1);
+            self.dropped += oldest.events as u64;
+        }
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let oldest = self.messages.pop_front()?;
+        self.events -= oldest.events;
+        self.bytes -= oldest.message.body.len();
+        self.singles -= usize::from(!oldest.is_list);
+        Some(oldest)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// They are not to be gathered any longer: there is much of them, or one that is no list, such as a heartbeat.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.singles > 0 || self.events > MOST / 2 || self.bytes > MOST_BYTES / 2
+    }
+
+    /// Takes all.
+    pub(super) fn take(&mut self) -> Vec<EventMessage> {
+        self.take_until(|_| false)
+    }
+
+    /// Takes the oldest list, and what is before it.
+    pub(super) fn take_first_list(&mut self) -> Vec<EventMessage> {
+        self.take_until(|message| message.is_list)
+    }
+
+    fn take_until(&mut self, is_last: impl Fn(&Message) -> bool) -> Vec<EventMessage> {
+        self.taken.clear();
+        let mut taken = Vec::new();
+        while let Some(oldest) = self.pop() {
+            let ends = is_last(&oldest);
+            self.taken.push(oldest.is_list);
+            taken.push(oldest.message);
+            if ends {
+                break;
+            }
+        }
+        self.behind = self.messages.len();
+        taken
+    }
+
+    /// Whether anybody may have heard a list of those that were taken last, by what the broker says of each of them.
+    /// `None`: there was none among them, or it says nothing.
+    pub(super) fn is_list_heard(&self, heard: &[bool]) -> Option<bool> {
+        let lists = self.taken.iter().zip(heard).filter(|(is_list, _)| **is_list);
+        lists.map(|(_, heard)| *heard).reduce(|one, other| one || other)
+    }
+
+    /// Throws away the lists that were here when the first one was taken, which nobody can have heard.
+    pub(super) fn forget_unheard(&mut self) {
+        let count = std::mem::take(&mut self.behind);
+        let younger = self.messages.split_off(count);
+        self.messages.retain(|message| !message.is_list);
+        self.messages.extend(younger);
+        self.events = self.messages.iter().map(|message| message.events).sum();
+        self.bytes = self.messages.iter().map(|message| message.message.body.len()).sum();
+    }
+
+    /// How many events have been dropped since this was asked last.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+}
