@@ -392,6 +392,8 @@ class ResultStore:
     """A blocking connection to a result store. Opened at first use; a fork forgets it and opens another."""
 
     def __new__(cls, url: str, options: Mapping[str, str]) -> ResultStore: ...
+    def prepare(self) -> None:
+        """Make sure that results have a queue to come to, where they are messages: before a task is published."""
     def get(self, task_id: str) -> bytes | None:
         """The stored document, or None."""
     def get_many(self, task_ids: Sequence[str]) -> list[bytes | None]:

@@ -130,14 +130,6 @@ DIFFERENCES: tuple[Difference, ...] = (
         ("*properties.argsrepr", "*properties.kwargsrepr", "*properties.origin"),
     ),
     Difference(
-        "delivery_mode",
-        "written into the properties, without effect on Redis",
-        "always 2 (persistent)",
-        "Redis and SQLite keep a message the same way whatever it says.",
-        ("publishing/option delivery_mode",),
-        ("*delivery_mode",),
-    ),
-    Difference(
         "priorities above 9",
         "kept in the properties; queued as 9",
         "written as 9",

@@ -9,7 +9,10 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
+
+import amqp  # type: ignore[import-untyped]
 
 from tests.support.servers import NoServer
 
@@ -24,6 +27,16 @@ class VirtualHost:
 
     name: str
     url: str
+
+    def connect(self) -> Any:
+        """An open connection of py-amqp's."""
+        place = urlsplit(self.url)
+        return amqp.Connection(
+            f"{place.hostname}:{place.port}",
+            userid=place.username,
+            password=place.password,
+            virtual_host=self.name,
+        )
 
     def close_connections(self) -> None:
         """Have the server close every connection to it."""
@@ -48,6 +61,15 @@ class VirtualHost:
         told = _control("list_queues", "-p", self.name, *names)
         rows = [dict(zip(names, line.split("\t"), strict=True)) for line in told.splitlines()[1:]]
         [found] = [row for row in rows if row["name"].startswith(prefix)]
+        return found
+
+    def consumers(self) -> dict[str, list[str]]:
+        """The arguments of each queue's consumers, as RabbitMQ writes them."""
+        told = _control("list_consumers", "-p", self.name, "queue_name", "arguments")
+        found: dict[str, list[str]] = {}
+        for line in filter(None, told.splitlines()[1:]):
+            name, arguments = line.split("\t")
+            found.setdefault(name, []).append(arguments)
         return found
 
     def heartbeats(self) -> set[int]:

@@ -97,6 +97,7 @@ def _declared(
         "durable": queue.is_durable,
         "auto_delete": queue.is_auto_delete,
         "arguments": arguments,
+        "consumer_arguments": dict(queue.said.get("consumer_arguments") or {}),
     }
 
 

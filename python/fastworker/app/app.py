@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fastworker.app.clock import LamportClock
     from fastworker.app.control import Control
     from fastworker.app.events import Events
+    from fastworker.app.link import Address
     from fastworker.app.outbox import Outbox
     from fastworker.app.parked import ParkedTasks
     from fastworker.app.publishing import Publishing
@@ -141,6 +142,7 @@ class FastWorker:
         self.broker = BrokerChoice(self.conf, *find_home(main))
         self._backend: Backend | None = None
         #: Version of the settings that it was made from, and what they said.
+        self._oid: tuple[int, str] | None = None
         self._backend_made_of: tuple[int, str | None, dict[str, str]] | None = None
         self.on_init()
         if set_as_current:
@@ -395,15 +397,26 @@ class FastWorker:
 
         return LamportClock()
 
-    @cached_property
+    @property
     def oid(self) -> str:
-        """Its id as a client, for ``rpc://`` replies."""
-        return client_id(self)
+        """Its id as a client, for ``rpc://`` replies; each process has its own."""
+        pid = os.getpid()
+        if self._oid is None or self._oid[0] != pid:
+            self._oid = (pid, client_id(self))
+        return self._oid[1]
 
     @property
     def thread_oid(self) -> str:
-        """The same as ``oid``."""
+        """The same as ``oid``: threads share the queue of their process, and each may ask for any result."""
         return self.oid
+
+    def reply_address(self) -> Address:
+        """Where results of ``rpc://`` come in to this process: the broker, with the queue among its options.
+
+        Raises:
+            ImproperlyConfigured: It is not RabbitMQ.
+        """
+        return self.broker.reply_address(self.thread_oid)
 
     def configured_queues(self) -> list[str]:
         """The queues of ``task_queues``, or the default one: what a worker consumes."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from fastworker.app import amqp, broker_urls, connection_options
 from fastworker.app.queues import queue_table
-from fastworker.errors import OperationalError
+from fastworker.errors import ImproperlyConfigured, OperationalError
+from fastworker.serialize import registry
 
 if TYPE_CHECKING:
     from fastworker.app.link import Address
@@ -131,11 +133,37 @@ class BrokerChoice:
 
     @property
     def result_options(self) -> dict[str, str]:
-        """``result_backend_transport_options`` as text, and other settings of connections."""
+        """``result_backend_transport_options`` as text, and other settings of connections; for ``rpc://`` how results
+        are sent.
+        """
+        if is_rpc(self._conf.result_backend):
+            serializer = registry.get(self._conf.result_serializer)
+            return {
+                "content_type": serializer.content_type,
+                "content_encoding": serializer.content_encoding,
+                "persistent": str(bool(self._conf.result_persistent)),
+            }
         return {
             **connection_options.of_results(self._conf),
             **as_text(self._conf.result_backend_transport_options),
         }
+
+    def reply_address(self, queue: str) -> Address:
+        """The broker as results of ``rpc://`` come in by it, to this queue.
+
+        Raises:
+            ImproperlyConfigured: It is not RabbitMQ.
+        """
+        url, options = self.write_address
+        if not amqp.is_amqp(url):
+            raise ImproperlyConfigured(
+                "result_backend 'rpc://' has results sent over RabbitMQ, and the broker is another one: name a broker "
+                "such as amqp://localhost//, or a result_backend that keeps results"
+            )
+        expires = self._conf.result_expires
+        seconds = expires.total_seconds() if isinstance(expires, timedelta) else expires
+        lifetime = {"reply_expires_ms": str(int(seconds * 1000))} if seconds else {}
+        return url, {**options, **lifetime, "reply_queue": queue}
 
     def prepare(self) -> None:
         """Make the directory of the default file.
@@ -188,3 +216,8 @@ def as_text(options: Mapping[str, Any] | None) -> dict[str, str]:
     out.
     """
     return {str(name): str(value) for name, value in (options or {}).items() if value is not None}
+
+
+def is_rpc(result_backend: Any) -> bool:
+    """Whether results are messages to the client that asked."""
+    return isinstance(result_backend, str) and result_backend.partition("://")[0] == "rpc"

@@ -191,6 +191,8 @@ def open_lane(task: Task[..., Any]) -> Lane | None:
     if link is None and at_work() is not None:
         # A plan publishes on the connection itself, which would keep every greenlet waiting.
         return None
+    if settings.expects_replies and not task.ignore_result:
+        app.publishing.expect_replies()
     priority = options.get("priority")
     plan = _core.MessagePlan(
         link if link is not None else app.publishing.publisher,

@@ -150,6 +150,8 @@ def pack(
         **call_fields,
     )
     _check_limits(call)
+    if settings.expects_replies and not call.ignore_result:
+        app.publishing.expect_replies()
     if settings.protocol != 2:
         raise ImproperlyConfigured(
             f"task_protocol {settings.protocol!r}: expected 2; protocol 1 is read from others but "

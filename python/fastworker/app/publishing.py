@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastworker import _core
 from fastworker.app.batch_publisher import BatchPublisher
+from fastworker.app.broker import is_rpc
 from fastworker.app.delivery_mode import is_transient
-from fastworker.app.link import Envelope
+from fastworker.app.link import Envelope, usable_link
 from fastworker.app.queues import QueueTable, queue_table
 from fastworker.app.routing import Destination, Router
 from fastworker.greenlets import cooperative
@@ -39,6 +40,7 @@ class PublishSettings:
     protocol: int
     deadline_s: float
     sends_events: bool
+    expects_replies: bool
 
     def sends_transient(self, options: Mapping[str, Any], destination: Destination) -> bool:
         """Whether a message need not outlive a restart of the broker: as the call says, else the exchange of its
@@ -89,6 +91,17 @@ class Publishing:
             self._address = address
         return self._publisher
 
+    def expect_replies(self) -> None:
+        """Results are messages: before a task leaves there is a queue for its own. What a task in a
+        worker publishes has none, as in Celery.
+
+        Raises:
+            ImproperlyConfigured: The broker is not RabbitMQ.
+            OperationalError: It does not answer.
+        """
+        if usable_link(self._app.broker.write_address) is None:
+            self._app.backend.expect_replies()
+
     def _declared(self, exchange: str) -> list[tuple[str, str, str]]:
         return self.publisher.bindings(exchange)
 
@@ -138,4 +151,5 @@ def _read(
         protocol=conf.task_protocol,
         deadline_s=float(conf.broker_publish_deadline),
         sends_events=bool(conf.task_send_sent_event),
+        expects_replies=is_rpc(conf.result_backend),
     )

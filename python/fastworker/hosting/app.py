@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from billiard import exceptions as billiard_exceptions
 from celery._state import set_default_app
 
+from fastworker.app import amqp
 from fastworker.app.app import FastWorker
 from fastworker.app.broker import BrokerChoice, find_home
 from fastworker.app.settings_derived import from_environment
@@ -44,11 +45,19 @@ _SoftLimit.__module__ = billiard_exceptions.__name__
 
 
 class _Broker(BrokerChoice):
-    """The broker of an application whose results a backend of Celery's may keep."""
+    """The broker of an application whose results a backend of Celery's may keep, and which publishes as Celery does."""
 
     def __init__(self, app: HostedApp, home: str, home_reason: str) -> None:
         super().__init__(app.conf, home, home_reason)
         self._app = app
+
+    @property
+    def options(self) -> dict[str, str]:
+        """On RabbitMQ, messages bear the time after which they may vanish, as Celery's do."""
+        options = super().options
+        if amqp.is_amqp(self.write_url):
+            options.setdefault("expire_in_queue", "true")
+        return options
 
     @property
     def result_url(self) -> str | None:

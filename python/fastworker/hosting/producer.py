@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError as KombuOperationalError
 
 from fastworker import _core, errors
 from fastworker.app.deliver import announce, deliver, repeated
+from fastworker.app.delivery_mode import is_transient
 from fastworker.app.link import leaving_with_outcome
 from fastworker.hosting.outcome import current_outcome
 
@@ -77,6 +78,7 @@ class HostedProducer:
         correlation_id: str | None = None,
         reply_to: str | None = None,
         declare: Any = None,
+        delivery_mode: int | str | None = None,
         **_properties: Any,
     ) -> None:
         """Publish a message; arguments as of ``kombu.Producer.publish``.
@@ -97,6 +99,8 @@ class HostedProducer:
         if compression:
             data, headers["compression"] = _compressed(data, compression)
         level = min(max(int(priority or 0), 0), _HIGHEST_PRIORITY_NUMBER)
+        said = delivery_mode or getattr(exchange, "delivery_mode", None)
+        transient = is_transient(said or self._app.celery.conf.task_default_delivery_mode)
 
         def write(queue: str, announced_on: str | None = None) -> bytes:
             return _core.write_envelope(
@@ -110,6 +114,7 @@ class HostedProducer:
                 content_encoding=content_encoding or "binary",
                 body=data,
                 announced_on=announced_on,
+                is_transient=transient,
             )
 
         policy = retry_policy if retry else None

@@ -39,6 +39,9 @@ class ResultApp(Protocol):
     def control(self) -> Any:
         """Its orders to workers."""
 
+    def reply_address(self) -> tuple[str, dict[str, str]]:
+        """Where results of ``rpc://`` come in to this process, as ``_core.ResultStore`` takes it."""
+
     def is_in_broker(self, task_id: str, queues: Iterable[str] = ()) -> bool:
         """A message of this task is in its broker."""
 

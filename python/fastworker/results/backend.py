@@ -156,6 +156,9 @@ class Backend(GroupStore):
         """The store's URL, its password masked unless asked for."""
         return self.url if include_password else _PASSWORD.sub(r"\1**@", self.url)
 
+    def expect_replies(self) -> None:
+        """A task is going to be published whose result may be asked for. A store waits for nobody."""
+
     # -------------------------------------------------------------------------------------- reading
 
     def get_task_meta(self, task_id: str, cache: bool = True) -> Meta:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fastworker.errors import ImproperlyConfigured
+from fastworker.results import rpc
 from fastworker.results.application import ResultApp
 from fastworker.results.backend import Backend
 from fastworker.results.disabled import DisabledBackend
@@ -32,6 +33,8 @@ def connect(app: ResultApp, url: str | None, options: dict[str, str]) -> Backend
         url: From ``store_url``.
         options: Transport options, as text.
     """
+    if url == rpc.URL:
+        return rpc.RpcBackend(app, options)
     return DisabledBackend(app) if url is None else Backend(app, url, options)
 
 
@@ -52,13 +55,15 @@ def store_url(conf: Any, url: Any) -> str | None:
             f"result_backend {url!r}: expected a URL as text; custom backend classes are not "
             f"supported"
         )
+    if url in ("rpc", rpc.URL):
+        return rpc.URL
     if url in ("redis", "redis://"):
         return redis_url(conf)
     scheme = url.partition("://")[0]
     if scheme not in _SCHEMES:
         raise ImproperlyConfigured(
             f"result_backend {scheme!r} is not supported: expected a URL that begins with one of "
-            f"{', '.join(f'{known}://' for known in _SCHEMES)}; or 'disabled' to store no results"
+            f"{', '.join(f'{known}://' for known in (*_SCHEMES, 'rpc'))}; or 'disabled' to store no results"
         )
     return url
 

@@ -27,7 +27,8 @@ fn report(what: &str, count: usize, took: Duration) {
 }
 
 fn ending(delivery: &Delivery, task_id: String, has_result: bool) -> Settlement {
-    let result = ResultDoc { task_id, doc: Bytes::from(vec![b'x'; 200]), is_success: true, ttl_s: Some(86_400) };
+    let result =
+        ResultDoc { task_id, doc: Bytes::from(vec![b'x'; 200]), is_success: true, ttl_s: Some(86_400), reply: None };
     Settlement {
         tag: delivery.tag,
         message_id: None,
@@ -146,7 +147,8 @@ async fn main() {
         });
         tokio::time::sleep(Duration::from_millis(4)).await;
         let before = Instant::now();
-        let doc = ResultDoc { task_id: id, doc: Bytes::from_static(b"{}"), is_success: true, ttl_s: Some(60) };
+        let doc =
+            ResultDoc { task_id: id, doc: Bytes::from_static(b"{}"), is_success: true, ttl_s: Some(60), reply: None };
         broker.store(&[doc]).await.expect("store");
         late.push(waiter.join().expect("seen") - before);
     }

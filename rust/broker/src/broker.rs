@@ -77,6 +77,17 @@ pub struct ResultDoc {
     pub is_success: bool,
     /// Seconds to keep it; `None` keeps it for ever.
     pub ttl_s: Option<u64>,
+    /// Where results are messages: whose they are. Stores have no use for it.
+    pub reply: Option<Box<ReplyTo>>,
+}
+
+/// Who asked for a result that is a message to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// The client's queue.
+    pub queue: String,
+    /// By which the client knows what it is the answer to.
+    pub correlation_id: String,
 }
 
 /// What becomes of a leased message.

@@ -69,6 +69,11 @@ pub trait Client: Control + EventClient + ParkedClient + FanoutClient {
 
 /// A blocking connection to a result store.
 pub trait ResultClient: ChordClient + Send {
+    /// To be called before a task is published whose result is going to be asked for, where results are messages: there has to
+    /// be a queue that they come to.
+    fn prepare(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
     /// The stored document, if any.
     fn get(&mut self, task_id: &str) -> Result<Option<Bytes>, Error>;
     /// The stored documents of many tasks, in one round trip per thousand, in the order asked.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::amqp::{AmqpBroker, AmqpClient, AmqpOptions};
+use crate::amqp::{AmqpBroker, AmqpClient, AmqpOptions, AmqpReplies};
 use crate::memory::{MemoryBroker, MemoryClient, MemoryResultClient, MemoryStore, room_of};
 use crate::nearest::nearest;
 use crate::order::QueueOrder;
@@ -29,6 +29,17 @@ pub async fn connect(
     result_options: &Options,
     terms: LeaseTerms,
 ) -> Result<(AnyBroker, Option<AnyStore>), Error> {
+    if result_url.is_some_and(is_rpc) {
+        if Kind::of(url)? != Kind::Amqp {
+            return Err(Error::Url(
+                "result store \"rpc\": its results are messages, which takes a RabbitMQ broker (amqp://); name another \
+                 result_backend"
+                    .to_owned(),
+            ));
+        }
+        let options = amqp_options(url, transport_options)?.with_replies(result_options);
+        return Ok((AnyBroker::Amqp(AmqpBroker::connect(options, queues, terms).await?), None));
+    }
     let results = result_url.map(|url| Kind::of(url).map(|kind| (kind, url))).transpose()?;
     match (Kind::of(url)?, results) {
         (Kind::Redis, Some((Kind::Redis, result_url))) => {
@@ -84,7 +95,7 @@ pub fn result_client(url: &str, options: &Options) -> Result<Box<dyn ResultClien
         Kind::Redis => Box::new(RedisResultClient::new(RedisResults::parse(url, options)?)),
         Kind::Sqlite => Box::new(SqliteResultClient::new(SqliteOptions::parse(url, options)?)),
         Kind::Memory => Box::new(MemoryResultClient::new(&memory_room(url, options)?.0)),
-        Kind::Amqp => return Err(no_results()),
+        Kind::Amqp => Box::new(AmqpReplies::new(AmqpOptions::parse(url, options)?)?),
     })
 }
 
@@ -109,6 +120,10 @@ async fn elsewhere(
         Some((Kind::Memory, url)) => Some(AnyStore::Memory(MemoryStore::connect(&memory_room(url, options)?.0))),
         Some((Kind::Amqp, _)) => return Err(no_results()),
     })
+}
+
+fn is_rpc(url: &str) -> bool {
+    url.split("://").next() == Some("rpc")
 }
 
 /// Both names lead to one file. The first one exists.

@@ -34,9 +34,11 @@ mod vigil;
 mod watched;
 
 pub use self::redis::{RedisBroker, RedisClient, RedisOptions, RedisResultClient, RedisResults};
-pub use amqp::{AmqpBroker, AmqpClient, AmqpOptions};
+pub use amqp::{AmqpBroker, AmqpClient, AmqpOptions, AmqpReplies};
 pub use any::{AnyBroker, AnyStore};
-pub use broker::{Broker, Delivery, LeaseTerms, Publish, Recovered, ResultDoc, Settled, Settlement, Tag, Verdict};
+pub use broker::{
+    Broker, Delivery, LeaseTerms, Publish, Recovered, ReplyTo, ResultDoc, Settled, Settlement, Tag, Verdict,
+};
 pub use chord::{ChordClient, DONE_S, Join, Joined, Member, Part, Parts, Remains};
 pub use client::{Client, DeadLetter, ResultClient};
 pub use connect::{Options, client, connect, is_higher_first, result_client};

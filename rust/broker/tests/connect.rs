@@ -11,7 +11,13 @@ const TERMS: LeaseTerms = LeaseTerms { life: Duration::from_secs(10), refresh: D
 const REDIS: &str = "redis://127.0.0.1:6379/10";
 
 fn doc(task_id: &str) -> ResultDoc {
-    ResultDoc { task_id: task_id.to_owned(), doc: Bytes::from_static(b"{}"), is_success: true, ttl_s: Some(30) }
+    ResultDoc {
+        task_id: task_id.to_owned(),
+        doc: Bytes::from_static(b"{}"),
+        is_success: true,
+        ttl_s: Some(30),
+        reply: None,
+    }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -46,7 +46,7 @@ fn message(queue: &str) -> Publish {
 }
 
 fn doc(task_id: &str) -> ResultDoc {
-    ResultDoc { task_id: task_id.to_owned(), doc: "{}".into(), is_success: true, ttl_s: Some(30) }
+    ResultDoc { task_id: task_id.to_owned(), doc: "{}".into(), is_success: true, ttl_s: Some(30), reply: None }
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn ack(delivery: &Delivery) -> Settlement {
         message_id: Some(task_id.clone()),
         has_attempts: false,
         verdict: Verdict::Ack,
-        result: Some(ResultDoc { task_id, doc: Bytes::from_static(b"{}"), is_success: true, ttl_s: None }),
+        result: Some(ResultDoc { task_id, doc: Bytes::from_static(b"{}"), is_success: true, ttl_s: None, reply: None }),
         successors: Vec::new(),
         member: None,
     }

@@ -104,6 +104,7 @@ impl Join {
             doc: doc.into(),
             is_success,
             ttl_s,
+            reply: None,
         };
         let results = results.into_iter().map(stored).collect();
         // A worker that has ended leaves it to another.

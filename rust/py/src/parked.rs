@@ -9,7 +9,13 @@ use pyo3::types::PyDict;
 pub(crate) type CancelTuple = (String, Option<Vec<u8>>, Option<(String, Vec<u8>, Option<u64>)>);
 
 pub(crate) fn cancel_of((handle, seen, result): CancelTuple) -> Cancel {
-    let result = result.map(|(task_id, doc, ttl_s)| ResultDoc { task_id, doc: doc.into(), is_success: false, ttl_s });
+    let result = result.map(|(task_id, doc, ttl_s)| ResultDoc {
+        task_id,
+        doc: doc.into(),
+        is_success: false,
+        ttl_s,
+        reply: None,
+    });
     Cancel { handle, seen: seen.map(Bytes::from), result }
 }
 

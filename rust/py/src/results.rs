@@ -29,6 +29,10 @@ impl ResultStore {
         Ok(ResultStore { connection: Connection::new(py, url, options, fastworker_broker::result_client)? })
     }
 
+    fn prepare(&self, py: Python<'_>) -> PyResult<()> {
+        self.connection.run(py, |client| client.prepare())
+    }
+
     fn get<'py>(&self, py: Python<'py>, task_id: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
         Ok(bytes(py, self.connection.run(py, |client| client.get(task_id))?))
     }
@@ -90,7 +94,7 @@ impl ResultStore {
         is_success: bool,
         ttl_s: Option<u64>,
     ) -> PyResult<()> {
-        let batch = [ResultDoc { task_id, doc: Bytes::from(doc), is_success, ttl_s }];
+        let batch = [ResultDoc { task_id, doc: Bytes::from(doc), is_success, ttl_s, reply: None }];
         self.connection.run(py, |client| client.store(&batch))
     }
 
@@ -104,7 +108,7 @@ impl ResultStore {
         is_success: bool,
         ttl_s: Option<u64>,
     ) -> PyResult<bool> {
-        let doc = ResultDoc { task_id, doc: Bytes::from(doc), is_success, ttl_s };
+        let doc = ResultDoc { task_id, doc: Bytes::from(doc), is_success, ttl_s, reply: None };
         self.connection.run(py, |client| client.replace(seen, &doc))
     }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use fastworker_broker::Delivery;
+use fastworker_broker::{Delivery, ReplyTo};
 use fastworker_engine::{Handle, Request, Scope};
 use fastworker_wire::child::{TaskFrame, ToChild};
 use fastworker_wire::envelope::{self, Envelope};
@@ -34,6 +34,8 @@ pub(crate) struct Decoder {
     naive_offset_s: i32,
     /// A higher number is more urgent, as in AMQP; for the engine 0 is the most urgent.
     is_higher_first: bool,
+    /// Results are messages to who asked.
+    has_replies: bool,
     /// Keyed at random, so that nobody can choose keys that collide.
     hasher: RandomState,
 }
@@ -47,6 +49,7 @@ impl Decoder {
             queues: config.queues.clone(),
             naive_offset_s: config.naive_offset_s,
             is_higher_first: fastworker_broker::is_higher_first(&config.broker_url),
+            has_replies: config.result_url.as_deref().is_some_and(|url| url.starts_with("rpc")),
             hasher: RandomState::new(),
         }
     }
@@ -105,8 +108,14 @@ impl Decoder {
         } else {
             Vec::new()
         };
+        let reply = envelope.reply_to.as_deref().filter(|queue| self.has_replies && !queue.is_empty());
+        let reply = reply.map(|queue| {
+            let correlation_id = envelope.correlation_id.as_deref().filter(|id| !id.is_empty()).unwrap_or(&facts.id);
+            Box::new(ReplyTo { queue: queue.to_owned(), correlation_id: correlation_id.to_owned() })
+        });
         let held = Held {
             tag: delivery.tag,
+            reply,
             ignores_result: ignores && !registered.is_some_and(|task| task.stores_errors),
             id: facts.id,
             task: facts.task,

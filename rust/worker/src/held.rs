@@ -1,6 +1,6 @@
 //! The deliveries that this worker holds, with their bytes. The engine knows them by handle only.
 
-use fastworker_broker::Tag;
+use fastworker_broker::{ReplyTo, Tag};
 use fastworker_engine::Handle;
 use fastworker_wire::child::OutcomeKind;
 
@@ -61,6 +61,8 @@ pub(crate) struct Held {
     pub(crate) task: String,
     /// Whether the message or the task's options forbid storing a result, as far as the envelope says.
     pub(crate) ignores_result: bool,
+    /// Where results are messages: who asked for this one's.
+    pub(crate) reply: Option<Box<ReplyTo>>,
     /// What a limit that all workers share counts it by; `None` where the task has none, or one bucket for all.
     pub(crate) rate_limit_key: Option<Box<str>>,
     /// With late acks: a hard time limit is acknowledged, instead of put into the dead letters after the last try.

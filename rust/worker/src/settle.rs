@@ -129,6 +129,7 @@ pub(crate) fn intermediate(held: &Held, status: &str, doc: &[u8], lifetimes: Lif
             doc: doc.to_vec().into(),
             is_success: status == "SUCCESS",
             ttl_s: lifetimes.of(status),
+            reply: held.reply.clone(),
         }),
         successors: Vec::new(),
         member: None,
@@ -173,6 +174,7 @@ impl Writer<'_> {
             doc: doc.into(),
             is_success: status == "SUCCESS",
             ttl_s: self.lifetimes.of(status),
+            reply: self.held.reply.clone(),
         })
     }
 
@@ -204,6 +206,7 @@ impl Writer<'_> {
                 doc: doc.into(),
                 is_success: false,
                 ttl_s: self.lifetimes.of("RETRY"),
+                reply: self.held.reply.clone(),
             });
             return (ack(is_early_acked), result, again.messages);
         }
@@ -247,6 +250,7 @@ impl Writer<'_> {
             doc: doc.into(),
             is_success: reported.status == "SUCCESS",
             ttl_s: self.lifetimes.of(&reported.status),
+            reply: self.held.reply.clone(),
         });
         let dead = |reason: &str| match is_early_acked {
             true => Verdict::Acked,

@@ -72,7 +72,7 @@ RESULT = group(
             None,
             "bool",
             "Let rpc:// results survive a broker restart.",
-            note="there is no rpc:// store yet",
+            status="active",
         ),
         Setting(
             "extended",

@@ -155,9 +155,9 @@ _ROUTING = [
         "default_delivery_mode",
         2,
         "any",
-        "Whether messages survive a broker restart.",
-        choices=(1, 2, "1", "2", "transient", "persistent"),
+        "Whether messages survive a restart of RabbitMQ; other brokers keep all of them.",
         status="active",
+        choices=(1, 2, "1", "2", "transient", "persistent"),
     ),
     Setting(
         "default_priority",

@@ -171,8 +171,12 @@ impl Broker for AmqpBroker {
         self.watching().await?.draw(max, quotas, portions).await
     }
 
-    async fn store(&self, _batch: &[ResultDoc]) -> Result<(), Error> {
-        Err(missing("store", &self.owner.options.masked, "results are kept elsewhere"))
+    async fn store(&self, batch: &[ResultDoc]) -> Result<(), Error> {
+        let Some(terms) = &self.owner.options.replies else {
+            return Err(missing("store", &self.owner.options.masked, "results are kept elsewhere"));
+        };
+        let replies: Vec<_> = batch.iter().filter_map(|result| terms.message(result)).collect();
+        if replies.is_empty() { Ok(()) } else { self.session().await?.publish(&replies).await }
     }
 
     async fn listen(&self, exchange: &str) -> Result<Heard, Error> {

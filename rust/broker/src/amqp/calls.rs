@@ -7,6 +7,7 @@ use amq_protocol::protocol::{AMQPClass, basic, exchange, queue};
 use lapin::types::FieldTable;
 
 use super::message::{Outgoing, short};
+use super::returns::places;
 use super::steps::Step;
 use super::wire::{CHANNEL, Fault, Open, Received};
 
@@ -17,22 +18,19 @@ impl Open {
     /// Publishes all and waits until every one is confirmed. Returns the places of those that reach no queue.
     pub(super) fn publish(&mut self, exchange: &str, batch: &[(&str, Outgoing)]) -> Result<Vec<usize>, Fault> {
         self.returned.clear();
-        for (place, (routing_key, outgoing)) in batch.iter().enumerate() {
+        for (routing_key, outgoing) in batch {
             self.published += 1;
             self.unconfirmed.insert(self.published);
             let publish = basic::Publish {
                 exchange: short(exchange),
                 routing_key: short(routing_key),
-                mandatory: true,
+                mandatory: outgoing.is_mandatory,
                 immediate: false,
             };
             self.method(CHANNEL, AMQPClass::Basic(basic::AMQPMethod::Publish(publish)));
-            let named = outgoing.clone().named(&place.to_string());
-            self.put(&AMQPFrame::Header(
-                CHANNEL,
-                AMQPContentHeader { class_id: BASIC, body_size: named.body.len() as u64, properties: named.properties },
-            ));
-            for chunk in named.body.chunks(self.frame_max - 8) {
+            let (properties, body_size) = (outgoing.properties.clone(), outgoing.body.len() as u64);
+            self.put(&AMQPFrame::Header(CHANNEL, AMQPContentHeader { class_id: BASIC, body_size, properties }));
+            for chunk in outgoing.body.chunks(self.frame_max - 8) {
                 self.put(&AMQPFrame::Body(CHANNEL, chunk.to_vec()));
             }
             if self.out.len() > 1 << 20 {
@@ -55,10 +53,8 @@ impl Open {
                 "the server did not take a message: a queue is full, or a disk".to_owned(),
             ));
         }
-        // Whoever publishes them again keeps their order.
-        let mut places: Vec<usize> = self.returned.iter().filter_map(|name| name.parse().ok()).collect();
-        places.sort_unstable();
-        Ok(places)
+        let addresses = batch.iter().map(|(routing_key, outgoing)| (exchange, *routing_key, outgoing));
+        Ok(places(addresses, std::mem::take(&mut self.returned)))
     }
 
     /// Carries out declarations; what this connection has done already is left out.
@@ -117,6 +113,8 @@ impl Open {
                     |reply| matches!(reply, AMQPClass::Exchange(exchange::AMQPMethod::BindOk(_))),
                 ),
             };
+            // Each has its time: there may be many.
+            self.deadline = Instant::now() + self.patience;
             self.call(method, |reply| is_ok(&reply).then_some(()))?;
             self.declared.remember([step.clone()]);
         }
@@ -242,6 +240,16 @@ impl Open {
                 Err(fault) => return Err(fault),
             }
         }
+    }
+
+    /// Whether this connection has such a consumer.
+    pub(super) fn consumes(&self, consumer: &str) -> bool {
+        self.delivered.contains_key(consumer)
+    }
+
+    /// What has come for a consumer.
+    pub(super) fn received(&mut self, consumer: &str) -> impl Iterator<Item = Received> + use<> {
+        self.delivered.get_mut(consumer).map(std::mem::take).unwrap_or_default().into_iter()
     }
 
     /// Forgets a consumer, and that its queue was declared.

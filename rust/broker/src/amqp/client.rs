@@ -40,8 +40,9 @@ impl AmqpClient {
 
 impl Client for AmqpClient {
     fn publish(&mut self, batch: &[Publish]) -> Result<(), Error> {
+        let keeps = self.0.options.keeps_expiration;
         let messages: Vec<(&str, Outgoing)> =
-            batch.iter().map(|one| (one.queue.as_str(), Outgoing::of(&one.message))).collect();
+            batch.iter().map(|one| (one.queue.as_str(), Outgoing::published(&one.message, keeps))).collect();
         let topology = self.0.options.topology.clone();
         self.0.with("publish", |open| {
             let lost = open.publish("", &messages)?;

@@ -14,7 +14,6 @@ use futures_util::future::{join, try_join_all};
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::Consumer;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
 use tokio::task::AbortHandle;
 
 use super::line::Line;
@@ -125,7 +124,7 @@ impl Session {
             short(&name),
             short(&format!("fastworker-{}-{}-{serial}", self.owner.incarnation, self.number)),
             BasicConsumeOptions::default(),
-            FieldTable::default(),
+            self.owner.options.topology.consumer_arguments(&name),
         );
         // Sent together: whoever sets the prefetch of the next consumer in between (`sync`) would set it for this one.
         let both = join(self.tasks.basic_qos(prefetch, BasicQosOptions::default()), consume);

@@ -1,10 +1,11 @@
 //! Carrying out declarations, each once in a session.
 //!
-//! All are sent before the first answer is awaited: Celery's delay queues alone are 113 of them. Exchanges come first, then
+//! All are sent before the first answer is awaited: Celery's delay queues can be 113 of them. Each answer has its time. Exchanges come first, then
 //! queues, then bindings, since each needs those before it. Queues go over several channels: a server makes one at a time for
 //! each channel, and a quorum queue takes its time.
 
 use futures_util::future::try_join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, ExchangeKind};
@@ -37,31 +38,42 @@ impl Session {
                 return Err(missing("declare", whom, &cause));
             }
         }
-        let within = self.owner.options.response_timeout;
-        match timeout(within, self.carry_out(&new)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(failed("declare", whom, &error)),
-            Err(_elapsed) => return Err(late("declare", whom, within)),
-        }
+        self.carry_out(&new).await?;
         let mut declared = self.declared.lock().expect("as above");
         declared.remember(new.into_iter().cloned());
         Ok(())
     }
 
-    async fn carry_out(&self, steps: &[&Step]) -> Result<(), lapin::Error> {
+    async fn carry_out(&self, steps: &[&Step]) -> Result<(), Error> {
         let queues = steps.iter().filter(|step| matches!(step, Step::Queue { .. })).count();
-        let channels =
-            try_join_all((0..queues.clamp(1, QUEUES_AT_ONCE)).map(|_| self.consuming.create_channel())).await?;
+        let opening = (0..queues.clamp(1, QUEUES_AT_ONCE)).map(|_| self.consuming.create_channel());
+        let channels = self.within("open a channel", try_join_all(opening)).await?;
         if channels.len() == 1 {
             // The server takes them in turn.
-            try_join_all(steps.iter().map(|step| carry_out(&channels[0], step))).await?;
+            self.answered(steps.iter().map(|step| carry_out(&channels[0], step))).await?;
         } else {
             for stage in 0..=2 {
                 let steps = steps.iter().filter(|step| step.stage() == stage).zip(channels.iter().cycle());
-                try_join_all(steps.map(|(step, channel)| carry_out(channel, step))).await?;
+                self.answered(steps.map(|(step, channel)| carry_out(channel, step))).await?;
             }
         }
         Ok(())
+    }
+
+    /// Waits for all answers, for each as long as one may take.
+    async fn answered(
+        &self,
+        calls: impl Iterator<Item = impl Future<Output = Result<(), lapin::Error>>>,
+    ) -> Result<(), Error> {
+        let (whom, within) = (&self.owner.options.masked, self.owner.options.response_timeout);
+        let mut calls: FuturesUnordered<_> = calls.collect();
+        loop {
+            match timeout(within, calls.next()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(answer)) => answer.map_err(|error| failed("declare", whom, &error))?,
+                Err(_elapsed) => return Err(late("declare", whom, within)),
+            }
+        }
     }
 
     /// Declares a queue anew, as it was declared, after the server has lost it. `otherwise`: how it is declared if this session

@@ -2,6 +2,10 @@
 //! passes it on to the next. Which of them keep it is written in the routing key, as bits. Source: kombu's
 //! `transport/native_delayed_delivery.py`; celery-contract 5.3.
 //!
+//! A message needs the queues of the bits that are set, and enters at the highest of them: an hour takes a dozen exchanges
+//! and half as many queues, where all that Celery declares is 113 declarations, each of which the server writes to its disk.
+//! What is missing is declared when a message needs it, and means nothing to others: Celery's clients enter at the top.
+//!
 //! Celery delays what is published to a topic exchange. A worker of ours parks any message there: the last exchange is
 //! bound straight to the message's queue, by a word of ours that no pattern of Celery's matches.
 
@@ -12,22 +16,37 @@ const LEVELS: usize = 28;
 const MOST_S: i64 = (1 << LEVELS) - 1;
 const DELIVERY: &str = "celery_delayed_delivery";
 
-/// The exchange that delayed messages are published to.
-pub(super) fn entrance() -> String {
-    level(LEVELS - 1)
+/// The exchange that a message is published to which waits for so many seconds.
+pub(super) fn entrance(seconds: i64) -> String {
+    level(highest(seconds))
+}
+
+/// The longest wait that it needs, as a power of two.
+fn highest(seconds: i64) -> usize {
+    seconds.clamp(1, MOST_S).ilog2() as usize
 }
 
 fn level(number: usize) -> String {
     format!("celery_delayed_{number}")
 }
 
-/// All queues, exchanges and bindings. `queue_type`: `quorum`, or `classic`.
-pub(super) fn steps(queue_type: &str) -> Vec<Step> {
+/// The queues, exchanges and bindings that a message needs which waits for so many seconds, as Celery declares them.
+/// `queue_type`: `quorum`, or `classic`.
+pub(super) fn steps(queue_type: &str, seconds: i64) -> Vec<Step> {
+    let seconds = seconds.clamp(0, MOST_S);
     let exchange =
         |name: String| Step::Exchange { name, kind: "topic".into(), is_durable: true, is_auto_delete: false };
     let mut steps = vec![exchange(DELIVERY.into())];
-    for at in 0..LEVELS {
+    for at in 0..=highest(seconds) {
         let next = if at == 0 { DELIVERY.to_owned() } else { level(at - 1) };
+        let before = "*.".repeat(LEVELS - 1 - at);
+        steps.extend([
+            exchange(level(at)),
+            Step::BindExchange { destination: next.clone(), source: level(at), key: format!("{before}0.#") },
+        ]);
+        if seconds >> at & 1 == 0 {
+            continue;
+        }
         let mut table = arguments([
             ("x-queue-type", long(queue_type)),
             ("x-overflow", long("reject-publish")),
@@ -37,12 +56,9 @@ pub(super) fn steps(queue_type: &str) -> Vec<Step> {
         if queue_type == "quorum" {
             table.insert("x-dead-letter-strategy".into(), long("at-least-once"));
         }
-        let before = "*.".repeat(LEVELS - 1 - at);
         steps.extend([
-            exchange(level(at)),
             Step::Queue { name: level(at), life: super::steps::Life::Durable, arguments: table },
             Step::Bind { queue: level(at), exchange: level(at), key: format!("{before}1.#") },
-            Step::BindExchange { destination: next, source: level(at), key: format!("{before}0.#") },
         ]);
     }
     steps
@@ -71,9 +87,9 @@ mod tests {
 
     #[test]
     fn the_queues_are_celerys() {
-        let steps = steps("quorum");
+        let steps = steps("quorum", i64::MAX);
         assert_eq!(steps.len(), 1 + 4 * LEVELS);
-        let Step::Queue { name, arguments, .. } = &steps[4 * 27 + 2] else { panic!("{:?}", steps[4 * 27 + 2]) };
+        let Step::Queue { name, arguments, .. } = &steps[4 * 27 + 3] else { panic!("{:?}", steps[4 * 27 + 3]) };
         assert_eq!(name, "celery_delayed_27");
         assert_eq!(arguments.inner()["x-message-ttl"], number(134_217_728_000));
         assert!(steps.contains(&Step::Bind {
@@ -81,6 +97,21 @@ mod tests {
             exchange: "celery_delayed_26".into(),
             key: "*.1.#".into(),
         }));
+    }
+
+    #[test]
+    fn a_message_needs_the_queues_of_its_bits_and_nothing_above_the_highest() {
+        let of = |seconds| {
+            let (queues, others): (Vec<Step>, Vec<Step>) =
+                steps("quorum", seconds).into_iter().partition(|step| matches!(step, Step::Queue { .. }));
+            let names: Vec<String> = queues.iter().map(|queue| queue.subject().to_owned()).collect();
+            (names.join(" "), others.len(), entrance(seconds))
+        };
+        assert_eq!(of(0), (String::new(), 3, "celery_delayed_0".to_owned()));
+        assert_eq!(of(1), ("celery_delayed_0".to_owned(), 4, "celery_delayed_0".to_owned()));
+        // 100 is 64 + 32 + 4: 3 queues and 18 other declarations.
+        let of_100 = "celery_delayed_2 celery_delayed_5 celery_delayed_6".to_owned();
+        assert_eq!(of(100), (of_100, 18, "celery_delayed_6".to_owned()));
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl EventQueue {
 
 impl EventClient for AmqpClient {
     fn send_event(&mut self, exchange: &str, event: &EventMessage) -> Result<(), Error> {
-        let outgoing = Outgoing { properties: properties(event), body: event.body.to_vec() };
+        let outgoing = Outgoing { properties: properties(event), body: event.body.to_vec(), is_mandatory: false };
         let messages = [(&*event.routing_key, outgoing)];
         self.0.with("publish an event", |open| {
             open.declare(&[declared(exchange)])?;

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::failure::late;
-use super::message::{Outgoing, short};
+use super::message::{HELD, Outgoing, short};
 use super::session::Session;
 use super::steps::{Life, Step, arguments, long, number};
 use super::table;
@@ -85,7 +85,8 @@ impl Session {
 
     fn came_back(&self, delivery: &lapin::message::Delivery) {
         self.state().ledger.arrived(delivery.delivery_tag);
-        let name = delivery.properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
+        let headers = delivery.properties.headers().as_ref();
+        let name = headers.and_then(|headers| headers.inner().get(HELD)).and_then(table::text).unwrap_or_default();
         let waiting = self.held.expected.lock().expect("as above").remove(&name);
         if waiting.is_none_or(|waiting| waiting.send(delivery.delivery_tag).is_err()) {
             // Whoever wanted it has given up, and the session is over by that: it goes where it came from.
@@ -100,7 +101,7 @@ impl Session {
         let name = format!("{}.{serial}", self.held.name);
         let (sender, receiver) = oneshot::channel();
         self.held.expected.lock().expect("as above").insert(name.clone(), sender);
-        let held = (self.held.name.clone(), key.to_owned(), message.named(&name));
+        let held = (self.held.name.clone(), key.to_owned(), message.with_header(HELD, long(&name)));
         if let Err(error) = self.publish(&[held]).await {
             self.held.expected.lock().expect("as above").remove(&name);
             return Err(error);
@@ -146,7 +147,7 @@ impl Session {
         }
         let headers = arguments([(GROUP, long(&join.group_id)), (TOKEN, long(&join.token))]);
         let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
-        let at = self.hold(JOINS, Outgoing { properties, body: join.record.to_vec() }).await?;
+        let at = self.hold(JOINS, Outgoing { properties, body: join.record.to_vec(), is_mandatory: true }).await?;
         self.state().joins.insert(join.group_id.clone(), (join.clone(), at));
         Ok(())
     }

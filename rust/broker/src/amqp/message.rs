@@ -1,8 +1,10 @@
 //! A task message, as our envelope and as AMQP has it. The body is the same bytes in both; headers and properties change
 //! their form.
 //!
-//! The priority is AMQP's in both: the highest is the most urgent. `expiration` is left out on the way to a queue: the
-//! server would throw an expired message away without a trace, where a worker that reads the header `expires` tells.
+//! The priority is AMQP's in both: the highest is the most urgent. `expiration` is left out of copies that a worker makes:
+//! one that is parked or held would leave before its time. Publishing leaves it out too unless an option says otherwise
+//! (`options.rs`): the server throws an expired message away without a trace, where a worker that reads the header `expires`
+//! tells.
 
 use fastworker_wire::envelope::{self, EnvelopeParts};
 use fastworker_wire::json::Scanner;
@@ -15,6 +17,8 @@ use super::table;
 const RAW: &str = "application/x-fastworker-raw";
 /// How often a message was started, as far as that was written down. A header of ours.
 const ATTEMPTS: &str = "x-fastworker-attempts";
+/// Names a copy in a worker's own queue (`held.rs`). A header of ours.
+pub(super) const HELD: &str = "x-fastworker-held";
 /// How often a quorum queue has given a message back.
 const DELIVERY_COUNT: &str = "x-delivery-count";
 const PERSISTENT: u8 = 2;
@@ -25,15 +29,31 @@ const TRANSIENT: u8 = 1;
 pub(super) struct Outgoing {
     pub(super) properties: BasicProperties,
     pub(super) body: Vec<u8>,
+    /// It has to reach a queue.
+    pub(super) is_mandatory: bool,
 }
 
 impl Outgoing {
     /// From an envelope. What is none is carried as it is.
     pub(super) fn of(message: &[u8]) -> Outgoing {
-        envelope_to_amqp(message).unwrap_or_else(|| Outgoing {
-            properties: BasicProperties::default().with_content_type(RAW.into()).with_delivery_mode(PERSISTENT),
-            body: message.to_vec(),
-        })
+        envelope_to_amqp(message).map_or_else(|| Outgoing::raw(message), |(outgoing, _)| outgoing)
+    }
+
+    /// The same of one that somebody publishes. `keeps_expiration`: the server may throw it away once it has expired.
+    pub(super) fn published(message: &[u8], keeps_expiration: bool) -> Outgoing {
+        match envelope_to_amqp(message) {
+            Some((mut outgoing, Some(expiration))) if keeps_expiration => {
+                outgoing.properties = outgoing.properties.with_expiration(expiration);
+                outgoing
+            }
+            Some((outgoing, _)) => outgoing,
+            None => Outgoing::raw(message),
+        }
+    }
+
+    fn raw(message: &[u8]) -> Outgoing {
+        let properties = BasicProperties::default().with_content_type(RAW.into()).with_delivery_mode(PERSISTENT);
+        Outgoing { properties, body: message.to_vec(), is_mandatory: true }
     }
 
     /// With one header more.
@@ -53,15 +73,10 @@ impl Outgoing {
     pub(super) fn with_attempts(self, attempts: u32) -> Outgoing {
         if attempts == 0 { self } else { self.with_header(ATTEMPTS, AMQPValue::LongLongInt(attempts.into())) }
     }
-
-    /// With a name of ours for this very copy.
-    pub(super) fn named(mut self, name: &str) -> Outgoing {
-        self.properties = self.properties.with_message_id(short(name));
-        self
-    }
 }
 
-fn envelope_to_amqp(message: &[u8]) -> Option<Outgoing> {
+/// The message, and its `expiration`.
+fn envelope_to_amqp(message: &[u8]) -> Option<(Outgoing, Option<ShortString>)> {
     let parsed = envelope::parse(message).ok()?;
     let mut headers = table::from_json(parsed.headers_json).ok()?;
     if headers.inner().keys().any(|name| is_of_dead_lettering(name.as_str())) {
@@ -83,18 +98,20 @@ fn envelope_to_amqp(message: &[u8]) -> Option<Outgoing> {
     if let Some(reply_to) = parsed.reply_to.as_deref().filter(|reply_to| !reply_to.is_empty()) {
         properties = properties.with_reply_to(short(reply_to));
     }
-    Some(Outgoing { properties, body: parsed.body.into_owned() })
+    Some((Outgoing { properties, body: parsed.body.into_owned(), is_mandatory: true }, found.expiration))
 }
 
 /// What the envelope says beyond what `envelope::parse` reads.
 struct Properties {
     priority: u8,
     delivery_mode: u8,
+    /// Milliseconds.
+    expiration: Option<ShortString>,
 }
 
 impl Properties {
     fn read(json: &[u8]) -> Properties {
-        let mut found = Properties { priority: 0, delivery_mode: PERSISTENT };
+        let mut found = Properties { priority: 0, delivery_mode: PERSISTENT, expiration: None };
         let mut scanner = Scanner::new(json);
         // It was walked once already, so that it is JSON.
         let _walked = scanner.object(|key, scanner| {
@@ -103,6 +120,11 @@ impl Properties {
             let number = || std::str::from_utf8(raw).ok().and_then(|digits| digits.parse::<u8>().ok());
             match &*key {
                 "priority" => found.priority = number().unwrap_or(0),
+                "expiration" => {
+                    let text = String::from_utf8_lossy(raw);
+                    let digits = text.trim_matches('"');
+                    found.expiration = digits.parse::<u64>().ok().map(|_ms| short(digits));
+                }
                 "delivery_mode" => {
                     found.delivery_mode = number().filter(|mode| *mode == TRANSIENT).unwrap_or(PERSISTENT)
                 }
@@ -149,7 +171,7 @@ impl Incoming {
             return Incoming { message: body, priority, attempts, returns };
         }
         let mut headers_json = Vec::with_capacity(1024);
-        table::write_json(headers, |name| matches!(name, ATTEMPTS | DELIVERY_COUNT), &mut headers_json);
+        table::write_json(headers, |name| matches!(name, ATTEMPTS | DELIVERY_COUNT | HELD), &mut headers_json);
         let mut message = Vec::new();
         let parts = EnvelopeParts {
             body: &body,
@@ -206,12 +228,22 @@ mod tests {
         let outgoing = Outgoing::of(MESSAGE.as_bytes());
         assert_eq!((outgoing.body.as_slice(), outgoing.properties.delivery_mode()), (&b"[]"[..], &Some(1)));
         assert_eq!((outgoing.properties.priority(), outgoing.properties.expiration()), (&Some(12), &None));
+        assert_eq!(outgoing.properties.message_id(), &None);
         let incoming = back(&outgoing);
         let parsed = envelope::parse(&incoming.message).expect("an envelope");
         assert_eq!((parsed.id.as_deref(), parsed.reply_to.as_deref()), (Some("7"), Some("r")));
         assert_eq!((&*parsed.body, parsed.headers_json), (&b"[]"[..], &br#"{"id": "7", "task": "t"}"#[..]));
         assert_eq!((incoming.priority, incoming.attempts, parsed.is_redelivered), (12, 0, false));
         assert_eq!(Outgoing::of(&incoming.message).properties.delivery_mode(), &Some(TRANSIENT));
+    }
+
+    #[test]
+    fn an_expiration_is_kept_by_who_says_so_and_by_no_copy() {
+        let of = |keeps| Outgoing::published(MESSAGE.as_bytes(), keeps).properties.expiration().clone();
+        assert_eq!((of(true), of(false)), (Some("5".into()), None));
+        let came = back(&Outgoing::published(MESSAGE.as_bytes(), true));
+        let copy = Outgoing::of(&came.message);
+        assert_eq!((copy.properties.expiration(), copy.properties.delivery_mode()), (&None, &Some(1)));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //!   broker.rs    the contract                     delayed.rs  the queues in which messages wait for their time
 //!   session.rs   a worker's connections           held.rs     leases with a record
 //!   declaring.rs carrying out steps               lane.rs     messages that are over their rate
+//!   returns.rs   what reached no queue            replying.rs results of `rpc://`, sent by a worker
+//!                                                 replies.rs  the same, as they come to a client
 //!   publisher.rs confirmed publishing             letters.rs  dead letters
 //!   consumer.rs  consumers and their prefetch     listen.rs   broadcasts
 //!   line.rs      what came and is not fetched     client.rs   what a client does
@@ -38,6 +40,9 @@ mod listen;
 mod message;
 mod options;
 mod publisher;
+mod replies;
+mod replying;
+mod returns;
 mod session;
 mod settle;
 mod steps;
@@ -48,3 +53,4 @@ mod wire;
 pub use broker::AmqpBroker;
 pub use client::AmqpClient;
 pub use options::AmqpOptions;
+pub use replies::AmqpReplies;

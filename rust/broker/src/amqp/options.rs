@@ -6,6 +6,7 @@ use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 use url::Url;
 
+use super::replying::ReplyTerms;
 use super::topology::Topology;
 use crate::Error;
 use crate::order::QueueOrder;
@@ -34,6 +35,14 @@ pub struct AmqpOptions {
     pub(super) topology: Topology,
     /// Of the queues in which messages wait for their time: `quorum` or `classic`.
     pub(super) delayed_type: String,
+    /// A client's own queue for results of `rpc://`.
+    pub(super) reply_queue: Option<String>,
+    /// So long after the client has gone that queue goes too; `None`: it stays.
+    pub(super) reply_expires_ms: Option<i64>,
+    /// How a worker sends results; `None`: they are kept elsewhere.
+    pub(super) replies: Option<ReplyTerms>,
+    /// What is published bears `expiration`, as Celery's does: the server throws it away once it has expired.
+    pub(super) keeps_expiration: bool,
     /// Which of the queues of one priority comes first.
     pub(super) order: QueueOrder,
     unused: Vec<String>,
@@ -51,8 +60,8 @@ impl AmqpOptions {
     ///
     /// Options that are acted on: `heartbeat`, `socket_connect_timeout`, `socket_timeout` (all in seconds), `ssl_ca_certs`,
     /// `ssl_certfile`, `ssl_keyfile` (any `ssl_…` has the connection encrypted, whatever the URL says), `login_method` (`PLAIN`,
-    /// `AMQPLAIN` or `EXTERNAL`), `queues` (`topology.rs`), `queue_order_strategy` and `native_delayed_delivery_queue_type`.
-    /// Publisher confirms are always on.
+    /// `AMQPLAIN` or `EXTERNAL`), `queues` (`topology.rs`), `queue_order_strategy`, `native_delayed_delivery_queue_type` and
+    /// `expire_in_queue` (`true` or `false`). Publisher confirms are always on.
     ///
     /// # Errors
     /// [`Error::Url`]: a URL or an option cannot be used; the text says which, and what to try.
@@ -86,6 +95,13 @@ impl AmqpOptions {
         let _confirms = settings.text("confirm_publish");
         let topology = settings.text("queues").map(|json| Topology::parse(&json)).transpose()?.unwrap_or_default();
         let delayed_type = settings.text("native_delayed_delivery_queue_type").unwrap_or_else(|| "quorum".to_owned());
+        let keeps_expiration = match settings.text("expire_in_queue").map(|text| text.to_ascii_lowercase()).as_deref() {
+            None | Some("false" | "0") => false,
+            Some("true" | "1") => true,
+            Some(other) => return Err(wrong(&masked, &format!("expire_in_queue={other:?}: expected true or false"))),
+        };
+        let reply_queue = settings.text("reply_queue");
+        let reply_expires_ms = settings.text("reply_expires_ms").and_then(|ms| ms.parse().ok());
         let order = settings.text(QueueOrder::OPTION).map(|text| QueueOrder::parse(&text)).transpose()?;
         let order = order.unwrap_or_default();
         let unused = settings.unused();
@@ -97,9 +113,20 @@ impl AmqpOptions {
             response_timeout,
             topology,
             delayed_type,
+            reply_queue,
+            reply_expires_ms,
+            replies: None,
+            keeps_expiration,
             order,
             unused,
         })
+    }
+
+    /// A worker with these sends results to the clients that asked. `options`: `content_type` and `content_encoding` of the
+    /// documents, `persistent` (`true` or `false`).
+    pub fn with_replies(mut self, options: &[(String, String)]) -> AmqpOptions {
+        self.replies = Some(ReplyTerms::read(options));
+        self
     }
 
     /// The URLs with their passwords masked, for logs and errors.

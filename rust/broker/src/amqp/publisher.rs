@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::failure::{failed, late, missing};
 use super::letters;
 use super::message::{Outgoing, short};
+use super::returns::{Returned, places};
 use super::session::Session;
 use crate::{Error, Publish};
 
@@ -44,8 +45,9 @@ impl Session {
         if batch.is_empty() {
             return Ok(());
         }
-        let batch: Vec<Addressed> =
-            batch.iter().map(|one| (String::new(), one.queue.clone(), Outgoing::of(&one.message))).collect();
+        let keeps = self.owner.options.keeps_expiration;
+        let address = |one: &Publish| (String::new(), one.queue.clone(), Outgoing::published(&one.message, keeps));
+        let batch: Vec<Addressed> = batch.iter().map(address).collect();
         self.publish(&batch).await
     }
 
@@ -90,10 +92,10 @@ impl Session {
             let cause = "an earlier publish was abandoned".to_owned();
             return Err(Error::Connection { what: "publish", whom: whom.clone(), cause });
         }
-        let options = BasicPublishOptions { mandatory: true, immediate: false };
         let publishing = async {
             let sent = try_join_all(batch.iter().map(|(exchange, key, outgoing)| {
                 let properties = outgoing.properties.clone();
+                let options = BasicPublishOptions { mandatory: outgoing.is_mandatory, immediate: false };
                 publisher.channel.basic_publish(short(exchange), short(key), options, &outgoing.body, properties)
             }))
             .await?;
@@ -102,12 +104,14 @@ impl Session {
         let confirmed = self.unless_blocked("publish", publishing).await?;
         publisher.is_torn.store(false, Ordering::Relaxed);
         let is_refused = confirmed.iter().any(Confirmation::is_nack);
-        let returned: Vec<BasicReturnMessage> = confirmed.into_iter().filter_map(Confirmation::take_message).collect();
+        let returned: Vec<Returned> =
+            confirmed.into_iter().filter_map(Confirmation::take_message).map(came_back).collect();
         if is_refused {
             let cause = "the server did not take a message: a queue is full, or a disk".to_owned();
             return Err(Error::Connection { what: "publish", whom: whom.clone(), cause });
         }
-        Ok(find(batch, &returned))
+        let addresses = batch.iter().map(|(exchange, key, outgoing)| (exchange.as_str(), key.as_str(), outgoing));
+        Ok(places(addresses, returned).into_iter().map(|place| batch[place]).collect())
     }
 
     /// Waits for confirmations. A server that is short of memory or disk lets publishers wait, for as long as that takes, and
@@ -142,22 +146,12 @@ impl Session {
     }
 }
 
-/// Which messages of a batch came back. Of messages that are equal it does not matter which.
-fn find<'a>(batch: &[&'a Addressed], returned: &[BasicReturnMessage]) -> Vec<&'a Addressed> {
-    let mut returned: Vec<&lapin::message::Delivery> = returned.iter().map(|message| &message.delivery).collect();
-    let mut lost = Vec::with_capacity(returned.len());
-    for one @ (exchange, key, outgoing) in batch {
-        let is_it = |back: &&lapin::message::Delivery| {
-            back.routing_key.as_str() == key
-                && back.exchange.as_str() == exchange
-                && back.properties.correlation_id() == outgoing.properties.correlation_id()
-                && back.data == outgoing.body
-        };
-        if let Some(place) = returned.iter().position(is_it) {
-            // They come in the order in which they went.
-            returned.remove(place);
-            lost.push(*one);
-        }
+fn came_back(message: BasicReturnMessage) -> Returned {
+    let delivery = message.delivery;
+    Returned {
+        exchange: delivery.exchange.to_string(),
+        routing_key: delivery.routing_key.to_string(),
+        correlation_id: delivery.properties.correlation_id().as_ref().map(ToString::to_string),
+        body: delivery.data,
     }
-    lost
 }

@@ -65,8 +65,11 @@ impl Session {
                     ends.push((key, end));
                 }
             }
+            let terms = self.owner.options.replies.as_ref();
+            messages.extend(terms.zip(settlement.result.as_ref()).and_then(|(terms, result)| terms.message(result)));
             for successor in &settlement.successors {
-                messages.push((String::new(), successor.queue.clone(), Outgoing::of(&successor.message)));
+                let keeps = self.owner.options.keeps_expiration;
+                messages.push((String::new(), successor.queue.clone(), Outgoing::published(&successor.message, keeps)));
             }
             match settlement.member.as_deref() {
                 None => {}
@@ -113,13 +116,12 @@ impl Session {
             }
             Verdict::Park { due_ms } => {
                 let queue = self.queue_of(lease);
-                let options = &self.owner.options;
-                self.declare(&delayed::steps(&options.delayed_type)).await?;
-                self.declare(&[delayed::way_back(&queue)]).await?;
                 // The rest of a second is waited out by whoever gets it.
                 let seconds = (due_ms - now_ms()).max(0) / 1_000;
+                self.declare(&delayed::steps(&self.owner.options.delayed_type, seconds)).await?;
+                self.declare(&[delayed::way_back(&queue)]).await?;
                 let copy = self.copy_of(lease, false).2;
-                (End::Ack, Some((delayed::entrance(), delayed::routing_key(seconds, &queue), copy)))
+                (End::Ack, Some((delayed::entrance(seconds), delayed::routing_key(seconds, &queue), copy)))
             }
             Verdict::Lane { task } => {
                 let queue = self.queue_of(lease);

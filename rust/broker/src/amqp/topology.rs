@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! {"queues": {"mail": {"exchange": "mail", "type": "direct", "routing_key": "mail", "durable": true,
-//!                      "auto_delete": false, "arguments": {"x-max-priority": 10}}, …},
+//!                      "auto_delete": false, "arguments": {"x-max-priority": 10},
+//!                      "consumer_arguments": {"x-priority": 1}}, …},
 //!  "missing": {"x-queue-type": "quorum"}, "missing_type": "topic"}
 //! ```
 
@@ -25,6 +26,8 @@ pub(super) struct Topology {
     /// Type of their exchanges; empty for direct.
     missing_type: String,
     dead_lettered: std::collections::BTreeSet<String>,
+    /// With which consumers are started.
+    consumers: BTreeMap<String, FieldTable>,
 }
 
 impl Topology {
@@ -42,6 +45,10 @@ impl Topology {
             if arguments.contains_key("x-dead-letter-exchange") {
                 topology.dead_lettered.insert(name.to_owned());
             }
+            let consumer = sub(entry, "consumer_arguments");
+            if !consumer.inner().is_empty() {
+                topology.consumers.insert(name.to_owned(), consumer);
+            }
             let field = |key: &str| entry.inner().get(key).and_then(table::text).unwrap_or_default();
             let flag = |key: &str| entry.inner().get(key).and_then(AMQPValue::as_bool);
             let life = Life::Own {
@@ -58,6 +65,11 @@ impl Topology {
     pub(super) fn steps(&self, queue: &str) -> Vec<Step> {
         let known = self.queues.get(queue).cloned();
         known.unwrap_or_else(|| steps(queue, queue, &self.missing_type, queue, Life::Durable, self.missing.clone()))
+    }
+
+    /// The arguments of a consumer of this queue.
+    pub(super) fn consumer_arguments(&self, queue: &str) -> FieldTable {
+        self.consumers.get(queue).cloned().unwrap_or_default()
     }
 
     /// Whether the user has said where its dead letters go.
@@ -110,10 +122,12 @@ mod tests {
     #[test]
     fn a_listed_queue_is_declared_as_it_is_listed() {
         let json = r#"{"queues": {"q": {"exchange": "e", "type": "topic", "routing_key": "a.#", "durable": false,
-            "arguments": {"x-dead-letter-exchange": "dlx"}}, "plain": {"exchange": ""}}, "missing": {}}"#;
+            "arguments": {"x-dead-letter-exchange": "dlx"}, "consumer_arguments": {"x-priority": 3}}, "plain": {"exchange": ""}}, "missing": {}}"#;
         let topology = Topology::parse(json).expect("a topology");
         assert_eq!(topology.steps("plain").len(), 1);
         assert!(topology.has_dead_letter_exchange("q") && !topology.has_dead_letter_exchange("other"));
+        assert!(topology.consumer_arguments("q").contains_key("x-priority"));
+        assert_eq!(topology.consumer_arguments("plain"), FieldTable::default());
         let steps = topology.steps("q");
         let bind = Step::Bind { queue: "q".into(), exchange: "e".into(), key: "a.#".into() };
         assert_eq!(steps[2], bind);

@@ -19,6 +19,7 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use super::declared::Declared;
 use super::message::short;
 use super::options::AmqpOptions;
+use super::returns::Returned;
 use super::steps::{arguments, long};
 
 /// The one channel that is used.
@@ -74,8 +75,8 @@ pub(super) struct Open {
     /// Those of them that are not confirmed.
     pub(super) unconfirmed: HashSet<u64>,
     pub(super) refused: HashSet<u64>,
-    /// Names of what came back since nothing could be reached by it.
-    pub(super) returned: HashSet<String>,
+    /// What came back since nothing could be reached by it.
+    pub(super) returned: Vec<Returned>,
     /// By consumer.
     pub(super) delivered: HashMap<String, VecDeque<Received>>,
     pub(super) declared: Declared,
@@ -111,7 +112,7 @@ impl Open {
             published: 0,
             unconfirmed: HashSet::new(),
             refused: HashSet::new(),
-            returned: HashSet::new(),
+            returned: Vec::new(),
             delivered: HashMap::new(),
             declared: Declared::default(),
             blocked: None,
@@ -229,9 +230,14 @@ impl Open {
                 self.confirmed(nack.delivery_tag, nack.multiple);
                 Ok(None)
             }
-            AMQPClass::Basic(basic::AMQPMethod::Return(_)) => {
-                let (properties, _body) = self.content()?;
-                self.returned.extend(properties.message_id().as_ref().map(ToString::to_string));
+            AMQPClass::Basic(basic::AMQPMethod::Return(back)) => {
+                let (properties, body) = self.content()?;
+                self.returned.push(Returned {
+                    exchange: back.exchange.to_string(),
+                    routing_key: back.routing_key.to_string(),
+                    correlation_id: properties.correlation_id().as_ref().map(ToString::to_string),
+                    body,
+                });
                 Ok(None)
             }
             AMQPClass::Basic(basic::AMQPMethod::Deliver(deliver)) => {
@@ -259,8 +265,10 @@ impl Open {
         }
     }
 
-    /// Header and body that follow a method.
+    /// Header and body that follow a method. They are on their way: who was going to wait for less long does so for them.
     pub(super) fn content(&mut self) -> Result<(BasicProperties, Vec<u8>), Fault> {
+        let until = self.deadline;
+        self.deadline = until.max(Instant::now() + self.patience);
         let AMQPFrame::Header(_, header) = self.frame()? else {
             return Err(Fault::Gone("a message without its header".to_owned()));
         };
@@ -272,6 +280,7 @@ impl Open {
                 _ => return Err(Fault::Gone("a message without its body".to_owned())),
             }
         }
+        self.deadline = until;
         Ok((header.properties, body))
     }
 

@@ -77,7 +77,13 @@ pub(super) fn padded_message(queue: &str, priority: u8, id: &str, padding: &str)
 
 /// A result document.
 pub(super) fn result(task_id: &str, doc: &str, is_success: bool) -> ResultDoc {
-    ResultDoc { task_id: task_id.to_owned(), doc: Bytes::copy_from_slice(doc.as_bytes()), is_success, ttl_s: Some(600) }
+    ResultDoc {
+        task_id: task_id.to_owned(),
+        doc: Bytes::copy_from_slice(doc.as_bytes()),
+        is_success,
+        ttl_s: Some(600),
+        reply: None,
+    }
 }
 
 /// Ends the message in this way, and nothing else.

@@ -161,5 +161,6 @@ pub(crate) fn doc(task_id: &str, status: &str) -> ResultDoc {
         doc: format!(r#"{{"status": "{status}", "result": null, "task_id": "{task_id}"}}"#).into(),
         is_success: status == "SUCCESS",
         ttl_s: Some(60),
+        reply: None,
     }
 }

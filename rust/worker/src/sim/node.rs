@@ -264,6 +264,7 @@ impl Node {
 fn held(delivery: &Delivery, letter: &Letter) -> Held {
     Held {
         tag: delivery.tag,
+        reply: None,
         id: letter.id.clone(),
         task: "sim".to_owned(),
         ignores_result: false,
@@ -458,5 +459,5 @@ fn reported(kind: OutcomeKind, kept: Option<(&str, &str)>, successors: Vec<Publi
 /// The document of a task's state.
 fn state(id: &str, status: &str) -> ResultDoc {
     let doc = format!("{{\"status\": \"{status}\", \"task_id\": \"{id}\"}}").into();
-    ResultDoc { task_id: id.to_owned(), doc, is_success: status == "SUCCESS", ttl_s: None }
+    ResultDoc { task_id: id.to_owned(), doc, is_success: status == "SUCCESS", ttl_s: None, reply: None }
 }

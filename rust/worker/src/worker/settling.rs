@@ -63,7 +63,8 @@ impl Worker {
         let has_states = held.has_states;
         let mut settlements = settle::settlements(held, &ending, self.policy, clock::wall_us());
         let own = settlements.pop().map(|own| (own, Some(Settling { handle, is_final })));
-        let publishes = |one: &Settlement| !one.successors.is_empty() || one.member.is_some();
+        let replies = |one: &Settlement| one.result.as_ref().is_some_and(|result| result.reply.is_some());
+        let publishes = |one: &Settlement| !one.successors.is_empty() || one.member.is_some() || replies(one);
         let follows = settlements.iter().chain(own.as_ref().map(|(own, _)| own)).any(publishes);
         // Not before states of its own that are being stored.
         let is_free = !has_states || !self.is_settling && self.settling.is_empty();
