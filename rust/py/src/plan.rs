@@ -141,6 +141,7 @@ impl MessagePlan {
             priority: self.priority,
             delivery_tag: &text(&random_id()?),
             is_transient: false,
+            more: &[],
         };
         envelope::write(&parts, &mut message);
         Ok(message)
@@ -336,6 +337,7 @@ pub(crate) fn write_envelope<'py>(
         priority,
         delivery_tag: &format!("{mark}{}", text(&random_id()?)),
         is_transient,
+        more: &[],
     };
     envelope::write(&parts, &mut message);
     Ok(PyBytes::new(py, &message))

@@ -83,6 +83,7 @@ fn an_envelope_written_again_has_celerys_bytes() {
             priority: envelope.priority,
             delivery_tag: envelope.delivery_tag.as_deref().unwrap(),
             is_transient: false,
+            more: &[],
         };
         let mut written = Vec::new();
         write(&parts, &mut written);

@@ -98,8 +98,25 @@ fn envelope_to_amqp(message: &[u8]) -> Option<(Outgoing, Option<ShortString>)> {
     if let Some(reply_to) = parsed.reply_to.as_deref().filter(|reply_to| !reply_to.is_empty()) {
         properties = properties.with_reply_to(short(reply_to));
     }
+    for (more, text) in found.more {
+        properties = (more.with)(properties, short(&text));
+    }
     Some((Outgoing { properties, body: parsed.body.into_owned(), is_mandatory: true }, found.expiration))
 }
+
+/// A property that we have no use for, and tasks may have.
+struct More {
+    name: &'static str,
+    of: fn(&BasicProperties) -> &Option<ShortString>,
+    with: fn(BasicProperties, ShortString) -> BasicProperties,
+}
+
+/// Not `user_id`: the server refuses a message with another's name, and a worker publishes copies of everybody's.
+const MORE: [More; 3] = [
+    More { name: "app_id", of: BasicProperties::app_id, with: BasicProperties::with_app_id },
+    More { name: "message_id", of: BasicProperties::message_id, with: BasicProperties::with_message_id },
+    More { name: "type", of: BasicProperties::kind, with: BasicProperties::with_type },
+];
 
 /// What the envelope says beyond what `envelope::parse` reads.
 struct Properties {
@@ -107,11 +124,12 @@ struct Properties {
     delivery_mode: u8,
     /// Milliseconds.
     expiration: Option<ShortString>,
+    more: Vec<(&'static More, String)>,
 }
 
 impl Properties {
     fn read(json: &[u8]) -> Properties {
-        let mut found = Properties { priority: 0, delivery_mode: PERSISTENT, expiration: None };
+        let mut found = Properties { priority: 0, delivery_mode: PERSISTENT, expiration: None, more: Vec::new() };
         let mut scanner = Scanner::new(json);
         // It was walked once already, so that it is JSON.
         let _walked = scanner.object(|key, scanner| {
@@ -128,7 +146,13 @@ impl Properties {
                 "delivery_mode" => {
                     found.delivery_mode = number().filter(|mode| *mode == TRANSIENT).unwrap_or(PERSISTENT)
                 }
-                _ => {}
+                name => {
+                    if let Some(more) = MORE.iter().find(|more| more.name == name)
+                        && let Ok(text) = Scanner::new(raw).text()
+                    {
+                        found.more.push((more, text.text().into_owned()));
+                    }
+                }
             }
             Ok(())
         });
@@ -172,6 +196,8 @@ impl Incoming {
         }
         let mut headers_json = Vec::with_capacity(1024);
         table::write_json(headers, |name| matches!(name, ATTEMPTS | DELIVERY_COUNT | HELD), &mut headers_json);
+        let more: Vec<(&str, &str)> =
+            MORE.iter().filter_map(|more| text((more.of)(properties)).map(|text| (more.name, text))).collect();
         let mut message = Vec::new();
         let parts = EnvelopeParts {
             body: &body,
@@ -186,6 +212,7 @@ impl Incoming {
             priority,
             delivery_tag: &tag.to_string(),
             is_transient: *properties.delivery_mode() == Some(TRANSIENT),
+            more: &more,
         };
         envelope::write(&parts, &mut message);
         Incoming { message, priority, attempts, returns }
@@ -235,6 +262,20 @@ mod tests {
         assert_eq!((&*parsed.body, parsed.headers_json), (&b"[]"[..], &br#"{"id": "7", "task": "t"}"#[..]));
         assert_eq!((incoming.priority, incoming.attempts, parsed.is_redelivered), (12, 0, false));
         assert_eq!(Outgoing::of(&incoming.message).properties.delivery_mode(), &Some(TRANSIENT));
+    }
+
+    #[test]
+    fn properties_that_only_a_task_may_want_come_and_go() {
+        let said = BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_app_id("shop \"7\"".into())
+            .with_message_id("m".into())
+            .with_type("t".into())
+            .with_user_id("guest".into());
+        let incoming = Incoming::of(&said, "", "q", b"[]".to_vec(), 1);
+        let again = Outgoing::of(&incoming.message).properties;
+        assert_eq!((again.app_id(), again.message_id(), again.kind()), (said.app_id(), said.message_id(), said.kind()));
+        assert_eq!(again.user_id(), &None, "the server would refuse it from anybody else");
     }
 
     #[test]

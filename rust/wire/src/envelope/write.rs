@@ -33,6 +33,8 @@ pub struct EnvelopeParts<'a> {
     pub delivery_tag: &'a str,
     /// AMQP's `delivery_mode` 1: RabbitMQ need not store it on disk; else 2.
     pub is_transient: bool,
+    /// More properties, such as `app_id`; they come last.
+    pub more: &'a [(&'a str, &'a str)],
 }
 
 /// Appends the envelope to `out`.
@@ -69,6 +71,12 @@ pub fn write(parts: &EnvelopeParts<'_>, out: &mut Vec<u8>) {
     write_int(parts.priority.into(), out);
     out.extend_from_slice(br#", "body_encoding": "base64", "delivery_tag": "#);
     write_text(parts.delivery_tag, out);
+    for (name, text) in parts.more {
+        out.extend_from_slice(b", ");
+        write_text(name, out);
+        out.extend_from_slice(b": ");
+        write_text(text, out);
+    }
     out.extend_from_slice(b"}}");
 }
 
