@@ -109,6 +109,28 @@ class EtaLoad(RedisLoad):
             raise SystemExit(f"expected one message without an eta, found {self._pattern!r}")
 
 
+class IntendedLoad(RedisLoad):
+    """Copies of one message with the headers of ``fastworker bench``: its intended moment, and its number.
+
+    Args:
+        other: The same copies without them.
+    """
+
+    def __init__(self, other: RedisLoad) -> None:
+        vars(self).update(vars(other))
+        headers = b'"fw-intended": %(now)b, "fw-number": "%(number)b", "retries": 0'
+        self._pattern, found = re.subn(rb'"retries": 0', headers, self._pattern)
+        if found != 1:
+            raise SystemExit(f"expected one message with its retries, found {self._pattern!r}")
+        self._next = 0
+
+    def _copy(self) -> bytes:
+        self._next += 1
+        ids = {old: str(uuid.UUID(bytes=os.urandom(16), version=4)).encode() for old in self._ids}
+        now, number = b"%016d" % (time.time_ns() // 1000), b"%010d" % self._next
+        return self._pattern % {**ids, b"now": now, b"number": number}
+
+
 class StampedLoad(RedisLoad):
     """Copies of one message with the time in it, which get the time when they are made.
 

@@ -14,12 +14,14 @@ __all__ = [
     "ChildLink",
     "ControlClient",
     "Drain",
+    "Histogram",
     "Join",
     "LamportClock",
     "Lost",
     "Member",
     "MessagePlan",
     "NodePulse",
+    "Pacer",
     "Publisher",
     "ResultStore",
     "Worker",
@@ -891,6 +893,23 @@ class Worker:
         """
     def beat(self) -> None:
         """Send a heartbeat event now."""
+    def record(self, order: str) -> dict[str, Any] | None:
+        """Record when tasks come past the stations, for a bench.
+
+        Args:
+            order: ``start`` (anew), ``count`` (what ended, without times), ``read`` (all) or ``stop`` (all, and end).
+
+        Returns:
+            None: nothing is recorded, or ``start``. Else ``tasks``: by name, ``outcomes`` (counts by how it ended) and
+            ``stages`` (``Histogram.encode`` of each, see ``docs/reference/bench-file.md``); ``firsts`` and ``repeats``:
+            messages with a number that ended for the first time, and again; ``numbers``: which, a bit each, zlib;
+            ``early``: tasks that started before their intended moment; ``last_us``: when the last one was settled, Unix
+            time in microseconds, 0 for none.
+
+        Raises:
+            ValueError: Another word.
+            fastworker.errors.OperationalError: as ``revoke``.
+        """
     def snapshot(self) -> dict[str, Any]:
         """What is held: ``tasks`` (as ``revoke`` returns them), ``revoked`` (ids, oldest first), ``total`` (started
         tasks by name), ``pids`` (children), ``writes`` (tasks that each of those was given), ``busy`` (how many of them
@@ -908,3 +927,106 @@ class Worker:
         Raises:
             ValueError: Another word.
         """
+
+# ---------------------------------------------------------------------------------------------------------- bench
+
+@final
+class Histogram:
+    """Times in whole microseconds, as HdrHistogram keeps them: three significant digits. Safe to use from threads."""
+
+    def __new__(cls) -> Histogram: ...
+    @staticmethod
+    def decode(text: str) -> Histogram:
+        """One from its base64 text: HdrHistogram's V2 encoding, deflated or not.
+
+        Raises:
+            ValueError: It is no such text.
+        """
+    def encode(self) -> str:
+        """The text that ``decode`` reads, deflated."""
+    def record(self, value_us: int, count: int = 1) -> None:
+        """Count a value."""
+    def add(self, other: Histogram) -> None:
+        """Count all that another one has counted.
+
+        Raises:
+            ValueError: They do not fit.
+        """
+    @property
+    def count(self) -> int:
+        """Values."""
+    @property
+    def min_us(self) -> int:
+        """The smallest; 0 without values, as the others."""
+    @property
+    def max_us(self) -> int:
+        """The largest."""
+    @property
+    def mean_us(self) -> float:
+        """Their mean."""
+    @property
+    def stdev_us(self) -> float:
+        """Their standard deviation."""
+    def quantile_us(self, share: float) -> int:
+        """The smallest value that at least this share (0 to 1) does not exceed."""
+    def buckets(self) -> list[tuple[int, int]]:
+        """The middle of each bucket that has values, rising, and how many."""
+
+@final
+class Pacer:
+    """The generator of a bench: publishes messages at given moments, through a connection of its own, without
+    holding the interpreter. One thread at a time may run it.
+
+    Args:
+        url: The broker.
+        options: Of the connection.
+        templates: ``(queue, priority, envelope, delay_us)`` each. In the envelope the id is
+            ``00000000-0000-4000-8000-000000000000`` wherever it stands, and the headers have ``fw-number``
+            (``"0000000000"``) and ``fw-intended`` (``1000000000000000``); with a delay also an ``eta`` of
+            ``2001-09-09T01:46:40.000001+00:00``, which becomes the intended moment, so much after publication.
+        seed: UUID; a message's id is the one of ``stream_ids`` at its number.
+
+    Raises:
+        ValueError: A template has not what is to be filled in.
+    """
+
+    def __new__(
+        cls,
+        url: str,
+        options: Mapping[str, str],
+        templates: Sequence[tuple[str, int, bytes, int]],
+        seed: str,
+    ) -> Pacer: ...
+    @property
+    def sent(self) -> int:
+        """Messages that the broker has confirmed."""
+    def stop(self) -> None:
+        """End what runs within 50 ms; from another thread."""
+    def depth(self, queue: str) -> int:
+        """Messages that wait in a queue."""
+    def run(
+        self, offsets_us: bytes, picks: bytes, began_us: int, first: int, stride: int
+    ) -> tuple[Histogram, Histogram]:
+        """Publish each message at its moment, or as soon after that as can be.
+
+        Args:
+            offsets_us: ``array("Q")``: moments in microseconds after ``began_us``, rising.
+            picks: ``array("I")``: the template of each.
+            began_us: Unix time in microseconds.
+            first: Number of the first message.
+            stride: From one number to the next.
+
+        Returns:
+            How long after its moment each was handed to the connection; and was confirmed by the broker.
+
+        Raises:
+            fastworker.errors.OperationalError: The broker does not take them.
+        """
+    def fill(self, picks: bytes, first: int) -> Histogram:
+        """Publish all as fast as the broker takes them, numbered from ``first`` on; the intended moment of each is when
+        it is handed over. Returns how long that took until it was confirmed.
+
+        Raises: as ``run``.
+        """
+    def close(self) -> None:
+        """Close the connection."""

@@ -21,7 +21,7 @@ from fastworker.cli.session import Session
 DEFAULT_COMMAND = "worker"
 COMMANDS = (
     "worker", "multi", "status", "inspect", "control", "report", "dead", "purge", "queues", "parked",
-    "unpark", "migrate", "call", "result", "list", "graph", "shell", "events", "flower", "plan",
+    "unpark", "migrate", "call", "result", "list", "graph", "shell", "events", "flower", "plan", "bench",
 )  # fmt: skip
 #: Where a command is not in the module of its name.
 _MODULES = {"list": "listing"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -53,6 +53,40 @@ class Json(_Type):
         if not isinstance(parsed, self._expected):
             self.fail(f"{value!r} is {json.dumps(parsed)[:40]}; expected {self._word}", param, ctx)
         return parsed
+
+
+class Seconds(_Type):
+    """A length of time: ``90``, ``1.5s``, ``20ms``, ``500us``, ``2m``; in seconds."""
+
+    name = "time"
+    _UNITS: ClassVar = {
+        "us": 1e-6,
+        "µs": 1e-6,
+        "ms": 1e-3,
+        "s": 1.0,
+        "m": 60.0,
+        "h": 3600.0,
+        "": 1.0,
+    }
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the number and its unit."""
+        if isinstance(value, int | float):
+            return float(value)
+        text = str(value).strip()
+        number = text.rstrip("µmush")
+        unit = text[len(number) :]
+        try:
+            seconds = float(number) * self._UNITS[unit]
+        except (KeyError, ValueError):
+            seconds = -1.0
+        if not 0 <= seconds < float("inf"):
+            self.fail(
+                f"{value!r}: expected a number with us, ms, s, m or h, such as 1.5s", param, ctx
+            )
+        return seconds
 
 
 class LogLevel(_Type):
@@ -191,3 +225,4 @@ TIME = Moment(allows_seconds=False)
 TIME_OR_SECONDS = Moment(allows_seconds=True)
 JSON_LIST = Json(list, "a JSON list, such as '[1, 2]'")
 JSON_OBJECT = Json(dict, """a JSON object, such as '{"x": 1}'""")
+SECONDS = Seconds()

@@ -20,6 +20,7 @@ from fastworker.app.signum import signum
 from fastworker.errors import BackendError, ImproperlyConfigured, KombuError
 from fastworker.rates import per_second
 from fastworker.serialize.saferepr import saferepr
+from fastworker.worker.bench_command import bench_record
 from fastworker.worker.bindings import declare
 from fastworker.worker.copies import name_at_broker
 from fastworker.worker.lanes import UnknownLane
@@ -45,6 +46,7 @@ __all__ = [
     "CommandInfo",
     "Panel",
     "State",
+    "bench_record",
     "control_command",
     "inspect_command",
     "memdump",

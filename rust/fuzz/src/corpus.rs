@@ -81,6 +81,7 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
                 member: NO_MEMBER,
                 number: 7,
                 kind: OutcomeKind::Retry,
+                started_us: 1 << 41,
                 runtime_us: 1 << 40,
                 status: "RETRY",
                 doc: Some(b"{}"),

@@ -8,10 +8,12 @@ mod control;
 mod drain;
 mod errors;
 mod fork;
+mod histogram;
 mod ids;
 mod join;
 mod json;
 mod memory;
+mod pacer;
 mod parked;
 mod plan;
 mod publisher;
@@ -48,5 +50,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<join::Lost>()?;
     module.add_class::<join::Member>()?;
     module.add_class::<worker::Worker>()?;
+    module.add_class::<histogram::Histogram>()?;
+    module.add_class::<pacer::Pacer>()?;
     Ok(())
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use fastworker_worker::{
     Autoscale, BatchTerms, Command, EventTerms, Fanout, Fate, Handle, HeldTask, Level, Patience, Pool, Pulse,
-    QueueTerms, Rate, RegisteredTask, Report, Reporter, Reports, Resize, RevokeTerms, Scope, Shutdown, Stage,
-    TaskOptions, WorkerConfig, clock_moved, forward_to, run, stop_forwarding, thread_ended,
+    QueueTerms, Rate, RecordOrder, RegisteredTask, Report, Reporter, Reports, Resize, RevokeTerms, Scope, Shutdown,
+    Stage, TaskOptions, WorkerConfig, clock_moved, forward_to, run, stop_forwarding, thread_ended,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -23,6 +23,7 @@ use crate::call::Call;
 use crate::clock::NodePulse;
 use crate::control::marks;
 use crate::errors::raise;
+use crate::histogram::recorded;
 use crate::join::{Join, Lost, Member};
 
 /// A registered task, as `WorkerSettings.tasks` lists it.
@@ -436,6 +437,18 @@ impl Worker {
 
     fn beat(&self) {
         self.command(Command::Beat);
+    }
+
+    fn record<'py>(&self, py: Python<'py>, order: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let order = match order {
+            "start" => RecordOrder::Start,
+            "count" => RecordOrder::Count,
+            "read" => RecordOrder::Read,
+            "stop" => RecordOrder::Stop,
+            other => return Err(PyValueError::new_err(format!("no order to a recorder is called {other:?}"))),
+        };
+        let record = self.ask(py, |answer| Command::Record { order, answer })?;
+        record.map(|record| recorded(py, &record)).transpose()
     }
 
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -13,7 +13,7 @@ use crate::frame::{Reader, Writer};
 pub use crate::frame::Malformed;
 
 /// Layout version of everything below.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// Longest frame that is accepted from a child or by one: 2 GiB less the header, the bound of a `u32` with its sign.
 pub const MAX_FRAME_BYTES: usize = i32::MAX as usize;
@@ -292,6 +292,8 @@ pub struct OutcomeFrame<'a> {
     pub member: u32,
     /// How it ended.
     pub kind: OutcomeKind,
+    /// When it was started: microseconds of the system's monotonic clock.
+    pub started_us: u64,
     /// Microseconds inside the task function.
     pub runtime_us: u64,
     /// Celery's state for `doc`; empty without one.
@@ -424,6 +426,7 @@ impl FromChild<'_> {
                 w.u32(outcome.number);
                 w.u32(outcome.member);
                 w.u8(outcome.kind as u8);
+                w.u64(outcome.started_us);
                 w.u64(outcome.runtime_us);
                 w.bytes(outcome.status.as_bytes());
                 w.u8(u8::from(outcome.doc.is_some()));
@@ -480,7 +483,7 @@ impl FromChild<'_> {
                 let member = r.u32("batch member")?;
                 let kind = r.u8("outcome kind")?;
                 let kind = OutcomeKind::from_u8(kind).ok_or_else(|| r.unknown("outcome kind", kind))?;
-                let runtime_us = r.u64("runtime")?;
+                let (started_us, runtime_us) = (r.u64("start")?, r.u64("runtime")?);
                 let status = r.text("status")?;
                 let has_doc = r.u8("has doc")? != 0;
                 let doc = r.bytes("doc")?;
@@ -501,6 +504,7 @@ impl FromChild<'_> {
                     number,
                     member,
                     kind,
+                    started_us,
                     runtime_us,
                     status,
                     doc,

@@ -10,6 +10,7 @@ fn outcome() -> OutcomeFrame<'static> {
         number: 7,
         member: 99,
         kind: OutcomeKind::Retry,
+        started_us: 1 << 41,
         runtime_us: 1 << 40,
         status: "RETRY",
         doc: Some(b"{}"),

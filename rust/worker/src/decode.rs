@@ -13,6 +13,7 @@ use fastworker_wire::time::parse_iso_ms;
 use crate::config::{RegisteredTask, WorkerConfig};
 use crate::events::{Shown, received_fields};
 use crate::held::Held;
+use crate::record::Moments;
 
 const NUMBER_AT: usize = 1;
 const FLAGS_AT: usize = 5;
@@ -140,6 +141,7 @@ impl Decoder {
             received,
             is_told_started: false,
             end: None,
+            moments: Moments::default(),
             ending: None,
         };
         Ok((held, request))

@@ -10,6 +10,7 @@ use fastworker_engine::{Ask, ChildId, Handle, QueueTerms, Rate, Resize, Shutdown
 
 use crate::held::MemberPart;
 use crate::pool::{SocketFact, ZygoteFact};
+use crate::record::{Record, RecordOrder};
 use crate::worker::Author;
 
 /// An order from the main thread.
@@ -112,6 +113,13 @@ pub enum Command {
     },
     /// Send a heartbeat now.
     Beat,
+    /// Record when tasks come past the stations, say what was recorded, or end that.
+    Record {
+        /// Which.
+        order: RecordOrder,
+        /// Gets what was recorded until now; `None`: nothing is recorded.
+        answer: SyncSender<Option<Record>>,
+    },
     /// What is held now.
     Snapshot {
         /// Gets it.

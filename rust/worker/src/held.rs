@@ -8,6 +8,7 @@ use fastworker_broker::Publish;
 
 use crate::decode::{Flags, patch};
 use crate::events::End;
+use crate::record::Moments;
 use crate::report::Fate;
 
 /// What the child reported at the end of a task.
@@ -103,6 +104,8 @@ pub(crate) struct Held {
     pub(crate) is_told_started: bool,
     /// What is to be told once the broker has its end.
     pub(crate) end: Option<End>,
+    /// When it came past the stations, while a bench records that.
+    pub(crate) moments: Moments,
     /// The engine wants it settled; waits for `unconfirmed` to reach 0.
     pub(crate) ending: Option<fastworker_engine::Ending>,
 }

@@ -11,6 +11,7 @@ use super::Worker;
 impl Worker {
     pub(super) fn dispatch(&mut self, child: ChildId, first: Number, handles: &[Handle], flush_first: bool) {
         let tells = self.events.has_tasks();
+        let recorded_us = self.recorded_us();
         let Some(known) = self.children.get_mut(&child) else { return };
         let bound = known.page.claim().extend(handles.len() as u32);
         debug_assert_eq!(bound, first, "the engine and the page count alike");
@@ -18,6 +19,7 @@ impl Worker {
             let number = first.wrapping_add(offset as u32);
             let held = self.held.get_mut(*handle).expect("the engine dispatches what is held");
             held.prepare(number, flush_first, tells);
+            held.moments.dispatched_us = recorded_us;
             known.give(number, *handle);
             known.push_frame(&held.frame);
         }
@@ -27,6 +29,7 @@ impl Worker {
     /// Sends a batch as one number.
     pub(super) fn dispatch_batch(&mut self, child: ChildId, number: Number, handles: &[Handle]) {
         let tells = self.events.has_tasks();
+        let recorded_us = self.recorded_us();
         let Some(known) = self.children.get_mut(&child) else { return };
         let bound = known.page.claim().extend(1);
         debug_assert_eq!(bound, number, "the engine and the page count alike");
@@ -35,6 +38,7 @@ impl Worker {
         for handle in handles {
             let held = self.held.get_mut(*handle).expect("the engine dispatches what is held");
             held.prepare(number, true, tells);
+            held.moments.dispatched_us = recorded_us;
             known.push_frame(&held.frame);
         }
         self.touched.push(child);

@@ -6,6 +6,7 @@ use fastworker_engine::{Event, Request, Scope};
 use crate::report::{Level, Report};
 
 use super::Worker;
+use super::control::headers_of;
 
 impl Worker {
     pub(super) fn fetched(&mut self, deliveries: Vec<Delivery>) {
@@ -26,6 +27,9 @@ impl Worker {
             match self.decoder.decode(delivery, tells) {
                 Ok((mut held, mut request)) => {
                     request.is_drawn = is_drawn;
+                    if let Some(recorder) = &self.recorder {
+                        held.moments = recorder.arrived(request.task, headers_of(&held.frame).unwrap_or_default());
+                    }
                     let wanted = self.config.reports;
                     // What comes from a lane was reported when it first came.
                     if (wanted.received || wanted.calls) && !is_drawn {

@@ -22,6 +22,7 @@ mod outage;
 mod outcome;
 mod publishing;
 mod queues;
+mod recording;
 mod restart;
 mod settling;
 mod stopping;
@@ -46,6 +47,7 @@ use crate::held::{Again, HeldTable};
 use crate::joins::Joins;
 use crate::pool::{Child, OomWatch, Pool, Unburied, Zygote};
 use crate::pulse::Pulse;
+use crate::record::Recorder;
 use crate::report::{Level, Reporter};
 use crate::revoked::Revoked;
 use crate::settle::{Lifetimes, Policy};
@@ -216,6 +218,8 @@ struct Worker {
     /// It was said that broadcasts are not heard.
     is_deaf: bool,
     events: Events,
+    /// What a bench has recorded, while it does.
+    recorder: Option<Box<Recorder>>,
 }
 
 impl Worker {
@@ -314,6 +318,7 @@ impl Worker {
             untold: 0,
             joins: Joins::default(),
             is_deaf: false,
+            recorder: None,
         }
     }
 
@@ -497,6 +502,9 @@ impl Worker {
                 let _gone = answer.try_send(self.events.tell_of_tasks(tells));
             }
             Fact::Command(Command::Beat) => self.events.beat_for_who_asks(),
+            Fact::Command(Command::Record { order, answer }) => {
+                let _gone = answer.try_send(self.record(order));
+            }
             Fact::Command(Command::Snapshot { answer }) => {
                 let _gone = answer.try_send(self.snapshot());
             }

@@ -82,6 +82,9 @@ impl Worker {
             let text = format!("task {}[{}] moved to the dead letters: {}", held.task, held.id, outcome.reason);
             self.reporter.log(Level::Error, text);
         }
+        if self.recorder.is_some() {
+            held.moments.ended(outcome);
+        }
         held.parts = outcome.parts.iter().map(part).collect();
         held.reported = Some(Reported {
             kind: outcome.kind,

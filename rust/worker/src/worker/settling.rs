@@ -47,6 +47,9 @@ impl Worker {
             self.reporter.log(Level::Error, text);
         }
         let is_final = ending != Ending::EarlyAck;
+        if self.recorder.is_some() {
+            held.moments.settling(&ending);
+        }
         held.fate = fate_of(held, &ending).filter(|fate| match fate {
             Fate::Expired => self.config.reports.expired,
             Fate::Unknown => self.config.reports.unknown,
@@ -119,6 +122,7 @@ impl Worker {
 
     pub(super) fn settled(&mut self, batch: Vec<Option<Settling>>, lost: &[usize]) {
         self.answered_us = clock::mono_us();
+        let settled_us = self.answered_us;
         for (index, settling) in batch.into_iter().enumerate() {
             let Some(Settling { handle, is_final }) = settling else { continue };
             if lost.contains(&index) {
@@ -126,6 +130,9 @@ impl Worker {
                 continue;
             }
             if is_final && let Some(held) = self.held.remove(handle) {
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.settled(&held.moments, settled_us);
+                }
                 if let Some(end) = held.end {
                     end.tell(&held.id, clock::wall_us(), &mut self.events);
                 }

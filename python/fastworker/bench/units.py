@@ -1,0 +1,49 @@
+"""Figures for people."""
+
+from __future__ import annotations
+
+#: For what was not measured.
+NONE = "-"
+
+
+def time_text(seconds: float | None) -> str:
+    """Three digits and a unit."""
+    if seconds is None:
+        return NONE
+    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
+        if abs(seconds) * factor >= 1 or unit == "µs":
+            return f"{_three(seconds * factor)} {unit}"
+    raise AssertionError("the last unit takes all")
+
+
+def rate_text(per_second: float | None) -> str:
+    """So many a second."""
+    return NONE if per_second is None else f"{_three(per_second)}/s"
+
+
+def bytes_text(count: float | None) -> str:
+    """With a binary unit."""
+    if count is None:
+        return NONE
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024 or unit == "GiB":
+            return f"{_three(count)} {unit}"
+        count /= 1024
+    raise AssertionError("the last unit takes all")
+
+
+def measure_text(name: str, value: float) -> str:
+    """A figure of ``summary`` by its name."""
+    if name.endswith("_s"):
+        return time_text(value)
+    if name == "throughput":
+        return rate_text(value)
+    if name == "utilisation":
+        return f"{value:.1%}"
+    return f"{_three(value)} ms" if name.endswith("ms_per_task") else _three(value)
+
+
+def _three(value: float) -> str:
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

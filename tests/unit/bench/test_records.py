@@ -1,0 +1,64 @@
+"""What workers have recorded, put together."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64encode
+from typing import Any
+
+from fastworker import _core
+from fastworker.bench.records import STAGES, ends_of, merged, used
+
+
+def _answer(numbers: list[int], repeats: int = 0, **outcomes: int) -> dict[str, Any]:
+    bits = bytearray(max(numbers, default=0) // 8 + 1)
+    for number in numbers:
+        bits[number // 8] |= 1 << number % 8
+    histogram = _core.Histogram()
+    histogram.record(1_000, sum(outcomes.values()))
+    return {
+        "records": [
+            {
+                "tasks": {
+                    "t": {
+                        "outcomes": outcomes,
+                        "stages": {stage: histogram.encode() for stage in STAGES},
+                    }
+                },
+                "firsts": len(numbers),
+                "repeats": repeats,
+                "early": 0,
+                "last_us": 5,
+                "numbers": b64encode(zlib.compress(bytes(bits))).decode(),
+            }
+        ],
+        "cpu_s": {"supervisor": 1.0, "zygote": 0.0, "children": 2.0},
+    }
+
+
+def test_a_lost_message_does_not_hide_behind_one_that_ran_twice() -> None:
+    # Of 0 to 9, number 3 ran at both, and number 7 at none.
+    recorded = merged([_answer([0, 1, 2, 3, 4], success=5), _answer([3, 5, 6, 8, 9], success=5)])
+    assert (recorded.ended, recorded.distinct, recorded.duplicated) == (10, 9, 1)
+
+
+def test_what_ran_twice_at_one_worker_counts_too() -> None:
+    recorded = merged([_answer([0, 1], repeats=1, success=3)])
+    assert recorded.duplicated == 1
+
+
+def test_histograms_of_workers_add_up() -> None:
+    recorded = merged([_answer([0], success=3), _answer([1], success=4)])
+    assert recorded.tasks["t"].stages["wait"].count == 7
+    assert recorded.stage("service").count == 7
+
+
+def test_a_retry_is_no_end() -> None:
+    answers = [_answer([0], success=3, retry=2, requeue=1, failure=1)]
+    assert merged(answers).ends == ends_of(answers) == 4
+
+
+def test_cpu_time_is_what_was_used_in_between() -> None:
+    before = [_answer([0], success=1)]
+    after = [{"cpu_s": {"supervisor": 1.5, "zygote": 0.0, "children": 4.0}}]
+    assert used(before, after) == {"supervisor": 0.5, "zygote": 0.0, "children": 2.0}
