@@ -136,6 +136,8 @@ BARS = (
         peers=("celery-late",),
         unit="members/s",
     ),
+    Bar("A group, built and published", "canvas", "group_per_s", 20, unit="members/s"),
+    Bar("`GroupResult.get()` of 10,000", "canvas", "results_per_s", 10, unit="results/s"),
     Bar("Publish, `.delay()` loop", "publish", "delay_per_s", 6, unit="calls/s"),
     Bar(
         "… against a raw LPUSH loop (plain socket)",
