@@ -98,6 +98,8 @@ pub struct Engine {
     pub(crate) seats: u32,
     /// `Resize` has come.
     pub(crate) is_resized: bool,
+    /// There are fewer seats than before, and nobody has looked yet which spares that makes needless.
+    pub(crate) is_shrunk: bool,
     pub(crate) scale: Option<Scale>,
     /// By task index.
     pub(crate) windows: Vec<Window>,
@@ -139,6 +141,7 @@ impl Engine {
             fleet: Fleet::new(config.slots, config.per_child(), config.max_tasks_per_child),
             seats: config.concurrency,
             is_resized: false,
+            is_shrunk: false,
             scale: config.autoscale.map(Scale::new),
             windows: vec![Window::default(); config.tasks.len()],
             prefetch,

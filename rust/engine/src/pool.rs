@@ -138,12 +138,17 @@ impl Engine {
         }
     }
 
-    /// Spares are kept only where children have successors, and no more than one for each seat. A child that is being
-    /// killed makes none needless: the spare is about to take its place.
+    /// Spares are kept only where children have successors, and no more than one for each seat; when there are fewer seats
+    /// than before, only for those that will leave soon. A child that is being killed makes none needless: the spare is
+    /// about to take its place.
     fn stop_needless_spares(&mut self, actions: &mut Vec<Action>) {
         let has_successors =
             self.config.max_tasks_per_child.is_some() || self.config.max_memory_per_child_kib.is_some();
-        let tolerated = if has_successors { self.seats.saturating_mul(2) } else { self.seats };
+        let tolerated = match (has_successors, std::mem::take(&mut self.is_shrunk)) {
+            (false, _) => self.seats,
+            (true, false) => self.seats.saturating_mul(2),
+            (true, true) => self.wanted_children(),
+        };
         let staying = self.fleet.lasting() - self.fleet.killed_at_work();
         let mut needless = staying.saturating_sub(tolerated);
         for index in 0..self.fleet.children().len() {

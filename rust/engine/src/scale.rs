@@ -66,6 +66,7 @@ fn sane(bounds: Autoscale) -> Autoscale {
 impl Engine {
     /// Somebody wants more or fewer children.
     pub(crate) fn resize(&mut self, resize: Resize) {
+        let before = self.seats;
         let bounds = self.scale.as_ref().map(|scale| scale.bounds);
         let (least, most) = bounds.map_or((0, u32::MAX), |bounds| (bounds.min, bounds.max));
         match resize {
@@ -82,6 +83,7 @@ impl Engine {
             }
         }
         self.is_resized = true;
+        self.is_shrunk |= self.seats < before;
         self.follow_size();
     }
 
@@ -95,6 +97,7 @@ impl Engine {
         let scale = self.scale.as_mut().expect("asked above");
         let seats = scale.seats(self.seats, needed, may_grow, now.mono_us);
         if seats != self.seats {
+            self.is_shrunk |= seats < self.seats;
             self.seats = seats;
             self.tend(now, actions);
         }

@@ -159,6 +159,14 @@ fn pool_grows_and_shrinks_by_order_and_busy_children_may_finish() {
 }
 
 #[test]
+fn no_child_of_a_smaller_pool_waits_to_take_the_place_of_one_that_stays() {
+    let mut desk = Desk::ready(Config { concurrency: 4, max_tasks_per_child: Some(1_000), ..config() });
+    let stops = |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Stop { .. })).count();
+    assert_eq!(stops(&desk.tell(Event::Resize(Resize::Shrink(1)))), 1);
+    assert_eq!(desk.engine.stats().seats, 3);
+}
+
+#[test]
 fn busy_child_that_was_to_leave_stays_when_another_dies() {
     let mut desk = Desk::ready(config());
     desk.deliver([request(1), request(2)]);
