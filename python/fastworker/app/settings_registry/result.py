@@ -33,14 +33,16 @@ RESULT = group(
             "celeryresults",
             "str",
             "Exchange of the rpc:// store.",
-            note="there is no rpc:// store yet",
+            status="moot",
+            note="replies take the default exchange, as those of Celery's rpc:// backend do",
         ),
         Setting(
             "exchange_type",
             "direct",
             "str",
             "Type of the rpc:// store's exchange.",
-            note="there is no rpc:// store yet",
+            status="moot",
+            note="replies take the default exchange, as those of Celery's rpc:// backend do",
         ),
         Setting(
             "expires",
