@@ -52,6 +52,33 @@ def test_mixed_fleet_runs_every_task_once(fleet: tuple[Rig, Rig], tmp_path: Path
     assert [worker.stop() for worker in workers] == [0, 0]
 
 
+@pytest.mark.parametrize("worker", [PRODUCT, "celery"])
+def test_celerys_client_may_delay_what_goes_to_a_quorum_queue(
+    rabbit: VirtualHost, redis_url: str, tmp_path: Path, worker: str
+) -> None:
+    """The exchanges that it needs are declared by the worker."""
+    queue = {
+        "exchange": "topics",
+        "exchange_type": "topic",
+        "routing_key": "jobs.*",
+        "queue_arguments": {"x-queue-type": "quorum"},
+    }
+    conf = {
+        "task_queues": {"jobs": queue},
+        "task_default_queue": "jobs",
+        "task_default_exchange": "topics",
+        "task_default_exchange_type": "topic",
+        "task_default_routing_key": "jobs.any",
+    }
+    with contextlib.ExitStack() as stack:
+        client = Rig(AppSpec("celery", rabbit.url, redis_url, conf), tmp_path, stack)
+        client.worker(framework=worker)
+        add = client.task("add")
+        assert add.apply_async((1, 1)).get(timeout=TIMEOUT_S) == 2
+        assert add.apply_async((2, 2), countdown=2).get(timeout=TIMEOUT_S) == 4
+        assert sum("delayed" in name for name in rabbit.types()) == 28
+
+
 def test_each_runs_what_the_other_publishes(fleet: tuple[Rig, Rig]) -> None:
     ours, celerys = fleet
     worker = ours.worker("-n", "f@x")

@@ -70,9 +70,11 @@ impl AmqpBroker {
         let session = self.session().await?;
         let queues = self.queues.lock().expect("as above").clone();
         let known = session.state().lines.len();
-        for queue in &queues[known.min(queues.len())..] {
+        let new = &queues[known.min(queues.len())..];
+        for queue in new {
             session.add(queue).await?;
         }
+        session.offer_delays(new).await;
         Ok(session)
     }
 }

@@ -69,6 +69,27 @@ pub(super) fn way_back(queue: &str) -> Step {
     Step::Bind { queue: queue.to_owned(), exchange: DELIVERY.into(), key: format!("#.{}", word(queue)) }
 }
 
+/// Leads what Celery's clients delay back to where it was meant to go, given how queues are declared: by kombu's patterns.
+pub(super) fn ways_on(declared: &[Step]) -> Vec<Step> {
+    let kind_of = |sought: &str| {
+        declared.iter().find_map(|step| match step {
+            Step::Exchange { name, kind, .. } if name == sought => Some(kind.as_str()),
+            _ => None,
+        })
+    };
+    let mut ways = Vec::new();
+    for step in declared {
+        let Step::Bind { queue, exchange, key } = step else { continue };
+        if kind_of(exchange).is_none_or(|kind| kind == "direct") {
+            continue;
+        }
+        let key = if key.starts_with('#') { key.clone() } else { format!("#.{key}") };
+        ways.push(Step::BindExchange { destination: exchange.clone(), source: DELIVERY.into(), key: key.clone() });
+        ways.push(Step::Bind { queue: queue.clone(), exchange: exchange.clone(), key });
+    }
+    ways
+}
+
 /// Keeps a message for so many seconds, and then leads it to the queue.
 pub(super) fn routing_key(seconds: i64, queue: &str) -> String {
     let seconds = seconds.clamp(0, MOST_S);
@@ -112,6 +133,24 @@ mod tests {
         // 100 is 64 + 32 + 4: 3 queues and 18 other declarations.
         let of_100 = "celery_delayed_2 celery_delayed_5 celery_delayed_6".to_owned();
         assert_eq!(of(100), (of_100, 18, "celery_delayed_6".to_owned()));
+    }
+
+    #[test]
+    fn direct_exchanges_pass_on_nothing_that_was_delayed() {
+        let exchange = |name: &str, kind: &str| Step::Exchange {
+            name: name.into(),
+            kind: kind.into(),
+            is_durable: true,
+            is_auto_delete: false,
+        };
+        let bind =
+            |exchange: &str, key: &str| Step::Bind { queue: "q".into(), exchange: exchange.into(), key: key.into() };
+        let steps = [exchange("t", "topic"), exchange("d", "direct"), bind("t", "a.*"), bind("t", "#"), bind("d", "q")];
+        let on = |key: &str| {
+            let source = "celery_delayed_delivery".into();
+            [Step::BindExchange { destination: "t".into(), source, key: key.into() }, bind("t", key)]
+        };
+        assert_eq!(ways_on(&steps), [on("#.a.*"), on("#")].concat());
     }
 
     #[test]

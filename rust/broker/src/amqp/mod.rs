@@ -6,6 +6,7 @@
 //!   broker.rs    the contract                     delayed.rs  the queues in which messages wait for their time
 //!   session.rs   a worker's connections           held.rs     leases with a record
 //!   declaring.rs carrying out steps               lane.rs     messages that are over their rate
+//!   offering.rs  the same queues, for Celery's clients
 //!   returns.rs   what reached no queue            replying.rs results of `rpc://`, sent by a worker
 //!                                                 replies.rs  the same, as they come to a client
 //!   publisher.rs confirmed publishing             letters.rs  dead letters
@@ -38,6 +39,7 @@ mod letters;
 mod line;
 mod listen;
 mod message;
+mod offering;
 mod options;
 mod publisher;
 mod replies;

@@ -119,6 +119,7 @@ impl Session {
                     for queue in queues {
                         session.add(queue).await?;
                     }
+                    session.offer_delays(queues).await;
                     session.prepare_held().await?;
                     session.watch_idle_lines();
                     return Ok(session);

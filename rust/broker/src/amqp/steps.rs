@@ -81,6 +81,11 @@ impl Step {
         }
     }
 
+    /// Whether it declares a quorum queue.
+    pub(super) fn is_quorum(&self) -> bool {
+        matches!(self, Step::Queue { arguments, .. } if arguments.inner().get("x-queue-type") == Some(&long("quorum")))
+    }
+
     /// Those of a later stage need those of an earlier one.
     pub(super) fn stage(&self) -> u8 {
         match self {

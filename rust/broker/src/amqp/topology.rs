@@ -67,6 +67,11 @@ impl Topology {
         known.unwrap_or_else(|| steps(queue, queue, &self.missing_type, queue, Life::Durable, self.missing.clone()))
     }
 
+    /// Whether any queue is known to be a quorum queue, or those are that nobody has described.
+    pub(super) fn has_quorum(&self) -> bool {
+        self.queues.values().flatten().any(Step::is_quorum) || self.steps("").iter().any(Step::is_quorum)
+    }
+
     /// The arguments of a consumer of this queue.
     pub(super) fn consumer_arguments(&self, queue: &str) -> FieldTable {
         self.consumers.get(queue).cloned().unwrap_or_default()
