@@ -103,7 +103,8 @@ def test_slow_errback_is_let_finish_by_a_shutdown(rig: Rig, gate: Gate) -> None:
     worker = rig.worker()
     errback = rig.task("holding_errback").s(path=gate.path)
     result = rig.task("die").apply_async((gate.path + ".deaths",), link_error=errback)
-    gate.wait_started()
+    # Three processes die before, and each one after them imports the pool's libraries.
+    gate.wait_started(timeout_s=TIMEOUT_S)
     worker.signal(signal.SIGTERM)
     gate.release()
     assert worker.wait_ended() == 0
