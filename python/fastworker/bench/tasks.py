@@ -8,7 +8,8 @@ import os
 import time
 from typing import Any
 
-from fastworker import FastWorker, chord
+from fastworker.app.app import FastWorker
+from fastworker.canvas.chord import chord
 
 app = FastWorker("fastworker-bench", set_as_current=False)
 
