@@ -177,7 +177,7 @@ def test_broker_that_is_away_does_not_hold_a_shutdown_for_ever(rig: Rig, gate: G
         worker.wait_for_line("Trying again until it works")
         worker.signal(signal.SIGTERM)
         assert worker.wait_ended(30) == 1
-        worker.wait_for_line("ended without the broker.*1 message")
+        worker.wait_for_line("ended without it: 1 message")
 
 
 def test_far_tasks_survive_a_shutdown(rig: Rig) -> None:

@@ -110,14 +110,6 @@ DIFFERENCES: tuple[Difference, ...] = (
         ("publishing/option content of the unknown",),
     ),
     Difference(
-        "correlation_id of the caller",
-        "replaces the task's id in the message's properties",
-        "TypeError at the call: there is no such option",
-        "Results and replies are found by the task's id; use task_id to choose it.",
-        ("publishing/option correlation_id", "calls/request with reply_to"),
-        kind=MISSING,
-    ),
-    Difference(
         "options repeated in the message's properties",
         "argsrepr, kwargsrepr and origin stand in headers and properties",
         "in the headers",

@@ -42,12 +42,14 @@ class Terminal:
         self._master, self.slave = pty.openpty()
         self._set_size(rows, columns)
         self.modes = termios.tcgetattr(self.slave)
+        # A size in the environment, which pytest-xdist leaves there, goes before the terminal's own.
+        own = {name: text for name, text in environment.items() if name not in {"COLUMNS", "LINES"}}
         self._process = subprocess.Popen(
             command,
             stdin=self.slave,
             stdout=self.slave,
             stderr=self.slave,
-            env={**environment, "TERM": "xterm-256color"},
+            env={**own, "TERM": "xterm-256color"},
             preexec_fn=self._take_terminal,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
