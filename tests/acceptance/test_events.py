@@ -148,6 +148,7 @@ def note(sender, **_):
 
 @pytest.mark.shows("event task-cancelled")
 def test_what_a_shutdown_ends_is_told_of(redis_rig: Rig, gate: Gate) -> None:
+    redis_rig.configure(task_acks_late=True)
     with listening(redis_rig.app) as heard:
         worker = redis_rig.worker("-E", concurrency=1)
         call = redis_rig.task("hold").delay(gate.path)

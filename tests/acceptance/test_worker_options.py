@@ -52,7 +52,7 @@ def test_name_expands_the_host(rig: Rig) -> None:
 @pytest.mark.shows("setting worker_disable_prefetch")
 @pytest.mark.parametrize("how", ["option", "setting"])
 def test_no_more_is_held_than_runs_when_told_so(redis_rig: Rig, gate: Gate, how: str) -> None:
-    redis_rig.configure(worker_disable_prefetch=how == "setting")
+    redis_rig.configure(worker_disable_prefetch=how == "setting", task_acks_late=True)
     results = [redis_rig.task("hold").delay(gate.path) for _ in range(5)]
     options = ("--disable-prefetch",) if how == "option" else ()
     redis_rig.worker("-n", "w@here", *options, concurrency=2)
