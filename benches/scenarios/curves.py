@@ -12,12 +12,12 @@ from pathlib import Path
 import redis
 
 from benches.harness.broker import RedisServer
-from benches.harness.delay_proxy import delayed
 from benches.harness.results import Run
 from benches.harness.runner import DRAIN_S, open_run, rounds, sized
 from benches.harness.stage import Stage, open_stage
 from benches.harness.stats import percentile
 from benches.harness.systems import CONCURRENCY, FASTWORKER, PEERS, System
+from fastworker.bench.delay_proxy import delayed
 
 
 @dataclass(frozen=True)
@@ -88,17 +88,16 @@ def stage_for(curve: Curve, system: System, run: Run) -> Iterator[Stage]:
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         RedisServer(Path(folder)) as server,
-        delayed(server.port, curve.delay_ms) as port,
+        delayed(f"redis://127.0.0.1:{server.port}/0", curve.delay_ms / 1e3) as url,
     ):
-        run.details[f"{system.name}: PING through the proxy, p50 ms"] = ping_ms(port)
-        url = f"redis://127.0.0.1:{port}/0"
+        run.details[f"{system.name}: PING through the proxy, p50 ms"] = ping_ms(url)
         with open_stage(system, task=curve.task, args=args, server=server, broker_url=url) as stage:
             yield stage
 
 
-def ping_ms(port: int) -> float:
+def ping_ms(url: str) -> float:
     """Median round trip of 50 PINGs."""
-    with redis.Redis(port=port) as client:
+    with redis.Redis.from_url(url) as client:
         times_ms = []
         for _ in range(50):
             started = time.perf_counter()
