@@ -121,8 +121,14 @@ MUTANTS = [
     Mutant(
         "puts what comes back at the end of the line",
         "gather.rs",
-        "self.ready.push_front(priority, queue, handle);",
+        "self.ready.put_back(priority, queue, handle, is_before);",
         "self.ready.push_back(priority, queue, handle);",
+    ),
+    Mutant(
+        "turns the order of what was acknowledged early round",
+        "gather.rs",
+        "|other| self.requests.get(other).is_some_and(|other| other.order < order);",
+        "|other| self.requests.get(other).is_some_and(|other| other.order == 0);",
     ),
     Mutant(
         "returns the first in line first, so that the order turns round",

@@ -107,6 +107,8 @@ pub struct Engine {
     pub(crate) counters: Counters,
     /// Which child is offered work first; goes round.
     pub(crate) turn: usize,
+    /// The `order` of the delivery that came last.
+    pub(crate) last_order: u64,
     /// The clocks at the last event.
     pub(crate) now: Now,
     /// `None` until the first tick.
@@ -147,6 +149,7 @@ impl Engine {
             prefetch,
             counters: Counters::default(),
             turn: 0,
+            last_order: 0,
             now: Now { mono_us: 0, wall_ms: 0 },
             last_tick: None,
             config,

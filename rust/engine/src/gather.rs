@@ -229,17 +229,27 @@ impl Engine {
     /// Puts a delivery that is to run, and is in no list, in the line that it belongs to.
     pub(crate) fn line_up(&mut self, handle: Handle, is_first: bool) {
         self.leave_child(handle);
+        if !is_first {
+            self.last_order += 1;
+            self.requests.of(handle).order = self.last_order;
+        }
         if self.is_suspect(handle) {
             return self.wait_for_cell(handle, is_first);
         }
         if let Some(task) = self.gathers(handle) {
             return self.gather(task, handle, is_first);
         }
+        self.make_ready(handle, is_first);
+    }
+
+    /// Puts a delivery in its ready queue: where its order is, or at the end.
+    fn make_ready(&mut self, handle: Handle, keeps_order: bool) {
         let held = self.requests.of(handle);
         held.place = Place::Ready;
-        let (priority, queue) = (held.request.priority, held.request.queue);
-        if is_first {
-            self.ready.push_front(priority, queue, handle);
+        let (priority, queue, order) = (held.request.priority, held.request.queue, held.order);
+        if keeps_order {
+            let is_before = |other| self.requests.get(other).is_some_and(|other| other.order < order);
+            self.ready.put_back(priority, queue, handle, is_before);
         } else {
             self.ready.push_back(priority, queue, handle);
         }
@@ -284,14 +294,7 @@ impl Engine {
     fn lead(&mut self, task: usize, lead: Handle, is_acked: bool) {
         self.gatherings.at(task).leads.push(lead);
         self.gatherings.len -= 1;
-        let held = self.requests.of(lead);
-        held.place = Place::Ready;
-        let (priority, queue) = (held.request.priority, held.request.queue);
-        if is_acked {
-            self.ready.push_front(priority, queue, lead);
-        } else {
-            self.ready.push_back(priority, queue, lead);
-        }
+        self.make_ready(lead, is_acked);
     }
 
     /// Whether calls that wait for each other are all that there is room for, with a slot idle that what is in the queues

@@ -68,6 +68,8 @@ pub(crate) struct Held {
     pub(crate) place: Place,
     /// When it first became ready to run here (`mono_us`).
     pub(crate) ready_since_us: u64,
+    /// Its place among those that wait to run, by when it came to their end.
+    pub(crate) order: u64,
     /// Started attempts known of; the one that is running is counted once it has been recorded or has died.
     pub(crate) attempts: u32,
     /// A process may have died of it. With one slot nothing may be queued before or behind it at a child; with several it
@@ -99,6 +101,7 @@ impl Held {
             request,
             place,
             ready_since_us: now_us,
+            order: 0,
             attempts: 0,
             is_recorded: false,
             is_acked: false,

@@ -1,8 +1,8 @@
 //! Station 4b, schedule: the ready queues. Most urgent priority first; within one priority the queues take turns, as
 //! many at a time as their weight says.
 //!
-//! Both ends are open, because a delivery that comes back from a child unstarted goes to the front: it keeps the
-//! place that it had. All operations are constant time but `remove` and `retain_newest_first`.
+//! A delivery that comes back, from a child unstarted or from its early acknowledgement, keeps the place that it had.
+//! All operations are constant time but `remove` and `retain_newest_first`, and `put_back` in what is before it.
 
 use std::collections::VecDeque;
 
@@ -70,15 +70,17 @@ impl Ready {
         level.lines[usize::from(queue)].push_back(handle);
     }
 
-    /// At the head of its line, and its queue is the next to have its turn.
-    pub(crate) fn push_front(&mut self, priority: u8, queue: u16, handle: Handle) {
+    /// At the head of its line, but behind those that are before it, and its queue is the next to have its turn.
+    pub(crate) fn put_back(&mut self, priority: u8, queue: u16, handle: Handle, is_before: impl Fn(Handle) -> bool) {
         let (level, queue) = self.enter(priority, queue);
         if level.turns.front() != Some(&queue) {
             level.turns.retain(|&waiting| waiting != queue);
             level.turns.push_front(queue);
             level.had = 0;
         }
-        level.lines[usize::from(queue)].push_front(handle);
+        let line = &mut level.lines[usize::from(queue)];
+        let place = line.iter().take_while(|&&waiting| is_before(waiting)).count();
+        line.insert(place, handle);
     }
 
     /// Who is next, without taking it.
@@ -199,7 +201,7 @@ mod tests {
         let mut ready = ready_for(2);
         ready.push_back(0, 0, Handle(1));
         ready.push_back(0, 1, Handle(2));
-        ready.push_front(0, 1, Handle(3));
+        ready.put_back(0, 1, Handle(3), |_| false);
         assert_eq!(ready.peek(), Some(Handle(3)));
         assert_eq!(drain(&mut ready), [3, 1, 2]);
     }
@@ -212,9 +214,22 @@ mod tests {
         }
         let popped = drain(&mut ready);
         for &handle in popped.iter().rev() {
-            ready.push_front(0, (handle % 2) as u16, Handle(handle));
+            ready.put_back(0, (handle % 2) as u16, Handle(handle), |other| other.0 < handle);
         }
         assert_eq!(drain(&mut ready), popped);
+    }
+
+    #[test]
+    fn what_comes_back_one_by_one_keeps_its_order() {
+        let mut ready = ready_for(1);
+        for handle in 0..6 {
+            ready.push_back(0, 0, Handle(handle));
+        }
+        let popped: Vec<Handle> = (0..3).filter_map(|_| ready.pop()).collect();
+        for &handle in &popped {
+            ready.put_back(0, 0, handle, |other| other < handle);
+        }
+        assert_eq!(drain(&mut ready), [0, 1, 2, 3, 4, 5]);
     }
 
     #[test]
@@ -271,7 +286,7 @@ mod tests {
                 let handle = Handle(number as u32);
                 match op {
                     0 => { ready.push_back(priority, queue, handle); inside.insert(handle, (priority, queue)); }
-                    1 => { ready.push_front(priority, queue, handle); inside.insert(handle, (priority, queue)); }
+                    1 => { ready.put_back(priority, queue, handle, |other| other.0 % 2 == 0); inside.insert(handle, (priority, queue)); }
                     2 => {
                         let peeked = ready.peek();
                         let popped = ready.pop();

@@ -29,6 +29,22 @@ fn slow_or_unknown_early_tasks_are_acknowledged_for_free_children_only() {
 }
 
 #[test]
+fn early_tasks_confirmed_while_nothing_may_start_run_in_order() {
+    let mut desk = Desk::alone();
+    for number in 0..20 {
+        desk.deliver([early(number)]);
+        desk.tell(settled(number));
+        desk.ended(0, number, Outcome::Success);
+        desk.tell(settled(number));
+    }
+    assert_eq!(endings(&desk.deliver([early(1), early(2)])), [(1, Ending::EarlyAck), (2, Ending::EarlyAck)]);
+    desk.tell(Event::LeaseAtRisk);
+    desk.tell(settled(1));
+    desk.tell(settled(2));
+    assert_eq!(dispatches(&desk.tell(Event::LeaseSafe)), [(0, 20, vec![1, 2])]);
+}
+
+#[test]
 fn at_most_two_a_child_are_acknowledged_and_not_ended() {
     let mut desk = Desk::alone();
     for number in 0..20 {
