@@ -15,7 +15,7 @@ from benches.harness.stats import Summary, pairwise_ratios, summarise
 CELERY = ("celery-late", "celery-early")
 CELERY_WAITING = tuple(one.name for one in rivals.CELERY)
 RIVALS = tuple(one.name for one in (*rivals.RIVALS, *rivals.CELERY))
-POOLS = ("prefork", "threads", "solo", "asyncio")
+POOLS = ("prefork", "threads", "solo", "asyncio", "gevent", "eventlet")
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ BARS = (
     ),
     *(
         Bar(
-            f"Client's memory for 10,000,000 calls streamed by {way}, from the growth up to 1,000,000",
+            f"Client's memory for 10,000,000 calls streamed by {way}",
             "streams",
             "peak_mb_at_10m",
             100,

@@ -29,6 +29,8 @@ POOLS = (
     Pool("threads", "threads", 10, 100),
     Pool("solo", "solo", 1, 1000),
     Pool("asyncio", "gevent", 100, 10, "noop_async"),
+    Pool("gevent", "gevent", 100, 10),
+    Pool("eventlet", "eventlet", 100, 10),
 )
 MEASURE_S = DRAIN_S / 2
 
