@@ -14,6 +14,7 @@ NAMES = (
     "memory",
     "sqlite",
     "stations",
+    "floor",
     "curves",
     "rates",
     "parked",
@@ -24,6 +25,7 @@ NAMES = (
     "lanes",
     "batches",
     "events",
+    "recording",
     "rabbitmq",
     "rabbitmq_publish",
 )

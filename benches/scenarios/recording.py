@@ -32,8 +32,8 @@ def main() -> None:
         for stage in stages:
             assert isinstance(stage.load, RedisLoad)  # the broker is Redis
             stage.load = IntendedLoad(stage.load)
-        order(stages[1], "start")
         sizes = {stage.system.name: sized(stage.warm_up()) for stage in stages}
+        order(stages[1], "start")
         for number, stage in rounds(stages, ROUNDS):
             run.add(number, stage.system.name, stage.drain(sizes[stage.system.name]))
         counted = order(stages[1], "count")["records"][0]["tasks"]
