@@ -7,6 +7,7 @@ import contextlib
 import multiprocessing
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 from fastworker import chord, group
 from fastworker.exceptions import ImproperlyConfigured
 from tests.support.apps import AppSpec, Boom, build
+from tests.support.gate import read_lines
 from tests.support.rabbitmq import VirtualHost
 from tests.support.rig import PRODUCT, Rig
+from tests.support.waiting import wait_until
 
 TIMEOUT_S = 60
 
@@ -91,6 +94,22 @@ def test_a_result_of_another_thread_is_known_and_that_of_another_process_is_not(
         assert other.AsyncResult(result.id).state == "PENDING"
     result.forget()
     assert result.state == "PENDING"
+
+
+def test_no_reply_is_lost_with_its_worker(rig: Rig) -> None:
+    path = str(rig.directory / "effects")
+
+    def have_run(count: int) -> bool:
+        return len(read_lines(path)) >= count
+
+    results = [rig.task("record").delay(path, str(number)) for number in range(4_000)]
+    for count in range(600, 3_000, 600):
+        worker = rig.worker(concurrency=2)
+        wait_until(partial(have_run, count), f"{count} effects")
+        worker.kill_node()
+    rig.worker(concurrency=2)
+    assert [result.get(timeout=TIMEOUT_S) for result in results] == [None] * len(results)
+    assert {int(line) for line in read_lines(path)} == set(range(len(results)))
 
 
 def _ask_in_child(task: Any, answers: Any) -> None:
