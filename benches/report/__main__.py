@@ -1,13 +1,15 @@
-"""``python -m benches.report``: write ``results/README.md``, and the table in the project's README,
-from the newest run of each.
+"""``python -m benches.report``: write ``results/README.md``, the table in the project's README, and those of
+``docs/performance.md``, from the newest run of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from benches.harness.results import FOLDER, read_latest
+from benches.report import budget
 from benches.report.tables import bars_table, header, row, scenario_section, short_table
 from benches.scenarios import NAMES
 
@@ -23,22 +25,28 @@ acknowledgement, the better of the two is the peer; fastworker always acknowledg
 """
 
 
-README = FOLDER.parent.parent / "README.md"
+PROJECT = FOLDER.parent.parent
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
 
 def main() -> None:
-    """Write the page and say where, and print the table of bars."""
+    """Write the pages and say where, and print the table of bars."""
     found = {name: read_latest(name) for name in NAMES}
     documents = {name: document for name, document in found.items() if document is not None}
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / "README.md"
     path.write_text("\n".join(page(documents)) + "\n")
-    before, _, rest = README.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    README.write_text("\n".join([before + BEGIN, *short_table(documents), END + after]))
+    put_between_marks(PROJECT / "README.md", short_table(documents))
+    put_between_marks(PROJECT / "docs" / "performance.md", budget.lines(documents))
     print("\n".join(bars_table(documents)))
     print(f"\nwritten to benches/results/{path.name}")
+
+
+def put_between_marks(path: Path, lines: Iterable[str]) -> None:
+    """Write a generated part anew."""
+    before, _, rest = path.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    path.write_text("\n".join([before + BEGIN, *lines, END + after]))
 
 
 def page(documents: dict[str, dict[str, Any]]) -> Iterator[str]:

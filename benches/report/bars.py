@@ -177,7 +177,7 @@ BARS = (
         Bar(
             f"Client's memory for 10,000,000 calls streamed by {way}",
             "streams",
-            "peak_mb_at_10m",
+            "peak_mb",
             100,
             False,
             peers=(),

@@ -13,15 +13,12 @@ from benches.harness.runner import IS_QUICK, open_run
 from benches.harness.systems import FASTWORKER
 
 WAYS = ("group", "chord", "map")
-SIZES = (30_000, 100_000) if IS_QUICK else (300_000, 1_000_000)
-WHOLE = 10_000_000
-ROUNDS = 1 if IS_QUICK else 3
+FEWER, ALL = (30_000, 100_000) if IS_QUICK else (1_000_000, 10_000_000)
 
 CONDITIONS = {
     "load": "noop(i), JSON: group(generator), chord(generator, body), map_async(range); a process of its own for each",
-    "peak_mb": f"resident memory of the client at its highest, all included, with {SIZES[1]} calls",
-    "growth_mb": f"how much higher that is than with {SIZES[0]} calls",
-    "peak_mb_at_10m": f"with {WHOLE} calls, once each after the rounds; calls_per_s_at_10m likewise",
+    "peak_mb": f"resident memory of the client at its highest, all included, with {ALL} calls",
+    "growth_mb": f"how much higher that is than with {FEWER} calls",
     "calls_per_s": "published and confirmed, beside one who empties the queue",
     "broker": "one private Redis on loopback, persistence off; a thread of the harness takes the messages and counts "
     "them, and max_queue_length is 100000",
@@ -62,23 +59,10 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         RedisServer(Path(folder)) as server,
     ):
-        for number in range(ROUNDS):
-            for way in WAYS:
-                run.add(number, FASTWORKER.name, measured(way, server), case=way)
-        for way in () if IS_QUICK else WAYS:
-            whole = published(way, WHOLE, server)
-            run.add(
-                0,
-                FASTWORKER.name,
-                {f"{name}_at_10m": value for name, value in whole.items()},
-                case=way,
-            )
-
-
-def measured(way: str, server: RedisServer) -> dict[str, float]:
-    """A stream of each size."""
-    fewer, more = (published(way, size, server) for size in SIZES)
-    return {**more, "growth_mb": more["peak_mb"] - fewer["peak_mb"]}
+        for way in WAYS:
+            fewer, whole = (published(way, size, server) for size in (FEWER, ALL))
+            growth = whole["peak_mb"] - fewer["peak_mb"]
+            run.add(0, FASTWORKER.name, {**whole, "growth_mb": growth}, case=way)
 
 
 def published(way: str, size: int, server: RedisServer) -> dict[str, float]:
