@@ -42,6 +42,8 @@ VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 RIVALS := $(CURDIR)/.venv-rivals
+RIVAL_LOCKS := python/fastworker/bench/rivals/locks
+UV ?= uv
 export PATH := $(PATH):$(HOME)/.cargo/bin
 export VIRTUAL_ENV := $(VENV)
 export PYO3_PYTHON := $(BIN)/python
@@ -50,7 +52,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name '*.lua' -o -name '*.sql')
 SUITE := $(BIN)/python -m tests.support.suite
 
-.PHONY: help setup build fmt lint typecheck check test test-rust test-py test-hosted test-pools workflows celery-suite sim mutants mutants-wide loom fuzz golden chaos chaos-workflows fleet demo bench bench-validate rivals docs clean
+.PHONY: help setup build fmt lint typecheck check test test-rust test-py test-hosted test-pools workflows celery-suite sim mutants mutants-wide loom fuzz golden chaos chaos-workflows fleet demo bench bench-validate rivals rivals-lock docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -177,6 +179,10 @@ bench-validate: $(STAMPS)/dev $(STAMPS)/extension  ## is the plan right? 20 minu
 	$(BIN)/python -m benches.validate $(VALIDATE)
 
 rivals: $(RIVALS)/installed  ## the environment of the benches that need gevent, aiohttp and other task queues
+
+rivals-lock:  ## the lock files of `fastworker bench rivals` with the newest versions; UV=path of uv
+	for wanted in $(RIVAL_LOCKS)/*.in; do $(UV) pip compile --quiet --universal --upgrade --generate-hashes --no-header \
+		--no-annotate --python-version "$$(sed -n 's/^# Python //p' $$wanted)" $$wanted -o "$${wanted%.in}.txt" || exit 1; done
 
 docs: $(STAMPS)/dev $(STAMPS)/extension  ## generated reference pages under docs/reference/
 	$(BIN)/python -m docs.generate

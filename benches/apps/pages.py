@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from benches.rivals import KEPT_S
-
+KEPT_S = 300.0
+"""How long an unused connection to the web server is kept, so that all rounds find theirs."""
 BODY = b"<!doctype html><title>A page</title><p>It took a while."
 BACKLOG = 4096
 """A worker opens its connections all at once; one that is dropped would try again a second later.

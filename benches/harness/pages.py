@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benches.harness.broker import free_port
-from benches.harness.rivals import BIN
+from benches.harness.peers import BIN
 from benches.harness.worker import environment
 
 ANSWER_S = 0.1

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import amqp  # type: ignore[import-untyped]
 
-from benches.harness import processes
 from benches.harness.machine import REPOSITORY
 from benches.harness.worker import Worker
+from fastworker.bench.rivals import process_tree
 from tests.support.rabbitmq_node import RabbitNode
 
 QUEUE = "bench"
@@ -56,7 +56,7 @@ class RabbitServer(RabbitNode):
     def cpu_s(self) -> float:
         """Processor time of the node so far."""
         assert self._process is not None  # it was started
-        return processes.tree_cpu_s(self._process.pid)
+        return process_tree.tree_cpu_s(self._process.pid)
 
     def held(self, host: str) -> int:
         """Messages that wait in the queue of a virtual host or are not acknowledged."""
@@ -154,7 +154,7 @@ class RabbitStage:
             ``tasks_per_s``: from the moment when it goes on to the end of the last task. ``worker_cpu_us``,
             ``broker_cpu_us``: processor time per task, until all are acknowledged. ``extra_runs``: beyond one each.
         """
-        tree = processes.tree(self.worker.pid)
+        tree = process_tree.tree(self.worker.pid)
         for pid in tree:
             os.kill(pid, signal.SIGSTOP)
         try:

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benches.harness import client, processes
+from benches.harness import client
 from benches.harness.broker import RedisServer
 from benches.harness.load import QUEUE, Load, RedisLoad, SqliteLoad
 from benches.harness.sqlite_file import SqliteFile
 from benches.harness.systems import CONCURRENCY, System
 from benches.harness.worker import Worker
+from fastworker.bench.rivals import process_tree
 
 TIMEOUT_S = 300.0
 WARM_UP_TASKS = 200
@@ -143,12 +144,12 @@ def settled_pss(stage: Stage) -> int:
     """Read until two readings agree: children that start late and buffers that shrink are over by
     then.
     """
-    before = processes.tree_pss_bytes(stage.worker.pid)
+    before = process_tree.tree_pss_bytes(stage.worker.pid)
     while True:
         time.sleep(
             0.5
         )  # the interval between two readings is the measurement, not a wait for an event
-        now = processes.tree_pss_bytes(stage.worker.pid)
+        now = process_tree.tree_pss_bytes(stage.worker.pid)
         if abs(now - before) < 0.01 * before:
             return now
         before = now

@@ -10,6 +10,7 @@ from typing import Any
 
 from benches.harness.results import FOLDER, read_latest
 from benches.report import budget
+from benches.report.rivals import SCENARIO, in_readme, section
 from benches.report.tables import bars_table, header, row, scenario_section, short_table
 from benches.scenarios import NAMES
 
@@ -26,27 +27,30 @@ acknowledgement, the better of the two is the peer; fastworker always acknowledg
 
 
 PROJECT = FOLDER.parent.parent
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
 
 
 def main() -> None:
     """Write the pages and say where, and print the table of bars."""
-    found = {name: read_latest(name) for name in NAMES}
+    found = {name: read_latest(name) for name in NAMES if name != SCENARIO}
     documents = {name: document for name, document in found.items() if document is not None}
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / "README.md"
-    path.write_text("\n".join(page(documents)) + "\n")
-    put_between_marks(PROJECT / "README.md", short_table(documents))
-    put_between_marks(PROJECT / "docs" / "performance.md", budget.lines(documents))
+    rivals = read_latest(SCENARIO)
+    path.write_text("\n".join([*page(documents), *section(rivals)]) + "\n")
+    put_between_marks(PROJECT / "README.md", "benchmarks", short_table(documents))
+    put_between_marks(PROJECT / "README.md", SCENARIO, in_readme(rivals))
+    put_between_marks(PROJECT / "docs" / "performance.md", "benchmarks", budget.lines(documents))
     print("\n".join(bars_table(documents)))
     print(f"\nwritten to benches/results/{path.name}")
 
 
-def put_between_marks(path: Path, lines: Iterable[str]) -> None:
+def put_between_marks(path: Path, name: str, lines: Iterable[str]) -> None:
     """Write a generated part anew."""
-    before, _, rest = path.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text("\n".join([before + BEGIN, *lines, END + after]))
+    begin, end = BEGIN.format(name), END.format(name)
+    before, _, rest = path.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text("\n".join([before + begin, *lines, end + after]))
 
 
 def page(documents: dict[str, dict[str, Any]]) -> Iterator[str]:

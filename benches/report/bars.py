@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from benches.harness import rivals
 from benches.harness.stats import Summary, pairwise_ratios, summarise
+from fastworker.bench.rivals import catalogue
+from fastworker.bench.rivals.catalogue import CELERY_GEVENT, CELERY_THREADS
 
 CELERY = ("celery-late", "celery-early")
-CELERY_WAITING = tuple(one.name for one in rivals.CELERY)
-RIVALS = tuple(one.name for one in (*rivals.RIVALS, *rivals.CELERY))
+CELERY_WAITING = (CELERY_GEVENT.name, CELERY_THREADS.name)
+RIVALS = tuple(one.name for one in catalogue.RIVALS)
 POOLS = ("prefork", "threads", "solo", "asyncio", "gevent", "eventlet")
 
 

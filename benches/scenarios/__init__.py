@@ -18,6 +18,7 @@ NAMES = (
     "curves",
     "rates",
     "parked",
+    "rivals",
     "waiting",
     "start_delay",
     "pools_noop",

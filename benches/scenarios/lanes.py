@@ -12,13 +12,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benches.harness import client, processes
+from benches.harness import client
 from benches.harness.broker import RedisServer
 from benches.harness.load import QUEUE, RedisLoad
 from benches.harness.runner import IS_QUICK, ROUNDS, open_run, rounds
 from benches.harness.stage import TIMEOUT_S, WARM_UP_TASKS
 from benches.harness.systems import CELERY_LATE, FASTWORKER, System
 from benches.harness.worker import Worker
+from fastworker.bench.rivals import process_tree
 
 IO_QUEUE = "io"
 IDLE_WINDOW_S = 3.0 if IS_QUICK else 30.0 / ROUNDS
@@ -93,13 +94,13 @@ def measured(setup: Setup) -> dict[str, float]:
     with opened(setup) as (server, workers):
         pids = [worker.pid for worker in workers]
         pss = settled(pids)
-        before = sum(map(processes.thread_cpu_s, pids))
+        before = sum(map(process_tree.thread_cpu_s, pids))
         time.sleep(IDLE_WINDOW_S)  # the window that is measured
-        used = sum(map(processes.thread_cpu_s, pids)) - before
+        used = sum(map(process_tree.thread_cpu_s, pids)) - before
         return {
             "pss_mb": pss / 2**20,
             "idle_cpu_percent": used / IDLE_WINDOW_S * 100,
-            "processes": sum(len(processes.tree(pid)) for pid in pids),
+            "processes": sum(len(process_tree.tree(pid)) for pid in pids),
             "connections": int(server.client.info("clients")["connected_clients"]) - 1,
         }
 
@@ -127,10 +128,10 @@ def opened(setup: Setup) -> Iterator[tuple[RedisServer, list[Worker]]]:
 
 def settled(pids: list[int]) -> int:
     """The memory of these trees, as ``stage.settled_pss`` reads that of one."""
-    before = sum(map(processes.tree_pss_bytes, pids))
+    before = sum(map(process_tree.tree_pss_bytes, pids))
     while True:
         time.sleep(0.5)  # the interval between two readings is the measurement
-        now = sum(map(processes.tree_pss_bytes, pids))
+        now = sum(map(process_tree.tree_pss_bytes, pids))
         if abs(now - before) < 0.01 * before:
             return now
         before = now

@@ -7,10 +7,10 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 
-from benches.harness import processes
 from benches.harness.runner import IS_QUICK, ROUNDS, open_run, rounds
 from benches.harness.stage import WARM_UP_TASKS, open_stage, settled_pss
 from benches.harness.systems import CELERY_LATE, FASTWORKER, System
+from fastworker.bench.rivals import process_tree
 
 SHAPES = [(2, 0), (8, 0), (2, 200), (8, 200)]
 """Processes, and megabytes that the application allocates at import."""
@@ -57,10 +57,10 @@ def idle_cpu(systems: tuple[System, ...]) -> dict[str, list[float]]:
             stage.drain(WARM_UP_TASKS)
             settled_pss(stage)
         for _ in range(ROUNDS):
-            before = [processes.thread_cpu_s(stage.worker.pid) for stage in stages]
+            before = [process_tree.thread_cpu_s(stage.worker.pid) for stage in stages]
             time.sleep(IDLE_WINDOW_S)  # the window that is measured
             for stage, spent in zip(stages, before, strict=True):
-                used = processes.thread_cpu_s(stage.worker.pid) - spent
+                used = process_tree.thread_cpu_s(stage.worker.pid) - spent
                 percents[stage.system.name].append(used / IDLE_WINDOW_S * 100)
     return percents
 

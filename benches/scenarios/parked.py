@@ -7,12 +7,12 @@ from __future__ import annotations
 import os
 import time
 
-from benches.harness import processes
 from benches.harness.broker import RedisServer
 from benches.harness.load import EtaLoad, RedisLoad
 from benches.harness.runner import IS_QUICK, open_run
 from benches.harness.stage import TIMEOUT_S, WARM_UP_TASKS, Stage, open_stage, settled_pss
 from benches.harness.systems import CELERY_LATE, FASTWORKER, System
+from fastworker.bench.rivals import process_tree
 
 MANY = int(os.environ.get("BENCH_PARKED_TASKS", "20000" if IS_QUICK else "1000000"))
 FEW = 2_000 if IS_QUICK else 20_000
@@ -57,7 +57,7 @@ def growth(system: System, count: int) -> dict[str, float]:
             if time.monotonic() > deadline:
                 raise SystemExit(f"{system.name}: did not take {count:,} tasks in time")
             time.sleep(LOOK_S)
-            peak = max(peak, processes.tree_pss_bytes(stage.worker.pid))
+            peak = max(peak, process_tree.tree_pss_bytes(stage.worker.pid))
         took = time.monotonic() - started
         grown = settled_pss(stage) - idle
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
-from benches.harness.rivals import BIN, require_environment
+from benches.harness.peers import BIN, require_environment
 from benches.harness.runner import DRAIN_S, open_run, rounds, sized
 from benches.harness.stage import Stage, open_stage
 from benches.harness.systems import FASTWORKER, PEERS, System

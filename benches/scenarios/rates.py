@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benches.harness import processes
 from benches.harness.broker import RedisServer
 from benches.harness.load import KeyedLoad, RedisLoad
 from benches.harness.runner import IS_QUICK, open_run, rounds, sized
 from benches.harness.stage import Stage, open_stage
 from benches.harness.systems import FASTWORKER
+from fastworker.bench.rivals import process_tree
 
 ACTIVE_KEYS = 1_000
 MANY_KEYS = int(os.environ.get("BENCH_RATES_KEYS", "20000" if IS_QUICK else "1000000"))
@@ -65,13 +65,13 @@ def many_keys() -> dict[str, float]:
         keyed_stage("hourly", 2 * MANY_KEYS, server) as stage,
     ):
         stage.drain(1_000)
-        server_before, worker_before = used(stage), processes.tree_pss_bytes(stage.worker.pid)
+        server_before, worker_before = used(stage), process_tree.tree_pss_bytes(stage.worker.pid)
         left = MANY_KEYS
         while left:
             stage.drain(min(CHUNK, left))
             left -= min(CHUNK, left)
         server_bytes = used(stage) - server_before
-        worker_bytes = processes.tree_pss_bytes(stage.worker.pid) - worker_before
+        worker_bytes = process_tree.tree_pss_bytes(stage.worker.pid) - worker_before
         return {
             "keys": MANY_KEYS,
             "server_mb": server_bytes / 2**20,

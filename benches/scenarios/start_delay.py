@@ -10,15 +10,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benches.harness import client, processes
+from benches.harness import client
 from benches.harness.broker import RedisServer
 from benches.harness.load import RedisLoad, StampedLoad
+from benches.harness.peers import BIN, require_environment
 from benches.harness.results import Run
-from benches.harness.rivals import BIN, require_environment
 from benches.harness.runner import IS_QUICK, open_run
 from benches.harness.stage import Stage, open_stage
 from benches.harness.stats import percentile
 from benches.harness.systems import FASTWORKER
+from fastworker.bench.rivals import process_tree
 
 IN_FLIGHT = 1_000 if IS_QUICK else 10_000
 HOLD_S = 4.0 if IS_QUICK else 10.0
@@ -67,14 +68,14 @@ def watched(stage: Stage, probes: StampedLoad, run: Run) -> dict[str, float]:
     """Fill the worker, then watch it."""
     feeder = Feeder(stage)
     await_first(stage, probes)
-    idle_mb = processes.tree_pss_bytes(stage.worker.pid) / 2**20
+    idle_mb = process_tree.tree_pss_bytes(stage.worker.pid) / 2**20
     feeder.keep_full(2 * HOLD_S)
     before = len(delays_ms(stage))
-    memory_mb = [processes.tree_pss_bytes(stage.worker.pid) / 2**20]
+    memory_mb = [process_tree.tree_pss_bytes(stage.worker.pid) / 2**20]
     fewest = IN_FLIGHT
     for _ in range(MEMORY_READINGS):
         fewest = min(fewest, feeder.keep_full(WATCH_S / MEMORY_READINGS, probes))
-        memory_mb.append(processes.tree_pss_bytes(stage.worker.pid) / 2**20)
+        memory_mb.append(process_tree.tree_pss_bytes(stage.worker.pid) / 2**20)
     run.details["memory over time, MB"] = ", ".join(f"{one:.1f}" for one in memory_mb)
     delays = delays_ms(stage)[before:]
     if not delays:

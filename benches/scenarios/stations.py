@@ -6,12 +6,13 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benches.harness import client, processes, profile
+from benches.harness import client, profile
 from benches.harness.broker import RedisServer
 from benches.harness.results import Run
 from benches.harness.runner import open_run, rounds, sized
 from benches.harness.stage import Stage, open_stage
 from benches.harness.systems import CELERY_LATE, FASTWORKER, FASTWORKER_SQLITE
+from fastworker.bench.rivals import process_tree
 
 PUBLISH_S = 0.3
 
@@ -78,7 +79,7 @@ def by_process(stage: Stage, count: int) -> dict[str, float]:
 def cpu_by_kind(stage: Stage) -> dict[str, float]:
     """Processor time so far, in seconds."""
     root, children = stage.worker.pid, stage.worker.effects.pids()
-    own = {pid: processes.cpu_s(pid) for pid in processes.tree(root)}
+    own = {pid: process_tree.cpu_s(pid) for pid in process_tree.tree(root)}
     return {
         "supervisor": own.get(root, 0.0),
         "children": sum(spent for pid, spent in own.items() if pid in children),

@@ -17,7 +17,9 @@ HOME = re.compile(r"(?<![\w.~$}])/(?:home|root|Users|work)/[\w.-]")
 # Lock files name packages; where they were downloaded from is the reader's business.
 HOST = re.compile(r"\b(?:registry\+)?(?:https?|sparse\+https?|git\+https?)://[^\s\"']+")
 PUBLIC = ("registry+https://github.com/rust-lang/crates.io-index",)
-LOCKS = re.compile(r"(^|/)(Cargo\.lock|requirements/.*\.(txt|in)|.*pip\.conf|\.cargo/.*)$")
+LOCKS = re.compile(
+    r"(^|/)(Cargo\.lock|requirements/.*\.(txt|in)|.*/locks/.*\.(txt|in)|.*pip\.conf|\.cargo/.*)$"
+)
 OPTION = re.compile(r"--?(?:extra-)?index-url|--trusted-host|--find-links")
 LARGE_BYTES = 2_000_000
 

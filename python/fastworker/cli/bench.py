@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fastworker.cli.bench_rivals import rivals_command
 from fastworker.cli.group import Command, CommandGroup, Option
 from fastworker.cli.session import Session, complain, pass_session
 from fastworker.cli.values import SECONDS
@@ -33,6 +34,9 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
 @click.group(cls=CommandGroup)
 def bench() -> None:
     """Measure what this machine and this broker can do."""
+
+
+bench.add_command(rivals_command)
 
 
 @bench.command("run", cls=Command)
