@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fastworker import _core
-from tests.support.workers import ROOT, WorkerProcess, command
+from tests.support.bench_command import SHORT, bench, read
+from tests.support.workers import WorkerProcess, command
 
 APP = """
 import time
@@ -26,34 +24,6 @@ def wait(seconds, fails=False):
     if fails:
         raise ValueError("as it was told")
 """
-SHORT = ("--duration", "2s", "--warm-up", "500ms", "--repeats", "2")
-
-
-def _bench(
-    cwd: Path, *arguments: str, broker: str | None = None, status: int | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Runs the command; without a status, a run that is not valid only because this machine is busy will do."""
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "PYTHONPATH": f"{cwd}:{ROOT}"}
-    at = () if broker is None else ("-b", broker)
-    done = subprocess.run(
-        [command("fastworker"), *at, *arguments],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    said = " ".join(done.stdout.split())
-    is_late = "NOT VALID" in said and said.count("NOT VALID") == said.count("could not keep up")
-    allowed = {0, 1 if is_late else 0} if status is None else {status}
-    assert done.returncode in allowed, done.stdout + done.stderr
-    return done
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text())
-    return content
 
 
 @pytest.fixture
@@ -67,8 +37,8 @@ def test_a_task_of_ones_own_is_measured(project: Path, broker_url: str) -> None:
     lines = ["[0.005]", '{"args": [0.015]}', '{"args": [0.01], "kwargs": {"fails": true}}']
     (project / "calls.jsonl").write_text("\n".join(lines))
     run = ("-A", "mine", "bench", "run", "--task", "mine.wait", "--args-file", "calls.jsonl")
-    _bench(project, *run, *SHORT, "--rate", "60", "-c", "2", "--json", "b.json", broker=broker_url)
-    content = _read(project / "b.json")
+    bench(project, *run, *SHORT, "--rate", "60", "-c", "2", "--json", "b.json", broker=broker_url)
+    content = read(project / "b.json")
     task = content["tasks"]["mine.wait"]
     measured = [phase for phase in content["phases"] if phase["kind"] == "measure"]
     published = sum(phase["published"] for phase in measured)
@@ -94,12 +64,12 @@ def test_a_task_of_ones_own_is_measured(project: Path, broker_url: str) -> None:
 
 
 def test_a_full_queue_is_drained(project: Path, broker_url: str) -> None:
-    _bench(
+    bench(
         project,
         *("bench", "run", "--arrivals", "drain", "--messages", "2000", *SHORT, "--json", "b.json"),
         broker=broker_url,
     )
-    content = _read(project / "b.json")
+    content = read(project / "b.json")
     measured = [phase for phase in content["phases"] if phase["kind"] == "measure"]
     assert [phase["completed"] for phase in measured] == [2000, 2000]
     assert content["summary"]["throughput"]["median"] > 100
@@ -108,8 +78,8 @@ def test_a_full_queue_is_drained(project: Path, broker_url: str) -> None:
 
 def test_a_closed_loop_leaves_nothing_behind(project: Path, redis_url: str) -> None:
     run = ("bench", "run", "--arrivals", "closed", "--in-flight", "200", *SHORT, "--json", "b.json")
-    _bench(project, *run, broker=redis_url)
-    content = _read(project / "b.json")
+    bench(project, *run, broker=redis_url)
+    content = read(project / "b.json")
     for phase in content["phases"]:
         assert (phase["lost"], phase["duplicated"]) == (0, 0)
         assert phase["completed"] > 200
@@ -118,8 +88,8 @@ def test_a_closed_loop_leaves_nothing_behind(project: Path, redis_url: str) -> N
 
 def test_a_chord_counts_all_of_its_members(project: Path, redis_url: str) -> None:
     run = ("bench", "run", "-w", "chord", "--members", "10", "--rate", "5", *SHORT)
-    _bench(project, *run, "--json", "b.json", broker=redis_url)
-    content = _read(project / "b.json")
+    bench(project, *run, "--json", "b.json", broker=redis_url)
+    content = read(project / "b.json")
     chords = content["tasks"]["bench.fan"]["count"]
     assert chords > 5
     assert content["tasks"]["bench.member"]["count"] == 10 * chords
@@ -130,8 +100,8 @@ def test_a_chord_counts_all_of_its_members(project: Path, redis_url: str) -> Non
 
 def test_waits_of_eta_calls_count_from_their_eta(project: Path) -> None:
     run = ("bench", "run", "-w", "eta", "--delay", "1s", "--rate", "50", *SHORT)
-    _bench(project, *run, "--json", "b.json")
-    content = _read(project / "b.json")
+    bench(project, *run, "--json", "b.json")
+    content = read(project / "b.json")
     assert not [fault for fault in content["faults"] if "keep up" not in fault]
     assert content["tasks"]["bench.noop"]["wait_s"]["quantiles"]["0.5"] < 0.5
 
@@ -155,21 +125,21 @@ def test_workers_that_run_are_measured_in_their_own_queue(project: Path, sqlite_
         (project / "calls.jsonl").write_text("[0.001]")
         run = ("-A", "mine", "bench", "run", "--attach", "--task", "mine.wait")
         options = ("--args-file", "calls.jsonl", "--rate", "50", "--json", "b.json")
-        _bench(project, *run, *options, *SHORT, broker=sqlite_url)
-        content = _read(project / "b.json")
+        bench(project, *run, *options, *SHORT, broker=sqlite_url)
+        content = read(project / "b.json")
         assert (content["slots"], content["workers"]) == (2, 1)
         assert content["tasks"]["mine.wait"]["count"] > 100
         # It still runs, and records no longer.
         refused = ("-A", "mine", "bench", "run", "--attach", "--task", "mine.wait")
-        done = _bench(project, *refused, "--arrivals", "drain", broker=sqlite_url, status=2)
+        done = bench(project, *refused, "--arrivals", "drain", broker=sqlite_url, status=2)
         assert "not the bench's own" in done.stderr
 
 
 def test_a_condition_that_does_not_hold_fails_a_build(project: Path) -> None:
     run = ("bench", "run", *SHORT, "--rate", "20", "--assert", "p50_total<1us", "--json", "b.json")
-    done = _bench(project, *run, status=1)
+    done = bench(project, *run, status=1)
     assert "assertion failed: p50_total<1us: measured " in done.stderr
-    shown = _bench(project, "bench", "compare", "b.json", "b.json")
+    shown = bench(project, "bench", "compare", "b.json", "b.json")
     assert "no difference shown" in shown.stdout
 
 
@@ -187,25 +157,25 @@ def test_a_generator_that_cannot_keep_up_says_so(project: Path) -> None:
         "--repeats",
         "1",
     )
-    done = _bench(project, *run, "--json", "b.json", status=1)
+    done = bench(project, *run, "--json", "b.json", status=1)
     assert "the generator could not keep up" in done.stdout.replace("\n", " ")
-    assert not _read(project / "b.json")["valid"]
+    assert not read(project / "b.json")["valid"]
 
 
 def test_a_worker_that_cannot_start_is_explained(project: Path) -> None:
     options = ("--worker-options", "--no-such-option")
-    done = _bench(project, "bench", "run", *SHORT, *options, status=1)
+    done = bench(project, "bench", "run", *SHORT, *options, status=1)
     assert "No such option" in done.stderr or "no such option" in done.stderr.lower()
 
 
 def test_an_unknown_task_is_named_with_the_nearest(project: Path) -> None:
-    done = _bench(project, "-A", "mine", "bench", "run", "--task", "mine.wiat", status=2)
+    done = bench(project, "-A", "mine", "bench", "run", "--task", "mine.wiat", status=2)
     assert "did you mean 'mine.wait'" in done.stderr
 
 
-def test_the_histogram_of_a_file_can_be_read(project: Path) -> None:
-    _bench(project, "bench", "run", *SHORT, "--rate", "50", "--json", "b.json")
-    times = _read(project / "b.json")["tasks"]["bench.noop"]["wait_s"]
+def test_the_histogram_of_a_file_can_beread(project: Path) -> None:
+    bench(project, "bench", "run", *SHORT, "--rate", "50", "--json", "b.json")
+    times = read(project / "b.json")["tasks"]["bench.noop"]["wait_s"]
     histogram = _core.Histogram.decode(times["histogram"]["data"])
     assert histogram.count == times["count"]
     assert histogram.mean_us * 1e-6 == pytest.approx(times["mean"])

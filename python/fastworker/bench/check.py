@@ -22,7 +22,7 @@ _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 _FORM = re.compile(
-    r"\s*([A-Za-z_0-9.]+)\s*(<=|>=|<|>)\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([a-zµ%/]*)\s*"
+    r"\s*([A-Za-z_0-9.]+(?:\[[^\]]+\])?)\s*(<=|>=|<|>)\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([a-zµ%/]*)\s*"
 )
 #: What a number with this unit is multiplied by; times are in seconds in the file.
 _UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "/s": 1.0, "%": 1e-2, "min": 60.0}
@@ -47,11 +47,15 @@ class Check:
 
     def holds(self, summary: Mapping[str, Any]) -> bool:
         """Whether the median satisfies it."""
-        return _OPERATORS[self.sign](summary[self.measure]["median"], self.bound)
+        return self.met_by(summary[self.measure]["median"])
+
+    def met_by(self, value: float) -> bool:
+        """Whether a value, in the file's unit, satisfies it."""
+        return _OPERATORS[self.sign](value, self.bound)
 
 
-def parse(text: str) -> Check:
-    """Read a condition.
+def parse(text: str, option: str = "--assert") -> Check:
+    """Read a condition, of the option that has it.
 
     Raises:
         BenchError: It is none; the text says what was expected.
@@ -62,15 +66,15 @@ def parse(text: str) -> Check:
         "throughput>1000/s"
     )
     if form is None or form[4] not in _UNITS:
-        raise BenchError(f"--assert {text!r}: {expected}")
+        raise BenchError(f"{option} {text!r}: {expected}")
     try:
         number = float(form[3])
     except ValueError as exc:
-        raise BenchError(f"--assert {text!r}: {form[3]!r} is no number; {expected}") from exc
+        raise BenchError(f"{option} {text!r}: {form[3]!r} is no number; {expected}") from exc
     measure = _key(form[1])
     if measure.endswith("_s") != (form[4] in _TIMES):
         unit = "a time, such as 50ms" if measure.endswith("_s") else "no time"
-        raise BenchError(f"--assert {text!r}: {form[1]} is compared with {unit}")
+        raise BenchError(f"{option} {text!r}: {form[1]} is compared with {unit}")
     return Check(text, measure, form[2], number * _UNITS[form[4]])
 
 

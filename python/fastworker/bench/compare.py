@@ -10,11 +10,11 @@ from fastworker.bench.statistics import LEVEL, p_value
 
 #: What is compared, if both have it; the others are in the files.
 MEASURES = (
-    "throughput", "cpu_ms_per_task", "wait_p50_s", "wait_p95_s", "wait_p99_s", "service_mean_s", "fetch_p99_s",
-    "dispatch_p99_s", "settle_p99_s", "total_p50_s", "total_p99_s", "publish_p99_s",
+    "stable_rate", "throughput", "cpu_ms_per_task", "wait_p50_s", "wait_p95_s", "wait_p99_s", "service_mean_s",
+    "fetch_p99_s", "dispatch_p99_s", "settle_p99_s", "total_p50_s", "total_p99_s", "publish_p99_s", "result_p99_s",
 )  # fmt: skip
 #: More of these is better.
-_MORE_IS_BETTER = ("throughput",)
+_MORE_IS_BETTER = ("stable_rate", "throughput")
 #: What has to be alike for two files to be comparable: top-level key and name in it.
 _ALIKE = (
     ("workload", "name"), ("arrivals", "kind"), ("arrivals", "rate"), ("machine", "cpu"), ("machine", "cores"),
@@ -54,9 +54,11 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Row]:
     one in twenty is so by chance. With five repeats each, one measure alone can never be among them; two or more can.
     """
     found = []
-    for measure in MEASURES:
+    # Of a sweep, every place has some of them.
+    named = [name for name in after["summary"] if "[" in name]
+    for measure in (*MEASURES, *named):
         one, other = before["summary"].get(measure), after["summary"].get(measure)
-        if one is None or other is None:
+        if one is None or other is None or not (one["samples"] and other["samples"]):
             continue
         found.append((measure, one, other, p_value(one["samples"], other["samples"])))
     ranked = sorted(found, key=lambda row: row[3])
@@ -71,7 +73,9 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Row]:
         verdict = "same"
         if measure in significant:
             is_more = other["median"] > one["median"]
-            verdict = "better" if is_more == (measure in _MORE_IS_BETTER) else "worse"
+            verdict = (
+                "better" if is_more == (measure.partition("[")[0] in _MORE_IS_BETTER) else "worse"
+            )
         rows.append(Row(measure, one["median"], other["median"], p, verdict))
     return rows
 
@@ -83,8 +87,10 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
         one, other = before[part].get(name), after[part].get(name)
         if one != other:
             found.append(f"{part}.{name}: {one} and {other}")
-    if before["slots"] != after["slots"]:
-        found.append(f"slots: {before['slots']} and {after['slots']}")
+    for name in ("slots", "pool", "rounds", "duration_s"):
+        one, other = before.get(name), after.get(name)
+        if one != other:
+            found.append(f"{name}: {one} and {other}")
     for which, content in (("the first", before), ("the second", after)):
         if not content["valid"]:
             found.append(f"{which} file is of a run that was not valid: {content['faults'][0]}")

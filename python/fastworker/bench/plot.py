@@ -9,6 +9,8 @@ from html import escape
 
 _WIDTH, _HEIGHT = 560, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 14, 14, 50
+#: Of the larger letters that a narrow screen gets.
+_LETTER = 11
 #: The smallest time that has a place on a logarithmic axis: a microsecond, the precision of the clock.
 _LEAST = 1e-6
 
@@ -28,6 +30,37 @@ class Line:
     points: Sequence[tuple[float, float]]
 
 
+@dataclass(frozen=True)
+class Dot:
+    """A measurement with its interval.
+
+    Attributes:
+        name: For its tooltip.
+        colour: CSS.
+        x, y, low, high: Where.
+    """
+
+    name: str
+    colour: str
+    x: float
+    y: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Band:
+    """Between two curves.
+
+    Attributes:
+        colour: CSS; it is drawn faintly.
+        points: ``(x, low, high)``.
+    """
+
+    colour: str
+    points: Sequence[tuple[float, float, float]]
+
+
 def quantile_ticks() -> list[tuple[float, str]]:
     """Shares of the tasks, for an axis on which each nine has the same room."""
     return [(0.0, "0"), (0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %")]
@@ -41,19 +74,26 @@ def chart(
     x_ticks: Sequence[tuple[float, str]] | None,
     is_log: bool,
     format_y: Callable[[float], str],
+    dots: Sequence[Dot] = (),
+    bands: Sequence[Band] = (),
 ) -> str:
     """Curves.
 
     Args:
-        lines: At least one.
+        lines: At least one, or a dot.
         title: For those who cannot see it.
         x_label: Under the axis.
         x_ticks: Shares, on an axis of nines. None: a plain axis from 0.
         is_log: The other axis is logarithmic; values below a microsecond lie on it.
         format_y: Its labels.
+        dots: Measurements.
+        bands: Intervals of curves.
     """
-    across, x_marks = _x_axis(lines, x_ticks)
-    up, y_marks = _y_axis([y for line in lines for _, y in line.points], is_log)
+    points = [point for line in lines for point in line.points]
+    points += [(dot.x, dot.high) for dot in dots]
+    points += [(x, high) for band in bands for x, _, high in band.points]
+    across, x_marks = _x_axis([x for x, _ in points], x_ticks)
+    up, y_marks = _y_axis([y for _, y in points], is_log)
     parts = []
     for value in y_marks:
         parts.append(
@@ -71,33 +111,57 @@ def chart(
     parts.append(
         f'<text x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>'
     )
+    for band in bands:
+        around = [(x, low) for x, low, _ in band.points]
+        around += [(x, high) for x, _, high in reversed(band.points)]
+        path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in around)
+        parts.append(f'<polygon class="band" style="fill:{band.colour}" points="{path}"/>')
     for line in lines:
         path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in line.points)
         parts.append(
             f'<polyline class="curve" style="stroke:{line.colour}" points="{path}">'
             f"<title>{escape(line.name)}</title></polyline>"
         )
+    for dot in dots:
+        x = across(dot.x)
+        parts.append(
+            f'<line class="span" style="stroke:{dot.colour}" x1="{x:.1f}" x2="{x:.1f}" y1="{up(dot.low):.1f}" '
+            f'y2="{up(dot.high):.1f}"/><circle style="fill:{dot.colour}" cx="{x:.1f}" cy="{up(dot.y):.1f}" r="4">'
+            f"<title>{escape(dot.name)}</title></circle>"
+        )
     return _svg(title, _HEIGHT, parts)
 
 
 def bars(
-    values: Sequence[tuple[str, str, float]], *, title: str, format_value: Callable[[float], str]
+    values: Sequence[tuple[str, str, float]],
+    *,
+    title: str,
+    format_value: Callable[[float], str],
+    top: float | None = None,
 ) -> str:
-    """Bars from the left: name, colour and value of each."""
+    """Bars from the left: name, colour and value of each.
+
+    Args:
+        values: Any number.
+        title: For those who cannot see it.
+        format_value: What is written beside a bar.
+        top: What the longest bar there can be stands for; None: the largest value.
+    """
     room = 34
     height = room * len(values) + 8
-    top = max((value for _, _, value in values), default=0.0) or 1.0
-    longest = _WIDTH - 112 - 100
+    top = top or max((value for _, _, value in values), default=0.0) or 1.0
+    left = max(112, _LETTER * max((len(name) for name, _, _ in values), default=0) + 8)
+    longest = _WIDTH - left - 100
     parts = []
     for place, (name, colour, value) in enumerate(values):
         y = place * room + 8
         width = max(1.0, value / top * longest)
-        parts.append(f'<text x="104" y="{y + 15}" text-anchor="end">{escape(name)}</text>')
+        parts.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>')
         parts.append(
-            f'<rect x="112" y="{y}" width="{width:.1f}" height="20" rx="3" style="fill:{colour}"/>'
+            f'<rect x="{left}" y="{y}" width="{width:.1f}" height="20" rx="3" style="fill:{colour}"/>'
         )
         parts.append(
-            f'<text x="{118 + width:.1f}" y="{y + 15}">{escape(format_value(value))}</text>'
+            f'<text x="{left + 6 + width:.1f}" y="{y + 15}">{escape(format_value(value))}</text>'
         )
     return _svg(title, height, parts)
 
@@ -110,7 +174,7 @@ def _svg(title: str, height: int, parts: Sequence[str]) -> str:
 
 
 def _x_axis(
-    lines: Sequence[Line], ticks: Sequence[tuple[float, str]] | None
+    values: Sequence[float], ticks: Sequence[tuple[float, str]] | None
 ) -> tuple[Callable[[float], float], list[tuple[float, str]]]:
     room = _WIDTH - _LEFT - _RIGHT
     if ticks is not None:
@@ -120,7 +184,7 @@ def _x_axis(
             return _LEFT + min(1.0, -math.log10(max(1 - share, 1e-9)) / end) * room
 
         return by_nines, list(ticks)
-    most = max((x for line in lines for x, _ in line.points), default=0.0) or 1.0
+    most = max(values, default=0.0) or 1.0
     marks = [(value, f"{value:g}") for value in _round_steps(most)]
     return lambda x: _LEFT + x / most * room, marks
 

@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 _TIMEOUT_S = 5.0
@@ -22,18 +22,53 @@ _PINGS = 50
 
 @dataclass(frozen=True)
 class Figures:
-    """Counters of a server.
+    """Counters of a server; None: it does not count that.
 
     Attributes:
         cpu_s: CPU seconds since its start.
+        thread_s: Of these, those of the one thread that runs commands.
         commands: Commands that it has processed.
         bytes_in, bytes_out: Over the network.
     """
 
     cpu_s: float
-    commands: int
-    bytes_in: int
-    bytes_out: int
+    thread_s: float | None = None
+    commands: int | None = None
+    bytes_in: int | None = None
+    bytes_out: int | None = None
+
+    def __sub__(self, before: Figures) -> Figures:
+        """What was used since."""
+
+        def less(now: int | None, then: int | None) -> int | None:
+            return None if now is None or then is None else now - then
+
+        thread_s = None
+        if self.thread_s is not None and before.thread_s is not None:
+            thread_s = self.thread_s - before.thread_s
+        return Figures(
+            self.cpu_s - before.cpu_s,
+            thread_s,
+            less(self.commands, before.commands),
+            less(self.bytes_in, before.bytes_in),
+            less(self.bytes_out, before.bytes_out),
+        )
+
+
+class Probe(Protocol):
+    """Something that can be asked what a server has used."""
+
+    def figures(self) -> Figures:
+        """The counters now."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """``version`` and ``persistence``."""
+        ...
+
+    def close(self) -> None:
+        """Ask no more."""
+        ...
 
 
 class RedisProbe:
@@ -81,8 +116,14 @@ class RedisProbe:
     def figures(self) -> Figures:
         """The counters now."""
         info = self.info()
+        thread = [
+            float(info[name])
+            for name in ("used_cpu_user_main_thread", "used_cpu_sys_main_thread")
+            if name in info
+        ]
         return Figures(
             float(info["used_cpu_user"]) + float(info["used_cpu_sys"]),
+            sum(thread) if thread else None,  # of Redis 6.2 or newer
             int(info["total_commands_processed"]),
             int(info["total_net_input_bytes"]),
             int(info["total_net_output_bytes"]),

@@ -92,6 +92,33 @@ def merged(answers: Iterable[Mapping[str, Any]]) -> Recorded:
     return recorded
 
 
+def since(after: Recorded, before: Recorded) -> Recorded:
+    """What was recorded between two readings of one recording; which messages ended is that of the later one."""
+    found = Recorded(
+        distinct=after.distinct, ended=after.ended, early=after.early, last_us=after.last_us
+    )
+    for name, times in after.tasks.items():
+        earlier = before.tasks.get(name, TaskTimes())
+        outcomes = times.outcomes - earlier.outcomes
+        stages = {
+            stage: _minus(histogram, earlier.stages[stage])
+            for stage, histogram in times.stages.items()
+        }
+        found.tasks[name] = TaskTimes(outcomes, stages)
+    return found
+
+
+def _minus(whole: _core.Histogram, part: _core.Histogram) -> _core.Histogram:
+    """A histogram without the values of another one, to the precision of its buckets."""
+    left = _core.Histogram()
+    gone = dict(part.buckets())
+    for value_us, count in whole.buckets():
+        rest = count - gone.get(value_us, 0)
+        if rest > 0:
+            left.record(round(value_us), rest)
+    return left
+
+
 def ends_of(answers: Iterable[Mapping[str, Any]]) -> int:
     """How many ended, of the answers to ``count``."""
     return sum(

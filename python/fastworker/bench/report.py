@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import math
 import statistics
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from fastworker import _core
-from fastworker.bench.errors import BenchError
-from fastworker.bench.phase import Phase
+from fastworker.bench import bottleneck
+from fastworker.bench.measures import measures
+from fastworker.bench.phase import GENERATOR, Phase
 from fastworker.bench.records import STAGES, TaskTimes, distribution
 from fastworker.bench.settings import BenchSettings
 from fastworker.bench.statistics import LEVEL, estimate
@@ -21,9 +21,6 @@ FORMAT = "fastworker-bench/1"
 #: Workers that need longer than this for what is left had a backlog.
 _BEHIND_S = 1.0
 _US = 1e-6
-#: What is summarised of the repeats, by stage.
-_SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
-_SUMMED = ("wait", "service", "total", "queue", "fetch", "dispatch", "settle")
 
 
 def document(
@@ -35,8 +32,10 @@ def document(
 ) -> dict[str, Any]:
     """The content of the file."""
     measured = [phase for phase in phases if phase.kind == "measure"]
-    samples = [measures(phase) for phase in measured]
     slots = measured[-1].slots
+    busiest = None if settings.is_open else measured
+    if settings.search is not None:
+        busiest = [phase for phase in phases if phase.kind == "saturate"] or measured
     found = faults(settings, measured)
     return {
         "format": FORMAT,
@@ -52,39 +51,55 @@ def document(
             "ends_per_call": settings.workload.ends,
             **settings.workload.parameters,
         },
-        "arrivals": _arrivals(settings),
+        "arrivals": _arrivals(settings, measured),
         "slots": slots,
         "workers": nodes,
         "concurrency": slots // nodes,
         "pool": settings.pool,
         "tasks": _tasks(measured),
-        "overhead": _overhead(measured, slots),
+        "publish_s": distribution(_merged(phase.confirmed for phase in measured)),
+        "result_s": distribution(_merged(phase.results for phase in measured)),
+        "overhead": overhead(measured, slots),
+        "limits": None if busiest is None else limits(busiest, settings.pool),
         "machine": dict(facts),
         "broker": dict(broker),
         "phases": [_phase(phase) for phase in phases],
-        "summary": {
-            name: _summary([sample[name] for sample in samples if name in sample])
-            for name in dict.fromkeys(name for sample in samples for name in sample)
-        },
+        "summary": summary(measured),
     }
 
 
-def measures(phase: Phase) -> dict[str, float]:
-    """The figures of one repeat that are summarised; those that there are."""
-    found = {"throughput": phase.throughput, "utilisation": phase.utilisation}
-    for stage in _SUMMED:
-        times = phase.recorded.stage(stage)
-        if times.count:
-            found[f"{stage}_mean_s"] = times.mean_us * _US
-            found[f"{stage}_max_s"] = times.max_us * _US
-            for name, share in _SHARES.items():
-                found[f"{stage}_{name}_s"] = times.quantile_us(share) * _US
-    for name, histogram in (("publish", phase.confirmed), ("schedule_error", phase.late)):
-        if histogram is not None and histogram.count:
-            found[f"{name}_p99_s"] = histogram.quantile_us(0.99) * _US
-    if phase.completed:
-        found["cpu_ms_per_task"] = sum(phase.cpu_s.values()) / phase.completed * 1000
+def summary(measured: Sequence[Phase], names: Collection[str] | None = None) -> dict[str, Any]:
+    """By measure: the median of the repeats, and its interval.
+
+    Args:
+        measured: The repeats.
+        names: Which measures, of those that there are; None: all.
+    """
+    samples = [measures(phase) for phase in measured]
+    there = dict.fromkeys(name for sample in samples for name in sample)
+    found = {
+        name: summarised([sample[name] for sample in samples if name in sample])
+        for name in there
+        if names is None or name in names
+    }
+    bounds = [phase.bound for phase in measured if phase.bound is not None]
+    if bounds:
+        # The rate itself lies between the last one that held and the first one that did not.
+        found["stable_rate"]["high"] = max(found["stable_rate"]["high"], estimate(bounds).high)
     return found
+
+
+def limits(measured: Sequence[Phase], pool: str) -> dict[str, Any]:
+    """How much of each resource was in use while there was always something to do, and which one binds."""
+    found = bottleneck.average(bottleneck.uses(phase, pool) for phase in measured)
+    binds = bottleneck.binding(found)
+    return {
+        "binds": None if binds is None else binds.resource,
+        "uses": [
+            {"resource": use.resource, "share": use.share, "measured": use.measured}
+            for use in found
+        ],
+    }
 
 
 def faults(settings: BenchSettings, measured: Sequence[Phase]) -> list[str]:
@@ -96,8 +111,8 @@ def faults(settings: BenchSettings, measured: Sequence[Phase]) -> list[str]:
             found.append(
                 f"{where}: {phase.lost} of {phase.published} messages had not ended when the bench gave up"
             )
-        if phase.recorded.duplicated:
-            found.append(f"{where}: {phase.recorded.duplicated} messages ran more than once")
+        if phase.duplicated:
+            found.append(f"{where}: {phase.duplicated} messages ran more than once")
         if phase.recorded.early:
             found.append(
                 f"{where}: {phase.recorded.early} tasks started before they were published: the clocks of worker and "
@@ -125,6 +140,19 @@ def notes(settings: BenchSettings, measured: Sequence[Phase]) -> list[str]:
             f"{_BEHIND_S:g} s behind at the end: such waits are those of a queue that grows, "
             f"and depend on how long one looks"
         )
+    by_generator = [phase for phase in measured if (phase.bounded_by or "").startswith(GENERATOR)]
+    if by_generator:
+        found.append(
+            f"{len(by_generator)} of {len(measured)} searches ended because the generator was late: the workers hold "
+            f"at least this rate; take more --connections, or a quieter machine"
+        )
+    if settings.search is not None:
+        blur = max(1 / math.sqrt(phase.published) for phase in measured)
+        if blur > settings.search.precision:
+            found.append(
+                f"trials of {min(phase.published for phase in measured):,} calls tell rates apart that differ by "
+                f"{blur:.0%} or more: take a longer --duration for the precision of {settings.search.precision:.0%}"
+            )
     if len(measured) < 5:
         found.append(
             f"{len(measured)} repeats: the intervals are the range of the samples; 5 or more give {LEVEL:.0%} ones"
@@ -137,45 +165,18 @@ def _backlog_s(phase: Phase) -> float:
     return phase.duration_s - phase.published / phase.offered if phase.offered else 0.0
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A file.
-
-    Raises:
-        BenchError: It cannot be read, or is of another format.
-    """
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as exc:
-        raise BenchError(
-            f"{path}: {exc}; expected a file that `fastworker bench run --json` wrote"
-        ) from exc
-    said = content.get("format") if isinstance(content, dict) else None
-    if said != FORMAT:
-        raise BenchError(
-            f"{path}: its format is {said!r}; expected {FORMAT!r}, of `fastworker bench run --json`"
-        )
-    return content  # type: ignore[no-any-return]
-
-
-def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write the file.
-
-    Raises:
-        BenchError: It cannot be written.
-    """
-    try:
-        path.write_text(json.dumps(content, indent=1) + "\n")
-    except OSError as exc:
-        raise BenchError(f"{path}: {exc.strerror}") from exc
-
-
-def _arrivals(settings: BenchSettings) -> dict[str, Any]:
-    has_rate = settings.arrivals in ("constant", "poisson", "bursts")
+def _arrivals(settings: BenchSettings, measured: Sequence[Phase]) -> dict[str, Any]:
+    rates = [phase.rate for phase in measured if phase.rate is not None]
+    if settings.search is not None:
+        rates = [phase.offered for phase in measured if phase.offered is not None]
     said: dict[str, Any] = {
         "kind": settings.arrivals,
-        "rate": settings.rate if has_rate else None,
+        "rate": statistics.median(rates) if rates else None,
         "connections": settings.connections,
     }
+    if settings.search is not None:
+        search = settings.search
+        said["search"] = {"target": search.target.text, "precision": search.precision}
     if settings.arrivals == "closed":
         said["in_flight"] = settings.in_flight
     if settings.arrivals == "drain":
@@ -201,30 +202,38 @@ def _tasks(measured: Sequence[Phase]) -> dict[str, Any]:
     }
 
 
-def _overhead(measured: Sequence[Phase], slots: int) -> dict[str, Any]:
+def _merged(histograms: Iterable[_core.Histogram]) -> _core.Histogram:
+    whole = _core.Histogram()
+    for histogram in histograms:
+        whole.add(histogram)
+    return whole
+
+
+def overhead(measured: Sequence[Phase], slots: int) -> dict[str, Any]:
+    """What a task costs, over all repeats."""
     completed = sum(phase.completed for phase in measured) or 1
     roles: Counter[str] = Counter()
-    commands = bytes_in = bytes_out = 0
-    has_figures = all(phase.figures is not None for phase in measured)
     for phase in measured:
         roles.update(phase.cpu_s)
-        if phase.figures is not None:
-            before, after = phase.figures
-            roles["broker"] += after.cpu_s - before.cpu_s  # type: ignore[assignment]
-            commands += after.commands - before.commands
-            bytes_in += after.bytes_in - before.bytes_in
-            bytes_out += after.bytes_out - before.bytes_out
+    used = [phase.broker for phase in measured]
+
+    def a_task(name: str) -> float | None:
+        values = [None if one is None else getattr(one, name) for one in used]
+        there = [value for value in values if value is not None]
+        return sum(there) / completed if len(there) == len(values) else None
+
+    cpu_s, commands, bytes_in = a_task("cpu_s"), a_task("commands"), a_task("bytes_in")
     memory = [phase.memory_bytes for phase in measured if phase.memory_bytes]
     return {
         "cpu_s_per_1000_tasks": {
-            role: seconds / completed * 1000 for role, seconds in roles.items()
-        }
-        | ({} if has_figures else {"broker": None}),
+            **{role: seconds / completed * 1000 for role, seconds in roles.items()},
+            "broker": None if cpu_s is None else cpu_s * 1000,
+        },
         "task_cpu_s_per_1000_tasks": None,
-        "broker_commands_per_task": commands / completed if has_figures else None,
-        "broker_bytes_per_task": {"in": bytes_in / completed, "out": bytes_out / completed}
-        if has_figures
-        else None,
+        "broker_commands_per_task": commands,
+        "broker_bytes_per_task": None
+        if bytes_in is None
+        else {"in": bytes_in, "out": a_task("bytes_out")},
         "memory_per_slot_bytes": statistics.median(memory) / slots if memory else None,
         "throughput_per_s": statistics.median(phase.throughput for phase in measured),
     }
@@ -236,21 +245,31 @@ def _phase(phase: Phase) -> dict[str, Any]:
         "repeat": phase.repeat,
         "began": phase.began_us * _US,
         "duration_s": phase.duration_s,
+        "rate": phase.rate,
         "offered_per_s": phase.offered,
         "published": phase.published,
         "completed": phase.completed,
         "lost": phase.lost,
-        "duplicated": phase.recorded.duplicated,
+        "duplicated": phase.duplicated,
         "throughput_per_s": phase.throughput,
         "utilisation": phase.utilisation,
         "schedule_error_s": None if phase.late is None else distribution(phase.late),
         "publish_s": distribution(phase.confirmed),
+        "result_s": distribution(phase.results),
+        "cpu_s": phase.cpu_s | {"broker": None if phase.broker is None else phase.broker.cpu_s},
+        "cores_busy": phase.cores_busy,
+        "memory_bytes": phase.memory_bytes,
+        "backlog": phase.backlog,
+        "unstable_because": phase.instability,
+        "next_rate": phase.bound,
+        "next_rate_unstable_because": phase.bounded_by,
         "depth": [list(point) for point in phase.depth],
         **measures(phase),
     }
 
 
-def _summary(samples: Sequence[float]) -> dict[str, Any]:
+def summarised(samples: Sequence[float]) -> dict[str, Any]:
+    """A median with its interval, as in a file."""
     found = estimate(samples)
     return {
         "median": found.median,

@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fastworker.bench.check import Check
+from fastworker.bench.errors import BenchError
 from fastworker.bench.workload import Workload
 
 #: 99 of 100 messages have to be handed to the broker within this time of their moment, or the run is not valid; with an
 #: added round trip within twice that, if it is longer.
 PUNCTUAL_S = 1e-3
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the highest rate has to satisfy.
+
+    Attributes:
+        target: What has to hold of each trial, besides the queue not growing.
+        precision: How far the ends of the bracket may be apart; relative.
+    """
+
+    target: Check
+    precision: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,7 @@ class BenchSettings:
         messages: Of ``drain``.
         connections: Publishers that take turns.
         rtt_s: Added round trip to the broker.
+        search: Look for the highest rate that holds, instead of ``rate``; of the first three.
         patience_s: How long the last tasks of a repeat are waited for, after its own length.
         command: The command line, for the file.
     """
@@ -57,8 +73,22 @@ class BenchSettings:
     messages: int = 10_000
     connections: int = 1
     rtt_s: float = 0.0
+    search: Search | None = None
     patience_s: float = 30.0
     command: Sequence[str] = ()
+
+    def check(self) -> None:
+        """See whether this can be measured.
+
+        Raises:
+            BenchError: The text says what does not go together.
+        """
+        delays = any(call.delay_s for call in self.workload.calls)
+        if self.arrivals == "closed" and delays:
+            raise BenchError(
+                f"{self.workload.name} in a closed loop, which keeps messages waiting in the queue: calls that are due "
+                f"later do not wait there; expected another workload"
+            )
 
     @property
     def is_open(self) -> bool:

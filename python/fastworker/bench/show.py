@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fastworker.bench.bottleneck import binding_text
 from fastworker.bench.compare import Row
 from fastworker.bench.phase import Watch
 from fastworker.bench.units import bytes_text, measure_text, rate_text, time_text
@@ -78,33 +79,61 @@ def live(console: Console) -> Iterator[Callable[[str], Watch]]:
 
 def show(console: Console, content: Mapping[str, Any]) -> None:
     """The content of a bench's file."""
-    console.print(heading(content), style="bold", highlight=False)
+    console.print(heading(content), style="bold", highlight=False, markup=False)
     for fault in content["faults"]:
-        console.print(f"NOT VALID: {fault}", style="bold red", highlight=False)
+        console.print(f"NOT VALID: {fault}", style="bold red", highlight=False, markup=False)
     for note in content["notes"]:
-        console.print(f"note: {note}", style="yellow", highlight=False)
+        console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
     console.print(_summary(content["summary"]))
     for name, task in content["tasks"].items():
         console.print(_stages(name, task, has_words=console.width >= _WIDE))
+    client = _client(content)
+    if client is not None:
+        console.print(client)
     console.print(_cost(content))
+    if content.get("limits") is not None:
+        console.print(binding_text(content["limits"]), highlight=False, markup=False)
     for phase in content["phases"]:
         if phase["kind"] == "measure" and phase["depth"]:
             values = [depth for _, depth in phase["depth"]]
             console.print(
                 f"waiting, repeat {phase['repeat'] + 1}: {sparkline(values)} most {max(values):,}",
                 highlight=False,
+                markup=False,
             )
+
+
+def _client(content: Mapping[str, Any]) -> Table | None:
+    named = {name: times for name in ("publish", "result") if (times := content.get(f"{name}_s"))}
+    if not named:
+        return None
+    table = Table(title="At the client", title_justify="left")
+    for column in ("stage", "mean", *(name for name, _ in _QUANTILES), "max"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for name, times in named.items():
+        quantiles = [time_text(times["quantiles"][share]) for _, share in _QUANTILES]
+        table.add_row(name, time_text(times["mean"]), *quantiles, time_text(times["max"]))
+    return table
 
 
 def heading(content: Mapping[str, Any]) -> str:
     """What was measured, in a line."""
-    arrivals, machine, broker = content["arrivals"], content["machine"], content["broker"]
+    arrivals = content["arrivals"]
     rate = f" at {rate_text(arrivals['rate'])}" if arrivals["rate"] else ""
+    if arrivals.get("search"):
+        rate += ", the highest rate that holds"
+    return (
+        f"{content['workload']['name']}, {arrivals['kind']}{rate}; "
+        f"{content['workers']} x {content['concurrency']} slots ({content['pool']}); {place_text(content)}"
+    )
+
+
+def place_text(content: Mapping[str, Any]) -> str:
+    """On what it was measured."""
+    machine, broker = content["machine"], content["broker"]
     far = f", {time_text(broker['added_rtt_s'])} added" if broker["added_rtt_s"] else ""
     where = f"{broker['version'] or broker['transport']} ({broker['persistence'] or 'unknown persistence'}"
     return (
-        f"{content['workload']['name']}, {arrivals['kind']}{rate}; "
-        f"{content['workers']} x {content['concurrency']} slots ({content['pool']}); "
         f"{where}, round trip {time_text(broker['rtt_s'])}{far}); "
         f"{machine['cores']} cores of {machine['cpu'] or 'unknown'}, {machine['python']}"
     )
@@ -117,8 +146,8 @@ def _summary(summary: Mapping[str, Any]) -> Table:
     for column in ("measure", "median", interval, "repeats"):
         table.add_column(column, justify="left" if column == "measure" else "right")
     for name in (
-        "throughput", "utilisation", "wait_p50_s", "wait_p95_s", "wait_p99_s", "service_mean_s", "total_p50_s",
-        "total_p99_s", "publish_p99_s", "schedule_error_p99_s", "cpu_ms_per_task",
+        "stable_rate", "throughput", "utilisation", "wait_p50_s", "wait_p95_s", "wait_p99_s", "service_mean_s",
+        "total_p50_s", "total_p99_s", "publish_p99_s", "result_p99_s", "schedule_error_p99_s", "cpu_ms_per_task",
     ):  # fmt: skip
         if name in summary:
             row = summary[name]
@@ -162,16 +191,20 @@ def _cost(content: Mapping[str, Any]) -> Table:
             "broker bytes", f"{bytes_text(sizes['in'])} in, {bytes_text(sizes['out'])} out a task"
         )
     table.add_row("memory", f"{bytes_text(overhead['memory_per_slot_bytes'])} a slot")
+    measured = [phase for phase in content["phases"] if phase["kind"] == "measure"]
+    lost, twice = (sum(phase[name] for phase in measured) for name in ("lost", "duplicated"))
+    table.add_row("messages", f"{lost:,} lost, {twice:,} ended twice")
     return table
 
 
 def show_comparison(console: Console, rows: Sequence[Row], differences: Sequence[str]) -> None:
     """Two files."""
     for difference in differences:
-        console.print(f"not alike: {difference}", style="yellow", highlight=False)
+        console.print(f"not alike: {difference}", style="yellow", highlight=False, markup=False)
     table = Table()
     for column in ("measure", "before", "after", "change", "p", "verdict"):
-        table.add_column(column, justify="left" if column in ("measure", "verdict") else "right")
+        justify: Literal["left", "right"] = "left" if column in ("measure", "verdict") else "right"
+        table.add_column(column, justify=justify, no_wrap=column == "measure")
     styles = {"better": "green", "worse": "red", "same": ""}
     for row in rows:
         change = "-" if row.change is None else f"{row.change:+.1%}"
@@ -179,5 +212,5 @@ def show_comparison(console: Console, rows: Sequence[Row], differences: Sequence
         verdict = Text(
             row.verdict if row.verdict != "same" else "no difference shown", styles[row.verdict]
         )
-        table.add_row(row.measure.removesuffix("_s"), *texts, change, f"{row.p:.3f}", verdict)
+        table.add_row(Text(row.measure.removesuffix("_s")), *texts, change, f"{row.p:.3f}", verdict)
     console.print(table)

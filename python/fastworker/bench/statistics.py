@@ -44,10 +44,9 @@ def estimate(samples: Sequence[float]) -> Estimate:
     median = statistics.median(samples)
     if len(samples) < 5:
         return Estimate(median, min(samples), max(samples), tuple(samples))
-    rng = random.Random(len(samples))
-    medians = sorted(
-        statistics.median(rng.choices(samples, k=len(samples))) for _ in range(_RESAMPLES)
-    )
+    rng, count = random.Random(len(samples)), len(samples)
+    drawn = (sorted(rng.choices(samples, k=count)) for _ in range(_RESAMPLES))
+    medians = sorted((draw[(count - 1) // 2] + draw[count // 2]) / 2 for draw in drawn)
     tail = (1 - LEVEL) / 2
     low, high = medians[int(tail * _RESAMPLES)], medians[int((1 - tail) * _RESAMPLES) - 1]
     return Estimate(median, low, high, tuple(samples))

@@ -34,9 +34,10 @@ def bytes_text(count: float | None) -> str:
 
 def measure_text(name: str, value: float) -> str:
     """A figure of ``summary`` by its name."""
+    name = name.partition("[")[0]
     if name.endswith("_s"):
         return time_text(value)
-    if name == "throughput":
+    if name.endswith("throughput") or name == "stable_rate":
         return rate_text(value)
     if name == "utilisation":
         return f"{value:.1%}"

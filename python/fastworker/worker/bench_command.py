@@ -21,8 +21,8 @@ def bench_record(state: State, order: str, **kwargs: Any) -> dict[str, Any]:
 
     Returns:
         ``records`` (one a lane, none after ``start``), ``cpu_s`` by role, and unless only counts were asked for
-        ``memory_bytes`` (proportional set size of all processes; None where the kernel does not tell), ``slots`` and
-        ``pool``.
+        ``memory_bytes`` (proportional set size of all processes; None where the kernel does not tell), ``slots``,
+        ``children`` (processes beside the worker's own that run tasks) and ``pool``.
     """
     node = state.node
     answers = (lane.core.record(order) for lane in node.units(None))
@@ -38,6 +38,7 @@ def bench_record(state: State, order: str, **kwargs: Any) -> dict[str, Any]:
         "cpu_s": _cpu(os.getpid(), family, children),
         "memory_bytes": _memory([os.getpid(), *family]),
         "slots": node.concurrency,
+        "children": len(children - {os.getpid()}),
         "pool": node.pool,
     }
 

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import zlib
 from base64 import b64encode
+from collections import Counter
 from typing import Any
 
+import pytest
+
 from fastworker import _core
-from fastworker.bench.records import STAGES, ends_of, merged, used
+from fastworker.bench.records import (
+    STAGES,
+    Recorded,
+    TaskTimes,
+    ends_of,
+    merged,
+    since,
+    used,
+)
 
 
 def _answer(numbers: list[int], repeats: int = 0, **outcomes: int) -> dict[str, Any]:
@@ -62,3 +73,24 @@ def test_cpu_time_is_what_was_used_in_between() -> None:
     before = [_answer([0], success=1)]
     after = [{"cpu_s": {"supervisor": 1.5, "zygote": 0.0, "children": 4.0}}]
     assert used(before, after) == {"supervisor": 0.5, "zygote": 0.0, "children": 2.0}
+
+
+def test_what_was_recorded_between_two_readings() -> None:
+    def recorded(values_us: list[int], outcomes: Counter[str]) -> Recorded:
+        times = TaskTimes(outcomes)
+        for value_us in values_us:
+            times.stages["service"].record(value_us)
+        return Recorded({"one": times}, distinct=len(values_us), ended=len(values_us))
+
+    before = recorded([10, 10, 1000], Counter(success=3))
+    after = recorded([10, 10, 1000, 10, 50_000], Counter(success=4, failure=1))
+    after.tasks["other"] = TaskTimes(Counter(success=1))
+    found = since(after, before)
+    assert found.tasks["one"].outcomes == Counter(success=1, failure=1)
+    assert found.ends == 3
+    service = found.stage("service")
+    assert service.count == 2
+    assert service.min_us == 10
+    assert service.max_us == pytest.approx(50_000, rel=1e-3)
+    # Whether messages were lost is a matter of all of them.
+    assert found.distinct == 5
