@@ -29,6 +29,27 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def sweep_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a grid of two, with a law for one of them at least."""
+    path = tmp_path_factory.mktemp("sweep") / "report.html"
+    axes = ("--over", "concurrency=1,2,3,4", "--over", "prefetch=1,4")
+    brief = ("--duration", "400ms", "--warm-up", "200ms", "--repeats", "1", "--mean", "10ms")
+    run = (
+        command("fastworker"),
+        "bench",
+        "sweep",
+        "-w",
+        "sleep",
+        *axes,
+        *brief,
+        "--html",
+        str(path),
+    )
+    subprocess.run(run, cwd=path.parent, check=True, capture_output=True, timeout=100)
+    return path
+
+
+@pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A browser; skips (fails in CI) when there is none."""
     with contextlib.ExitStack() as stack:
@@ -63,6 +84,26 @@ def test_the_report_fits_its_screen(driver: Any, report: Path, width: int, schem
     assert not page.errors()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_report_of_a_sweep_fits_its_screen(
+    driver: Any, sweep_report: Path, width: int, scheme: str
+) -> None:
+    page = _show(driver, sweep_report, width, scheme)
+    page.see("h1", "fastworker bench sweep: sleep")
+    page.picture(f"sweep-{width}-{scheme}")
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    assert not page.errors()
+    assert driver.execute_script("return document.querySelectorAll('circle').length") == 8
+    inside = driver.execute_script(
+        "return [...document.querySelectorAll('svg text, circle, polyline, polygon')].every(drawn => {"
+        " const box = drawn.getBBox(), view = drawn.ownerSVGElement.viewBox.baseVal;"
+        " return box.x >= -1 && box.y >= -1 && box.x + box.width <= view.width + 1"
+        " && box.y + box.height <= view.height + 1; })"
+    )
+    assert inside
+
+
 def test_every_task_has_its_curves_and_its_table(driver: Any, report: Path) -> None:
     page = _show(driver, report, 1280, "light")
     for name in ("bench.noop", "bench.sleep"):
@@ -80,8 +121,11 @@ def test_every_task_has_its_curves_and_its_table(driver: Any, report: Path) -> N
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(driver: Any, report: Path, scheme: str) -> None:
-    _show(driver, report, 1280, scheme)
+@pytest.mark.parametrize("which", ["report", "sweep_report"])
+def test_text_stands_out_from_its_ground(
+    request: pytest.FixtureRequest, driver: Any, which: str, scheme: str
+) -> None:
+    _show(driver, request.getfixturevalue(which), 1280, scheme)
     ratio = driver.execute_script(
         """
         const light = colour => {

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from fastworker.bench import compare, html, report, show
+from fastworker.bench import compare, html, report, show, sweep_html, sweep_report, sweep_show
 from fastworker.bench.errors import BenchError
 
 Content = Mapping[str, Any]
@@ -33,6 +33,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     report.FORMAT: Kind("bench run", show.show, html.page),
+    sweep_report.FORMAT: Kind("bench sweep", sweep_show.show, sweep_html.page),
 }
 
 

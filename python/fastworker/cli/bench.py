@@ -12,6 +12,7 @@ import click
 from fastworker.cli import bench_options
 from fastworker.cli.bench_options import FILE, option
 from fastworker.cli.bench_rivals import rivals_command
+from fastworker.cli.bench_sweep import sweep_command
 from fastworker.cli.group import Command, CommandGroup
 from fastworker.cli.session import Session, complain, pass_session
 from fastworker.cli.values import SECONDS
@@ -25,6 +26,7 @@ def bench() -> None:
 
 
 bench.add_command(rivals_command)
+bench.add_command(sweep_command)
 
 
 @bench.command("run", cls=Command)
