@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from fastworker import _core
+from fastworker.bench import server_process
 from tests.support.bench_command import SHORT, bench, read
+from tests.support.rabbitmq import VirtualHost
 
 
 def _measured(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -157,3 +159,19 @@ def test_the_highest_rate_is_that_of_the_slots(tmp_path: Path, sqlite_url: str) 
     assert "The rates that were tried" in (tmp_path / "b.html").read_text()
     wrong = bench(tmp_path, "bench", "run", "--search", "--arrivals", "drain", status=2)
     assert "expected poisson, constant or bursts" in " ".join(wrong.stderr.split())
+
+
+def test_a_rabbitmq_of_this_machine_is_found_by_its_port(
+    tmp_path: Path, rabbit: VirtualHost
+) -> None:
+    run = ("bench", "run", "--arrivals", "closed", "--in-flight", "200", *SHORT, "-c", "2")
+    bench(tmp_path, *run, "--json", "b.json", broker=rabbit.url)
+    content = read(tmp_path / "b.json")
+    assert all(phase["completed"] > 100 for phase in _measured(content))
+    if server_process.find(rabbit.url) is None:
+        pytest.skip("the server is not this user's, or on another machine")
+    cost = content["overhead"]
+    assert cost["cpu_s_per_1000_tasks"]["broker"] > 0
+    assert cost["broker_commands_per_task"] is None
+    # One of its many threads that was full could not be told.
+    assert "broker CPU" not in {use["resource"] for use in content["limits"]["uses"]}

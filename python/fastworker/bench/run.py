@@ -147,10 +147,16 @@ def addressed(app: FastWorker, settings: BenchSettings, queue: str | None) -> It
             app.conf.result_backend = told["FASTWORKER_RESULT_BACKEND"] = app.broker.write_url
         os.environ.update(told)
         try:
-            yield Place(told, direct_url)
+            yield Place(told | _of_workers(settings), direct_url)
         finally:
             for name in told:
                 os.environ.pop(name, None)
+
+
+def _of_workers(settings: BenchSettings) -> dict[str, str]:
+    """What only workers are told. One that has a task with a limit does not start where the broker cannot keep it."""
+    is_limited = any(call.task == "bench.crawl" for call in settings.workload.calls)
+    return {} if is_limited else {"FASTWORKER_BENCH_HOST_RATE": ""}
 
 
 def _fleet(
