@@ -196,6 +196,6 @@ def _notes(visits: Mapping[Point, Sequence[Phase]], fits: Sequence[Mapping[str, 
     rounds = len(next(iter(visits.values())))
     if rounds < 5:
         found.append(
-            f"{rounds} rounds: intervals of throughputs are the range of the samples; 5 or more give {LEVEL:.0%} ones"
+            f"intervals of throughputs are the range of {rounds} samples; 5 rounds or more give {LEVEL:.0%} ones"
         )
     return found

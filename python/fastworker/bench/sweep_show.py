@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from rich.console import Console
@@ -10,11 +10,11 @@ from rich.table import Table
 
 from fastworker.bench.bottleneck import binding_text
 from fastworker.bench.show import place_text
-from fastworker.bench.units import bytes_text, rate_text, time_text
+from fastworker.bench.units import bytes_text, number_text, rate_text, time_text
 
-_BAR = 24
+_BAR = 15
 #: A terminal that has room for all columns.
-_WIDE = 110
+_WIDE = 120
 #: So many places can be listed in a sentence.
 _FEW = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -67,13 +67,13 @@ def law_text(fit: Mapping[str, Any]) -> str:
     knee, peak, axis = fit["knee"], fit["peak"], fit["axis"]
     text = (
         f"Universal Scalability Law{where}: one does {rate_text(fit['rate']['value'])}, contention "
-        f"{_spread(fit['contention'], '{:.2g}')}, coherency {_spread(fit['coherency'], '{:.2g}')}; it misses the "
-        f"medians by {fit['error']:.1%}. "
+        f"{_spread(fit['contention'], '{:.2g}'.format)}, coherency {_spread(fit['coherency'], '{:.2g}'.format)}; "
+        f"it misses the medians by {fit['error']:.1%}. "
     )
     if knee["is_reached"]:
         text += (
-            f"Knee: {axis} {_spread(knee['at'], '{:.0f}')} does nearly as much as any number that was measured, "
-            f"{_spread(knee['throughput'], '{:,.4g}')} a second. "
+            f"Knee: {axis} {_spread(knee['at'], '{:.0f}'.format)} does nearly as much as any number that was measured, "
+            f"{_spread(knee['throughput'], number_text)} a second. "
         )
     else:
         text += "No knee: throughput still rises at the most that was measured. "
@@ -81,8 +81,8 @@ def law_text(fit: Mapping[str, Any]) -> str:
         return text + "No peak: by the law more never does less."
     beyond = ", beyond what was measured" if peak["is_extrapolated"] else ""
     return (
-        text + f"Peak by the law: {axis} {_spread(peak['at'], '{:.1f}')} with "
-        f"{_spread(peak['throughput'], '{:,.4g}')} a second{beyond}."
+        text + f"Peak by the law: {axis} {_spread(peak['at'], '{:.1f}'.format)} with "
+        f"{_spread(peak['throughput'], number_text)} a second{beyond}."
     )
 
 
@@ -95,11 +95,11 @@ def binds_of(place: Mapping[str, Any]) -> str:
     return str(limits["binds"])
 
 
-def _spread(row: Mapping[str, float | None], form: str) -> str:
-    low, value, high = (
-        "∞" if row[name] is None else form.format(row[name]) for name in ("low", "value", "high")
+def _spread(row: Mapping[str, float | None], shown: Callable[[float], str]) -> str:
+    low, middle, high = (
+        "∞" if (value := row[name]) is None else shown(value) for name in ("low", "value", "high")
     )
-    return value if low == value == high else f"{value} ({low} to {high})"
+    return middle if low == middle == high else f"{middle} ({low} to {high})"
 
 
 def _places(content: Mapping[str, Any], width: int) -> Table:
@@ -107,9 +107,9 @@ def _places(content: Mapping[str, Any], width: int) -> Table:
     axes = [axis["name"] for axis in content["axes"]]
     is_wide = width >= _WIDE
     more = ("CPU a task", "memory a slot") if is_wide else ()
-    for column in (*axes, "", "ends a second", "from - to", "slots used", *more, "binds"):
+    for column in (*axes, "", "ends/s", "from - to", "slots used", *more, "binds"):
         justify: Literal["left", "right"] = "left" if column in ("", "binds") else "right"
-        table.add_column(column, justify=justify, no_wrap=True)
+        table.add_column(column, justify=justify, no_wrap=column not in ("slots used", *more))
     top = content["summary"]["throughput"]["median"]
     for place in content["points"]:
         row = place["summary"]["throughput"]
@@ -121,11 +121,11 @@ def _places(content: Mapping[str, Any], width: int) -> Table:
         table.add_row(
             *(f"{place['at'][name]:g}" for name in axes),
             _bar(row["median"] / top, _BAR if is_wide else _BAR // 3),
-            f"{row['median']:,.4g}",
-            f"{row['low']:,.4g} - {row['high']:,.4g}",
+            number_text(row["median"]),
+            f"{number_text(row['low'])} - {number_text(row['high'])}",
             f"{place['summary']['utilisation']['median']:.0%}",
             *(costs if is_wide else ()),
-            binds_of(place),
+            str(place["limits"]["binds"] or "-"),
         )
     return table
 

@@ -12,13 +12,13 @@ def time_text(seconds: float | None) -> str:
         return NONE
     for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
         if abs(seconds) * factor >= 1 or unit == "µs":
-            return f"{_three(seconds * factor)} {unit}"
+            return f"{number_text(seconds * factor)} {unit}"
     raise AssertionError("the last unit takes all")
 
 
 def rate_text(per_second: float | None) -> str:
     """So many a second."""
-    return NONE if per_second is None else f"{_three(per_second)}/s"
+    return NONE if per_second is None else f"{number_text(per_second)}/s"
 
 
 def bytes_text(count: float | None) -> str:
@@ -27,7 +27,7 @@ def bytes_text(count: float | None) -> str:
         return NONE
     for unit in ("B", "KiB", "MiB", "GiB"):
         if abs(count) < 1024 or unit == "GiB":
-            return f"{_three(count)} {unit}"
+            return f"{number_text(count)} {unit}"
         count /= 1024
     raise AssertionError("the last unit takes all")
 
@@ -41,10 +41,11 @@ def measure_text(name: str, value: float) -> str:
         return rate_text(value)
     if name == "utilisation":
         return f"{value:.1%}"
-    return f"{_three(value)} ms" if name.endswith("ms_per_task") else _three(value)
+    return f"{number_text(value)} ms" if name.endswith("ms_per_task") else number_text(value)
 
 
-def _three(value: float) -> str:
+def number_text(value: float) -> str:
+    """Three digits, or all before the point."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

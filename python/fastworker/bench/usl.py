@@ -58,9 +58,11 @@ class Law:
     @property
     def peak_at(self) -> float:
         """Where throughput is highest, at least 1; infinite where it does not fall."""
-        if self.coherency <= 0:
+        if self.coherency <= 0 and self.contention < 1:
             return math.inf
-        return max(1.0, math.sqrt(max(0.0, 1 - self.contention) / self.coherency))
+        if self.contention >= 1:
+            return 1.0
+        return max(1.0, math.sqrt((1 - self.contention) / self.coherency))
 
     @property
     def peak(self) -> float:

@@ -37,6 +37,13 @@ def test_without_coherency_there_is_no_peak_but_an_end() -> None:
     assert Law(100, 0, 0).peak == math.inf
 
 
+@pytest.mark.parametrize("coherency", [0.0, 0.01])
+def test_those_that_only_stand_in_each_others_way_do_most_alone(coherency: float) -> None:
+    law = Law(100, 1.1, coherency)
+    assert law.throughput(2) < law.throughput(1) == 100
+    assert (law.peak_at, law.peak, law.knee_at(8)) == (1, 100, 1)
+
+
 def test_exact_measurements_give_the_parameters_back() -> None:
     law = Law(1234.0, 0.037, 0.0021)
     found = fit({count: [law.throughput(count)] for count in COUNTS})
