@@ -4,11 +4,15 @@
 //! "0000000042"` counts the messages of a run. Inside a JSON text a quote is escaped, so the names with their quotes and
 //! the colon cannot be met anywhere but as keys.
 
-use memchr::memmem;
+use std::sync::LazyLock;
 
-const INTENDED: &[u8] = b"\"fw-intended\":";
-const NUMBER: &[u8] = b"\"fw-number\":";
-const RETRIES: &[u8] = b"\"retries\":";
+use memchr::memmem::Finder;
+
+type Key = LazyLock<Finder<'static>>;
+
+static INTENDED: Key = LazyLock::new(|| Finder::new(b"\"fw-intended\":"));
+static NUMBER: Key = LazyLock::new(|| Finder::new(b"\"fw-number\":"));
+static RETRIES: Key = LazyLock::new(|| Finder::new(b"\"retries\":"));
 
 /// What they say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,17 +23,17 @@ pub(crate) struct Found {
 
 /// Reads them. A retry has its first try's headers, and waited for something else: it has none for us but its number.
 pub(crate) fn read(headers: &[u8]) -> Found {
-    let Some(intended) = number_after(headers, INTENDED) else { return Found::default() };
-    let is_retry = number_after(headers, RETRIES).is_some_and(|retries| retries > 0);
+    let Some(intended) = number_after(headers, &INTENDED) else { return Found::default() };
+    let is_retry = number_after(headers, &RETRIES).is_some_and(|retries| retries > 0);
     Found {
         intended_us: i64::try_from(intended).ok().filter(|_| !is_retry),
-        number: number_after(headers, NUMBER).and_then(|number| u32::try_from(number).ok()),
+        number: number_after(headers, &NUMBER).and_then(|number| u32::try_from(number).ok()),
     }
 }
 
 /// The digits after a key, quoted or not.
-fn number_after(headers: &[u8], key: &[u8]) -> Option<u64> {
-    let rest = &headers[memmem::find(headers, key)? + key.len()..];
+fn number_after(headers: &[u8], key: &Finder<'_>) -> Option<u64> {
+    let rest = &headers[key.find(headers)? + key.needle().len()..];
     let start = rest.iter().position(|byte| !matches!(byte, b' ' | b'"'))?;
     let digits = rest[start..].iter().take_while(|byte| byte.is_ascii_digit());
     let mut value = None::<u64>;

@@ -91,6 +91,20 @@ impl Task {
     }
 }
 
+/// When a batch of messages came: both clocks, read once for all of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    wall_us: i64,
+    mono_us: u64,
+}
+
+impl Arrival {
+    /// Now.
+    pub(crate) fn now() -> Arrival {
+        Arrival { wall_us: clock::wall_us(), mono_us: clock::mono_us() }
+    }
+}
+
 /// Records; see the head of this module.
 pub(crate) struct Recorder {
     /// By the index of the registered task.
@@ -106,11 +120,11 @@ impl Recorder {
         Recorder { tasks: (0..tasks).map(|_| None).collect(), ends: Ends::default(), early: 0, last_us: 0 }
     }
 
-    /// A message was decoded, with these headers. `task`: the index of the registered one.
-    pub(crate) fn arrived(&self, task: Option<u32>, headers: &[u8]) -> Moments {
+    /// A message came, with these headers. `task`: the index of the registered one.
+    pub(crate) fn arrived(&self, at: Arrival, task: Option<u32>, headers: &[u8]) -> Moments {
         let found = headers::read(headers);
-        let age_us = found.intended_us.map(|intended_us| clock::wall_us() - intended_us);
-        Moments { task, age_us, number: found.number, decoded_us: clock::mono_us(), ..Moments::default() }
+        let age_us = found.intended_us.map(|intended_us| at.wall_us - intended_us);
+        Moments { task, age_us, number: found.number, decoded_us: at.mono_us, ..Moments::default() }
     }
 
     /// The broker has its end.
@@ -167,7 +181,7 @@ mod tests {
     use super::*;
 
     fn moments(recorder: &mut Recorder, headers: &[u8]) -> Moments {
-        let mut moments = recorder.arrived(Some(0), headers);
+        let mut moments = recorder.arrived(Arrival::now(), Some(0), headers);
         moments.dispatched_us = moments.decoded_us + 10;
         moments.started_us = moments.decoded_us + 30;
         moments.ended_us = moments.decoded_us + 730;
