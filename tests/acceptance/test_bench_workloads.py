@@ -134,7 +134,7 @@ def test_the_highest_rate_is_that_of_the_slots(tmp_path: Path, sqlite_url: str) 
     )
     short = (
         "--duration",
-        "3s",
+        "2s",
         "--warm-up",
         "500ms",
         "--repeats",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 
 import pytest
 
+from fastworker.bench.errors import BenchError
 from fastworker.bench.usl import Law, NoFit, fit
 
 COUNTS = (1, 2, 4, 8, 16, 32, 48)
@@ -116,6 +118,12 @@ def test_what_follows_no_such_law_is_refused() -> None:
         fit({1: [10.0], 2: [20.0], 4: [40.0], 8: [2.0], 16: [150.0]})
     with pytest.raises(NoFit, match="misses what was measured by"):
         fit({count: [float(count) ** 2] for count in (1, 2, 4, 8, 16)})
+
+
+def test_without_scipy_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    with pytest.raises(BenchError, match=r'pip install "fastworker-rs\[bench\]"'):
+        fit({1: [1.0], 2: [2.0], 3: [3.0], 4: [4.0]})
 
 
 def test_the_same_measurements_give_the_same_answer() -> None:
