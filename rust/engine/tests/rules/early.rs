@@ -8,6 +8,18 @@ fn settled(handle: u32) -> Event {
     Event::Settled { handle: Handle(handle) }
 }
 
+/// One child, and early tasks known to be short; the next number is 20.
+fn short_tasks() -> Desk {
+    let mut desk = Desk::alone();
+    for number in 0..20 {
+        desk.deliver([early(number)]);
+        desk.tell(settled(number));
+        desk.ended(0, number, Outcome::Success);
+        desk.tell(settled(number));
+    }
+    desk
+}
+
 #[test]
 fn early_task_runs_only_after_its_acknowledgement_is_confirmed() {
     let mut desk = Desk::alone();
@@ -30,13 +42,7 @@ fn slow_or_unknown_early_tasks_are_acknowledged_for_free_children_only() {
 
 #[test]
 fn early_tasks_confirmed_while_nothing_may_start_run_in_order() {
-    let mut desk = Desk::alone();
-    for number in 0..20 {
-        desk.deliver([early(number)]);
-        desk.tell(settled(number));
-        desk.ended(0, number, Outcome::Success);
-        desk.tell(settled(number));
-    }
+    let mut desk = short_tasks();
     assert_eq!(endings(&desk.deliver([early(1), early(2)])), [(1, Ending::EarlyAck), (2, Ending::EarlyAck)]);
     desk.tell(Event::LeaseAtRisk);
     desk.tell(settled(1));
@@ -46,13 +52,7 @@ fn early_tasks_confirmed_while_nothing_may_start_run_in_order() {
 
 #[test]
 fn at_most_two_a_child_are_acknowledged_and_not_ended() {
-    let mut desk = Desk::alone();
-    for number in 0..20 {
-        desk.deliver([early(number)]);
-        desk.tell(settled(number));
-        desk.ended(0, number, Outcome::Success);
-        desk.tell(settled(number));
-    }
+    let mut desk = short_tasks();
     let actions = desk.deliver((1..=10).map(early));
     assert_eq!(endings(&actions).len(), 2);
     desk.tell(settled(1));
