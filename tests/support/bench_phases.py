@@ -58,6 +58,7 @@ def made(
             "client": 0.1,
             **(cpu_s or {}),
         },
+        core_wait_s={"supervisor": 0.0, "children": 0.0},
         broker=Figures(0.2, 0.1, 500, 1000, 2000),
         memory_bytes=64 << 20,
         nodes=1,

@@ -18,6 +18,8 @@ from fastworker.bench.phase import Phase
 FULL = 0.85
 #: So much of one core is more than one thread that holds an interpreter's lock can use.
 _MORE_THAN_A_CORE = 1.1
+#: Processes that have or want a core for less of the time do not wait for cores.
+_WANTED = 0.5
 #: Of the pools whose tasks share a process; what is full is then …
 _SHARED = {"threads": "gil", "asyncio": "event loop", "gevent": "event loop", "eventlet": "event loop"}  # fmt: skip
 
@@ -66,10 +68,7 @@ def uses(phase: Phase, pool: str) -> list[Use]:
     in_tasks = f"{phase.slots} slots, in tasks {phase.utilisation:.0%} of the time"
     found = [Use(SLOTS, phase.utilisation, in_tasks)]
     if phase.cores_busy is not None:
-        own = phase.cores_own
-        words = f"{phase.cores} cores busy {phase.cores_busy:.0%} of the time, {own:.0%} by this"
-        is_ours = 2 * own >= phase.cores_busy
-        found.append(Use(CORES if is_ours else OTHERS, phase.cores_busy, words))
+        found.append(_of_the_cores(phase, phase.cores_busy))
     if phase.broker is not None and phase.broker.thread_s is not None:
         found.append(_of_a_core(BROKER, phase.broker.thread_s / seconds, "its main thread"))
     supervisors = phase.cpu_s.get("supervisor", 0.0) / seconds / phase.nodes
@@ -89,6 +88,16 @@ def uses(phase: Phase, pool: str) -> list[Use]:
         words = f"the queue was empty at {phase.dry:.0%} of the looks"
         found.append(Use(PUBLISHER, phase.dry, words))
     return found
+
+
+def _of_the_cores(phase: Phase, busy: float) -> Use:
+    own, wanted = phase.cores_own, phase.cores_wanted
+    words = f"{phase.cores} cores busy {busy:.0%} of the time, {own:.0%} by this"
+    if phase.core_wait_s is not None:
+        words += f", which had or wanted one {wanted:.0%} of the time"
+    # Busy cores are nothing to tasks that wait for something else.
+    share = busy if wanted >= _WANTED else min(busy, wanted)
+    return Use(CORES if 2 * own >= busy else OTHERS, share, words)
 
 
 def _of_a_core(resource: str, share: float, who: str) -> Use:

@@ -40,6 +40,7 @@ class Phase:
         results: How long after a result was written the client had it; of some calls of open loops.
         depth: ``(seconds, messages waiting)``.
         cpu_s: By role, without the broker's server.
+        core_wait_s: By role, in which its threads were ready to compute and had no core; None: not told.
         broker: What that has used; None: it is part of the other roles, or cannot be asked.
         memory_bytes: Of all workers, at the end; None: not told.
         nodes: Workers.
@@ -72,6 +73,7 @@ class Phase:
     results: _core.Histogram
     depth: list[tuple[float, int]]
     cpu_s: dict[str, float]
+    core_wait_s: dict[str, float] | None
     broker: Figures | None
     memory_bytes: int | None
     nodes: int
@@ -99,6 +101,21 @@ class Phase:
         """
         service = self.recorded.stage("service")
         return min(1.0, service.mean_us * _US * service.count / (self.duration_s * self.slots or 1))
+
+    @property
+    def cores_wanted(self) -> float:
+        """Share of the time in which a supervisor, or a child, was on a core or had none while it was ready; the
+        larger of the two, 0 to 1. 1 where the kernel does not tell.
+        """
+        if self.core_wait_s is None or not self.duration_s:
+            return 1.0
+        counts = {"supervisor": self.nodes, "children": self.children}
+        shares = (
+            (self.cpu_s.get(role, 0.0) + self.core_wait_s.get(role, 0.0)) / self.duration_s / count
+            for role, count in counts.items()
+            if count
+        )
+        return min(1.0, max(shares))
 
     @property
     def cores_own(self) -> float:

@@ -150,6 +150,22 @@ def distribution(histogram: _core.Histogram, *, has_buckets: bool = False) -> di
     return said
 
 
+def waited(
+    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+) -> dict[str, float] | None:
+    """Seconds in which threads of each role had no core, between two answers of the same workers; None: not told. What
+    ended meanwhile takes its own along.
+    """
+    roles: Counter[str] = Counter()
+    for sign, answers in ((-1, before), (1, after)):
+        for answer in answers:
+            if answer["core_wait_s"] is None:
+                return None
+            for role, seconds in answer["core_wait_s"].items():
+                roles[role] += sign * seconds
+    return {role: max(0.0, seconds) for role, seconds in roles.items()}
+
+
 def used(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
 ) -> dict[str, float]:

@@ -257,6 +257,7 @@ def _phase(phase: Phase) -> dict[str, Any]:
         "publish_s": distribution(phase.confirmed),
         "result_s": distribution(phase.results),
         "cpu_s": phase.cpu_s | {"broker": None if phase.broker is None else phase.broker.cpu_s},
+        "core_wait_s": phase.core_wait_s,
         "cores_busy": phase.cores_busy,
         "memory_bytes": phase.memory_bytes,
         "backlog": phase.backlog,

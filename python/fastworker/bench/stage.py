@@ -326,6 +326,7 @@ class Stage:
             results=_core.Histogram(),
             depth=depth,
             cpu_s={**records.used(before.answers, after.answers), "client": client_s},
+            core_wait_s=records.waited(before.answers, after.answers),
             broker=_between(before.figures, after.figures),
             memory_bytes=None if None in memory else sum(memory),
             nodes=len(after.answers),

@@ -20,7 +20,8 @@ def bench_record(state: State, order: str, **kwargs: Any) -> dict[str, Any]:
     """Begin, read or end recording; see ``_core.Worker.record`` and ``docs/reference/bench-file.md``.
 
     Returns:
-        ``records`` (one a lane, none after ``start``), ``cpu_s`` by role, and unless only counts were asked for
+        ``records`` (one a lane, none after ``start``), and unless only counts were asked for ``cpu_s`` and
+        ``core_wait_s`` (what was ready to compute and had no core; None where the kernel does not tell) by role,
         ``memory_bytes`` (proportional set size of all processes; None where the kernel does not tell), ``slots``,
         ``children`` (processes beside the worker's own that run tasks) and ``pool``.
     """
@@ -36,6 +37,7 @@ def bench_record(state: State, order: str, **kwargs: Any) -> dict[str, Any]:
     return {
         "records": records,
         "cpu_s": _cpu(os.getpid(), family, children),
+        "core_wait_s": _core_wait(os.getpid(), children),
         "memory_bytes": _memory([os.getpid(), *family]),
         "slots": node.concurrency,
         "children": len(children - {os.getpid()}),
@@ -57,6 +59,23 @@ def _cpu(own: int, family: Iterable[int], children: set[int]) -> dict[str, float
         if role == "zygote":
             used["children"] += reaped * _TICKS_S
     return used
+
+
+def _core_wait(own: int, children: set[int]) -> dict[str, float] | None:
+    """Seconds in which threads that live were ready to compute and had no core, of the supervisor and of the
+    children.
+    """
+    if not Path(f"/proc/{own}/schedstat").exists():
+        return None
+    waited = {"supervisor": 0.0, "children": 0.0}
+    for pid in {own, *children}:
+        for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            try:
+                waited_ns = int(thread.read_text().split()[1])
+            except OSError:  # it has ended
+                continue
+            waited["supervisor" if pid == own else "children"] += waited_ns / 1e9
+    return waited
 
 
 def _family(own: int) -> list[int]:

@@ -23,8 +23,12 @@ BUSY = {"throughput": 190.0, "service_s": 0.01}  # 2 slots: 95 %
         # The children compute all the time, and half of the cores are free.
         ("prefork", BUSY | {"cpu_s": {"children": 3.8}, "cores_busy": 0.5}, "child CPU"),
         ("prefork", BUSY | {"cpu_s": {"children": 3.8}, "cores_busy": 0.97}, "cores"),
-        # All cores are busy, and hardly with this.
-        ("prefork", {"cores_busy": 0.97}, "other processes"),
+        # All cores are busy, and hardly with this, which waits for them; or does not need them.
+        ("prefork", {"cores_busy": 0.97, "core_wait_s": {"supervisor": 1.2}}, "other processes"),
+        ("prefork", {"cores_busy": 0.97, "core_wait_s": {"children": 3.0}}, "other processes"),
+        ("prefork", {"cores_busy": 0.97, "core_wait_s": None}, "other processes"),
+        ("prefork", {"cores_busy": 0.97}, None),
+        ("prefork", BUSY | {"cores_busy": 0.97}, "slots"),
         ("prefork", {"cpu_s": {"supervisor": 1.9}, "cores_busy": 0.6}, "supervisor CPU"),
         ("prefork", {"broker": Figures(3.0, 1.9, 1, 1, 1)}, "broker CPU"),
         # All of the server's threads together are no sign that the one is full.

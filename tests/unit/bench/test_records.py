@@ -18,6 +18,7 @@ from fastworker.bench.records import (
     merged,
     since,
     used,
+    waited,
 )
 
 
@@ -94,3 +95,16 @@ def test_what_was_recorded_between_two_readings() -> None:
     assert service.max_us == pytest.approx(50_000, rel=1e-3)
     # Whether messages were lost is a matter of all of them.
     assert found.distinct == 5
+
+
+def test_waits_for_a_core_are_added_up() -> None:
+    before = [
+        {"core_wait_s": {"supervisor": 1.0, "children": 5.0}},
+        {"core_wait_s": {"supervisor": 0.0, "children": 1.0}},
+    ]
+    after = [
+        {"core_wait_s": {"supervisor": 1.5, "children": 2.0}},  # a child has ended
+        {"core_wait_s": {"supervisor": 0.25, "children": 1.0}},
+    ]
+    assert waited(before, after) == {"supervisor": 0.75, "children": 0.0}
+    assert waited(before, [after[0], {"core_wait_s": None}]) is None
