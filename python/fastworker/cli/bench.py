@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +122,7 @@ def _run(session: Session, given: dict[str, Any]) -> int:
     from fastworker.bench import check
     from fastworker.bench.errors import BenchError
     from fastworker.bench.run import run
-    from fastworker.bench.settings import BenchSettings, Search
+    from fastworker.bench.settings import Search
     from fastworker.bench.show import live
 
     output = bench_options.Output(session, given)
@@ -145,27 +143,16 @@ def _run(session: Session, given: dict[str, Any]) -> int:
     search = None
     if given["search"]:
         search = Search(check.parse(given["target"], "--target"), given["precision"])
-    settings = BenchSettings(
+    settings = bench_options.settings(
+        session,
+        given,
         workload=workload,
-        arrivals=given["arrivals"],
-        rate=given["rate"],
-        duration_s=given["duration"],
-        warm_up_s=given["warm_up"],
-        repeats=given["repeats"],
-        seed=given["seed"],
         spec=spec,
-        workers=given["workers"],
-        concurrency=given["concurrency"] or len(os.sched_getaffinity(0)),
-        pool=given["pool"],
-        worker_options=shlex.split(given["worker_options"]),
+        rate=given["rate"],
         is_attached=given["attach"],
         nodes=given["nodes"],
-        in_flight=given["in_flight"],
         messages=given["messages"],
-        connections=given["connections"],
-        rtt_s=given["rtt"],
         search=search,
-        command=("fastworker", *session.arguments),
     )
     try:
         settings.check()

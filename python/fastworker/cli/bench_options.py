@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fastworker.app.app import FastWorker
+    from fastworker.bench.settings import BenchSettings
     from fastworker.bench.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -153,6 +156,34 @@ def application(session: Session, *, is_ours: bool) -> tuple[FastWorker, str]:
             "--task: name the application with -A before the command: fastworker -A proj bench run …"
         )
     return session.app, session.spec
+
+
+def settings(session: Session, given: Mapping[str, Any], **fields: Any) -> BenchSettings:
+    """What to do, by the options that are shared.
+
+    Args:
+        session: Of the command line.
+        given: Its options; ``arrivals`` too.
+        fields: Of ``BenchSettings``, which the command has itself.
+    """
+    from fastworker.bench.settings import BenchSettings
+
+    return BenchSettings(
+        arrivals=given["arrivals"],
+        duration_s=given["duration"],
+        warm_up_s=given["warm_up"],
+        repeats=given["repeats"],
+        seed=given["seed"],
+        workers=given["workers"],
+        concurrency=given["concurrency"] or len(os.sched_getaffinity(0)),
+        pool=given["pool"],
+        worker_options=shlex.split(given["worker_options"]),
+        in_flight=given["in_flight"],
+        connections=given["connections"],
+        rtt_s=given["rtt"],
+        command=("fastworker", *session.arguments),
+        **fields,
+    )
 
 
 def check_task(task: str | None, names: Iterable[str]) -> None:

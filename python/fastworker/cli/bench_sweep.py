@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +55,11 @@ def _sweep(session: Session, given: dict[str, Any]) -> int:
 
     from fastworker.bench import axes as axes_of
     from fastworker.bench.errors import BenchError
-    from fastworker.bench.settings import BenchSettings
     from fastworker.bench.show import live
     from fastworker.bench.sweep import SweepSettings, sweep
 
     output = bench_options.Output(session, given)
-    cores = len(os.sched_getaffinity(0))
-    axes = _axes(given["axes"]) or [axes_of.default_axis(cores)]
+    axes = _axes(given["axes"]) or [axes_of.default_axis(len(os.sched_getaffinity(0)))]
     names = [axis.name for axis in axes]
     if len(axes) > 2 or len(set(names)) < len(names):
         raise click.UsageError(
@@ -74,23 +71,7 @@ def _sweep(session: Session, given: dict[str, Any]) -> int:
     workload = bench_options.workload(given)
     app, spec = bench_options.application(session, is_ours=given["task"] is None)
     bench_options.check_task(given["task"], app.tasks)
-    settings = BenchSettings(
-        workload=workload,
-        arrivals="closed",
-        duration_s=given["duration"],
-        warm_up_s=given["warm_up"],
-        repeats=given["repeats"],
-        seed=given["seed"],
-        spec=spec,
-        workers=given["workers"],
-        concurrency=given["concurrency"] or cores,
-        pool=given["pool"],
-        worker_options=shlex.split(given["worker_options"]),
-        in_flight=given["in_flight"],
-        connections=given["connections"],
-        rtt_s=given["rtt"],
-        command=("fastworker", *session.arguments),
-    )
+    settings = bench_options.settings(session, given, workload=workload, spec=spec)
     try:
         for point in axes_of.points(axes):
             point.settings(settings).check()
