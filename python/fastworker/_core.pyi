@@ -595,6 +595,8 @@ class ChildLink:
             call are about it, and where it is not set no task runs. None: a child that runs one task after the other,
             whatever code runs.
         member: Holds the call of a batch for which code runs; where it is not set, it runs for all of a batch.
+        is_process: The process does nothing else: all that it computes belongs to the task that runs. Else what this
+            thread computes does.
 
     Raises:
         OSError: The page is of another version.
@@ -607,6 +609,8 @@ class ChildLink:
         page: int,
         current: ContextVar[Call | Batch | None] | None = None,
         member: ContextVar[Call | None] | None = None,
+        *,
+        is_process: bool = False,
     ) -> ChildLink: ...
     def next(self) -> Call | Batch | None:
         """Wait for the next task, or batch, and claim it; None when the worker says to finish or is gone."""
@@ -910,6 +914,18 @@ class Worker:
             ValueError: Another word.
             fastworker.errors.OperationalError: as ``revoke``.
         """
+    def sketch(self) -> dict[str, Any]:
+        """What is always kept of tasks, since the worker began.
+
+        Returns:
+            ``began`` and ``now`` (Unix time) and ``tasks``, by name: ``arrivals``; ``seconds`` and ``hours``: the
+            number (Unix time, or that / 3600) of the first that had any, and how many came in each from there to now;
+            ``wait`` and ``run`` (``Histogram.encode``: microseconds that calls stood here for want of a slot, and
+            that they ran); ``cpu_us`` and ``cpu_run_us``: what those computed whose processor time was measured, and
+            how long they ran.
+
+        Raises: as ``revoke``.
+        """
     def snapshot(self) -> dict[str, Any]:
         """What is held: ``tasks`` (as ``revoke`` returns them), ``revoked`` (ids, oldest first), ``total`` (started
         tasks by name), ``pids`` (children), ``writes`` (tasks that each of those was given), ``busy`` (how many of them
@@ -951,6 +967,12 @@ class Histogram:
 
         Raises:
             ValueError: They do not fit.
+        """
+    def subtract(self, earlier: Histogram) -> None:
+        """Forget all that another one has counted: this one goes on from it.
+
+        Raises:
+            ValueError: It has values that this one does not have.
         """
     @property
     def count(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from fastworker import _core
 
 #: Of a worker's stages; ``service`` first, which is what a planner needs.
-STAGES = ("service", "wait", "queue", "fetch", "dispatch", "settle", "total")
+STAGES = ("service", "wait", "queue", "fetch", "dispatch", "settle", "total", "cpu")
 #: Ways to end that are followed by another try.
 _GOES_ON = ("retry", "requeue")
 QUANTILES = (0.5, 0.9, 0.95, 0.99, 0.999)

@@ -96,9 +96,8 @@ def child_main_of(
         def open_link() -> ChildLink:
             if signals.worker_process_init.has_receivers:
                 signals.worker_process_init.send(sender=node)
-            link = ChildLink(
-                socket_fd, page_fd, current_call if pool in SHARED else None, current_member
-            )
+            current = current_call if pool in SHARED else None
+            link = ChildLink(socket_fd, page_fd, current, current_member, is_process=True)
             set_link(link, app.broker.read_address)
             set_sink(_sink_of(link))
             _install_signal_handlers(link, is_shared=pool in SHARED)

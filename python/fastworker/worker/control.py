@@ -41,6 +41,7 @@ from fastworker.worker.panel import (
 )
 from fastworker.worker.queue_info import queue_info
 from fastworker.worker.request import HeldRequest
+from fastworker.worker.workload_command import workload
 
 __all__ = [
     "CommandInfo",
@@ -52,6 +53,7 @@ __all__ = [
     "memdump",
     "memsample",
     "objgraph",
+    "workload",
 ]
 
 logger = logging.getLogger("fastworker.worker.control")

@@ -83,6 +83,7 @@ pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
                 kind: OutcomeKind::Retry,
                 started_us: 1 << 41,
                 runtime_us: 1 << 40,
+                cpu_us: Some(1 << 39),
                 status: "RETRY",
                 doc: Some(b"{}"),
                 reason: "because",

@@ -48,6 +48,8 @@ pub(crate) struct Call {
     body: Vec<u8>,
     /// When this process took it, monotonic microseconds.
     pub(crate) started_us: u64,
+    /// The processor time of what runs it when it began, microseconds; `None`: that is not measured.
+    pub(crate) cpu_began_us: Option<u64>,
     /// The slot that it has in its child.
     pub(crate) slot: usize,
     /// Its place in its batch; `NO_MEMBER` for one that is in none.
@@ -122,6 +124,7 @@ impl Call {
             properties: task.properties.to_vec(),
             body: task.body.to_vec(),
             started_us,
+            cpu_began_us: None,
             slot,
             member: NO_MEMBER,
         }

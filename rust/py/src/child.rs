@@ -26,6 +26,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::call::{Batch, Call};
 use crate::join::PartTuple;
@@ -34,6 +35,8 @@ use crate::json;
 /// The worker is poked at least this often while there is something to read.
 const POKE_EVERY_US: u64 = 1_000;
 const READ_BYTES: usize = 64 * 1024;
+/// One of so many short tasks has its processor time measured: two system calls. Of those that may take long each has.
+const MEASURED_OF: u32 = 16;
 
 /// What is known of a task that runs, or of a batch.
 struct Running {
@@ -118,6 +121,14 @@ pub(crate) struct ChildLink {
     buffer: Mutex<Vec<u8>>,
     /// The same socket, for those who write: what one of them began another one must not interrupt.
     writer: Mutex<UnixStream>,
+    /// The clock that tells what one task computes; `None`: several run on one thread.
+    cpu: Option<ClockId>,
+}
+
+/// What a process, or a thread, has computed until now.
+fn cpu_us(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000
 }
 
 fn lost(error: &std::io::Error) -> PyErr {
@@ -290,6 +301,11 @@ impl ChildLink {
         Ok(())
     }
 
+    /// What a call has computed, where that is measured.
+    fn cpu_us_of(&self, call: &Call) -> Option<u64> {
+        Some(cpu_us(self.cpu?).saturating_sub(call.cpu_began_us?))
+    }
+
     fn finish(&self, py: Python<'_>, call: &Call, frame: &FromChild<'_>) -> PyResult<()> {
         let sender = Sender::of(call);
         if sender.member == NO_MEMBER {
@@ -346,8 +362,11 @@ impl ChildLink {
         }
         let now_us = mono_us();
         let slot = take_slot(&mut inner.free)?;
-        let call = Call::new(&task, now_us, slot);
+        let mut call = Call::new(&task, now_us, slot);
         let flush_first = task.flush_first;
+        if flush_first || task.number % MEASURED_OF == 0 {
+            call.cpu_began_us = self.cpu.map(cpu_us);
+        }
         inner.read_at = end;
         self.page.set_running(slot, call.number, now_us);
         if flush_first && inner.has_unpoked {
@@ -377,7 +396,10 @@ impl ChildLink {
         }
         let Some(slot) = coming.slot else { return Ok(Some(None)) };
         let now_us = mono_us();
-        coming.calls.iter_mut().for_each(|call| call.started_us = now_us);
+        let cpu_began_us = self.cpu.map(cpu_us);
+        for call in &mut coming.calls {
+            (call.started_us, call.cpu_began_us) = (now_us, cpu_began_us);
+        }
         self.page.set_running(slot, coming.number, now_us);
         inner.running[slot] = Some(Running::new(&coming.calls[0], coming.calls.len()));
         if inner.has_unpoked {
@@ -455,8 +477,14 @@ fn nothing_runs() -> PyErr {
 #[pymethods]
 impl ChildLink {
     #[new]
-    #[pyo3(signature = (socket, page, current=None, member=None))]
-    fn new(socket: RawFd, page: RawFd, current: Option<Py<PyAny>>, member: Option<Py<PyAny>>) -> PyResult<ChildLink> {
+    #[pyo3(signature = (socket, page, current=None, member=None, *, is_process=false))]
+    fn new(
+        socket: RawFd,
+        page: RawFd,
+        current: Option<Py<PyAny>>,
+        member: Option<Py<PyAny>>,
+        is_process: bool,
+    ) -> PyResult<ChildLink> {
         // SAFETY: the zygote received both descriptors for this process alone and hands them over here, once.
         let (socket, page) = unsafe { (OwnedFd::from_raw_fd(socket), OwnedFd::from_raw_fd(page)) };
         let page = Page::open(page)?;
@@ -479,7 +507,10 @@ impl ChildLink {
             has_unpoked: false,
             scratch: Vec::new(),
         };
-        let link = ChildLink { page, pid, current, member, inner: Mutex::new(inner), reader, buffer, writer };
+        // A process has what it computes in threads of its own counted too.
+        let clock = if is_process { ClockId::ProcessCPUTime } else { ClockId::ThreadCPUTime };
+        let cpu = (slots == 1).then_some(clock);
+        let link = ChildLink { page, pid, current, member, inner: Mutex::new(inner), reader, buffer, writer, cpu };
         link.write(&framed(&FromChild::Ready { version: VERSION, pid }))?;
         Ok(link)
     }
@@ -599,6 +630,7 @@ impl ChildLink {
             kind: OutcomeKind::Success,
             started_us: call.started_us,
             runtime_us,
+            cpu_us: self.cpu_us_of(call),
             status: if store { "SUCCESS" } else { "" },
             doc: doc.as_deref(),
             reason: "",
@@ -649,6 +681,7 @@ impl ChildLink {
             kind,
             started_us: call.started_us,
             runtime_us: mono_us().saturating_sub(call.started_us),
+            cpu_us: self.cpu_us_of(call),
             status: status.unwrap_or_default(),
             doc,
             reason,

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fastworker_worker::{Record, STAGES};
+use fastworker_worker::{Record, STAGES, Sketch};
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -73,6 +73,13 @@ impl Histogram {
         self.hdr().add(&other).map_err(|error| PyValueError::new_err(format!("histograms cannot be added: {error}")))
     }
 
+    fn subtract(&self, earlier: &Histogram) -> PyResult<()> {
+        let earlier = earlier.hdr().clone();
+        self.hdr()
+            .subtract(&earlier)
+            .map_err(|error| PyValueError::new_err(format!("a histogram cannot be subtracted: {error}")))
+    }
+
     #[getter]
     fn count(&self) -> u64 {
         self.hdr().len()
@@ -135,5 +142,26 @@ pub(crate) fn recorded<'py>(py: Python<'py>, record: &Record) -> PyResult<Bound<
     dict.set_item("early", record.early)?;
     dict.set_item("last_us", record.last_us)?;
     dict.set_item("numbers", PyBytes::new(py, &record.numbers))?;
+    Ok(dict)
+}
+
+/// What `Worker.sketch` gives; see `_core.pyi`.
+pub(crate) fn sketched<'py>(py: Python<'py>, sketch: &Sketch) -> PyResult<Bound<'py, PyDict>> {
+    let tasks = PyDict::new(py);
+    for task in &sketch.tasks {
+        let dict = PyDict::new(py);
+        dict.set_item("arrivals", task.arrivals)?;
+        dict.set_item("seconds", &task.seconds)?;
+        dict.set_item("hours", &task.hours)?;
+        dict.set_item("wait", encoded(&task.waits)?)?;
+        dict.set_item("run", encoded(&task.runs)?)?;
+        dict.set_item("cpu_us", task.computed.0)?;
+        dict.set_item("cpu_run_us", task.computed.1)?;
+        tasks.set_item(&task.name, dict)?;
+    }
+    let dict = PyDict::new(py);
+    dict.set_item("began", sketch.began_us as f64 / 1e6)?;
+    dict.set_item("now", sketch.now_us as f64 / 1e6)?;
+    dict.set_item("tasks", tasks)?;
     Ok(dict)
 }

@@ -23,7 +23,7 @@ use crate::call::Call;
 use crate::clock::NodePulse;
 use crate::control::marks;
 use crate::errors::raise;
-use crate::histogram::recorded;
+use crate::histogram::{recorded, sketched};
 use crate::join::{Join, Lost, Member};
 
 /// A registered task, as `WorkerSettings.tasks` lists it.
@@ -449,6 +449,11 @@ impl Worker {
         };
         let record = self.ask(py, |answer| Command::Record { order, answer })?;
         record.map(|record| recorded(py, &record)).transpose()
+    }
+
+    fn sketch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let sketch = self.ask(py, |answer| Command::Sketch { answer })?;
+        sketched(py, &sketch)
     }
 
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

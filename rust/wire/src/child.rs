@@ -13,7 +13,7 @@ use crate::frame::{Reader, Writer};
 pub use crate::frame::Malformed;
 
 /// Layout version of everything below.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// Longest frame that is accepted from a child or by one: 2 GiB less the header, the bound of a `u32` with its sign.
 pub const MAX_FRAME_BYTES: usize = i32::MAX as usize;
@@ -31,6 +31,9 @@ const PUBLISH: u8 = 20;
 const AWAKE: u8 = 21;
 const BATCH_END: u8 = 22;
 const EVENT: u8 = 23;
+
+/// In place of a processor time.
+const NOT_MEASURED: u64 = u64::MAX;
 
 /// One task to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -296,6 +299,8 @@ pub struct OutcomeFrame<'a> {
     pub started_us: u64,
     /// Microseconds inside the task function.
     pub runtime_us: u64,
+    /// Microseconds of processor time meanwhile, where the child measured that.
+    pub cpu_us: Option<u64>,
     /// Celery's state for `doc`; empty without one.
     pub status: &'a str,
     /// The result document, when one is to be stored.
@@ -428,6 +433,7 @@ impl FromChild<'_> {
                 w.u8(outcome.kind as u8);
                 w.u64(outcome.started_us);
                 w.u64(outcome.runtime_us);
+                w.u64(outcome.cpu_us.unwrap_or(NOT_MEASURED));
                 w.bytes(outcome.status.as_bytes());
                 w.u8(u8::from(outcome.doc.is_some()));
                 w.bytes(outcome.doc.unwrap_or_default());
@@ -484,6 +490,7 @@ impl FromChild<'_> {
                 let kind = r.u8("outcome kind")?;
                 let kind = OutcomeKind::from_u8(kind).ok_or_else(|| r.unknown("outcome kind", kind))?;
                 let (started_us, runtime_us) = (r.u64("start")?, r.u64("runtime")?);
+                let cpu_us = Some(r.u64("processor time")?).filter(|time_us| *time_us != NOT_MEASURED);
                 let status = r.text("status")?;
                 let has_doc = r.u8("has doc")? != 0;
                 let doc = r.bytes("doc")?;
@@ -506,6 +513,7 @@ impl FromChild<'_> {
                     kind,
                     started_us,
                     runtime_us,
+                    cpu_us,
                     status,
                     doc,
                     reason,

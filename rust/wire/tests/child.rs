@@ -12,6 +12,7 @@ fn outcome() -> OutcomeFrame<'static> {
         kind: OutcomeKind::Retry,
         started_us: 1 << 41,
         runtime_us: 1 << 40,
+        cpu_us: Some(1 << 39),
         status: "RETRY",
         doc: Some(b"{}"),
         reason: "",
@@ -37,7 +38,7 @@ fn frames_from_a_child_survive_a_round_trip() {
         FromChild::Poke,
         FromChild::Awake,
         FromChild::Outcome(outcome()),
-        FromChild::Outcome(OutcomeFrame { parts: Vec::new(), ..outcome() }),
+        FromChild::Outcome(OutcomeFrame { parts: Vec::new(), cpu_us: None, ..outcome() }),
         FromChild::Outcome(OutcomeFrame {
             parts: vec![PartFrame { task_id: "", group: "g", index: None, bears: None, doc: b"", record: b"" }],
             ..outcome()

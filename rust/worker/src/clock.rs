@@ -45,3 +45,17 @@ pub fn wall_us() -> i64 {
 pub(crate) fn now() -> Now {
     Now { mono_us: mono_us(), wall_ms: wall_us() / 1000 }
 }
+
+/// Both, to the microsecond, when deliveries came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) mono_us: u64,
+    pub(crate) wall_us: i64,
+}
+
+impl Arrival {
+    /// Now.
+    pub(crate) fn now() -> Arrival {
+        Arrival { mono_us: mono_us(), wall_us: wall_us() }
+    }
+}

@@ -14,6 +14,7 @@ use crate::config::{RegisteredTask, WorkerConfig};
 use crate::events::{Shown, received_fields};
 use crate::held::Held;
 use crate::record::Moments;
+use crate::sketch::Came;
 
 const NUMBER_AT: usize = 1;
 const FLAGS_AT: usize = 5;
@@ -141,6 +142,7 @@ impl Decoder {
             received,
             is_told_started: false,
             end: None,
+            came: Came::UNKNOWN,
             moments: Moments::default(),
             ending: None,
         };

@@ -11,6 +11,7 @@ use fastworker_engine::{Ask, ChildId, Handle, QueueTerms, Rate, Resize, Shutdown
 use crate::held::MemberPart;
 use crate::pool::{SocketFact, ZygoteFact};
 use crate::record::{Record, RecordOrder};
+use crate::sketch::Sketch;
 use crate::worker::Author;
 
 /// An order from the main thread.
@@ -119,6 +120,11 @@ pub enum Command {
         order: RecordOrder,
         /// Gets what was recorded until now; `None`: nothing is recorded.
         answer: SyncSender<Option<Record>>,
+    },
+    /// What is kept of each task since the worker began.
+    Sketch {
+        /// Gets it.
+        answer: SyncSender<Sketch>,
     },
     /// What is held now.
     Snapshot {

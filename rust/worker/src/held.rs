@@ -10,6 +10,7 @@ use crate::decode::{Flags, patch};
 use crate::events::End;
 use crate::record::Moments;
 use crate::report::Fate;
+use crate::sketch::Came;
 
 /// What the child reported at the end of a task.
 #[derive(Debug)]
@@ -104,6 +105,8 @@ pub(crate) struct Held {
     pub(crate) is_told_started: bool,
     /// What is to be told once the broker has its end.
     pub(crate) end: Option<End>,
+    /// When it came.
+    pub(crate) came: Came,
     /// When it came past the stations, while a bench records that.
     pub(crate) moments: Moments,
     /// The engine wants it settled; waits for `unconfirmed` to reach 0.

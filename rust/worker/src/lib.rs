@@ -19,6 +19,7 @@ mod revoked;
 mod settle;
 #[cfg(test)]
 mod sim;
+mod sketch;
 mod trace;
 mod worker;
 
@@ -35,5 +36,6 @@ pub use pool::Pool;
 pub use pulse::Pulse;
 pub use record::{Record, RecordOrder, STAGES, TaskRecord};
 pub use report::{Fate, Level, Report, Reporter, Reports};
+pub use sketch::{Sketch, TaskSketch};
 pub use trace::{forward_to, stop_forwarding};
 pub use worker::{clock_moved, run, thread_ended};

@@ -8,6 +8,8 @@
 //!            ╰──────────────────────── total ───────────────────────────╯
 //! ```
 //!
+//! *Cpu* is no stage: what was computed within *service*, where the child measured it.
+//!
 //! Nothing of it exists until `RecordOrder::Start`: a worker that is not measured pays one branch a task and station.
 //! *Intended* is the header `fw-intended` that a bench's generator writes (Unix time in microseconds). How old a message
 //! is when it is decoded is taken from the wall clock, once; everything after that from the monotonic clock, which
@@ -21,10 +23,10 @@ use hdrhistogram::Histogram;
 
 pub(crate) use self::ends::Ends;
 pub(crate) use self::moments::{How, Moments};
-use crate::clock;
+use crate::clock::{self, Arrival};
 
 /// The names of what is measured, in the order of [`TaskRecord::stages`].
-pub const STAGES: [&str; 7] = ["queue", "fetch", "dispatch", "service", "settle", "wait", "total"];
+pub const STAGES: [&str; 8] = ["queue", "fetch", "dispatch", "service", "settle", "wait", "total", "cpu"];
 
 /// `saturating_record` would count what is beyond its end as the end, instead of growing.
 const GROWS: &str = "it grows up to 64 bits";
@@ -80,7 +82,7 @@ impl Record {
 
 struct Task {
     outcomes: [u64; 11],
-    stages: [Histogram<u64>; 7],
+    stages: [Histogram<u64>; 8],
 }
 
 impl Task {
@@ -88,20 +90,6 @@ impl Task {
         // Grows by itself; a new one reaches up to 2 ms.
         let histogram = || Histogram::new(DIGITS).expect("three digits are allowed");
         Task { outcomes: [0; 11], stages: std::array::from_fn(|_| histogram()) }
-    }
-}
-
-/// When a batch of messages came: both clocks, read once for all of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrival {
-    wall_us: i64,
-    mono_us: u64,
-}
-
-impl Arrival {
-    /// Now.
-    pub(crate) fn now() -> Arrival {
-        Arrival { wall_us: clock::wall_us(), mono_us: clock::mono_us() }
     }
 }
 
@@ -185,6 +173,7 @@ mod tests {
         moments.dispatched_us = moments.decoded_us + 10;
         moments.started_us = moments.decoded_us + 30;
         moments.ended_us = moments.decoded_us + 730;
+        moments.cpu_us = Some(400);
         moments.how = Some(How::Success);
         moments
     }
@@ -200,7 +189,7 @@ mod tests {
         recorder.settled(&moments, moments.decoded_us + 1_000);
         let record = recorder.record(["t"].into_iter());
         let task = &record.tasks[0];
-        for (name, expected) in STAGES.iter().zip([age_us, 10, 20, 700, 270, age_us + 30, age_us + 1_000]) {
+        for (name, expected) in STAGES.iter().zip([age_us, 10, 20, 700, 270, age_us + 30, age_us + 1_000, 400]) {
             let at = STAGES.iter().position(|stage| stage == name).expect("one of them");
             let found = task.stages[at].max();
             assert!(found.abs_diff(expected) * 1000 <= expected, "{name}: {found} instead of {expected}");
@@ -215,7 +204,7 @@ mod tests {
         recorder.settled(&moments, moments.ended_us + 1);
         let record = recorder.record(["t"].into_iter());
         let counts: Vec<u64> = record.tasks[0].stages.iter().map(Histogram::len).collect();
-        assert_eq!(counts, [0, 1, 1, 1, 1, 0, 0]);
+        assert_eq!(counts, [0, 1, 1, 1, 1, 0, 0, 1]);
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub(crate) struct Moments {
     pub(crate) dispatched_us: u64,
     pub(crate) started_us: u64,
     pub(crate) ended_us: u64,
+    /// What it has computed; `None`: that was not measured.
+    pub(crate) cpu_us: Option<u64>,
     /// `None`: it has not ended, or had come before recording began.
     pub(crate) how: Option<How>,
 }
@@ -83,6 +85,7 @@ impl Moments {
         }
         self.started_us = outcome.started_us;
         self.ended_us = outcome.started_us + outcome.runtime_us;
+        self.cpu_us = outcome.cpu_us;
         self.how = Some(How::of(outcome.kind));
     }
 
@@ -116,7 +119,7 @@ impl Moments {
     }
 
     /// The time between the stations, in the order of [`super::STAGES`]; `None` where it has not come past both.
-    pub(crate) fn stages(&self, settled_us: u64) -> [Option<u64>; 7] {
+    pub(crate) fn stages(&self, settled_us: u64) -> [Option<u64>; 8] {
         let between = |from_us: u64, to_us: u64| (from_us != 0 && to_us != 0).then(|| to_us.saturating_sub(from_us));
         let aged = |to_us: u64| Some(self.aged(to_us)?.max(0) as u64);
         [
@@ -127,6 +130,7 @@ impl Moments {
             between(self.ended_us, settled_us),
             aged(self.started_us),
             aged(settled_us),
+            self.cpu_us,
         ]
     }
 }
@@ -150,6 +154,6 @@ mod tests {
     fn what_never_ran_has_no_service() {
         let mut moments = Moments { decoded_us: 5, age_us: Some(7), ..Moments::default() };
         moments.settling(&Ending::Expired);
-        assert_eq!(moments.stages(15), [Some(7), None, None, None, None, None, Some(17)]);
+        assert_eq!(moments.stages(15), [Some(7), None, None, None, None, None, Some(17), None]);
     }
 }

@@ -289,6 +289,7 @@ fn held(delivery: &Delivery, letter: &Letter) -> Held {
         received: Vec::new(),
         is_told_started: false,
         end: None,
+        came: crate::sketch::Came::UNKNOWN,
         moments: crate::record::Moments::default(),
         ending: None,
     }

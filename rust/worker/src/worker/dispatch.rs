@@ -38,6 +38,7 @@ impl Worker {
         for handle in handles {
             let held = self.held.get_mut(*handle).expect("the engine dispatches what is held");
             held.prepare(number, true, tells);
+            held.came.sharers = handles.len() as u32;
             held.moments.dispatched_us = recorded_us;
             known.push_frame(&held.frame);
         }

@@ -3,7 +3,7 @@
 use fastworker_broker::{Delivery, Settlement, Verdict};
 use fastworker_engine::{Event, Request, Scope};
 
-use crate::record::Arrival;
+use crate::clock::Arrival;
 use crate::report::{Level, Report};
 
 use super::Worker;
@@ -24,12 +24,13 @@ impl Worker {
         let mut requests = Vec::with_capacity(deliveries.len());
         // What comes from a lane was told of when it first came.
         let tells = self.events.has_tasks() && !is_drawn;
-        let arrival = self.recorder.as_ref().map(|_| Arrival::now());
+        let at = Arrival::now();
         for delivery in deliveries {
             match self.decoder.decode(delivery, tells) {
                 Ok((mut held, mut request)) => {
                     request.is_drawn = is_drawn;
-                    if let (Some(recorder), Some(at)) = (&self.recorder, arrival) {
+                    held.came = self.sketches.came(request.task, at, request.eta_ms, is_drawn);
+                    if let Some(recorder) = &self.recorder {
                         held.moments = recorder.arrived(at, request.task, headers_of(&held.frame).unwrap_or_default());
                     }
                     let wanted = self.config.reports;

@@ -51,6 +51,7 @@ use crate::record::Recorder;
 use crate::report::{Level, Reporter};
 use crate::revoked::Revoked;
 use crate::settle::{Lifetimes, Policy};
+use crate::sketch::Sketches;
 
 use self::connect::{Connected, connect, lease_terms};
 use self::drain::Draining;
@@ -218,6 +219,8 @@ struct Worker {
     /// It was said that broadcasts are not heard.
     is_deaf: bool,
     events: Events,
+    /// What is always kept of tasks.
+    sketches: Sketches,
     /// What a bench has recorded, while it does.
     recorder: Option<Box<Recorder>>,
 }
@@ -277,6 +280,7 @@ impl Worker {
             },
             lease: LeaseWatch::new(config.lease_life),
             events: Events::new(&config.node, config.events.clone(), pulse),
+            sketches: Sketches::new(config.tasks.len()),
             config,
             children: HashMap::new(),
             oom: OomWatch::new(Path::new("/")),
@@ -504,6 +508,9 @@ impl Worker {
             Fact::Command(Command::Beat) => self.events.beat_for_who_asks(),
             Fact::Command(Command::Record { order, answer }) => {
                 let _gone = answer.try_send(self.record(order));
+            }
+            Fact::Command(Command::Sketch { answer }) => {
+                let _gone = answer.try_send(self.sketch());
             }
             Fact::Command(Command::Snapshot { answer }) => {
                 let _gone = answer.try_send(self.snapshot());

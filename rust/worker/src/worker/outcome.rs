@@ -82,6 +82,7 @@ impl Worker {
             let text = format!("task {}[{}] moved to the dead letters: {}", held.task, held.id, outcome.reason);
             self.reporter.log(Level::Error, text);
         }
+        self.sketches.ran(&held.came, outcome.started_us, outcome.runtime_us, outcome.cpu_us);
         if self.recorder.is_some() {
             held.moments.ended(outcome);
         }

@@ -1,7 +1,8 @@
-//! The recorder of a bench, as the loop sees it.
+//! The recorder of a bench, and what is always kept, as the loop sees them.
 
 use crate::clock;
 use crate::record::{Record, RecordOrder, Recorder};
+use crate::sketch::Sketch;
 
 use super::Worker;
 
@@ -9,6 +10,10 @@ impl Worker {
     /// The time, if anybody wants to know it.
     pub(super) fn recorded_us(&self) -> u64 {
         if self.recorder.is_some() { clock::mono_us() } else { 0 }
+    }
+
+    pub(super) fn sketch(&mut self) -> Sketch {
+        self.sketches.read(self.config.tasks.iter().map(|task| task.name.as_str()))
     }
 
     pub(super) fn record(&mut self, order: RecordOrder) -> Option<Record> {

@@ -47,6 +47,11 @@ impl Worker {
             self.reporter.log(Level::Error, text);
         }
         let is_final = ending != Ending::EarlyAck;
+        match ending {
+            Ending::Return | Ending::Park { .. } => self.sketches.went_back(&mut held.came),
+            Ending::TimeLimit { limit_ms, .. } => self.sketches.was_ended(&held.came, limit_ms * 1000),
+            _ => {}
+        }
         if self.recorder.is_some() {
             held.moments.settling(&ending);
         }
@@ -152,7 +157,12 @@ impl Worker {
 
     /// The engine is told otherwise.
     pub(super) fn forget_lost(&mut self, handle: Handle) {
-        let (task, id) = self.held.remove(handle).map(|held| (held.task, held.id)).unwrap_or_default();
+        let mut held = self.held.remove(handle);
+        if let Some(held) = &mut held {
+            // Whoever has it now counts it.
+            self.sketches.went_back(&mut held.came);
+        }
+        let (task, id) = held.map(|held| (held.task, held.id)).unwrap_or_default();
         let text = format!("the lease of task {task}[{id}] was lost: another worker has it");
         self.reporter.log(Level::Warning, text);
     }
