@@ -47,6 +47,20 @@ def spin(intended: float, seconds: float, key: int) -> None:
     _note(intended, started, seconds)
 
 
+#: What part of ``half`` computes.
+HALF = 0.5
+
+
+@app.task(name="validate.half")
+def half(intended: float, seconds: float, key: int) -> None:
+    """Compute for half of the time, then wait, as for a database that a page is made for."""
+    started, until = time.time(), time.thread_time() + seconds * HALF
+    while time.thread_time() < until:
+        pass
+    time.sleep(seconds * (1 - HALF))
+    _note(intended, started, seconds * HALF)
+
+
 #: Starts a second of each key; up to four are handed out one by one.
 KEY_RATE = 4.0
 

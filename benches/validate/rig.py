@@ -19,7 +19,9 @@ from benches.harness.worker import environment
 from benches.validate.app import RECORD
 from benches.validate.workloads import Case
 from fastworker import FastWorker
+from fastworker.plan.arrivals import gaps
 from fastworker.plan.distributions import Constant
+from fastworker.worker.usage import cpu_by_role, descendants
 
 #: Longest wait for tasks that should have ended, in seconds.
 PATIENCE_S = 60.0
@@ -38,14 +40,34 @@ class Ran:
 class Rig:
     """A running worker."""
 
-    def __init__(self, url: str, records: Path) -> None:
-        self._app = FastWorker("validate-client", broker=url, set_as_current=False)
+    def __init__(self, server: RedisServer, records: Path, supervisors: Sequence[int]) -> None:
+        self._app = FastWorker("validate-client", broker=server.url, set_as_current=False)
+        self._server = server
+        self._supervisors = tuple(supervisors)
         self._app.conf.task_ignore_result = True
         self._records = records
 
     def close(self) -> None:
         """Close the connections."""
         self._app.close()
+
+    def used_s(self) -> float:
+        """Processor time of workers and server until now."""
+        used = self._server.cpu_s()
+        for pid in self._supervisors:
+            used += sum(cpu_by_role(pid, descendants(pid), ()).values())
+        return used
+
+    def await_nodes(self, count: int) -> None:
+        """Wait until so many workers answer.
+
+        Raises:
+            SystemExit: Not in time.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while len(self._app.control.ping(timeout=1.0, limit=count) or []) < count:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{count} workers did not answer in {PATIENCE_S:g} s")
 
     def ran(self) -> list[Ran]:
         """All tasks that have ended since the last call."""
@@ -75,12 +97,15 @@ class Rig:
         self.clear()
         return rows
 
-    def publish(self, case: Case, plan: Sequence[tuple[float, float, int]]) -> float:
-        """Publish tasks at their moments; returns how late the latest of them was, in seconds.
+    def publish(self, case: Case, plan: Sequence[tuple[float, float, int]]) -> tuple[float, float]:
+        """Publish tasks at their moments.
 
         Args:
             case: Which task.
-            plan: Seconds from now, service time, and key, of each.
+            plan: Seconds from the beginning, service time, and key, of each.
+
+        Returns:
+            The beginning, Unix time; and how late the latest of them was, in seconds.
         """
         began, latest = time.time() + 0.05, 0.0
         for after_s, seconds, key in plan:
@@ -91,7 +116,7 @@ class Rig:
             headers = {} if case.zipf is None else {"rate_limit_key": str(key)}
             self._app.send_task(case.task, (at, seconds, key), headers=headers)
             latest = max(latest, time.time() - at)
-        return latest
+        return began, latest
 
     def publish_at_once(self, case: Case, seconds: Sequence[float]) -> None:
         """Publish tasks as fast as it goes; no keys."""
@@ -102,27 +127,38 @@ class Rig:
 
 
 @contextlib.contextmanager
-def running(slots: int) -> Iterator[Rig]:
-    """A worker with so many slots, ready."""
+def running(slots: int, nodes: int = 1) -> Iterator[Rig]:
+    """Workers with so many slots each, ready."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="validate-")))
         records = folder / "records"
         records.mkdir()
         server = stack.enter_context(RedisServer(folder))
         env = environment({"VALIDATE_BROKER": server.url, "VALIDATE_RECORDS": str(records)})
-        command = [
-            *(str(Path(sys.executable).parent / "fastworker"), "-A", "benches.validate.app:app"),
-            *("worker", "--concurrency", str(slots), "--loglevel", "WARNING"),
-        ]
         log = stack.enter_context((folder / "worker.log").open("wb"))
-        process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
-        stack.callback(_stop, process)
-        rig = Rig(server.url, records)
+        pids = []
+        for place in range(nodes):
+            command = [
+                *(
+                    str(Path(sys.executable).parent / "fastworker"),
+                    "-A",
+                    "benches.validate.app:app",
+                ),
+                *("worker", "--concurrency", str(slots), "--loglevel", "WARNING"),
+                *("--hostname", f"validate{place}@here"),
+            ]
+            process = subprocess.Popen(
+                command, env=env, stdout=log, stderr=log, start_new_session=True
+            )
+            stack.callback(_stop, process)
+            pids.append(process.pid)
+        rig = Rig(server, records, pids)
         stack.callback(rig.close)
+        rig.await_nodes(nodes)
         warm = Case("warm-up", "validate.sleep", Constant(0.001))
-        rig.publish(warm, [(0.0, 0.001, 0)] * (20 * slots))
+        rig.publish(warm, [(0.0, 0.001, 0)] * (20 * slots * nodes))
         try:
-            rig.await_ran(20 * slots)
+            rig.await_ran(20 * slots * nodes)
         except SystemExit as error:
             text = (folder / "worker.log").read_text(errors="replace")
             raise SystemExit(f"{error}; the worker's log:\n{text[-2000:]}") from error
@@ -141,8 +177,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def drawn(
     case: Case, slots: int, rate: float, span_s: float, rng: random.Random
 ) -> list[tuple[float, float, int]]:
-    """Poisson arrivals for so long, with their times and keys."""
+    """Arrivals for so long, with their times and keys."""
     limit, rows, now = case.limit(slots), [], 0.0
-    while (now := now + rng.expovariate(rate)) < span_s:
+    gap = gaps(rate, case.scv, rng)
+    while (now := now + gap()) < span_s:
         rows.append((now, case.times.sample(rng), limit.draw(rng) if limit else 0))
     return rows

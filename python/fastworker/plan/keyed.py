@@ -117,13 +117,17 @@ def permits(
     limit: KeyedLimit, arrivals_s: Sequence[float], rng: random.Random
 ) -> list[tuple[float, float]]:
     """When each of these arrivals has its permit, and how long it waited for it; by the time of the permit."""
+    granted = permits_of(limit, arrivals_s, [limit.draw(rng) for _ in arrivals_s])
+    return sorted((at, at - came) for at, came in zip(granted, arrivals_s, strict=True))
+
+
+def permits_of(limit: KeyedLimit, arrivals_s: Sequence[float], keys: Sequence[int]) -> list[float]:
+    """When arrivals with these keys have their permits, in the same order."""
     step_s = 1 / limit.rate
     due: dict[int, float] = {}
-    rows: list[tuple[float, float]] = []
-    for arrived in arrivals_s:
-        key = limit.draw(rng)
+    granted: list[float] = []
+    for arrived, key in zip(arrivals_s, keys, strict=True):
         at = max(arrived, due.get(key, 0.0))
         due[key] = at + step_s
-        rows.append((at, at - arrived))
-    rows.sort()
-    return rows
+        granted.append(at)
+    return granted
