@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,14 @@ if TYPE_CHECKING:
 @click.option(
     "--live",
     cls=Option,
+    is_flag=True,
+    help="Take arrivals and times of its tasks from the running fleet (-A), since its workers started.",
+)
+@click.option(
+    "--watch",
+    cls=Option,
     metavar="TIME",
-    help="Listen to the running fleet (-A) for so long, such as 60s: arrivals and times of its tasks.",
+    help="With --live: only what comes within so long from now, such as 60s.",
 )
 @click.option(
     "--target",
@@ -42,6 +49,12 @@ if TYPE_CHECKING:
 )
 @click.option("--slots", cls=Option, metavar="N", help="Instead of the file's: slots of a node.")
 @click.option("--cores", cls=Option, metavar="N", help="Instead of the file's: cores of a node.")
+@click.option(
+    "--despite-faults",
+    cls=Option,
+    is_flag=True,
+    help="Take a bench's file that calls itself not valid, and warn.",
+)
 @click.option("--seed", cls=Option, default=1, show_default=True, help="Of the simulation.")
 @click.option("-j", "--json", "as_json", cls=Option, is_flag=True, help="Print JSON.")
 @click.option(
@@ -60,10 +73,12 @@ def plan(
     rate: str | None,
     service: str | None,
     cpu_share: str | None,
-    live: str | None,
+    live: bool,
+    watch: str | None,
     targets: tuple[str, ...],
     slots: str | None,
     cores: str | None,
+    despite_faults: bool,
     seed: int,
     as_json: bool,
     html: Path | None,
@@ -82,12 +97,16 @@ def plan(
             "--rate and --service stand in for a plan file; give one or the other"
         )
     document = {} if file is None else plan_file.load(file)
-    if live is not None:
-        from fastworker.plan.live import listen, merged
+    warnings: Sequence[str] = ()
+    if watch is not None and not live:
+        raise click.UsageError("--watch says for how long --live looks; give both")
+    if live:
+        from fastworker.plan.live import ask, completed
         from fastworker.plan.quantities import duration_s
 
-        heard = listen(session.app, duration_s(live, "--live"), say)
-        document["class"] = merged(document.get("class", []), heard)
+        watch_s = None if watch is None else duration_s(watch, "--watch")
+        fleet = ask(session.app, watch_s, say)
+        document, warnings = completed(document, fleet), fleet.warnings
     elif file is None:
         if not rate or not service:
             raise click.UsageError(
@@ -101,7 +120,8 @@ def plan(
     node = {name: value for name, value in (("slots", slots), ("cores", cores)) if value}
     if node:
         document["node"] = {**document.get("node", {}), **node}
-    inputs = plan_file.read(document, Path() if file is None else file.parent)
+    folder = Path() if file is None else file.parent
+    inputs = plan_file.read(document, folder, despite_faults=despite_faults, warnings=warnings)
     made = planner.make(inputs, seed, say)
     if html is not None:
         from fastworker.plan.report_html import page

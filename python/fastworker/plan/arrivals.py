@@ -26,11 +26,13 @@ class Arrivals:
         rate: A second, on average over the day.
         shape: What each hour has of it, relative to each other.
         scv: Of the times between two arrivals.
+        known_hours: Of so many hours ``shape`` is known, if it was measured; the others have the mean of those.
     """
 
     rate: float
     shape: tuple[float, ...] = FLAT
     scv: float = 1.0
+    known_hours: int = 0
 
     def rate_at(self, hour: int) -> float:
         """Arrivals a second in an hour of the day."""

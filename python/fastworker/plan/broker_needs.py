@@ -24,6 +24,7 @@ class BrokerNeeds:
         outage_bytes: Messages of an outage at the peak, or of the backlog that is drained, if that is more.
         results_bytes: Results that are kept.
         seen_bytes: What is remembered for ever, after 30 days or of what is drained.
+        commands_per_s, bytes_per_s: What it is asked for, and what goes to and from it, at that; 0: not known.
         shards: Brokers.
         by: What decides their number: ``throughput`` or ``memory``.
     """
@@ -32,6 +33,8 @@ class BrokerNeeds:
     outage_bytes: float
     results_bytes: float
     seen_bytes: float
+    commands_per_s: float
+    bytes_per_s: float
     shards: int
     by: str
 
@@ -72,6 +75,8 @@ def needs(inputs: Inputs) -> BrokerNeeds:
         outage,
         results,
         seen,
+        peak * broker.commands,
+        peak * broker.task_bytes,
         max(1, by_rate, by_memory),
         "memory" if by_memory > by_rate else "throughput",
     )

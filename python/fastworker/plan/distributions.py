@@ -215,6 +215,12 @@ class Empirical:
         self.scv = sum((v - self.mean_s) ** 2 * n for v, n in rows) / total / self.mean_s**2
         self.third = sum(v**3 * n for v, n in rows) / total / self.mean_s**3
 
+    def rows(self) -> list[tuple[float, float]]:
+        """``(seconds, count)``, rising."""
+        before = itertools.chain((0.0,), self._upto)
+        counts = (upto - less for upto, less in zip(self._upto, before, strict=False))
+        return list(zip(self._values, counts, strict=True))
+
     def tail(self, time_s: float) -> float:
         """The share of times that are longer."""
         place = bisect.bisect_right(self._values, time_s)

@@ -20,6 +20,19 @@ class Origin(Enum):
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A value that stands in a plan's document in place of one that somebody gave.
+
+    Attributes:
+        value: In the unit of its key, without prefixes: seconds, bytes, a share.
+        note: Which file, or how many nodes; and how, where that is not plain.
+    """
+
+    value: float
+    note: str
+
+
+@dataclass(frozen=True)
 class Figure:
     """One number of a plan.
 

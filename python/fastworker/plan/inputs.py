@@ -62,6 +62,7 @@ class Node:
         base_bytes: What a worker takes up without slots.
         slot_bytes: What each slot adds.
         price: Of an hour, in any currency; 0: not said.
+        pool: What runs tasks; None: not said.
     """
 
     slots: int
@@ -70,6 +71,7 @@ class Node:
     base_bytes: float
     slot_bytes: float
     price: float
+    pool: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Broker:
         memory_bytes: What one has.
         most_use: The share of either that is planned with.
         price: Of an hour of a shard; 0: not said.
+        commands, task_bytes: That each task asks of it, and sends to and from it; 0: not known.
     """
 
     kind: str
@@ -89,6 +92,8 @@ class Broker:
     memory_bytes: float
     most_use: float
     price: float
+    commands: float = 0.0
+    task_bytes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,12 @@ class Headroom:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything, and where each number comes from."""
+    """Everything, and where each number comes from.
+
+    Attributes:
+        figures: Every number.
+        warnings: What to know of where they come from.
+    """
 
     classes: tuple[ClassInput, ...]
     targets: tuple[Target, ...]
@@ -119,6 +129,7 @@ class Inputs:
     headroom: Headroom
     overhead: Overhead
     figures: tuple[Figure, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def layout(self) -> Layout:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fastworker.app.nearest import did_you_mean
 from fastworker.errors import ImproperlyConfigured
-from fastworker.plan import service_times, target
+from fastworker.plan import bench_figures, service_times, target
 from fastworker.plan.arrivals import FLAT, HOURS, Arrivals, scv_of
-from fastworker.plan.figure import Figure, Origin
+from fastworker.plan.bench_file import BenchFile, doubts
+from fastworker.plan.figure import Figure, Measured, Origin
 from fastworker.plan.inputs import Broker, ClassInput, Headroom, Inputs, Node
 from fastworker.plan.keyed import KeyedLimit
 from fastworker.plan.quantities import count, duration_s, size_bytes
 from fastworker.plan.table_reader import TableReader
 from fastworker.plan.workload import Overhead
+from fastworker.worker.pools import POOLS
 
 _DAY_S = 86400.0
 _BROKERS = ("redis", "rabbitmq")
@@ -54,12 +57,20 @@ def _toml(text: str) -> Any:
     return tomllib.loads(text)
 
 
-def read(document: Mapping[str, Any], folder: Path) -> Inputs:
+def read(
+    document: Mapping[str, Any],
+    folder: Path,
+    *,
+    despite_faults: bool = False,
+    warnings: Sequence[str] = (),
+) -> Inputs:
     """Make inputs of a file's content.
 
     Args:
         document: The content.
         folder: What paths in it are relative to.
+        despite_faults: Take benches that call themselves not valid.
+        warnings: What is known already of where the content comes from.
 
     Raises:
         ImproperlyConfigured: Something cannot be used; says what and where.
@@ -74,31 +85,57 @@ def read(document: Mapping[str, Any], folder: Path) -> Inputs:
     if not isinstance(classes, list) or not classes:
         raise ImproperlyConfigured("plan: no class: expected [[class]] with task, rate and service")
     made = tuple(
-        _class(TableReader(each, f"class[{number}]", figures), folder)
+        _class(TableReader(each, f"class[{number}]", figures), folder, despite_faults)
         for number, each in enumerate(classes)
     )
-    node = _node(TableReader(top.take("node", {}), "node", figures))
-    broker = _broker(TableReader(top.take("broker", {}), "broker", figures))
+    found = {each.service.bench.name: each.service.bench for each in made if each.service.bench}
+    benches = tuple(found.values())
+    node = _node(TableReader(top.take("node", {}), "node", figures), benches)
+    broker = _broker(TableReader(top.take("broker", {}), "broker", figures), benches)
     headroom = _headroom(TableReader(top.take("headroom", {}), "headroom", figures))
-    overhead = _overhead(TableReader(top.take("overhead", {}), "overhead", figures))
+    overhead = _overhead(TableReader(top.take("overhead", {}), "overhead", figures), benches)
     top.end()
     targets = tuple(target.parse(text) for text in texts)
-    return Inputs(made, targets, node, broker, headroom, overhead, tuple(figures))
+    doubtful = [text for bench in benches for text in doubts(bench, node.pool)]
+    pools = {bench.pool for bench in benches} - {None}
+    if node.pool is None and len(pools) > 1:
+        doubtful.append(
+            f"the benches were measured with different pools ({', '.join(sorted(map(str, pools)))}): say which one is "
+            "planned for with node.pool"
+        )
+    return Inputs(
+        made, targets, node, broker, headroom, overhead, tuple(figures), (*warnings, *doubtful)
+    )
 
 
-def _class(table: TableReader, folder: Path) -> ClassInput:
+def _class(table: TableReader, folder: Path, despite_faults: bool) -> ClassInput:
     task = table.take("task")
     if not isinstance(task, str) or not task:
         raise ImproperlyConfigured(f"{table.where}: task is missing: expected its name")
     table.where = f"class {task}"
     arrivals = _arrivals(table, folder)
+    waited = table.take("waited")
+    if isinstance(waited, Measured):
+        table.note("waited", waited.value, "s", Origin.MEASURED, waited.note)
+    elif waited is not None:
+        raise ImproperlyConfigured(
+            f"{table.where}: 'waited' is measured by --live, and cannot be given"
+        )
     given = table.take("service")
     if given is None:
         raise ImproperlyConfigured(
             f'{table.where}: service is missing: expected seconds, {{bench = "bench.json"}}, '
             '{samples = "times.jsonl"} or {distribution = "lognormal", mean = 0.3, scv = 2}'
         )
-    service = service_times.parse(given, task, f"{table.where}.service", folder)
+    service = service_times.parse(
+        given, task, f"{table.where}.service", folder, despite_faults=despite_faults
+    )
+    if service.bench is not None:
+        measured = {
+            "cpu_share": bench_figures.cpu_share(service.bench, service.task),
+            "message_bytes": bench_figures.message_bytes(service.bench),
+        }
+        table.fill({name: figure for name, figure in measured.items() if figure is not None})
     for name, value in (("mean", service.times.mean_s), ("scv", service.times.scv)):
         unit = "s" if name == "mean" else ""
         table.note(f"service.{name}", value, unit, service.origin, service.note)
@@ -125,7 +162,10 @@ def _class(table: TableReader, folder: Path) -> ClassInput:
 def _arrivals(table: TableReader, folder: Path) -> Arrivals:
     heard = table.take("arrivals")
     if isinstance(heard, Arrivals):
-        table.note("rate", heard.rate, "/s", Origin.MEASURED, "--live")
+        known = (
+            f"--live, {heard.known_hours} of {HOURS} hours known" if heard.known_hours else "--live"
+        )
+        table.note("rate", heard.rate, "/s", Origin.MEASURED, known)
         table.note("burstiness", heard.scv, "", Origin.MEASURED, "--live")
         return heard
     recorded = table.take("recorded")
@@ -198,17 +238,28 @@ def _limit(table: TableReader) -> KeyedLimit:
     return limit
 
 
-def _node(table: TableReader) -> Node:
+def _node(table: TableReader, benches: Sequence[BenchFile]) -> Node:
+    table.fill(bench_figures.largest([bench_figures.node(bench) for bench in benches]))
+    pool = table.take("pool")
+    if pool is not None and pool not in POOLS:
+        raise ImproperlyConfigured(
+            f"node.pool: {pool!r}{did_you_mean(str(pool), POOLS)}: expected one of {', '.join(POOLS)}"
+        )
     cores = table.number("cores", count, "", 2, "a small instance")
     node = Node(
         int(table.number("slots", count, "", max(1, int(cores)), "a slot for each core")),
         cores,
         table.number("memory", size_bytes, "bytes", 4e9, "a small instance"),
         table.number(
-            "base_memory", size_bytes, "bytes", 30e6, "measured: benches, memory scenario"
+            "base_memory",
+            size_bytes,
+            "bytes",
+            bench_figures.BASE_BYTES,
+            "measured: benches, memory scenario",
         ),
         table.number("slot_memory", size_bytes, "bytes", 60e6, "an application of 60 MB a process"),
         table.number("price", count, "/h", 0.0, "not said"),
+        pool,
     )
     table.end()
     if node.slots < 1 or cores <= 0:
@@ -216,10 +267,11 @@ def _node(table: TableReader) -> Node:
     return node
 
 
-def _broker(table: TableReader) -> Broker:
+def _broker(table: TableReader, benches: Sequence[BenchFile]) -> Broker:
     kind = table.take("kind", "redis")
     if kind not in _BROKERS:
         raise ImproperlyConfigured(f"broker.kind: {kind!r}: expected {' or '.join(_BROKERS)}")
+    table.fill(bench_figures.largest([bench_figures.broker(bench, kind) for bench in benches]))
     broker = Broker(
         str(kind),
         table.number(
@@ -228,6 +280,8 @@ def _broker(table: TableReader) -> Broker:
         table.number("memory", size_bytes, "bytes", 4e9, "a small instance"),
         table.number("most_use", count, "", 0.6, "room for peaks and for a failover"),
         table.number("price", count, "/h", 0.0, "not said"),
+        table.number("commands", count, "", 0.0, "not measured"),
+        table.number("bytes", size_bytes, "bytes", 0.0, "not measured"),
     )
     table.end()
     return broker
@@ -246,7 +300,8 @@ def _headroom(table: TableReader) -> Headroom:
     return headroom
 
 
-def _overhead(table: TableReader) -> Overhead:
+def _overhead(table: TableReader, benches: Sequence[BenchFile]) -> Overhead:
+    table.fill(bench_figures.largest([bench_figures.overhead(bench) for bench in benches]))
     why = "measured on Redis on loopback: docs/plan-validation.md"
     overhead = Overhead(
         table.number("start", duration_s, "s", 0.001, why),

@@ -200,7 +200,7 @@ def situation(
 
 
 def _warnings(inputs: Inputs, peak: Workload, nodes: int) -> list[str]:
-    found = []
+    found = list(inputs.warnings)
     node = inputs.node
     taken = node.base_bytes + node.slots * node.slot_bytes
     if taken > node.memory_bytes:

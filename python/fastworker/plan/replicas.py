@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastworker.plan.layout import Layout
+from fastworker.plan.resampling import resampled
 from fastworker.plan.simulation import play
 from fastworker.plan.workload import Workload
 
@@ -97,10 +98,10 @@ def simulate(
         span_s = min(HOUR_S, (most_tasks or MOST_TASKS) / max(workload.rate, 1e-9))
     if warm_up_s is None:
         warm_up_s = min(_MOST_WARMING * span_s, _FORGOTTEN * relaxation_s(workload, fleet))
-    runs = [
-        _run(workload, fleet, warm_up_s, span_s, random.Random(seed * 1_000_003 + number))
-        for number in range(replicas)
-    ]
+    runs = []
+    for number in range(replicas):
+        rng = random.Random(seed * 1_000_003 + number)
+        runs.append(_run(resampled(workload, rng), fleet, warm_up_s, span_s, rng))
     columns = list(zip(*runs, strict=True))
     p50, p95, p99, mean, slots, cores = (_spread(column, coverage) for column in columns[:6])
     tasks = math.fsum(columns[6]) / replicas

@@ -122,6 +122,8 @@ def _broker(plan: Plan, console: Console) -> None:
         f"\n[bold]Broker[/bold] {needs.tasks_per_s:,.4g} tasks/s; memory {words.size(needs.bytes)}: backlog "
         f"{words.size(needs.outage_bytes)}, results {words.size(needs.results_bytes)}, seen keys "
         f"{words.size(needs.seen_bytes)}; {needs.shards} by {needs.by}"
+        + (f"; {needs.commands_per_s:,.4g} commands/s" if needs.commands_per_s else "")
+        + (f", {words.size(needs.bytes_per_s)}/s" if needs.bytes_per_s else "")
     )
 
 

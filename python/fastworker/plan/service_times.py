@@ -10,6 +10,8 @@ from typing import Any
 
 from fastworker.app.nearest import did_you_mean
 from fastworker.errors import ImproperlyConfigured
+from fastworker.plan import bench_file
+from fastworker.plan.bench_file import BenchFile
 from fastworker.plan.distributions import (
     BoundedPareto,
     Constant,
@@ -23,7 +25,6 @@ from fastworker.plan.distributions import (
 from fastworker.plan.figure import Origin
 from fastworker.plan.quantities import duration_s
 
-BENCH_FORMAT = "fastworker-bench/1"
 _KINDS: dict[str, tuple[str, ...]] = {
     "constant": ("mean",),
     "exponential": ("mean",),
@@ -44,21 +45,29 @@ class ServiceTimes:
         times: The distribution, in seconds.
         origin: Where it comes from.
         note: Which file, how many values.
+        bench: The file, if it is a bench's.
+        task: Its name in that file.
     """
 
     times: Distribution
     origin: Origin
     note: str
+    bench: BenchFile | None = None
+    task: str = ""
 
 
-def parse(given: Any, task: str, where: str, folder: Path) -> ServiceTimes:
+def parse(
+    given: Any, task: str, where: str, folder: Path, *, despite_faults: bool = False
+) -> ServiceTimes:
     """Read what a class says of its service times.
 
     Args:
-        given: Seconds; ``{distribution, …}``; ``{bench: FILE, task: NAME}``; ``{samples: FILE}``; or what was measured.
+        given: Seconds; ``{distribution, …}``; ``{bench: FILE, task: NAME, despite_faults: BOOL}``;
+            ``{samples: FILE}``; or what was measured.
         task: The class, whose name is looked for in a bench file.
         where: The place, for errors.
         folder: What paths are relative to.
+        despite_faults: Take files that call themselves not valid, unless ``given`` says otherwise.
 
     Raises:
         ImproperlyConfigured: It cannot be read; says what and where.
@@ -72,8 +81,7 @@ def parse(given: Any, task: str, where: str, folder: Path) -> ServiceTimes:
             f"{where}: {given!r}: expected seconds, or a table with distribution, bench or samples"
         )
     if "bench" in given:
-        _only(given, ("bench", "task"), where)
-        return _from_bench(folder / str(given["bench"]), str(given.get("task", task)), where)
+        return _from_bench(given, task, where, folder, despite_faults)
     if "samples" in given:
         _only(given, ("samples",), where)
         return from_samples(folder / str(given["samples"]), where)
@@ -133,47 +141,19 @@ def _only(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
             )
 
 
-def read_bench(path: Path, where: str) -> dict[str, Any]:
-    """The object in a file of ``fastworker bench run --json``.
-
-    Raises:
-        ImproperlyConfigured: There is no such file, or it is another one.
-    """
-    try:
-        document = json.loads(path.read_text())
-    except OSError as error:
-        raise ImproperlyConfigured(
-            f"{where}: cannot read {str(path)!r}: {error.strerror}"
-        ) from error
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{where}: {str(path)!r} is no JSON: {error}") from error
-    found = document.get("format") if isinstance(document, dict) else None
-    if found != BENCH_FORMAT:
-        raise ImproperlyConfigured(
-            f"{where}: {str(path)!r} has the format {found!r}: expected {BENCH_FORMAT!r}, as "
-            "fastworker bench run --json writes it"
-        )
-    return dict(document)
-
-
-def _from_bench(path: Path, task: str, where: str) -> ServiceTimes:
-    document = read_bench(path, where)
-    tasks = document.get("tasks") or {}
-    if task not in tasks:
-        raise ImproperlyConfigured(
-            f"{where}: {str(path)!r} has no task {task!r}{did_you_mean(task, tasks)}; it has "
-            f"{', '.join(sorted(tasks)) or 'none'}"
-        )
-    service = tasks[task].get("service_s") or {}
-    buckets: Any = service.get("buckets")
-    try:
-        times = Empirical([(float(value), float(number)) for value, number in buckets])
-    except (TypeError, ValueError) as error:
-        raise ImproperlyConfigured(
-            f"{where}: {str(path)!r}: tasks.{task}.service_s.buckets: {error}: expected [[seconds, count], …]"
-        ) from error
-    faults = "" if document.get("valid", True) else "; the bench says that it is not valid"
-    return ServiceTimes(times, Origin.MEASURED, f"{path.name}, {times.count:,.0f} tasks{faults}")
+def _from_bench(
+    given: Mapping[str, Any], task: str, where: str, folder: Path, despite_faults: bool
+) -> ServiceTimes:
+    _only(given, ("bench", "task", "despite_faults"), where)
+    takes_it = given.get("despite_faults", despite_faults)
+    if not isinstance(takes_it, bool):
+        raise ImproperlyConfigured(f"{where}.despite_faults: {takes_it!r}: expected true or false")
+    bench = bench_file.read(folder / str(given["bench"]), where, despite_faults=takes_it)
+    task = str(given.get("task", task))
+    times = bench.times(task)
+    return ServiceTimes(
+        times, Origin.MEASURED, f"{bench.name}, {times.count:,.0f} tasks", bench, task
+    )
 
 
 def from_samples(path: Path, where: str) -> ServiceTimes:

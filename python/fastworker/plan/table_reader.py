@@ -7,7 +7,7 @@ from typing import Any
 
 from fastworker.app.nearest import did_you_mean
 from fastworker.errors import ImproperlyConfigured
-from fastworker.plan.figure import Figure, Origin
+from fastworker.plan.figure import Figure, Measured, Origin
 
 #: Reads a value, and is told where it stands.
 Parser = Callable[[Any, str], float]
@@ -36,21 +36,29 @@ class TableReader:
     def number(
         self, name: str, parse: Parser, unit: str, default: float | None = None, why: str = ""
     ) -> float:
-        """A number that is given, or assumed.
+        """A number that is given, measured or assumed.
 
         Raises:
             ImproperlyConfigured: It cannot be read, or is not there and has no default.
         """
         self._known.add(name)
         place = f"{self.where}.{name}" if self.where else name
-        if name in self._values:
-            value, origin, note = parse(self._values[name], place), Origin.GIVEN, ""
+        given = self._values.get(name)
+        if isinstance(given, Measured):
+            value, origin, note = given.value, Origin.MEASURED, given.note
+        elif name in self._values:
+            value, origin, note = parse(given, place), Origin.GIVEN, ""
         elif default is None:
             raise ImproperlyConfigured(f"{self.where}: {name} is missing")
         else:
             value, origin, note = default, Origin.ASSUMED, why
         self._figures.append(Figure(place, value, unit, origin, note))
         return value
+
+    def fill(self, figures: Mapping[str, Measured]) -> None:
+        """Have numbers that are not given taken for what was measured."""
+        for name, figure in figures.items():
+            self._values.setdefault(name, figure)
 
     def note(self, name: str, value: float, unit: str, origin: Origin, note: str) -> None:
         """Note a number that was read elsewhere."""
