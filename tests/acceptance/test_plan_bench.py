@@ -93,7 +93,7 @@ def bench(project: Path, broker_url: str, task: str, *options: str) -> dict[str,
 def figures_of(project: Path, *options: str) -> dict[str, dict[str, Any]]:
     done = run(
         project,
-        *("plan", "--rate", "100", "--service", "b.json", "--json", "--despite-faults", *options),
+        *("plan", "--rate", "1", "--service", "b.json", "--json", "--despite-faults", *options),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return {figure["name"]: figure for figure in json.loads(done.stdout)["figures"]}
@@ -133,7 +133,7 @@ def test_a_file_that_calls_itself_not_valid_is_refused(project: Path, sqlite_url
     content = bench(project, sqlite_url, "mine.wait", "--rate", "60")
     fault = "repeat 1: 3 messages ran more than once"
     (project / "b.json").write_text(json.dumps({**content, "valid": False, "faults": [fault]}))
-    arguments = ("plan", "--rate", "100", "--service", "b.json", "--task", "mine.wait")
+    arguments = ("plan", "--rate", "1", "--service", "b.json", "--task", "mine.wait")
     done = run(project, *arguments)
     assert done.returncode == 2
     said = " ".join((done.stdout + done.stderr).split())

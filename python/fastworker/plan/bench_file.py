@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,7 +218,17 @@ def doubts(bench: BenchFile, pool: str | None) -> list[str]:
 
 
 def cores_used(bench: BenchFile) -> float | None:
-    """The share of the machine's cores that all roles together kept busy; None: not measured."""
+    """The share of the machine's cores that was busy, whoever kept it so; where the file does not say that, what the
+    bench's own roles had of it. None: not measured."""
+    phases = bench.content.get("phases")
+    busy = [
+        number(phase, "cores_busy")
+        for phase in (phases if isinstance(phases, list) else [])
+        if isinstance(phase, Mapping) and phase.get("kind") == "measure"
+    ]
+    known = [share for share in busy if share is not None]
+    if known:
+        return statistics.median(known)
     machine, roles = bench.part("machine"), bench.part("overhead").get("cpu_s_per_1000_tasks")
     cores = number(machine, "quota_cores") or number(machine, "cores")
     rate = bench.median("throughput")

@@ -57,6 +57,7 @@ def content(**changes: Any) -> dict[str, Any]:
         },
         "machine": {"cores": 2, "quota_cores": None},
         "broker": {"transport": "redis"},
+        "phases": [],
         "summary": {"utilisation": {"median": 0.5}, "throughput": {"median": 100.0}},
     }
     for name, value in changes.items():

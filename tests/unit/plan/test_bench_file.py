@@ -73,6 +73,16 @@ def test_despite_faults_is_true_or_false(tmp_path: Path) -> None:
             r"with --pool threads, and this plan is for prefork",
         ),
         (
+            {
+                "phases": [
+                    {"kind": "warm_up", "cores_busy": 0.1},
+                    {"kind": "measure", "cores_busy": 0.93},
+                ]
+            },
+            {},
+            r"93% of the machine's cores were busy",
+        ),
+        (
             {"summary": {"throughput": {"median": 320.0}}},
             {},
             r"86% of the machine's cores were busy",
