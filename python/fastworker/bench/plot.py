@@ -138,6 +138,7 @@ def bars(
     title: str,
     format_value: Callable[[float], str],
     top: float | None = None,
+    room: int = 34,
 ) -> str:
     """Bars from the left: name, colour and value of each.
 
@@ -146,9 +147,11 @@ def bars(
         title: For those who cannot see it.
         format_value: What is written beside a bar.
         top: What the longest bar there can be stands for; None: the largest value.
+        room: Height of each bar with its gap.
     """
-    room = 34
-    height = room * len(values) + 8
+    height = bars_height(len(values), room)
+    thickness = min(20, room - 6)
+    middle = thickness / 2 + 5
     top = top or max((value for _, _, value in values), default=0.0) or 1.0
     left = max(112, _LETTER * max((len(name) for name, _, _ in values), default=0) + 8)
     longest = _WIDTH - left - 100
@@ -156,14 +159,20 @@ def bars(
     for place, (name, colour, value) in enumerate(values):
         y = place * room + 8
         width = max(1.0, value / top * longest)
-        parts.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>')
+        text_y = f"{y + middle:g}"
+        parts.append(f'<text x="{left - 8}" y="{text_y}" text-anchor="end">{escape(name)}</text>')
         parts.append(
-            f'<rect x="{left}" y="{y}" width="{width:.1f}" height="20" rx="3" style="fill:{colour}"/>'
+            f'<rect x="{left}" y="{y}" width="{width:.1f}" height="{thickness}" rx="3" style="fill:{colour}"/>'
         )
         parts.append(
-            f'<text x="{left + 6 + width:.1f}" y="{y + 15}">{escape(format_value(value))}</text>'
+            f'<text x="{left + 6 + width:.1f}" y="{text_y}">{escape(format_value(value))}</text>'
         )
     return _svg(title, height, parts)
+
+
+def bars_height(count: int, room: int = 34) -> int:
+    """Of a picture of so many bars."""
+    return room * count + 8
 
 
 def _svg(title: str, height: int, parts: Sequence[str]) -> str:

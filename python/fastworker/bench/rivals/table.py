@@ -109,6 +109,12 @@ def remarks(content: Mapping[str, Any]) -> Iterator[str]:
     for name, reason in content["left_out"].items():
         yield f"{name} was left out: {reason}"
     yield from content["notes"]
+    machine = content["machine"]
+    if machine["load_average"] > machine["cores"]:
+        yield (
+            f"the machine was busy with other work (load average {machine['load_average']:.1f} on "
+            f"{machine['cores']} cores before it began): rates are low and waits long for all, and figures wander"
+        )
 
 
 def heading(content: Mapping[str, Any]) -> str:
