@@ -19,7 +19,9 @@ PICTURE = "rivals.svg"
 
 
 def main() -> None:
-    """Run the scenario; ``BENCH_RIVALS=celery,dramatiq`` leaves out those that are not named."""
+    """Run the scenario; ``BENCH_RIVALS=celery,dramatiq`` leaves out those that are not named, ``BENCH_RIVALS_ROUNDS=1``
+    takes half the time.
+    """
     names = [name for name in os.environ.get("BENCH_RIVALS", "").split(",") if name]
     chosen = ["noop"] if IS_QUICK else [one.name for one in workloads.WORKLOADS]
     settings = RivalsSettings(
@@ -27,7 +29,7 @@ def main() -> None:
         rivals=catalogue.chosen(names),
         tasks=1_000 if IS_QUICK else 20_000,
         drain_s=1.0,
-        rounds=1 if IS_QUICK else 2,
+        rounds=1 if IS_QUICK else int(os.environ.get("BENCH_RIVALS_ROUNDS", "2")),
         command=("python", "-m", "benches.scenarios.rivals", *sys.argv[1:]),
     )
     content = run(settings, OwnEnvironments(default_cache(), print), print)
