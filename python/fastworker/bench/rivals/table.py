@@ -109,12 +109,18 @@ def remarks(content: Mapping[str, Any]) -> Iterator[str]:
     for name, reason in content["left_out"].items():
         yield f"{name} was left out: {reason}"
     yield from content["notes"]
+
+
+def warning(content: Mapping[str, Any]) -> str:
+    """What takes weight from all figures; empty: nothing."""
     machine = content["machine"]
-    if machine["load_average"] > machine["cores"]:
-        yield (
-            f"the machine was busy with other work (load average {machine['load_average']:.1f} on "
-            f"{machine['cores']} cores before it began): rates are low and waits long for all, and figures wander"
-        )
+    if machine["load_average"] <= machine["cores"]:
+        return ""
+    return (
+        f"The machine was busy with other work: load average {machine['load_average']:.1f} on "
+        f"{machine['cores']} cores before it began. Rates are low and waits long for all, processor time is high, and "
+        "figures wander."
+    )
 
 
 def heading(content: Mapping[str, Any]) -> str:
@@ -134,6 +140,9 @@ def markdown(content: Mapping[str, Any]) -> Iterator[str]:
     """The table and what belongs to it, line by line. What is ahead of fastworker is bold."""
     yield f"{heading(content)}."
     yield ""
+    if said := warning(content):
+        yield f"**{said}**"
+        yield ""
     shown = columns(content)
     yield _row(["", "version", "Python", *(one.title for one in shown), "delivery"])
     yield _row(["---"] * (len(shown) + 4))
@@ -155,6 +164,8 @@ def markdown(content: Mapping[str, Any]) -> Iterator[str]:
 def show(console: Console, content: Mapping[str, Any]) -> None:
     """All of it on a terminal."""
     console.print(heading(content), style="bold", highlight=False)
+    if said := warning(content):
+        console.print(said, style="bold red", highlight=False)
     shown = columns(content)
     table = Table(
         caption="green: ahead of fastworker; -: not measured, or there is none",

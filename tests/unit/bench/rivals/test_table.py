@@ -39,8 +39,8 @@ def test_the_table_has_wins_and_losses(report: Report) -> None:
 
 def test_a_busy_machine_is_told(report: Report) -> None:
     report.machine["load_average"] = 7.25
-    *_, last = table.markdown(report.content())
-    assert last.startswith("- the machine was busy with other work (load average 7.2 on 2 cores")
+    said = list(table.markdown(report.content()))[2]
+    assert said.startswith("**The machine was busy with other work: load average 7.2 on 2 cores")
 
 
 def test_without_losses_it_says_so(report: Report) -> None:
