@@ -20,12 +20,13 @@ PICTURE = "rivals.svg"
 
 def main() -> None:
     """Run the scenario; ``BENCH_RIVALS=celery,dramatiq`` leaves out those that are not named, ``BENCH_RIVALS_ROUNDS=1``
-    takes half the time.
+    and ``BENCH_RIVALS_WORKLOADS=noop,sleep`` take less time.
     """
     names = [name for name in os.environ.get("BENCH_RIVALS", "").split(",") if name]
-    chosen = ["noop"] if IS_QUICK else [one.name for one in workloads.WORKLOADS]
+    every = ",".join(one.name for one in workloads.WORKLOADS)
+    asked = "noop" if IS_QUICK else os.environ.get("BENCH_RIVALS_WORKLOADS", every)
     settings = RivalsSettings(
-        workloads=workloads.named(chosen),
+        workloads=workloads.named(asked.split(",")),
         rivals=catalogue.chosen(names),
         tasks=1_000 if IS_QUICK else 20_000,
         drain_s=1.0,

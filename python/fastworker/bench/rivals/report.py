@@ -39,8 +39,9 @@ class System:
 
 @dataclass
 class Sample:
-    """One system, one workload, one round. Names of metrics carry their unit."""
+    """One system, one workload, one round. ``at`` is Unix time; names of metrics carry their unit."""
 
+    at: float
     round: int
     system: str
     workload: str
@@ -88,7 +89,7 @@ class Report:
 
     def add(self, number: int, system: str, workload: str, metrics: dict[str, float]) -> None:
         """Keep one sample."""
-        self.samples.append(Sample(number, system, workload, metrics))
+        self.samples.append(Sample(time.time(), number, system, workload, metrics))
         if metrics["extra_runs"]:
             self.note(
                 f"{system}: {metrics['extra_runs']:,.0f} of {metrics['tasks']:,.0f} {workload} tasks ran more than once"
@@ -134,28 +135,34 @@ def read(path: Path) -> dict[str, Any]:
 
 def values(
     content: Mapping[str, Any], system: str, workload: str, metric: str
-) -> Mapping[int, float]:
-    """One metric of one system, by round; empty: it was not measured."""
-    return {
-        sample["round"]: sample["metrics"][metric]
+) -> Sequence[tuple[float, float]]:
+    """One metric of one system, with the moment of each sample; empty: it was not measured."""
+    return [
+        (sample["at"], sample["metrics"][metric])
         for sample in content["samples"]
         if (sample["system"], sample["workload"]) == (system, workload)
         and metric in sample["metrics"]
-    }
+    ]
 
 
 def summary(content: Mapping[str, Any], system: str, workload: str, metric: str) -> Estimate | None:
     """Its median over the rounds; None: it was not measured."""
-    found = list(values(content, system, workload, metric).values())
+    found = [value for _, value in values(content, system, workload, metric)]
     return estimate(found) if found else None
 
 
 def ratio(content: Mapping[str, Any], system: str, workload: str, metric: str) -> Estimate | None:
-    """fastworker's value over the system's, round by round, since the speed of a machine drifts; None without both."""
+    """fastworker's value over the system's: each of its samples with the one of fastworker that was taken nearest to
+    it, since the speed of a machine drifts. None without both.
+    """
     ours = values(content, "fastworker", workload, metric)
     theirs = values(content, system, workload, metric)
+    if not ours:
+        return None
     found = [
-        value / theirs[number] for number, value in ours.items() if theirs.get(number, 0.0) > 0
+        min(ours, key=lambda sample: abs(sample[0] - at))[1] / value
+        for at, value in theirs
+        if value > 0
     ]
     return estimate(found) if found else None
 

@@ -25,6 +25,8 @@ from fastworker.bench.rivals.workloads import RivalWorkload
 _TRIAL_S = 0.3
 _FIRST_TRIAL = 100
 _GROWTH = 4
+#: Rivals between two turns of fastworker.
+_BESIDE = 3
 #: A worker this much quicker than the rate can be asked for its waits at it.
 _HEADROOM = 1.2
 
@@ -54,7 +56,6 @@ def run(
     systems = [one for one in suited if _is_there(one, environments, report, say)]
     if not _is_there(FASTWORKER, environments, report, say):
         raise BenchError(report.left_out[FASTWORKER.name])
-    systems.append(FASTWORKER)
     report.machine = fingerprint()  # the load that there is when measuring begins
     bench = _Bench(settings, environments, report, say)
     for number, system in rounds(systems, settings.rounds):
@@ -64,12 +65,16 @@ def run(
     return report.content()
 
 
-def rounds(systems: Sequence[Rival], count: int) -> Iterator[tuple[int, Rival]]:
-    """A B C, B C A, C A B …: neighbours in time are compared, and nobody always goes first."""
+def rounds(rivals: Sequence[Rival], count: int) -> Iterator[tuple[int, Rival]]:
+    """A B C, B C A, C A B …, and fastworker after every three of them: nobody always goes first, and each has a
+    sample of fastworker near to it.
+    """
     for number in range(count):
-        turn = number % len(systems)
-        for system in [*systems[turn:], *systems[:turn]]:
-            yield number, system
+        turn = number % max(1, len(rivals))
+        turned = [*rivals[turn:], *rivals[:turn]]
+        for start in range(0, max(1, len(turned)), _BESIDE):
+            yield from ((number, one) for one in turned[start : start + _BESIDE])
+            yield number, FASTWORKER
 
 
 def _suits(rival: Rival, workloads: Sequence[RivalWorkload]) -> bool:

@@ -40,7 +40,8 @@ def conditions(settings: RivalsSettings) -> dict[str, str]:
     """What was the same for all, in words."""
     said = {
         "turns": f"{settings.rounds} rounds, in each of which every system performs once, alone, with a new "
-        "worker and a new broker of its own; a ratio compares two samples of one round",
+        "worker and a new broker of its own, and fastworker after every three; a ratio compares a sample with the one "
+        "of fastworker that was taken nearest to it",
         "drain": f"up to {settings.tasks:,} tasks, fewer where they would take longer than {settings.drain_s:g} s; "
         "worker up, warm and idle; its processes stopped (SIGSTOP), the calls published by the system's own client, "
         "from SIGCONT to the end of the last task; every call has a mark of its own in shared memory, so that lost "

@@ -112,11 +112,11 @@ def test_what_fails_is_told_and_not_tried_again(monkeypatch: pytest.MonkeyPatch)
         (0, "taskiq", "echo-1k"),
         (0, "fastworker", "noop"),
         (0, "fastworker", "echo-1k"),
+        (1, "taskiq", "echo-1k"),
         (1, "fastworker", "noop"),
         (1, "fastworker", "echo-1k"),
-        (1, "taskiq", "echo-1k"),
     ]
-    assert stages.opened == ["taskiq", "taskiq", "fastworker", "fastworker", "taskiq"]
+    assert stages.opened == ["taskiq", "taskiq", "fastworker", "taskiq", "fastworker"]
 
 
 @pytest.mark.usefixtures("there")
@@ -155,11 +155,13 @@ def test_systems_without_a_setting_for_the_load_have_no_part(
     assert "--pool prefork" in command
 
 
-def test_systems_take_turns() -> None:
-    three = [SYSTEMS["arq"], SYSTEMS["saq"], FASTWORKER]
-    order = [(number, one.name) for number, one in rounds(three, 2)]
-    assert [name for _, name in order] == ["arq", "saq", "fastworker", "saq", "fastworker", "arq"]
-    assert [number for number, _ in order] == [0, 0, 0, 1, 1, 1]
+def test_systems_take_turns_and_we_are_near_to_each() -> None:
+    four = [SYSTEMS[name] for name in ("arq", "saq", "rq", "huey")]
+    order = [(number, one.name) for number, one in rounds(four, 2)]
+    first, second = ([name for turn, name in order if turn == number] for number in (0, 1))
+    assert first == ["arq", "saq", "rq", "fastworker", "huey", "fastworker"]
+    assert second == ["saq", "rq", "huey", "fastworker", "arq", "fastworker"]
+    assert list(rounds([], 1)) == [(0, FASTWORKER)]
 
 
 def test_an_unknown_workload_is_refused() -> None:
