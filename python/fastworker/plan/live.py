@@ -171,10 +171,11 @@ class Fleet:
 
 
 def _added(histograms: Sequence[_core.Histogram]) -> _core.Histogram:
-    """All of them; the first one is used up."""
-    whole = histograms[0]
-    for histogram in histograms[1:]:
-        whole.add(histogram)
+    """All of them, at the middles of their buckets: one that was decoded does not grow, and ours are finer."""
+    whole = _core.Histogram()
+    for histogram in histograms:
+        for middle_us, count in histogram.buckets():
+            whole.record(middle_us, count)
     return whole
 
 

@@ -79,6 +79,14 @@ def test_two_workers_are_one_fleet() -> None:
     assert both.warnings == ()
 
 
+def test_times_of_any_length_add_up() -> None:
+    """Histograms are as long as what they have seen."""
+    short, long = task(run_s=times(2, each=400)), task(run_s=times(60_000, each=400))
+    for answers in ((short, long), (long, short)):
+        (page,) = fleet(*(answer({"t": each}) for each in answers)).classes()
+        assert page["service"].times.mean_s == pytest.approx(30.001, rel=0.01)
+
+
 def test_lanes_of_a_node_add_up() -> None:
     (page,) = fleet(answer({"t": task()}, {"t": task()})).classes()
     assert page["arrivals"].rate == pytest.approx(8.0)
