@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from celery import signals
 from celery._state import get_current_worker_task
 from celery.utils.functional import maybe_list
-from kombu.utils.uuid import uuid
 
 from fastworker import _core
 from fastworker.errors import OperationalError
@@ -44,6 +43,23 @@ _OF_THE_CALL = (
     "group_id", "group_index", "chord", "chain", "reply_to", "root_id", "parent_id",
 )  # fmt: skip
 _KNOWN = frozenset((*ROUTED, *_UNSAID, *_NOTHING, *_OF_THE_CALL))
+#: Calls mostly have none of these, and are alike then.
+_OWN = (
+    "task_id", "producer", "link", "link_error", "group_id", "group_index", "chord", "chain", "root_id", "parent_id",
+)  # fmt: skip
+
+
+class _Local(threading.local):
+    """What a thread knows.
+
+    Attributes:
+        lanes: By all that decides which lane it is.
+        last: What the last plain call of each task said that had nothing of its own, and its lane.
+    """
+
+    def __init__(self) -> None:
+        self.lanes: dict[Any, Lane] = {}
+        self.last: dict[str, tuple[dict[str, Any], Lane]] = {}
 
 
 class QuickSend:
@@ -57,7 +73,7 @@ class QuickSend:
     def __init__(self, celery: Celery, road: Road) -> None:
         self._celery = celery
         self._road = road
-        self._local = threading.local()
+        self._local = _Local()
 
     def __call__(
         self, name: str, args: Any = None, kwargs: Any = None, *rest: Any, **said: Any
@@ -67,7 +83,7 @@ class QuickSend:
         if lane is None:
             return self._as_ever(name, args, kwargs, *rest, **said)
         get = said.get
-        task_id = get("task_id") or uuid()
+        task_id = get("task_id") or _core.new_id()
         producer = get("producer")
         try:
             task_id, envelope = lane.member(
@@ -117,7 +133,6 @@ class QuickSend:
         """The lane for a call, if it is plain."""
         if (
             rest
-            or not said.keys() <= _KNOWN
             or signals.before_task_publish.receivers
             or signals.after_task_publish.receivers
             or signals.task_sent.receivers
@@ -126,6 +141,18 @@ class QuickSend:
             or not isinstance(args or (), (list, tuple))
             or not isinstance(kwargs or {}, Mapping)
         ):
+            return None
+        last = self._local.last.get(name)
+        if last is not None and last[0] == said and last[1].is_open():
+            return last[1]
+        lane = self._lane_of(name, said)
+        if lane is not None and not any(map(said.get, _OWN)):
+            self._local.last[name] = said, lane
+        return lane
+
+    def _lane_of(self, name: str, said: dict[str, Any]) -> Lane | None:
+        """The same, as far as what the call says decides it."""
+        if not said.keys() <= _KNOWN:
             return None
         get = said.get
         for option in _UNSAID:
@@ -160,10 +187,7 @@ class QuickSend:
 
     @property
     def _lanes(self) -> dict[Any, Lane]:
-        lanes: dict[Any, Lane] | None = getattr(self._local, "lanes", None)
-        if lanes is None:
-            lanes = self._local.lanes = {}
-        return lanes
+        return self._local.lanes
 
 
 def _embedded(link: Any, link_error: Any, chain: Any, chord: Any) -> bytes | None:
