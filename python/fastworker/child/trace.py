@@ -243,7 +243,7 @@ class TaskTracer:
         request keeps the references: a retry sends them on."""
         try:
             args, kwargs, embed = decode_call(call, self.app, self.accepts_json)
-            given = with_values(args, self.app.backend)
+            given = with_values(args, self.app)
         except Exception as exc:
             self.link.report(
                 call,

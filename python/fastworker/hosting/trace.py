@@ -16,6 +16,7 @@ from fastworker.child.shown import error_of
 from fastworker.child.trace import Run, TaskTracer
 from fastworker.hosting.context import find_custom_headers_quickly
 from fastworker.hosting.outcome import Outcome, current_outcome
+from fastworker.hosting.result_repr import show_plain_results_quickly
 from fastworker.hosting.task import HostedTask
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class HostedTracer(TaskTracer):
     ) -> None:
         super().__init__(app, link, node, task, leaving)
         find_custom_headers_quickly()
+        show_plain_results_quickly()
         self.celery_task = task.celery_task
         # By the module's attribute: error trackers replace it.
         self.traced = celery_trace.build_tracer(

@@ -17,6 +17,7 @@ from fastworker.results.member_failure import MemberFailure
 from fastworker.serialize.exclusive import Exclusive, register
 
 if TYPE_CHECKING:
+    from fastworker.results.application import ResultApp
     from fastworker.results.backend import Backend
 
 #: So many documents come with one answer of the store.
@@ -170,14 +171,15 @@ def _arrived(fields: dict[str, Any]) -> ResultsReference:
     return ResultsReference(**fields)
 
 
-def with_values(args: Any, backend: Backend) -> Any:
-    """Arguments with the results that they refer to.
+def with_values(args: Any, app: ResultApp) -> Any:
+    """Arguments with the results that they refer to, which are read from the application's store.
 
     Raises:
         MissingReferenceError: They are gone.
     """
     if not _Arrivals.any or not any(type(arg) is ResultsReference for arg in args):
         return args
+    backend = app.backend
     return [arg.values(backend) if type(arg) is ResultsReference else arg for arg in args]
 
 
