@@ -220,7 +220,12 @@ impl Session {
         if is_junk {
             state.junk.push(at);
         } else {
-            state.lines[line].waiting.insert((u8::MAX - incoming.priority, at), at);
+            let line = &mut state.lines[line];
+            if line.waiting.is_empty() {
+                // An idle worker has asked long ago, and is only now told that there is something.
+                line.wanted = Instant::now();
+            }
+            line.waiting.insert((u8::MAX - incoming.priority, at), at);
         }
         if state.lines[line].is_wanted {
             self.owner.bell.notify_one();

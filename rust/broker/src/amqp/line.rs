@@ -24,7 +24,7 @@ pub(super) struct Line {
     /// The leases that were not fetched, by urgency and age: the server numbers deliveries in their order.
     pub(super) waiting: BTreeMap<(u8, u64), u64>,
     pub(super) running: Option<Running>,
-    /// When it was last asked for with room for something.
+    /// When it was last asked for with room for something, or something came after nothing had been there.
     pub(super) wanted: Instant,
     pub(super) is_wanted: bool,
     /// The server removes it when nobody consumes it (auto-delete, `x-expires`): its consumer stays.

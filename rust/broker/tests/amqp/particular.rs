@@ -136,6 +136,25 @@ fn what_nobody_fetches_goes_to_who_does() {
 }
 
 #[test]
+fn what_comes_to_an_idle_worker_waits_to_be_fetched() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let queue = site.name("queue");
+        let broker = site.broker(&[&queue]).await;
+        assert!(broker.fetch(10).await.unwrap().is_empty());
+        // It has not asked for longer than what nobody fetches is kept.
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        site.publish(&queue, &["1"]);
+        broker.wait().await;
+        // What waits is looked at twice a second.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let batch = fetch_all(&broker, 1).await;
+        assert!(!is_redelivered(&batch[0]), "it went back, though it had only just come");
+        ack(&broker, &batch).await;
+    });
+}
+
+#[test]
 fn an_event_is_heard_by_who_has_a_queue_bound_to_its_routing_key() {
     let Some(site) = Site::new() else { return };
     run(async {
