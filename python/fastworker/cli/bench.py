@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,9 @@ from fastworker.cli.bench_sweep import sweep_command
 from fastworker.cli.group import Command, CommandGroup
 from fastworker.cli.session import Session, complain, pass_session
 from fastworker.cli.values import SECONDS
+
+if TYPE_CHECKING:
+    from fastworker.bench.settings import Search
 
 _ARRIVALS = ("constant", "poisson", "bursts", "recorded", "closed", "drain")
 
@@ -119,10 +123,8 @@ def html_command(source: Path, target: Path) -> int:
 def _run(session: Session, given: dict[str, Any]) -> int:
     from rich.console import Console
 
-    from fastworker.bench import check
     from fastworker.bench.errors import BenchError
     from fastworker.bench.run import run
-    from fastworker.bench.settings import Search
     from fastworker.bench.show import live
 
     output = bench_options.Output(session, given)
@@ -140,9 +142,10 @@ def _run(session: Session, given: dict[str, Any]) -> int:
         raise click.UsageError(
             f"--search with --arrivals {given['arrivals']}: expected poisson, constant or bursts, whose rate can be set"
         )
-    search = None
-    if given["search"]:
-        search = Search(check.parse(given["target"], "--target"), given["precision"])
+    try:
+        search = _search(given)
+    except BenchError as error:
+        raise click.UsageError(str(error)) from None
     settings = bench_options.settings(
         session,
         given,
@@ -161,3 +164,12 @@ def _run(session: Session, given: dict[str, Any]) -> int:
     with live(Console(stderr=True, quiet=session.quiet)) as progress:
         content = run(app, settings, progress)
     return output.of(content)
+
+
+def _search(given: Mapping[str, Any]) -> Search | None:
+    from fastworker.bench import check
+    from fastworker.bench.settings import Search
+
+    if not given["search"]:
+        return None
+    return Search(check.parse(given["target"], "--target"), given["precision"])

@@ -216,15 +216,19 @@ class Output:
         given: Its options; wrong conditions and files are found before anything is measured.
 
     Raises:
-        BenchError: A condition that is none, or a file that cannot be compared with.
+        UsageError: A condition that is none, or a file that cannot be compared with.
     """
 
     def __init__(self, session: Session, given: Mapping[str, Any]) -> None:
         from fastworker.bench import check, files
+        from fastworker.bench.errors import BenchError
 
         self._session = session
-        self._checks = [check.parse(text) for text in given["conditions"]]
-        self._before = None if given["compare"] is None else files.read(given["compare"])
+        try:
+            self._checks = [check.parse(text) for text in given["conditions"]]
+            self._before = None if given["compare"] is None else files.read(given["compare"])
+        except BenchError as error:
+            raise click.UsageError(str(error)) from None
         self._json: Path | None = given["json_file"]
         self._html: Path | None = given["html_file"]
         if self._html is None and given["task"] is not None:
