@@ -383,6 +383,7 @@ fn no_more_calls_are_held_than_batches_have_bytes() {
     for batch in 0..3 {
         let sent = batches(&serve(&mut desk, actions, &mut queue)).remove(0).2;
         assert_eq!(sent.len(), 10, "of a hundred bytes each");
+        assert!(desk.engine.stats().held <= 4 + 10, "{} are held while it runs", desk.engine.stats().held);
         for handle in sent {
             desk.member_ended(0, batch, handle, Outcome::Success);
             desk.tell(Event::Settled { handle: Handle(handle) });
