@@ -107,7 +107,7 @@ def test_children_are_spread_over_the_cores_and_so_are_their_successors(
         found = [os.sched_getaffinity(child.pid) for child in children_of(worker.pid)]
         return sorted(core for one in found for core in one)
 
-    assert pinned() == cores
+    wait_until(lambda: pinned() == cores, "a child on each core")
     rig.task("hold").delay(gate.path)
     [first] = gate.wait_started()
     processes.kill(first)
