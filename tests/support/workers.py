@@ -180,5 +180,5 @@ class WorkerProcess:
             self._reader.join(5)
             assert self._process.stdout is not None
             self._process.stdout.close()
-            if kind is not None:
-                print(f"--- log of {' '.join(self.arguments)}\n{self.log}")
+            # Shown with a test that fails, whose exception never gets here.
+            print(f"--- log of {' '.join(self.arguments)}\n{self.log}")

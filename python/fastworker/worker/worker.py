@@ -413,15 +413,16 @@ class WorkerProcess:
     def _stop(self, number: int, how: str) -> None:
         # First of all: another signal may come in the middle of what follows.
         self._stops += 1
+        # And before anything is said of it: nobody who reads the line sees another task start.
+        for lane in self.lanes:
+            if lane.has_core:
+                lane.core.shutdown(how)
         name = signal.Signals(number).name
         logger.warning("%s: %s", name, self._words_of(how))
         if signals.worker_shutting_down.has_receivers:
             signals.worker_shutting_down.send(
                 sender=self.options.hostname, sig=name, how=how.capitalize(), exitcode=0
             )
-        for lane in self.lanes:
-            if lane.has_core:
-                lane.core.shutdown(how)
 
     def _words_of(self, how: str) -> str:
         """What a shutdown means for running tasks, for the log."""

@@ -93,6 +93,8 @@ GROUPS = (
         "ignored",
         IGNORED,
         {"task_ignore_result": True, "task_store_errors_even_if_ignored": True},
+        # With two, Celery's second attempt may store its RETRY before the first has stored its own.
+        concurrency=1,
     ),
     Group("annotations", ANNOTATED, {"task_annotations": ANNOTATIONS}),
     Group("priorities", PRIORITIES, worker="after", concurrency=1),
