@@ -56,6 +56,12 @@ pub(super) fn late(what: &'static str, whom: &str, within: std::time::Duration) 
     Error::Connection { what, whom: whom.to_owned(), cause }
 }
 
+/// The connection was lost while its answer was waited for.
+pub(super) fn severed(what: &'static str, whom: &str) -> Error {
+    let cause = "the connection was lost before the answer came".to_owned();
+    Error::Connection { what, whom: whom.to_owned(), cause }
+}
+
 /// The server was asked to take a message, and takes none from anybody for now.
 pub(super) fn blocked(what: &'static str, whom: &str, reason: &str, within: std::time::Duration) -> Error {
     let cause = format!(

@@ -7,7 +7,7 @@
 //! with its record. So the number of a started attempt survives us, and so does a join.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::future::join;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -17,7 +17,7 @@ use lapin::types::FieldTable;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::failure::late;
+use super::failure::{late, severed};
 use super::message::{HELD, Outgoing, short};
 use super::session::Session;
 use super::steps::{Life, Step, arguments, long, number};
@@ -36,14 +36,38 @@ const EXPIRES_MS: i64 = 600_000;
 /// Our own queue, and who waits for something to come from there.
 pub(super) struct Held {
     name: String,
-    expected: Mutex<HashMap<String, oneshot::Sender<u64>>>,
+    /// `None`: the session is over, and nothing comes any more.
+    expected: Mutex<Option<HashMap<String, oneshot::Sender<u64>>>>,
     next: std::sync::atomic::AtomicU64,
 }
 
 impl Held {
     pub(super) fn new(incarnation: &str, session: u64) -> Held {
         let name = format!("fastworker.held.{incarnation}.{session}");
-        Held { name, expected: Mutex::default(), next: 0.into() }
+        Held { name, expected: Mutex::new(Some(HashMap::new())), next: 0.into() }
+    }
+
+    /// Where the delivery tag of what is called `name` arrives; nothing does once the session is over.
+    fn expect(&self, name: &str) -> oneshot::Receiver<u64> {
+        let (sender, receiver) = oneshot::channel();
+        if let Some(expected) = self.expected().as_mut() {
+            expected.insert(name.to_owned(), sender);
+        }
+        receiver
+    }
+
+    /// Who waits for what is called `name`.
+    fn take(&self, name: &str) -> Option<oneshot::Sender<u64>> {
+        self.expected().as_mut()?.remove(name)
+    }
+
+    /// Nobody waits for an answer of a connection that is gone.
+    pub(super) fn end(&self) {
+        *self.expected() = None;
+    }
+
+    fn expected(&self) -> MutexGuard<'_, Option<HashMap<String, oneshot::Sender<u64>>>> {
+        self.expected.lock().expect("nothing panics while it holds the list")
     }
 }
 
@@ -87,7 +111,7 @@ impl Session {
         self.state().ledger.arrived(delivery.delivery_tag);
         let headers = delivery.properties.headers().as_ref();
         let name = headers.and_then(|headers| headers.inner().get(HELD)).and_then(table::text).unwrap_or_default();
-        let waiting = self.held.expected.lock().expect("as above").remove(&name);
+        let waiting = self.held.take(&name);
         if waiting.is_none_or(|waiting| waiting.send(delivery.delivery_tag).is_err()) {
             // Whoever wanted it has given up, and the session is over by that: it goes where it came from.
             self.end();
@@ -99,17 +123,17 @@ impl Session {
     async fn hold(&self, key: &str, message: Outgoing) -> Result<u64, Error> {
         let serial = self.held.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = format!("{}.{serial}", self.held.name);
-        let (sender, receiver) = oneshot::channel();
-        self.held.expected.lock().expect("as above").insert(name.clone(), sender);
+        let receiver = self.held.expect(&name);
         let held = (self.held.name.clone(), key.to_owned(), message.with_header(HELD, long(&name)));
         if let Err(error) = self.publish(&[held]).await {
-            self.held.expected.lock().expect("as above").remove(&name);
+            self.held.take(&name);
             return Err(error);
         }
         let options = &self.owner.options;
         match timeout(options.response_timeout, receiver).await {
             Ok(Ok(at)) => Ok(at),
-            Ok(Err(_)) | Err(_) => {
+            Ok(Err(_gone)) => Err(severed("hold a message", &options.masked)),
+            Err(_elapsed) => {
                 self.end();
                 Err(late("hold a message", &options.masked, options.response_timeout))
             }
@@ -189,5 +213,22 @@ impl Session {
     /// Whether this join is ours.
     pub(super) fn owns_join(&self, join: &Join) -> bool {
         self.state().joins.get(&join.group_id).is_some_and(|(known, _)| known.token == join.token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_session_that_is_over() {
+        let held = Held::new("a", 1);
+        let (waiting, came) = (held.expect("a.0"), held.expect("a.1"));
+        held.take("a.1").expect("it is expected").send(7).expect("it is waited for");
+        held.end();
+        assert_eq!(came.await, Ok(7));
+        assert!(waiting.await.is_err());
+        assert!(held.expect("a.2").await.is_err(), "published before the end was noticed");
+        assert!(held.take("a.0").is_none());
     }
 }

@@ -186,6 +186,7 @@ impl Session {
     pub(super) fn end(&self) {
         if !self.is_over.swap(true, Ordering::AcqRel) {
             leave(&self.consuming);
+            self.held.end();
             self.owner.severed.notify_one();
             self.owner.bell.notify_one();
         }
