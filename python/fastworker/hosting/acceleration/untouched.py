@@ -31,6 +31,10 @@ def _own(function: Any, module: ModuleType) -> Any:
     return function if is_own else Replaced()
 
 
+def _copy(types: dict[Any, Any] | None) -> dict[Any, Any] | None:
+    return None if types is None else dict(types)
+
+
 _SEND_TASK = _own(Celery.send_task, celery_base)
 _PRODUCER_OR_ACQUIRE = _own(Celery.producer_or_acquire, celery_base)
 _PUBLISH = _own(Producer.publish, kombu_messaging)
@@ -40,8 +44,9 @@ _MAP_ROUTE = _own(celery_routes.MapRoute.__call__, celery_routes)
 _ROUTE = _own(celery_routes.Router.route, celery_routes)
 _DUMPS = serialization.registry._encoders.get("json")
 _LOADS = serialization.registry._decoders.get("application/json")
-_TYPES = dict(kombu_json._encoders)
-_READ_TYPES = dict(kombu_json._decoders)
+# None before kombu 5.3, which writes dates and the like in another form than we do, and reads them as text.
+_TYPES = _copy(getattr(kombu_json, "_encoders", None))
+_READ_TYPES = _copy(getattr(kombu_json, "_decoders", None))
 
 
 #: What a message plan writes.
@@ -106,7 +111,11 @@ def is_static(router: Any) -> bool:
 
 def has_own_json() -> bool:
     """Whether kombu's JSON is kombu's, for the types that kombu knows."""
-    return serialization.registry._encoders.get("json") is _DUMPS and kombu_json._encoders == _TYPES
+    return (
+        serialization.registry._encoders.get("json") is _DUMPS
+        and _TYPES is not None
+        and kombu_json._encoders == _TYPES
+    )
 
 
 def reads_own_json() -> bool:
@@ -115,5 +124,6 @@ def reads_own_json() -> bool:
     return (
         registry._decoders.get("application/json") is _LOADS
         and "application/json" not in registry._disabled_content_types
+        and _READ_TYPES is not None
         and kombu_json._decoders == _READ_TYPES
     )
