@@ -58,8 +58,10 @@ def test_a_task_of_ones_own_is_measured(project: Path, broker_url: str) -> None:
     assert task["total_s"]["mean"] >= task["wait_s"]["mean"] + service["mean"]
     parts = sum(task[f"{stage}_s"]["mean"] for stage in ("queue", "fetch", "dispatch"))
     assert task["wait_s"]["mean"] == pytest.approx(parts, rel=0.01, abs=1e-5)
-    assert content["overhead"]["cpu_s_per_1000_tasks"]["children"] > 0
-    assert content["overhead"]["memory_per_slot_bytes"] > 1 << 20
+    cost = content["overhead"]
+    children_s = cost["cpu_s_per_1000_tasks"]["children"]
+    assert 0 < cost["task_cpu_s_per_1000_tasks"] < children_s
+    assert cost["memory_per_slot_bytes"] > 1 << 20
     assert (project / "bench.html").read_text().startswith("<!doctype html>")
 
 

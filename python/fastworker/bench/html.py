@@ -166,6 +166,9 @@ def _cost(content: Mapping[str, Any]) -> str:
         if seconds is not None
     ]
     rows = [("memory a slot", bytes_text(overhead["memory_per_slot_bytes"]))]
+    computed_s = overhead["task_cpu_s_per_1000_tasks"]
+    if computed_s is not None:
+        rows.insert(0, ("CPU of children that is the tasks' own", time_text(computed_s / 1000)))
     if overhead["broker_commands_per_task"] is not None:
         sizes = overhead["broker_bytes_per_task"]
         rows.append(("broker commands a task", f"{overhead['broker_commands_per_task']:.2f}"))

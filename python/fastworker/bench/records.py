@@ -39,6 +39,16 @@ class TaskTimes:
         """Calls that ended for good."""
         return sum(count for how, count in self.outcomes.items() if how not in _GOES_ON)
 
+    @property
+    def computed_s(self) -> float | None:
+        """What all its runs have computed. Children measure each run, or one in 16 where runs are short; None: none was
+        measured, because several shared a thread.
+        """
+        runs, measured = self.stages["service"], self.stages["cpu"]
+        if not runs.count:
+            return 0.0
+        return runs.count * measured.mean_us * _US if measured.count else None
+
 
 @dataclass
 class Recorded:

@@ -184,11 +184,16 @@ def _arrivals(settings: BenchSettings, measured: Sequence[Phase]) -> dict[str, A
     return said
 
 
-def _tasks(measured: Sequence[Phase]) -> dict[str, Any]:
+def _whole(measured: Sequence[Phase]) -> dict[str, TaskTimes]:
+    """Of all repeats, by task name."""
     whole: dict[str, TaskTimes] = {}
     for phase in measured:
         for name, times in phase.recorded.tasks.items():
             whole.setdefault(name, TaskTimes()).add(times.outcomes, times.stages)
+    return whole
+
+
+def _tasks(measured: Sequence[Phase]) -> dict[str, Any]:
     return {
         name: {
             "count": times.ends,
@@ -198,7 +203,7 @@ def _tasks(measured: Sequence[Phase]) -> dict[str, Any]:
                 for stage in STAGES
             },
         }
-        for name, times in sorted(whole.items())
+        for name, times in sorted(_whole(measured).items())
     }
 
 
@@ -224,12 +229,16 @@ def overhead(measured: Sequence[Phase], slots: int) -> dict[str, Any]:
 
     cpu_s, commands, bytes_in = a_task("cpu_s"), a_task("commands"), a_task("bytes_in")
     memory = [phase.memory_bytes for phase in measured if phase.memory_bytes]
+    computed = [times.computed_s for times in _whole(measured).values()]
+    known = [seconds for seconds in computed if seconds is not None]
     return {
         "cpu_s_per_1000_tasks": {
             **{role: seconds / completed * 1000 for role, seconds in roles.items()},
             "broker": None if cpu_s is None else cpu_s * 1000,
         },
-        "task_cpu_s_per_1000_tasks": None,
+        "task_cpu_s_per_1000_tasks": sum(known) / completed * 1000
+        if len(known) == len(computed)
+        else None,
         "broker_commands_per_task": commands,
         "broker_bytes_per_task": None
         if bytes_in is None

@@ -184,6 +184,9 @@ def _cost(content: Mapping[str, Any]) -> Table:
     for role, seconds in overhead["cpu_s_per_1000_tasks"].items():
         if seconds is not None:
             table.add_row(f"CPU, {role}", f"{time_text(seconds / 1000)} a task")
+    computed_s = overhead["task_cpu_s_per_1000_tasks"]
+    if computed_s is not None:
+        table.add_row("… tasks' own", f"{time_text(computed_s / 1000)} a task")
     if overhead["broker_commands_per_task"] is not None:
         table.add_row("broker commands", f"{overhead['broker_commands_per_task']:.2f} a task")
         sizes = overhead["broker_bytes_per_task"]

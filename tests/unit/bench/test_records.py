@@ -108,3 +108,20 @@ def test_waits_for_a_core_are_added_up() -> None:
     ]
     assert waited(before, after) == {"supervisor": 0.75, "children": 0.0}
     assert waited(before, [after[0], {"core_wait_s": None}]) is None
+
+
+def _times(runs: int, measured: int, cpu_us: int) -> TaskTimes:
+    times = TaskTimes()
+    times.stages["service"].record(2_000, runs)
+    if measured:
+        times.stages["cpu"].record(cpu_us, measured)
+    return times
+
+
+def test_what_is_measured_of_some_runs_stands_for_all() -> None:
+    assert _times(160, 10, 500).computed_s == pytest.approx(160 * 500e-6, rel=1e-3)
+
+
+def test_runs_on_one_thread_have_no_processor_time_of_their_own() -> None:
+    assert _times(3, 0, 0).computed_s is None
+    assert _times(0, 0, 0).computed_s == 0.0
