@@ -263,6 +263,25 @@ BARS = (
         )
         for pool in POOLS
     ),
+    Bar(
+        "Throughput that is left while a bench records",
+        "recording",
+        "tasks_per_s",
+        0.99,
+        system="fastworker-recording",
+        peers=("fastworker",),
+        unit="tasks/s",
+    ),
+    Bar(
+        "A bench's generator on one core, 20,000 calls/s: late, p99",
+        "generator",
+        "late_p99_us",
+        1000,
+        False,
+        peers=(),
+        unit="µs",
+        case="20,000/s",
+    ),
 )
 
 

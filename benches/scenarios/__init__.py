@@ -23,10 +23,12 @@ NAMES = (
     "start_delay",
     "pools_noop",
     "hosted",
+    "migrated",
     "lanes",
     "batches",
     "events",
     "recording",
+    "generator",
     "rabbitmq",
     "rabbitmq_publish",
 )
