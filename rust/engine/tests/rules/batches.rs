@@ -458,6 +458,19 @@ fn patient() -> Config {
     Config { concurrency: 1, prefetch: 4, ..config }
 }
 
+#[test]
+fn large_calls_of_several_tasks_bring_no_more_than_fit_into_one_batch() {
+    let mut config = Config { batch_bytes: 2_000, ..patient() };
+    config.tasks = vec![config.tasks[0].clone(); 4];
+    let large = |handle| Request { task: Some(handle % 4), size: 400, ..request(handle) };
+    let mut desk = Desk::new(config);
+    let mut actions = desk.tell(Event::Tick);
+    actions.extend(desk.tell(Event::ChildReady { child: ChildId(0) }));
+    serve(&mut desk, actions, &mut (0..1_000).map(large));
+    // The prefetch of four, and five calls with as many bytes as a batch may have.
+    assert_eq!(desk.engine.stats().held, 4 + 5);
+}
+
 /// Gives the engine what it asks for of a queue, until it asks for nothing; what it does.
 fn serve(desk: &mut Desk, mut actions: Vec<Action>, queue: &mut impl Iterator<Item = Request>) -> Vec<Action> {
     let mut all = actions.clone();
