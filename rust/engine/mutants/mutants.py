@@ -795,6 +795,18 @@ MUTANTS = [
         "        if self.slots == 1 {\n            return at_work;",
     ),
     Mutant(
+        "asks for large messages as for small ones",
+        "prefetch.rs",
+        "(self.most() / 2).max(1).min(self.that_have(FETCH_BYTES))",
+        "(self.most() / 2).max(1)",
+    ),
+    Mutant(
+        "looks as far ahead with large messages as with small ones",
+        "prefetch.rs",
+        "startable.min(self.most()).min(self.that_have(LOOKAHEAD_BYTES))",
+        "startable.min(self.most())",
+    ),
+    Mutant(
         "fetches more than batches for each slot",
         "prefetch.rs",
         "count.saturating_mul(2).min(self.most_batched).min(fit)",

@@ -45,6 +45,7 @@ impl Engine {
 
     /// One delivery: admitted, held, or dropped. `surplus` gets what there is no place for.
     fn arrive(&mut self, now: Now, request: Request, surplus: &mut Vec<Handle>, actions: &mut Vec<Action>) {
+        self.prefetch.observe_size(request.size);
         let has_timer_room = self.timer.len() < self.prefetch.timer_limit();
         let verdict = admit(&self.config, &request, now, has_timer_room);
         let (handle, queue) = (request.handle, request.queue);

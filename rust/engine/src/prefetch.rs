@@ -8,6 +8,10 @@
 //! time: for as long as all that came did, twice as many may come on top. Calls of a batch task that wait for each other
 //! keep no child either (`gather`): for them the prefetch grows with as many as are held, up to a batch for each slot.
 //!
+//! Large messages are fetched few at a time, judged by recent sizes: a broker that hands out megabytes at once spends its
+//! time on memory (Redis 138 µs for a message of 10 KB in fetches of hundreds, 91 in fetches of dozens), and what lies
+//! here lies in memory too.
+//!
 //! One fetch is outstanding at most. An answer that is shorter than asked means that the queues are empty: the next
 //! fetch waits for `Wake`. A `Wake` that comes while a fetch is out is remembered, since the fetch may have looked
 //! before the message came.
@@ -23,12 +27,18 @@ use crate::window::OVERHEAD_US;
 const LOOKAHEAD_US: u64 = 250_000;
 /// The lookahead is worked out again after this time.
 const STALE_AFTER_US: u64 = 500;
+/// A fetch is to bring no more bytes than that…
+const FETCH_BYTES: f64 = 512.0 * 1024.0;
+/// …and the lookahead to have no more.
+const LOOKAHEAD_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
 /// A fetch that failed while the connection is up is tried again after this time.
 const RETRY_AFTER_US: u64 = 1_000_000;
 /// Share of a new run time in the mean when it is longer than the mean: believe at once that things got slow…
 const SHARE_UP: f64 = 1.0 / 4.0;
 /// …and slowly that they got fast.
 const SHARE_DOWN: f64 = 1.0 / 16.0;
+/// Share of a new size in the mean: one large message among many small ones changes little.
+const SHARE_OF_SIZE: f64 = 1.0 / 16.0;
 
 /// The account of credits.
 #[derive(Debug)]
@@ -43,6 +53,8 @@ pub(crate) struct Prefetch {
     may_have_more: bool,
     retry_at_us: Option<u64>,
     mean_run_us: Option<f64>,
+    /// Of deliveries.
+    mean_bytes: Option<f64>,
     lookahead: u32,
     computed_us: Option<u64>,
     /// How many may come beyond what the children can start, because what came lately did not stay.
@@ -61,6 +73,7 @@ impl Prefetch {
             may_have_more: true,
             retry_at_us: None,
             mean_run_us: None,
+            mean_bytes: None,
             lookahead: 0,
             computed_us: None,
             passing: 0,
@@ -162,6 +175,23 @@ impl Prefetch {
         *mean_us += share * (run_us - *mean_us);
     }
 
+    /// A delivery of so many bytes came.
+    pub(crate) fn observe_size(&mut self, bytes: u32) {
+        let bytes = f64::from(bytes.max(1));
+        let mean_bytes = self.mean_bytes.get_or_insert(bytes);
+        *mean_bytes += SHARE_OF_SIZE * (bytes - *mean_bytes);
+    }
+
+    /// How many deliveries have about so many bytes: at least one.
+    fn that_have(&self, bytes: f64) -> u32 {
+        self.mean_bytes.map_or(u32::MAX, |mean_bytes| ((bytes / mean_bytes) as u32).max(1))
+    }
+
+    /// Most that are asked for at once.
+    fn at_once(&self) -> u32 {
+        (self.most() / 2).max(1).min(self.that_have(FETCH_BYTES))
+    }
+
     /// How many tasks so many slots (`children` with one) start within `within_us`. `None`: nothing has run yet, so nobody knows.
     pub(crate) fn startable(&self, children: u32, within_us: u64) -> Option<u32> {
         let mean_us = self.mean_run_us?;
@@ -174,7 +204,8 @@ impl Prefetch {
         self.lookahead = if stuck_us >= LOOKAHEAD_US {
             0
         } else {
-            self.startable(children, LOOKAHEAD_US).unwrap_or(2 * children).min(self.most())
+            let startable = self.startable(children, LOOKAHEAD_US).unwrap_or(2 * children);
+            startable.min(self.most()).min(self.that_have(LOOKAHEAD_BYTES))
         };
     }
 
@@ -200,7 +231,7 @@ impl Prefetch {
         let credit = self.credit(held, waiting, idle);
         let is_urgent = idle > waiting;
         let batch = if is_urgent { 1 } else { (self.lookahead / 4).max(1) };
-        (credit >= batch).then(|| credit.min((self.most() / 2).max(1)))
+        (credit >= batch).then(|| credit.min(self.at_once()))
     }
 }
 
@@ -254,7 +285,7 @@ impl Engine {
         let (held, waiting) = (self.requests.len() + fetching, self.waiting() + fetching);
         let credit = self.prefetch.credit(held, waiting, self.room());
         let share = if self.prefetch.may_have_more { credit.div_ceil(2) } else { credit };
-        let max = self.queues.bound(share.min((self.prefetch.most() / 2).max(1)));
+        let max = self.queues.bound(share.min(self.prefetch.at_once()));
         (max > 0).then_some(max)
     }
 
@@ -298,6 +329,26 @@ mod tests {
         let prefetch = prefetch(10, 2);
         assert_eq!(prefetch.ask(90, 10, 0), None);
         assert_eq!(prefetch.ask(75, 10, 0), Some(25));
+        assert_eq!(prefetch.ask(20, 10, 0), Some(50));
+    }
+
+    #[test]
+    fn large_messages_are_asked_for_by_their_bytes() {
+        let mut prefetch = prefetch(10, 2);
+        prefetch.observe_size(100_000);
+        assert_eq!(prefetch.ask(20, 10, 0), Some(5));
+        assert_eq!(prefetch.ask(90, 10, 0), None, "as few are missing as before");
+        prefetch.look_ahead(2, 0, 0);
+        assert_eq!(prefetch.lookahead, 100);
+        for _ in 0..100 {
+            prefetch.observe_size(8_000_000);
+        }
+        prefetch.look_ahead(2, 0, 0);
+        assert_eq!((prefetch.lookahead, prefetch.ask(2, 0, 1)), (2, Some(1)));
+        for _ in 0..300 {
+            prefetch.observe_size(400);
+        }
+        prefetch.look_ahead(2, 0, 0);
         assert_eq!(prefetch.ask(20, 10, 0), Some(50));
     }
 
