@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import uuid
 from pathlib import Path
@@ -60,6 +61,25 @@ def test_a_chord_of_any_form_is_joined(rig: Rig) -> None:
     assert of_groups.get(timeout=TIMEOUT_S) == [[6, [2, 4]], 6]
     assert chained.get(timeout=TIMEOUT_S) == 111
     assert replaced.get(timeout=TIMEOUT_S) == [2, 2]
+
+
+def test_groups_in_a_header_are_joined_by_how_their_members_ended(
+    redis_rig: Rig, gate: Gate
+) -> None:
+    """A Celery worker stores the RETRY of an attempt after it has published the next one, which may have ended."""
+    from fastworker import group
+
+    redis_rig.worker()
+    add, listed, total = (redis_rig.task(name) for name in ("add", "listed", "total"))
+    to_group = chord_of([add.s(1, 1), add.s(2, 2)], group(total.s(), listed.s()))
+    result = chord([to_group, redis_rig.task("hold").s(gate.path)], listed.s())
+    gate.wait_started()
+    first = result.parent.results[0].results[0]
+    assert first.get(timeout=TIMEOUT_S) == 6
+    overtaken = {"status": "RETRY", "result": None, "traceback": None, "task_id": first.id}
+    redis_rig.redis().set(f"celery-task-meta-{first.id}", json.dumps(overtaken))
+    gate.release()
+    assert result.get(timeout=TIMEOUT_S)[0] == [6, [2, 4]]
 
 
 @pytest.mark.shows("verb add_to_chord")

@@ -75,13 +75,20 @@ class Fleet:
     @property
     def overtaken(self) -> int:
         """How many tasks there are of which Celery's RETRY is kept although their last attempt has succeeded."""
-        ends = [(out, name) for out in self.outcomes.values() for name in out.get("last", ())]
         return sum(
-            out["states"][name] == "RETRY" and self._is_overtaken(out, name) for out, name in ends
+            kept == "RETRY" and self._is_overtaken(outcome, name)
+            for outcome in self.outcomes.values()
+            for name, kept in outcome.get("states", {}).items()
         )
 
     def _has_ended(self, outcome: Outcome, name: str) -> bool:
         state = outcome["states"][name]
+        if state == "FAILURE":
+            # Celery joins nested groups by what is stored of their members.
+            return any(
+                kept == "RETRY" and self._is_overtaken(outcome, member)
+                for member, kept in outcome["states"].items()
+            )
         return state == "SUCCESS" or (state == "RETRY" and self._is_overtaken(outcome, name))
 
     def _is_overtaken(self, outcome: Outcome, name: str) -> bool:

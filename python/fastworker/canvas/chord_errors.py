@@ -141,6 +141,15 @@ def outcomes(result: Any, known: Mapping[str, Any]) -> Any:
     return result.result
 
 
+def tasks_of(result: Any) -> Iterator[str]:
+    """The ids of all tasks in ``result``, a task's or a set."""
+    if isinstance(result, ResultSet):
+        for member in result.results:
+            yield from tasks_of(member)
+    else:
+        yield result.id
+
+
 def failures_in(values: Any) -> Iterator[MemberFailure]:
     """Those in what ``outcomes`` gave."""
     for value in values:

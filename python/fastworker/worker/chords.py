@@ -27,6 +27,7 @@ from fastworker.canvas.chord_errors import (
     judge,
     outcomes,
     policy_of,
+    tasks_of,
 )
 from fastworker.canvas.signature import maybe_signature
 from fastworker.child.decode import accepts_json, decode_call
@@ -200,6 +201,13 @@ class Chords:
         backend = self._app.backend
         result = None if group is None else backend.decode_group(group_id, group)
         if result is not None and policy == DEFAULT:
+            # Of every member there may be a part, and what is stored may be older: a Celery worker that has published a
+            # task's next attempt stores its RETRY, however that attempt has ended meanwhile.
+            ended = (backend.decode_part(part) for part in parts)
+            values = {task_id: value for task_id, state, value in ended if state == states.SUCCESS}
+            if all(task_id in values for task_id in tasks_of(result)):
+                joined: list[Any] = outcomes(result, values)
+                return joined
             return self._joined(result)
         if not parts:
             raise ChordError(_DELETED)
