@@ -1,6 +1,6 @@
 //! Redeliveries and deaths.
 
-use fastworker_engine::{Action, ChildId, Config, Ending, Event, Handle, Outcome, Request};
+use fastworker_engine::{Action, ChildId, Config, Ending, Event, Handle, Outcome, Request, Shutdown};
 
 use crate::desk::{Desk, config, dispatches, endings, redelivered, request};
 
@@ -171,4 +171,32 @@ fn time_out_that_is_not_acknowledged_runs_again_up_to_the_bound() {
     desk.pass(600_000);
     desk.observed(1, 1, 500_000);
     assert_eq!(endings(&desk.died(1, 1)), [(1, Ending::TimeLimit { limit_ms: 500, acked_early: false })]);
+}
+
+#[test]
+fn attempt_that_was_counted_too_late_for_a_shutdown_goes_back() {
+    let mut desk = Desk::alone();
+    desk.deliver([redelivered(1)]);
+    desk.tell(Event::Shutdown(Shutdown::Warm));
+    let actions = desk.tell(recorded(1, 1));
+    assert_eq!((endings(&actions), dispatches(&actions)), (vec![(1, Ending::Return)], vec![]));
+}
+
+#[test]
+fn children_that_ended_are_counted() {
+    let mut desk = Desk::ready(config());
+    desk.died(0, 0);
+    desk.died(1, 0);
+    assert_eq!(desk.engine.stats().counters.exited, 2);
+}
+
+#[test]
+fn task_that_says_it_was_ended_though_nobody_told_it_to_counts_as_a_death() {
+    for outcome in [Outcome::Terminated, Outcome::TimeLimit] {
+        let mut desk = Desk::alone();
+        desk.deliver([request(1)]);
+        let actions = desk.ended(0, 0, outcome);
+        assert_eq!(desk.engine.stats().counters.odd, 1, "{outcome:?}");
+        assert!(actions.contains(&Action::RecordAttempt { handle: Handle(1), floor: 1 }), "{outcome:?}: {actions:?}");
+    }
 }

@@ -459,6 +459,16 @@ fn patient() -> Config {
 }
 
 #[test]
+fn calls_of_a_batch_that_ended_without_a_word_of_them_run_again_one_by_one() {
+    let mut desk = Desk::batch_alone();
+    assert_eq!(batches(&desk.deliver((0..4).map(request))), [(0, 0, vec![0, 1, 2, 3])]);
+    desk.member_ended(0, 0, 1, Outcome::Success);
+    let actions = desk.batch_ended(0, 0);
+    assert_eq!(desk.engine.stats().counters.odd, 1);
+    assert!(actions.contains(&Action::RecordAttempt { handle: Handle(0), floor: 1 }), "{actions:?}");
+}
+
+#[test]
 fn large_calls_of_several_tasks_bring_no_more_than_fit_into_one_batch() {
     let mut config = Config { batch_bytes: 2_000, ..patient() };
     config.tasks = vec![config.tasks[0].clone(); 4];
