@@ -38,6 +38,7 @@ class Project:
         imports: Folders in there that are imported from.
         app: As ``-A`` says it.
         broker: ``redis`` or ``amqp``.
+        calls: How many keep Celery's worker busy for some seconds.
         publish: Program that publishes the number of calls that it is told as its argument.
         prepare: Command that is run once, with the interpreter before it.
         files: More modules, by their names.
@@ -51,6 +52,7 @@ class Project:
     imports: Sequence[str]
     app: str
     broker: str
+    calls: int
     publish: str
     what: str
     prepare: Sequence[str] = ()
@@ -129,6 +131,7 @@ FLASK = Project(
     imports=("src", "."),
     app="make_celery",
     broker="redis",
+    calls=2_000,
     variables={"FLASK_CELERY__broker_url": "{broker}", "FLASK_CELERY__result_backend": "{broker}"},
     publish="import sys, make_celery\nfrom task_app.tasks import add\n"
     "for number in range(int(sys.argv[1])):\n    add.delay(number, 1)\n",
@@ -141,6 +144,7 @@ DJANGO = Project(
     imports=(".",),
     app="proj",
     broker="amqp",
+    calls=300,
     files={"bench_settings.py": DJANGO_SETTINGS},
     variables={"DJANGO_SETTINGS_MODULE": "bench_settings", "BENCH_BROKER": "{broker}"},
     prepare=("manage.py", "migrate", "--verbosity", "0"),

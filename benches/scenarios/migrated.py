@@ -17,13 +17,12 @@ from benches.harness.rabbit import RabbitServer
 from benches.harness.runner import IS_QUICK, open_run, rounds
 from fastworker.bench.rivals.worker_process import WorkerProcess
 
-CALLS = 200 if IS_QUICK else 2_000
-WARM_UP = 200
+WARM_UP = 100
 TIMEOUT_S = 120.0
 WORKERS = {"celery": "celery", "fastworker": "fastworker"}
 
 CONDITIONS = {
-    "load": f"{CALLS} calls, published by the project's own client while the warm worker stands still (SIGSTOP)",
+    "load": "calls published by the project's own client while the warm worker stands still (SIGSTOP)",
     "measured": "from SIGCONT until as many results are stored",
     "worker": "-l INFO -c 2, its log to a file; all else as the project has it",
     "servers": "private ones on loopback, for each worker",
@@ -35,13 +34,14 @@ def main() -> None:
     with open_run("migrated", __doc__, CONDITIONS) as run:
         for project in PROJECTS:
             project.install()
-            run.conditions[project.name] = f"{project.what}; {project.versions()}"
+            calls = WARM_UP if IS_QUICK else project.calls
+            run.conditions[project.name] = f"{project.what}; {calls:,} calls; {project.versions()}"
             with ExitStack() as stack:
                 stages = [Migrated(project, name, stack) for name in WORKERS]
                 for stage in stages:
                     stage.drain(WARM_UP)
                 for number, stage in rounds(stages):
-                    run.add(number, stage.name, stage.drain(CALLS), case=project.name)
+                    run.add(number, stage.name, stage.drain(calls), case=project.name)
 
 
 class Migrated:

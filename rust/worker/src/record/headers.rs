@@ -6,13 +6,12 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
+use memchr::memmem::{Finder, FinderRev};
 
-type Key = LazyLock<Finder<'static>>;
-
-static INTENDED: Key = LazyLock::new(|| Finder::new(b"\"fw-intended\":"));
-static NUMBER: Key = LazyLock::new(|| Finder::new(b"\"fw-number\":"));
-static RETRIES: Key = LazyLock::new(|| Finder::new(b"\"retries\":"));
+/// Both keys begin so. A generator's headers come last: they are looked for from behind.
+static OURS: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(b"\"fw-"));
+const PREFIX: usize = 4;
+static RETRIES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"retries\":"));
 
 /// What they say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,17 +22,27 @@ pub(crate) struct Found {
 
 /// Reads them. A retry has its first try's headers, and waited for something else: it has none for us but its number.
 pub(crate) fn read(headers: &[u8]) -> Found {
-    let Some(intended) = number_after(headers, &INTENDED) else { return Found::default() };
-    let is_retry = number_after(headers, &RETRIES).is_some_and(|retries| retries > 0);
+    let (mut intended, mut number, mut before) = (None, None, headers);
+    while (intended.is_none() || number.is_none())
+        && let Some(at) = OURS.rfind(before)
+    {
+        let key = &headers[at + PREFIX..];
+        intended = intended.or_else(|| number_after(key, b"intended\":"));
+        number = number.or_else(|| number_after(key, b"number\":"));
+        before = &before[..at];
+    }
+    let Some(intended) = intended else { return Found::default() };
+    let retries = RETRIES.find(headers).and_then(|at| number_after(&headers[at..], RETRIES.needle()));
+    let is_retry = retries.is_some_and(|retries| retries > 0);
     Found {
         intended_us: i64::try_from(intended).ok().filter(|_| !is_retry),
-        number: number_after(headers, &NUMBER).and_then(|number| u32::try_from(number).ok()),
+        number: number.and_then(|number| u32::try_from(number).ok()),
     }
 }
 
-/// The digits after a key, quoted or not.
-fn number_after(headers: &[u8], key: &Finder<'_>) -> Option<u64> {
-    let rest = &headers[key.find(headers)? + key.needle().len()..];
+/// The digits after a key, quoted or not; `None`: another key begins there, or none follow.
+fn number_after(text: &[u8], key: &[u8]) -> Option<u64> {
+    let rest = text.strip_prefix(key)?;
     let start = rest.iter().position(|byte| !matches!(byte, b' ' | b'"'))?;
     let digits = rest[start..].iter().take_while(|byte| byte.is_ascii_digit());
     let mut value = None::<u64>;
@@ -49,7 +58,7 @@ mod tests {
 
     #[test]
     fn both_are_found_wherever_they_stand() {
-        let headers = br#"{"retries": 0, "fw-intended":1764192000000001, "argsrepr": "(\"fw-number\": 7)", "fw-number": "0000000042"}"#;
+        let headers = br#"{"retries": 0, "fw-intended":1764192000000001, "argsrepr": "(\"fw-number\": 7)", "fw-number": "0000000042", "shadow": "fw-number"}"#;
         assert_eq!(read(headers), Found { intended_us: Some(1_764_192_000_000_001), number: Some(42) });
     }
 
