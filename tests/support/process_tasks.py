@@ -6,14 +6,33 @@ import contextlib
 import functools
 import os
 import threading
+from multiprocessing.util import register_after_fork
 from typing import Any
 
 from tests.support.gate import hold
 
 
+class _Pool:
+    """Something that must not be used on both sides of a fork, as a pool of connections."""
+
+    def __init__(self) -> None:
+        self.heard_in: list[int] = []
+        register_after_fork(self, _Pool.forked)
+
+    def forked(self) -> None:
+        """Called in a new process."""
+        self.heard_in.append(os.getpid())
+
+
 def register(app: Any) -> None:
     """Add them to an application of either framework."""
     task = functools.partial(app.task, shared=False)
+    pool = _Pool()
+
+    @task(name="proj.heard_of_fork")
+    def heard_of_fork() -> tuple[list[int], int]:
+        """In which processes the pool was told of a fork, and where this is."""
+        return pool.heard_in, os.getpid()
 
     @task(name="proj.where")
     def where() -> tuple[int, bool]:

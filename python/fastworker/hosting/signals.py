@@ -58,7 +58,9 @@ class Forwarding:
     def _on_process_init(self, **_: Any) -> None:
         """What Celery does at the start of a child. Source: celery/concurrency/prefork.py, ``process_initializer``."""
         celery = self._app.celery
-        celery._after_fork()
+        if not celery._after_fork_registered:
+            # Else it was called when the process began.
+            celery._after_fork()
         _set_task_join_will_block(True)
         celery.loader.init_worker_process()
         setup_worker_optimizations(celery)

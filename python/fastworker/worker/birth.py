@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -36,6 +37,9 @@ def forking(child_main: ChildMain, leave_zygote: Callable[[], None]) -> Birth:
         if pid == 0:
             lifeline.tie_again()
             leave_zygote()
+            # What processes of multiprocessing, and billiard's, do first: by this connection pools of kombu, SQLAlchemy
+            # sessions of Celery's results and other libraries' locks learn that they are in another process.
+            multiprocessing.util._run_after_forkers()  # type: ignore[attr-defined]
             _live(child_main, child_id, socket_fd, page_fd)
         return pid
 

@@ -204,11 +204,11 @@ class Chords:
             # Of every member there may be a part, and what is stored may be older: a Celery worker that has published a
             # task's next attempt stores its RETRY, however that attempt has ended meanwhile.
             ended = (backend.decode_part(part) for part in parts)
-            values = {task_id: value for task_id, state, value in ended if state == states.SUCCESS}
-            if all(task_id in values for task_id in tasks_of(result)):
-                joined: list[Any] = outcomes(result, values)
-                return joined
-            return self._joined(result)
+            known = {task_id: value for task_id, state, value in ended if state == states.SUCCESS}
+            if not all(task_id in known for task_id in tasks_of(result)):
+                return self._joined(result)
+            joined: list[Any] = outcomes(result, known)
+            return joined
         if not parts:
             raise ChordError(_DELETED)
         returned: dict[tuple[int, str], Any] = {}
