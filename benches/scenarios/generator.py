@@ -38,8 +38,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         RedisServer(Path(folder)) as server,
     ):
-        # Interrupts come to the first one, as a rule.
-        *others, own = sorted(os.sched_getaffinity(0))
+        own, *others = sorted(os.sched_getaffinity(0))
         if not others:
             raise SystemExit("generator: there is one core only, which the broker needs")
         os.sched_setaffinity(server.pid, others)
