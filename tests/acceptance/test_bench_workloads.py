@@ -86,8 +86,7 @@ def test_every_pool_is_measured(tmp_path: Path, pool: str) -> None:
     assert (content["pool"], content["slots"]) == (pool, 1 if pool == "solo" else 3)
     cost = content["overhead"]
     assert cost["cpu_s_per_1000_tasks"]["supervisor"] > 0
-    shares_a_thread = pool in ("asyncio", "gevent", "eventlet")
-    assert (cost["task_cpu_s_per_1000_tasks"] is None) == shares_a_thread
+    assert (cost["task_cpu_s_per_1000_tasks"] is None) == (pool != "solo")
 
 
 def test_a_distant_broker_is_told_of_and_felt(tmp_path: Path, redis_url: str) -> None:

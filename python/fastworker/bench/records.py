@@ -42,7 +42,7 @@ class TaskTimes:
     @property
     def computed_s(self) -> float | None:
         """What all its runs have computed. Children measure each run, or one in 16 where runs are short; None: none was
-        measured, because several shared a thread.
+        measured, because several shared a process.
         """
         runs, measured = self.stages["service"], self.stages["cpu"]
         if not runs.count:

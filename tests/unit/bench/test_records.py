@@ -122,6 +122,6 @@ def test_what_is_measured_of_some_runs_stands_for_all() -> None:
     assert _times(160, 10, 500).computed_s == pytest.approx(160 * 500e-6, rel=1e-3)
 
 
-def test_runs_on_one_thread_have_no_processor_time_of_their_own() -> None:
+def test_runs_that_share_a_process_have_no_processor_time_of_their_own() -> None:
     assert _times(3, 0, 0).computed_s is None
     assert _times(0, 0, 0).computed_s == 0.0
