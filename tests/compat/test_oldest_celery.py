@@ -124,6 +124,7 @@ def programs() -> Path:
         pytest.skip(str(error))
 
 
+@pytest.mark.timeout(400)  # the environment is installed once
 def test_an_application_of_the_oldest_celery_runs_the_same(
     programs: Path, redis_url: str, tmp_path: Path
 ) -> None:
