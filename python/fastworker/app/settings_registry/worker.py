@@ -358,8 +358,8 @@ _OURS = [
         "prefetch",
         None,
         "int",
-        "Messages this node may hold unsettled; unset: chosen from concurrency and multiplier. Of large ones no more "
-        "than some 16 MiB are fetched ahead.",
+        "Messages this node may hold unsettled; unset: chosen from concurrency and multiplier. Of large ones that can "
+        "run now, no more than some 16 MiB are fetched ahead.",
         status="active",
         low=1,
         is_ours=True,
