@@ -21,9 +21,8 @@ SIM_WORKFLOWS ?= 20000
 REPLAY ?=
 # `make mutants`: parts of names, --shard 0/4, --minutes 30, --table; without, all whose verdict is not known yet.
 MUTANTS ?=
-# `make mutants-wide`: files of rust/engine/src, and which part of their mutants is tried.
-MUTANTS_FILES ?= dispatch settle limits recall attempts fleet shutdown
-MUTANTS_SHARD ?= 0/8
+# `make mutants-wide`: files of rust/engine/src; without, all of them.
+MUTANTS_FILES ?= **/*
 CARGO_MUTANTS := 27.1.0
 TOOLS := $(CURDIR)/target/tools
 # `make bench-validate`: --short, --units 2, --table.
@@ -141,9 +140,9 @@ sim:  ## the simulators, long form: 1,000,000 schedules of the engine, SIM_FIRST
 mutants: $(BIN)/python  ## engines that are broken on purpose: is each one caught? MUTANTS="--minutes 30" for a part
 	$(BIN)/python rust/engine/mutants/run.py $(MUTANTS)
 
-mutants-wide: $(TOOLS)/bin/cargo-mutants  ## every small change to the engine: MUTANTS_FILES="dispatch settle", MUTANTS_SHARD=0/8
-	FASTWORKER_SIM_SCHEDULES=300 PATH="$(TOOLS)/bin:$$PATH" cargo mutants --package fastworker-engine --output target \
-		--no-shuffle $(foreach name,$(MUTANTS_FILES),--file 'rust/engine/src/$(name).rs') --shard $(MUTANTS_SHARD)
+mutants-wide: $(TOOLS)/bin/cargo-mutants  ## every small change to the engine, against its tests (an hour): MUTANTS_FILES="dispatch settle"
+	PATH="$(TOOLS)/bin:$$PATH" cargo mutants --package fastworker-engine --output target --no-shuffle \
+		$(foreach name,$(MUTANTS_FILES),--file 'rust/engine/src/$(name).rs')
 
 $(TOOLS)/bin/cargo-mutants:
 	cargo install --locked --version $(CARGO_MUTANTS) cargo-mutants --root $(TOOLS)
