@@ -1,8 +1,8 @@
 """One unit of the validation: a workload on a worker with so many slots.
 
 Calibration and what is compared with it take turns, since the speed of a machine drifts: for each load first a
-calibration (the start on an idle worker; a drain with two slots), then the run. All calibrations of a unit predict
-all of its runs.
+calibration (the start on an idle worker; a drain with two slots), then the run; and one at the end. All calibrations
+of a unit predict all of its runs.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def unit(
             if case.cpu_share:
                 capacity = min(capacity, cores() / (case.times.mean_s * case.cpu_share))
             runs.append(run(rig, case, slots, load, capacity * load, rng, scale, span_s))
+        calibrations.append(calibrate(two, case, rng, scale))
         capacity_per_s = drain(rig, case, capacity, rng, scale)["per_s"]
     return {
         "case": case.name,

@@ -10,6 +10,7 @@ from typing import Any
 from benches.validate.measure import cores
 from benches.validate.workloads import CALIBRATED_SLOTS, Case
 from fastworker.plan.distributions import Empirical
+from fastworker.plan.drift import drift_of
 from fastworker.plan.fleet_wait import wait_in_all
 from fastworker.plan.keyed import permits_of
 from fastworker.plan.layout import Layout
@@ -40,7 +41,10 @@ def predict(case: Case, measured: dict[str, Any], replicas: int = REPLICAS) -> d
         cpu_s = statistics.median(each["more_cpu_s"] for each in calibrations)
         share = statistics.fmean(v for each in calibrations for v in each["cpu_s"]) / times.mean_s
     overhead = Overhead(start_s, slot_s, cpu_s)
-    layout = Layout(case.nodes, slots, of_tasks / case.nodes)
+    taken_s = [CALIBRATED_SLOTS / each["per_s"] for each in calibrations]
+    counts = [len(each["service_s"]) for each in calibrations]
+    drift = drift_of(list(zip(taken_s, counts, strict=True)), times.scv) or 0.0
+    layout = Layout(case.nodes, slots, of_tasks / case.nodes, drift=drift)
     capacity = slots * case.nodes / (times.mean_s + slot_s)
     if share > 0:
         capacity = min(capacity, of_tasks / (times.mean_s * share + cpu_s))
@@ -69,7 +73,13 @@ def predict(case: Case, measured: dict[str, Any], replicas: int = REPLICAS) -> d
                 "slots_busy": found.slots.median - slots_s,
             }
         )
-    return {"capacity_per_s": capacity, "start_s": start_s, "slot_s": slot_s, "runs": runs}
+    return {
+        "capacity_per_s": capacity,
+        "start_s": start_s,
+        "slot_s": slot_s,
+        "drift": drift,
+        "runs": runs,
+    }
 
 
 def replay(run: dict[str, Any], workload: Workload, layout: Layout) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from fastworker.plan import erlang
 from fastworker.plan.bench_file import BenchFile, number
+from fastworker.plan.drift import drift_of
 from fastworker.plan.figure import Measured
 
 _US = 1e-6
@@ -50,13 +51,9 @@ def overhead(bench: BenchFile) -> Figures:
 
 
 def node(bench: BenchFile) -> Figures:
-    """``slot_memory``: what all processes took up, without a parent's base."""
-    slot = number(bench.part("overhead"), "memory_per_slot_bytes")
-    if slot is None:
-        return {}
-    note = f"{bench.name}, {bench.slots} slots, without base_memory"
-    value = slot - BASE_BYTES * bench.workers / bench.slots
-    return {"slot_memory": Measured(max(0.0, value), note)}
+    """``slot_memory`` and ``drift``."""
+    found = {"slot_memory": _slot_memory(bench), "drift": _drift(bench)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def broker(bench: BenchFile, kind: str) -> Figures:
@@ -97,6 +94,25 @@ def largest(all_of_them: Sequence[Figures]) -> Figures:
             if before is None or sign * figure.value > sign * before.value:
                 found[name] = figure
     return found
+
+
+def _slot_memory(bench: BenchFile) -> Measured | None:
+    """What all processes took up, without a parent's base."""
+    slot = number(bench.part("overhead"), "memory_per_slot_bytes")
+    if slot is None:
+        return None
+    note = f"{bench.name}, {bench.slots} slots, without base_memory"
+    value = slot - BASE_BYTES * bench.workers / bench.slots
+    return Measured(max(0.0, value), note)
+
+
+def _drift(bench: BenchFile) -> Measured | None:
+    """What the repeats' mean service times differ by, beyond chance."""
+    repeats = bench.repeats()
+    found = drift_of(repeats, bench.scv())
+    if found is None:
+        return None
+    return Measured(found, f"{bench.name}: mean times of {len(repeats)} repeats, beyond chance")
 
 
 def _start(bench: BenchFile) -> Measured | None:

@@ -125,6 +125,35 @@ class BenchFile:
                 ) from error
         return whole
 
+    def repeats(self) -> list[tuple[float, float]]:
+        """The mean service time of each repeat, and of how many tasks; those that do not tell are left out."""
+        phases = self.content.get("phases")
+        found = []
+        for phase in phases if isinstance(phases, list) else []:
+            if not isinstance(phase, Mapping) or phase.get("kind") != "measure":
+                continue
+            use, span_s, count = (
+                number(phase, name) for name in ("utilisation", "duration_s", "completed")
+            )
+            if use and span_s and count:
+                found.append((use * span_s * self.slots / count, count))
+        return found
+
+    def scv(self) -> float:
+        """Squared coefficient of variation of the service times of all tasks together; 0: not measured."""
+        rows = []
+        for task in self.tasks:
+            found = self.distribution(task, "service_s")
+            count, mean, scv = (number(found, name) for name in ("count", "mean", "scv"))
+            if count and mean:
+                rows.append((count, mean, (scv or 0.0) * mean**2))
+        total = sum(count for count, _, _ in rows)
+        if not total:
+            return 0.0
+        mean_s = sum(count * mean for count, mean, _ in rows) / total
+        square = sum(count * (variance + mean**2) for count, mean, variance in rows) / total
+        return square / mean_s**2 - 1
+
     def _number(self, name: str) -> float | None:
         return number(self.content, name)
 

@@ -63,6 +63,7 @@ class Node:
         slot_bytes: What each slot adds.
         price: Of an hour, in any currency; 0: not said.
         pool: What runs tasks; None: not said.
+        drift: By how much its speed wanders between one hour and another, relative standard deviation.
     """
 
     slots: int
@@ -72,6 +73,7 @@ class Node:
     slot_bytes: float
     price: float
     pool: str | None = None
+    drift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Inputs:
     @property
     def layout(self) -> Layout:
         """One node."""
-        return Layout(1, self.node.slots, self.node.cores)
+        return Layout(1, self.node.slots, self.node.cores, drift=self.node.drift)
 
     def workload(self, hour: int) -> Workload:
         """What there is to do in an hour of the day."""

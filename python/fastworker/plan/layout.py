@@ -17,12 +17,14 @@ class Layout:
         slots: Tasks that each runs at once.
         cores: Processor cores that each has for them.
         ahead_s: Seconds of work that each fetches ahead of need; 0: it fetches for idle slots only.
+        drift: By how much the speed of all of them wanders (``drift.py``); 0: it is always the same.
     """
 
     nodes: int
     slots: int
     cores: float
     ahead_s: float = LOOKAHEAD_S
+    drift: float = 0.0
 
     def ahead(self, mean_s: float) -> int:
         """Messages that a node fetches ahead of need while tasks take so long on average."""

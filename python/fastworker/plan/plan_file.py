@@ -260,6 +260,7 @@ def _node(table: TableReader, benches: Sequence[BenchFile]) -> Node:
         table.number("slot_memory", size_bytes, "bytes", 60e6, "an application of 60 MB a process"),
         table.number("price", count, "/h", 0.0, "not said"),
         pool,
+        table.number("drift", count, "", 0.0, "always as fast: no bench with repeats"),
     )
     table.end()
     if node.slots < 1 or cores <= 0:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fastworker.plan.drift import drifted
 from fastworker.plan.layout import Layout
 from fastworker.plan.resampling import resampled
 from fastworker.plan.simulation import play
@@ -93,15 +94,16 @@ def simulate(
         seed: The same seed gives the same figures.
         coverage: The share of runs that lie in a spread.
     """
-    fleet = workload.layout_for(layout)
     if span_s is None:
         span_s = min(HOUR_S, (most_tasks or MOST_TASKS) / max(workload.rate, 1e-9))
     if warm_up_s is None:
-        warm_up_s = min(_MOST_WARMING * span_s, _FORGOTTEN * relaxation_s(workload, fleet))
+        relaxed_s = relaxation_s(workload, workload.layout_for(layout))
+        warm_up_s = min(_MOST_WARMING * span_s, _FORGOTTEN * relaxed_s)
     runs = []
     for number in range(replicas):
         rng = random.Random(seed * 1_000_003 + number)
-        runs.append(_run(resampled(workload, rng), fleet, warm_up_s, span_s, rng))
+        like_it = drifted(resampled(workload, rng), layout.drift, rng)
+        runs.append(_run(like_it, like_it.layout_for(layout), warm_up_s, span_s, rng))
     columns = list(zip(*runs, strict=True))
     p50, p95, p99, mean, slots, cores = (_spread(column, coverage) for column in columns[:6])
     tasks = math.fsum(columns[6]) / replicas

@@ -125,3 +125,30 @@ def test_a_file_with_service_times_alone_will_do(tmp_path: Path) -> None:
     assert inputs.classes[0].cpu_share == 0
     origins = {figure.name: figure.origin for figure in inputs.figures}
     assert origins["overhead.slot"] is Origin.ASSUMED
+
+
+def measured(*means_s: float) -> dict[str, Any]:
+    """A repeat for each mean: 1,000 tasks in 10 s on four slots."""
+    return {
+        "phases": [
+            {"kind": "measure", "utilisation": mean_s * 25, "duration_s": 10.0, "completed": 1000}
+            for mean_s in means_s
+        ]
+    }
+
+
+def test_repeats_that_differ_by_more_than_chance_are_the_drift_of_the_node(tmp_path: Path) -> None:
+    inputs = read(tmp_path, **measured(0.018, 0.022))
+    (figure,) = [each for each in inputs.figures if each.name == "node.drift"]
+    assert figure.origin is Origin.MEASURED
+    assert inputs.node.drift == pytest.approx((0.02 * 1.5) ** 0.5, rel=0.1)
+    assert inputs.layout.with_nodes(3).drift == inputs.node.drift
+
+
+@pytest.mark.parametrize("means_s", [(), (0.018,)])
+def test_without_repeats_nothing_is_known_of_drift(
+    tmp_path: Path, means_s: tuple[float, ...]
+) -> None:
+    inputs = read(tmp_path, **measured(*means_s))
+    (figure,) = [each for each in inputs.figures if each.name == "node.drift"]
+    assert (figure.value, figure.origin) == (0.0, Origin.ASSUMED)
