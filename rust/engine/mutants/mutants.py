@@ -42,8 +42,20 @@ MUTANTS = [
     Mutant(
         "acknowledges any number of tasks early",
         "early.rs",
-        "        self.count + WEIGHT <= self.limit\n",
+        "        self.waits_since_us.is_none() && self.has_places(1)\n",
         "        true\n",
+    ),
+    Mutant(
+        "lets free places for early tasks wait for a slow one",
+        "early.rs",
+        "now.mono_us.saturating_sub(since_us) < PATIENCE_US",
+        "true",
+    ),
+    Mutant(
+        "forgets that free places for early tasks wait",
+        "engine.rs",
+        "            .chain(self.early.due_us())\n",
+        "",
     ),
     Mutant(
         "forgets a recall: dispatches while it is out",

@@ -55,11 +55,12 @@ impl Engine {
             Phase::Warm => true,
             Phase::Cold | Phase::Finished => false,
         };
+        let waited_since_us = self.early.stop_waiting();
         if self.fleet.wanting() == 0 || !may_start {
             return;
         }
         if self.early.line_len() > 0 {
-            self.admit_from_early_line();
+            self.admit_from_early_line(now, waited_since_us);
         }
         if self.ready.is_empty() {
             return;

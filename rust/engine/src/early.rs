@@ -4,16 +4,26 @@
 //! the worker. So acknowledgement comes last, when a child has room, and at most 2 × concurrency tasks are in it.
 //! Those beyond wait in a line of their own, so that they do not stand in the way of others. The calls of a batch count
 //! as one when they are as many as it may have, so that there may be 2 × concurrency batches.
+//!
+//! An acknowledgement costs a round trip to the broker. Of short tasks, while there are enough of them, `COMPANY` leave
+//! at a time: the first places that become free wait for the next ones, for no longer than `PATIENCE_US`.
 
 use std::collections::VecDeque;
 
 use crate::action::{Action, Ending};
+use crate::child::Child;
 use crate::engine::Engine;
-use crate::event::Handle;
+use crate::event::{Handle, Now};
 use crate::requests::Place;
 
 /// What one task counts for.
 const WEIGHT: u64 = 1 << 32;
+/// As many acknowledgements of short tasks leave together. With two processes it is all that there may be.
+const COMPANY: u32 = 4;
+/// A task that is expected to take longer does not wait for company: the round trip is a small part of it.
+const SHORT_US: u32 = 250;
+/// No place stays free for longer, in microseconds, while something waits for it.
+const PATIENCE_US: u64 = 1_000;
 
 /// The account of early-acknowledged deliveries.
 #[derive(Debug)]
@@ -26,12 +36,14 @@ pub(crate) struct Early {
     unassigned: u32,
     /// Not acknowledged: waiting for a place.
     line: VecDeque<Handle>,
+    /// Since when free places wait for more of them (`mono_us`).
+    waits_since_us: Option<u64>,
 }
 
 impl Early {
     /// Nobody yet, and room for two for each slot.
     pub(crate) fn new(concurrency: u32) -> Early {
-        Early { limit: limit(concurrency), count: 0, unassigned: 0, line: VecDeque::new() }
+        Early { limit: limit(concurrency), count: 0, unassigned: 0, line: VecDeque::new(), waits_since_us: None }
     }
 
     /// There are that many slots now.
@@ -41,7 +53,22 @@ impl Early {
 
     /// Whether one more task, or batch, may be acknowledged.
     pub(crate) fn has_room(&self) -> bool {
-        self.count + WEIGHT <= self.limit
+        self.waits_since_us.is_none() && self.has_places(1)
+    }
+
+    /// Whether so many are free.
+    fn has_places(&self, places: u32) -> bool {
+        self.count + u64::from(places) * WEIGHT <= self.limit
+    }
+
+    /// Free places are to be looked at anew; returns since when they waited.
+    pub(crate) fn stop_waiting(&mut self) -> Option<u64> {
+        self.waits_since_us.take()
+    }
+
+    /// When free places wait no longer for company (`mono_us`).
+    pub(crate) fn due_us(&self) -> Option<u64> {
+        self.waits_since_us.map(|since_us| since_us + PATIENCE_US)
     }
 
     /// How many are between acknowledgement and end without being at a child: they still need one.
@@ -85,10 +112,7 @@ impl Early {
 
     /// The first in line, for whom there is a place now.
     fn next(&mut self, already: u32) -> Option<Handle> {
-        if self.count + (u64::from(already) + 1) * WEIGHT > self.limit {
-            return None;
-        }
-        self.line.pop_front()
+        if self.has_places(already + 1) { self.line.pop_front() } else { None }
     }
 
     /// Takes one out of the line. Linear; only lost leases need it.
@@ -127,8 +151,14 @@ impl Engine {
     }
 
     /// Makes as many from the line ready as there are places, now that a child has room.
-    pub(crate) fn admit_from_early_line(&mut self) {
+    /// `waited_since_us`: since when places have waited for company.
+    pub(crate) fn admit_from_early_line(&mut self, now: Now, waited_since_us: Option<u64>) {
         if !self.is_broker_up {
+            return;
+        }
+        let since_us = waited_since_us.unwrap_or(now.mono_us);
+        if self.waits_for_company(now, since_us) {
+            self.early.waits_since_us = Some(since_us);
             return;
         }
         let mut moved = Vec::new();
@@ -138,5 +168,24 @@ impl Engine {
         for handle in moved.into_iter().rev() {
             self.make_ready_first(handle);
         }
+    }
+
+    /// Whether the places that are free wait for others, as they have done since then. A child that turned out to run
+    /// something slow is exclusive; where a process has several slots, no child tells when its next one ends.
+    fn waits_for_company(&self, now: Now, since_us: u64) -> bool {
+        let early = &self.early;
+        let can_have_company = early.line.len() >= COMPANY as usize && early.limit >= u64::from(COMPANY) * WEIGHT;
+        if !can_have_company || early.has_places(COMPANY) || !early.has_places(1) || self.config.slots > 1 {
+            return false;
+        }
+        let is_near_its_end = |child: &Child| !child.is_idle() && !child.is_exclusive;
+        now.mono_us.saturating_sub(since_us) < PATIENCE_US
+            && early.line.front().is_some_and(|&handle| self.is_short(handle))
+            && (early.unassigned > 0 || self.fleet.children().iter().any(is_near_its_end))
+    }
+
+    fn is_short(&self, handle: Handle) -> bool {
+        let task = self.requests.get(handle).and_then(|held| held.request.task).map_or(0, |task| task as usize);
+        self.windows[task].cost_us() <= SHORT_US
     }
 }

@@ -274,6 +274,7 @@ impl Engine {
             .chain(self.shutdown_due_us())
             .chain(self.draw_due_us(self.now))
             .chain(self.stuck_due_us())
+            .chain(self.early.due_us())
             .chain(self.cell_due_us().filter(|_| is_running))
             .chain(children)
             .chain(waiting)

@@ -1,6 +1,6 @@
 //! Early acknowledgement.
 
-use fastworker_engine::{Ending, Event, Handle, Outcome};
+use fastworker_engine::{Action, Ending, Event, Handle, Outcome};
 
 use crate::desk::{Desk, config, dispatches, early, endings, request};
 
@@ -106,4 +106,58 @@ fn acknowledgement_that_comes_too_late_frees_the_child() {
     desk.deliver([early(1), request(2)]);
     let actions = desk.tell(Event::LeaseLost { handle: Handle(1) });
     assert_eq!(dispatches(&actions), [(0, 0, vec![2])]);
+}
+
+/// Two children that have two short early tasks each, 1 to 4, as numbers 20 and 21, and ten more in line.
+fn two_at_work() -> Desk {
+    let mut desk = Desk::ready(config());
+    for number in 0..20 {
+        desk.deliver([early(30), early(31)]);
+        desk.tell(settled(30));
+        desk.tell(settled(31));
+        for child in 0..2 {
+            desk.ended(child, number, Outcome::Success);
+        }
+        desk.tell(settled(30));
+        desk.tell(settled(31));
+    }
+    let actions = desk.deliver((1..=14).map(early));
+    assert_eq!(early_acks(&actions), [1, 2, 3, 4]);
+    for handle in 1..=4 {
+        desk.tell(settled(handle));
+    }
+    desk
+}
+
+fn early_acks(actions: &[Action]) -> Vec<u32> {
+    endings(actions).into_iter().filter(|(_, ending)| *ending == Ending::EarlyAck).map(|(handle, _)| handle).collect()
+}
+
+#[test]
+fn short_early_tasks_are_acknowledged_four_at_a_time() {
+    let mut desk = two_at_work();
+    for (child, number) in [(0, 20), (0, 21), (1, 20)] {
+        assert_eq!(early_acks(&desk.ended(child, number, Outcome::Success)), []);
+    }
+    assert_eq!(early_acks(&desk.ended(1, 21, Outcome::Success)), [5, 6, 7, 8]);
+}
+
+#[test]
+fn free_places_of_early_tasks_wait_a_millisecond_for_others() {
+    let mut desk = two_at_work();
+    let idle_at_us = desk.now.mono_us;
+    for number in [20, 21] {
+        assert_eq!(early_acks(&desk.ended(0, number, Outcome::Success)), []);
+    }
+    let due_us = desk.engine.deadline().expect("somebody waits");
+    assert!(due_us <= idle_at_us + 1_010, "{} us", due_us - idle_at_us);
+    let rest_us = due_us - desk.now.mono_us;
+    assert_eq!(early_acks(&desk.pass(rest_us)), [5, 6]);
+}
+
+#[test]
+fn free_places_of_early_tasks_do_not_wait_when_few_could_take_them() {
+    let mut desk = two_at_work();
+    desk.tell(Event::Revoked { handles: (8..=14).map(Handle).collect(), terminate: None });
+    assert_eq!(early_acks(&desk.ended(0, 20, Outcome::Success)), [5]);
 }
