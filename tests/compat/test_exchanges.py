@@ -110,6 +110,18 @@ FANOUTS: dict[str, Any] = {
 }
 
 
+def await_listening(rig: Rig, *nodes: str) -> None:
+    """Celery's worker calls itself ready before it hears what is published to its exchanges on Redis. Control commands
+    come on the same way, subscribed to in the same turn: whoever answers listens.
+    """
+
+    def answered() -> bool:
+        replies = rig.app.control.ping(destination=list(nodes), timeout=1.0, limit=len(nodes))
+        return {name for reply in replies or [] for name in reply} == set(nodes)
+
+    wait_until(answered, f"answers of {', '.join(nodes)}", TIMEOUT_S)
+
+
 @pytest.mark.parametrize("queue", ["mine", "keyed"])
 def test_fanout_reaches_workers_of_both(pair: Pair, tmp_path: Path, queue: str) -> None:
     path = tmp_path / "ran"
@@ -118,6 +130,7 @@ def test_fanout_reaches_workers_of_both(pair: Pair, tmp_path: Path, queue: str) 
         rig.configure(task_queues=FANOUTS)
     for rig, node in zip((pair.publisher, pair.worker, pair.worker), nodes, strict=True):
         rig.worker("-n", node)
+    await_listening(pair.publisher, *nodes)
     for count in range(1, 3):
         pair.task("record_by").apply_async((str(path), "on"), queue=queue)
         wait_until(lambda n=3 * count: len(read_lines(str(path))) >= n, "copies", TIMEOUT_S)
@@ -131,6 +144,7 @@ def test_members_of_a_group_reach_workers_of_both(redis_rig: Rig, tmp_path: Path
     redis_rig.configure(task_queues=FANOUTS)
     redis_rig.worker("-n", "ours@here")
     redis_rig.worker("-n", "theirs@here", framework="celery")
+    await_listening(redis_rig, "ours@here", "theirs@here")
     record = redis_rig.task("record_by")
     group(record.s(str(path), text).set(queue="mine") for text in ("a", "b")).apply_async()
     wait_until(lambda: len(read_lines(str(path))) >= 4, "copies", TIMEOUT_S)

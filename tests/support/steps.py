@@ -20,6 +20,9 @@ BIN = Path(sys.executable).parent
 REPORT = ROOT / "target" / "pytest.xml"
 # Pytest's exit status when none was chosen.
 NO_TESTS = 5
+# Files of tests at once. They wait for other processes more than half of the time; with many more of them than cores,
+# those with deadlines would wait for a core instead.
+AT_ONCE = ["-n", "3", "--dist", "loadfile"]
 
 # Left out of cargo test: its tests would have to link libpython, which many machines have no copy
 # of to link. It is compiled by clippy and by the extension's build, and tested from Python.
@@ -197,7 +200,7 @@ CONFORMANCE = [
 def pools(*options: str) -> list[Step]:
     """Those with each pool; with prefork they run beside all others."""
     REPORT.parent.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile"]
+    command = [sys.executable, "-m", "pytest", *AT_ONCE]
     return [
         Step(
             f"pytest, pool {pool}",
@@ -221,7 +224,7 @@ def hosted() -> list[Step]:
     """The acceptance tests that Celery passes too, with its application and its client, and our worker."""
     REPORT.parent.mkdir(exist_ok=True)
     products = ["FASTWORKER_TEST_PRODUCT=celery", "FASTWORKER_TEST_RUNNER=fastworker"]
-    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile"]
+    command = [sys.executable, "-m", "pytest", *AT_ONCE]
     return [
         Step(
             "pytest, Celery's apps",
@@ -240,9 +243,5 @@ def pools_briefly() -> list[Step]:
 def python() -> list[Step]:
     """Every Python test."""
     REPORT.parent.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "pytest"]
-    return [
-        Step(
-            "pytest", [*command, "-n", "2", "--dist", "loadfile", f"--junitxml={REPORT}"], "pytest"
-        )
-    ]
+    command = [sys.executable, "-m", "pytest", *AT_ONCE, f"--junitxml={REPORT}"]
+    return [Step("pytest", command, "pytest")]
