@@ -118,10 +118,13 @@ class IntendedLoad(RedisLoad):
 
     def __init__(self, other: RedisLoad) -> None:
         vars(self).update(vars(other))
-        headers = b'"fw-intended": %(now)b, "fw-number": "%(number)b", "retries": 0'
-        self._pattern, found = re.subn(rb'"retries": 0', headers, self._pattern)
+        # As the generator does, behind all others.
+        headers = b'\\1, "fw-intended": %(now)b, "fw-number": "%(number)b"}'
+        self._pattern, found = re.subn(rb'("headers": \{[^{}]*)\}', headers, self._pattern)
         if found != 1:
-            raise SystemExit(f"expected one message with its retries, found {self._pattern!r}")
+            raise SystemExit(
+                f"expected one message whose headers are flat, found {self._pattern!r}"
+            )
         self._next = 0
 
     def _copy(self) -> bytes:

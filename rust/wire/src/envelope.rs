@@ -87,6 +87,10 @@ pub struct Envelope<'a> {
     pub ignore_result: Option<bool>,
     /// 0..=9, 0 the most urgent. What is outside is clamped and what is no number counts as 0, as in kombu.
     pub priority: u8,
+    /// When a bench meant to publish it, Unix time in microseconds; a header of ours, `fw-intended`.
+    pub intended_us: Option<i64>,
+    /// Which of a bench's messages it is; a header of ours, `fw-number`.
+    pub number: Option<u32>,
     /// `headers.redelivered` or `properties.delivery_info.redelivered` is true.
     pub is_redelivered: bool,
 }

@@ -63,6 +63,20 @@ fn every_field_is_read_as_kombu_reads_it() {
 }
 
 #[test]
+fn marks_of_a_bench_are_numbers_quoted_or_not() {
+    let marks = |headers: &str| {
+        let message = format!("{{\"headers\": {{{headers}}}}}");
+        let envelope = parse(message.as_bytes()).unwrap();
+        (envelope.intended_us, envelope.number)
+    };
+    let both = r#""fw-intended":1764192000000001, "argsrepr": "(\"fw-number\": 7)", "fw-number": "0000000042""#;
+    assert_eq!(marks(both), (Some(1_764_192_000_000_001), Some(42)));
+    for other in ["", r#""fw-intended": null, "fw-number": "x""#, r#""fw-intended": 99999999999999999999"#] {
+        assert_eq!(marks(other), (None, None), "{other}");
+    }
+}
+
+#[test]
 fn an_envelope_written_again_has_celerys_bytes() {
     for row in table("envelopes.tsv") {
         if ["redelivered", "body_as_is"].contains(&row[0].as_str()) {

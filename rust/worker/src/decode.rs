@@ -13,7 +13,7 @@ use fastworker_wire::time::parse_iso_ms;
 use crate::config::{RegisteredTask, WorkerConfig};
 use crate::events::{Shown, received_fields};
 use crate::held::Held;
-use crate::record::Moments;
+use crate::record::{Mark, Moments};
 use crate::sketch::Came;
 
 const NUMBER_AT: usize = 1;
@@ -61,9 +61,9 @@ impl Decoder {
         self.queues.push(name);
     }
 
-    /// The delivery as the worker holds it, and as the engine sees it; `request.handle` is filled in by the caller.
-    /// `tells`: events tell of tasks.
-    pub(crate) fn decode(&self, delivery: &Delivery, tells: bool) -> Result<(Held, Request), Poison> {
+    /// The delivery as the worker holds it, as the engine sees it, and what a bench has marked it with;
+    /// `request.handle` is filled in by the caller. `tells`: events tell of tasks.
+    pub(crate) fn decode(&self, delivery: &Delivery, tells: bool) -> Result<(Held, Request, Mark), Poison> {
         let envelope = envelope::parse(&delivery.message).map_err(|error| Poison {
             id: envelope::task_and_id(&delivery.message).1,
             reason: "not a task message",
@@ -146,7 +146,9 @@ impl Decoder {
             moments: Moments::default(),
             ending: None,
         };
-        Ok((held, request))
+        // A retry has its first try's headers, and waited for something else.
+        let mark = Mark { intended_us: envelope.intended_us.filter(|_| facts.retries == 0), number: envelope.number };
+        Ok((held, request, mark))
     }
 
     fn frame(&self, envelope: &Envelope<'_>, facts: &Facts, queue: u16, is_redelivered: bool) -> Vec<u8> {

@@ -80,6 +80,8 @@ impl Default for Envelope<'_> {
             timelimit: (None, None),
             ignore_result: None,
             priority: 0,
+            intended_us: None,
+            number: None,
             is_redelivered: false,
         }
     }
@@ -148,6 +150,8 @@ impl<'a> Reading<'a> {
                 b"ignore_result" => {
                     envelope.ignore_result = field_bool(scanner, "headers.ignore_result")?;
                 }
+                b"fw-intended" => envelope.intended_us = digits(scanner.value()?),
+                b"fw-number" => envelope.number = digits(scanner.value()?),
                 b"redelivered" => self.is_redelivered_by_headers = is_true(scanner.value()?),
                 _ => drop(scanner.value()?),
             }
@@ -192,6 +196,12 @@ impl<'a> Reading<'a> {
         }
         Ok(envelope)
     }
+}
+
+/// A whole number, quoted or not; `None` for anything else.
+fn digits<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
+    let value = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// A JSON string as it is written; `None` for anything else.

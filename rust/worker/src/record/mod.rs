@@ -16,7 +16,6 @@
 //! supervisor and children share. Decision 0022.
 
 mod ends;
-mod headers;
 mod moments;
 
 use hdrhistogram::Histogram;
@@ -80,6 +79,15 @@ impl Record {
     pub const OUTCOMES: [&str; 11] = How::NAMES;
 }
 
+/// What a bench's generator has marked a message with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mark {
+    /// Unix time in microseconds; `None`: no bench published it, or it is another try.
+    pub(crate) intended_us: Option<i64>,
+    /// Counts the messages of a bench.
+    pub(crate) number: Option<u32>,
+}
+
 struct Task {
     outcomes: [u64; 11],
     stages: [Histogram<u64>; 8],
@@ -108,11 +116,10 @@ impl Recorder {
         Recorder { tasks: (0..tasks).map(|_| None).collect(), ends: Ends::default(), early: 0, last_us: 0 }
     }
 
-    /// A message came, with these headers. `task`: the index of the registered one.
-    pub(crate) fn arrived(&self, at: Arrival, task: Option<u32>, headers: &[u8]) -> Moments {
-        let found = headers::read(headers);
-        let age_us = found.intended_us.map(|intended_us| at.wall_us - intended_us);
-        Moments { task, age_us, number: found.number, decoded_us: at.mono_us, ..Moments::default() }
+    /// A message came. `task`: the index of the registered one.
+    pub(crate) fn arrived(&self, at: Arrival, task: Option<u32>, mark: Mark) -> Moments {
+        let age_us = mark.intended_us.map(|intended_us| at.wall_us.saturating_sub(intended_us));
+        Moments { task, age_us, number: mark.number, decoded_us: at.mono_us, ..Moments::default() }
     }
 
     /// The broker has its end.
@@ -168,8 +175,8 @@ impl Recorder {
 mod tests {
     use super::*;
 
-    fn moments(recorder: &mut Recorder, headers: &[u8]) -> Moments {
-        let mut moments = recorder.arrived(Arrival::now(), Some(0), headers);
+    fn moments(recorder: &mut Recorder, mark: Mark) -> Moments {
+        let mut moments = recorder.arrived(Arrival::now(), Some(0), mark);
         moments.dispatched_us = moments.decoded_us + 10;
         moments.started_us = moments.decoded_us + 30;
         moments.ended_us = moments.decoded_us + 730;
@@ -182,8 +189,7 @@ mod tests {
     fn each_stage_is_the_time_between_two_stations() {
         let mut recorder = Recorder::new(1);
         let intended_us = clock::wall_us() - 5_000_000;
-        let headers = format!("{{\"fw-intended\": {intended_us}, \"fw-number\": \"0000000003\"}}");
-        let moments = moments(&mut recorder, headers.as_bytes());
+        let moments = moments(&mut recorder, Mark { intended_us: Some(intended_us), number: Some(3) });
         let age_us = moments.age_us.expect("it has the header") as u64;
         assert!((5_000_000..6_000_000).contains(&age_us), "{age_us}");
         recorder.settled(&moments, moments.decoded_us + 1_000);
@@ -200,7 +206,7 @@ mod tests {
     #[test]
     fn what_a_bench_did_not_publish_has_no_wait() {
         let mut recorder = Recorder::new(1);
-        let moments = moments(&mut recorder, b"{\"retries\": 0}");
+        let moments = moments(&mut recorder, Mark::default());
         recorder.settled(&moments, moments.ended_us + 1);
         let record = recorder.record(["t"].into_iter());
         let counts: Vec<u64> = record.tasks[0].stages.iter().map(Histogram::len).collect();
@@ -217,8 +223,8 @@ mod tests {
     #[test]
     fn a_task_that_starts_before_its_time_counts_as_punctual_and_is_told_of() {
         let mut recorder = Recorder::new(1);
-        let headers = format!("{{\"fw-intended\": {}}}", clock::wall_us() + 60_000_000);
-        let moments = moments(&mut recorder, headers.as_bytes());
+        let mark = Mark { intended_us: Some(clock::wall_us() + 60_000_000), number: None };
+        let moments = moments(&mut recorder, mark);
         recorder.settled(&moments, moments.ended_us);
         let record = recorder.record(["t"].into_iter());
         let highest = |stage: usize| record.tasks[0].stages[stage].max();

@@ -7,7 +7,6 @@ use crate::clock::Arrival;
 use crate::report::{Level, Report};
 
 use super::Worker;
-use super::control::headers_of;
 
 impl Worker {
     pub(super) fn fetched(&mut self, deliveries: Vec<Delivery>) {
@@ -27,11 +26,11 @@ impl Worker {
         let at = Arrival::now();
         for delivery in deliveries {
             match self.decoder.decode(delivery, tells) {
-                Ok((mut held, mut request)) => {
+                Ok((mut held, mut request, mark)) => {
                     request.is_drawn = is_drawn;
                     held.came = self.sketches.came(request.task, at, request.eta_ms, is_drawn);
                     if let Some(recorder) = &self.recorder {
-                        held.moments = recorder.arrived(at, request.task, headers_of(&held.frame).unwrap_or_default());
+                        held.moments = recorder.arrived(at, request.task, mark);
                     }
                     let wanted = self.config.reports;
                     // What comes from a lane was reported when it first came.
