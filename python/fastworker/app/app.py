@@ -549,6 +549,11 @@ class FastWorker:
         """The result store in force; None: results are not stored."""
         return self.broker.result_url
 
+    @property
+    def results_kept_at(self) -> str | None:
+        """Where results are, whoever stores them; None: nobody does."""
+        return self.result_url
+
     def now(self) -> datetime:
         """The time in the application's timezone, aware; ahead of the real one where a test moved the clock."""
         now = datetime.now(timezone.utc)

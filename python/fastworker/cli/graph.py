@@ -50,7 +50,7 @@ def workers(session: Session, timeout: float, as_json: bool) -> int:
     replies = app.control.inspect(timeout=timeout).stats() or {}
     sizes = {node: int(reply["pool"]["max-concurrency"]) for node, reply in sorted(replies.items())}
     broker = mask_url(app.broker_url)
-    results = mask_url(app.result_url) if app.result_url else None
+    results = mask_url(app.results_kept_at) if app.results_kept_at else None
     if as_json:
         click.echo(json.dumps({"broker": broker, "results": results, "workers": sizes}))
         return 0

@@ -14,6 +14,8 @@ from fastworker.app import amqp
 from fastworker.app.app import FastWorker
 from fastworker.app.broker import BrokerChoice, find_home
 from fastworker.app.settings_derived import from_environment
+from fastworker.app.settings_registry import OTHER_STORES
+from fastworker.app.unacted import unacted
 from fastworker.errors import SoftTimeLimitExceeded
 from fastworker.hosting.acceleration import acceleration_of
 from fastworker.hosting.commands import offer_commands
@@ -92,6 +94,11 @@ class HostedApp(FastWorker):
         """Where results are."""
         return self.foreign_backend or super().backend
 
+    @property
+    def results_kept_at(self) -> str | None:
+        """As ``FastWorker`` says; of a backend of Celery's as the setting has it."""
+        return str(self.celery.conf.result_backend) if self.foreign_backend else self.result_url
+
     @cached_property
     def foreign_backend(self) -> ForeignBackend | None:
         """The backend of Celery's that keeps the results; None: they are ours to keep, or nobody does."""
@@ -135,7 +142,8 @@ class HostedApp(FastWorker):
 
     def unapplied(self) -> list[str]:
         """What belongs to Celery's own worker, one line each, with what to do."""
-        return [*super().unapplied(), *unapplied(self.celery)]
+        acted_on_by_celery = OTHER_STORES if self.foreign_backend else ()
+        return [*unacted(self.conf, acted_on_by_celery), *unapplied(self.celery)]
 
     def framework_report(self) -> list[str]:
         """Celery's own report."""

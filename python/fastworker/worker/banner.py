@@ -42,6 +42,7 @@ class Facts:
         queues: Names.
         lease_s: Seconds after which a dead worker's messages are taken over.
         is_acked_late: The default for tasks.
+        fails_when_lost: So does a late-acknowledged task whose process dies; not one whose worker dies.
         max_deliveries: Started attempts before a task goes to the dead letters.
         sends_events: Events about tasks are published.
         loglevel: As in ``logging``.
@@ -63,6 +64,7 @@ class Facts:
     queues: Sequence[str]
     lease_s: float
     is_acked_late: bool
+    fails_when_lost: bool
     max_deliveries: int
     sends_events: bool
     loglevel: int
@@ -118,9 +120,10 @@ def _lane(lane: LaneFacts) -> str:
 
 
 def _acks(facts: Facts) -> str:
-    if facts.is_acked_late:
-        return f"late: a task whose process dies is started at most {facts.max_deliveries} times"
-    return "early: a task whose process dies is lost"
+    if not facts.is_acked_late:
+        return "early: a task whose process dies is lost"
+    lost = "process dies fails, and one whose worker" if facts.fails_when_lost else "process"
+    return f"late: a task whose {lost} dies is started at most {facts.max_deliveries} times"
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

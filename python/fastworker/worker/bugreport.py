@@ -29,7 +29,7 @@ def report_facts(app: FastWorker, with_defaults: bool) -> dict[str, Any]:
         "libraries": dict(filter(None, versions)),
         "app": app.main,
         "broker": mask_url(app.broker_url),
-        "results": mask_url(app.result_url) if app.result_url else None,
+        "results": mask_url(app.results_kept_at) if app.results_kept_at else None,
         "settings": app.conf.table(with_defaults=with_defaults),
         "unapplied": app.unapplied(),
     }
@@ -45,7 +45,7 @@ def report_lines(app: FastWorker, with_defaults: bool) -> Iterator[str]:
     yield from _software()
     yield f"app         {app.main or 'unnamed'}"
     yield f"broker      {mask_url(app.broker_url)}  ({app.broker_url_reason})"
-    yield f"results     {mask_url(app.result_url) if app.result_url else 'not stored'}"
+    yield f"results     {mask_url(app.results_kept_at) if app.results_kept_at else 'not stored'}"
     yield from ("", "[settings]")
     table = app.conf.table(with_defaults=with_defaults)
     for name in sorted(table):

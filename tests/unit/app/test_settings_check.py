@@ -126,3 +126,12 @@ def test_a_setting_without_a_counterpart_says_that_it_has_no_effect() -> None:
 
 def test_a_setting_at_its_default_is_not_worth_a_line() -> None:
     assert unacted(Settings(changes={"beat_sync_every": 0, "broker_use_ssl": None})) == []
+
+
+def test_a_setting_that_somebody_else_acts_on_is_not_worth_a_line() -> None:
+    settings = Settings(
+        changes={"database_table_names": {"task": "t"}, "security_digest": "sha512"}
+    )
+    assert len(unacted(settings)) == 2
+    (line,) = unacted(settings, {"database_table_names"})
+    assert "security_digest" in line

@@ -21,6 +21,7 @@ FACTS = Facts(
     queues=["celery", "mail"],
     lease_s=10.0,
     is_acked_late=True,
+    fails_when_lost=False,
     max_deliveries=3,
     sends_events=False,
     loglevel=logging.INFO,
@@ -42,6 +43,11 @@ def test_passwords_are_masked() -> None:
 
 def test_early_acknowledgement_says_what_it_costs() -> None:
     assert "is lost" in banner(replace(FACTS, is_acked_late=False))
+
+
+def test_a_task_that_fails_with_its_process_is_not_said_to_start_again() -> None:
+    text = banner(replace(FACTS, fails_when_lost=True))
+    assert "whose process dies fails, and one whose worker dies is started at most 3 times" in text
 
 
 def test_tasks_are_left_out_when_they_are_not_to_be_listed() -> None:

@@ -23,9 +23,13 @@ REGISTRY: dict[str, Setting] = {
     for row in rows
 }  # fmt: skip
 
+#: Names of those of result stores that are none of ours.
+OTHER_STORES = frozenset(row.name for rows in (DATABASE, CACHE, STORES) for row in rows)
+
 __all__ = [
     "BEHAVIOURS",
     "DIFFERING",
+    "OTHER_STORES",
     "REGISTRY",
     "Behaviour",
     "Difference",
