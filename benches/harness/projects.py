@@ -86,7 +86,7 @@ class Project:
             CACHE.mkdir(parents=True, exist_ok=True)
             wanted = ["--no-deps", "--no-binary", ":all:"]
             hashes = ["--require-hashes", "-r", str(LOCKS / "sources.txt")]
-            _run(
+            run(
                 [
                     sys.executable,
                     "-m",
@@ -104,9 +104,7 @@ class Project:
         done = self.programs.parent / "installed"
         if done.exists():
             return
-        _run([sys.executable, "-m", "venv", "--clear", str(self.programs.parent)])
-        lock = ["--no-deps", "--require-hashes", "-r", str(LOCKS / f"{self.name}.txt")]
-        _run([str(self.programs / "python"), "-m", "pip", "install", "--quiet", *lock])
+        make_environment(self.name, self.programs.parent)
         modules = self.programs.parent / "modules"
         modules.mkdir()
         for name, content in self.files.items():
@@ -114,7 +112,7 @@ class Project:
         if self.prepare:
             # Nothing is published by it.
             environment = self.environment("memory://")
-            _run([str(self.programs / "python"), *self.prepare], self.path, environment)
+            run([str(self.programs / "python"), *self.prepare], self.path, environment)
         done.touch()
 
     def versions(self) -> str:
@@ -155,11 +153,20 @@ DJANGO = Project(
 PROJECTS = (FLASK, DJANGO)
 
 
-def _run(
+def make_environment(lock: str, folder: Path) -> None:
+    """A new virtual environment with what the lock file of that name says."""
+    run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    what = ["--no-deps", "--require-hashes", "-r", str(LOCKS / f"{lock}.txt")]
+    run([f"{folder}/bin/python", "-m", "pip", "install", "--quiet", *what])
+
+
+def run(
     command: Sequence[str], folder: Path = REPOSITORY, environment: Mapping[str, str] | None = None
-) -> None:
+) -> str:
+    """What a command says; that it fails ends the scenario."""
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise SystemExit(f"benches: {' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return done.stdout

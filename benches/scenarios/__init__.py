@@ -24,6 +24,7 @@ NAMES = (
     "pools_noop",
     "hosted",
     "migrated",
+    "airflow",
     "lanes",
     "batches",
     "events",
