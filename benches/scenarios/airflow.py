@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
 
 from benches.harness import airflow
 from benches.harness.airflow import APP, Airflow
 from benches.harness.runner import IS_QUICK, open_run, rounds
+from fastworker.bench.rivals.worker_process import WorkerProcess
 
 PROCESSES = 2
+MANY = 16
+"""As many as Airflow's own default."""
 TASKS = 6 if IS_QUICK else 24
 ROUNDS = 2 if IS_QUICK else 3
 TIMEOUT_S = 300.0
-CELERY = f"airflow celery worker --skip-serve-logs -q default -c {PROCESSES}".split()
-FASTWORKER = f"python -m fastworker -A {APP} worker -l INFO -Q default -c {PROCESSES}".split()
+CELERY = ["airflow", "celery", "worker", "--skip-serve-logs", "-q", "default"]
+FASTWORKER = f"python -m fastworker -A {APP} worker -l INFO -Q default".split()
 PRELOADED = ("-I", "airflow.cli.cli_parser,airflow.cli.commands.task_command")
 """What the command of each task imports in a fork of its own, unless the worker has."""
 WORKERS = {"celery": CELERY, "fastworker": [*FASTWORKER, *PRELOADED], "fastworker-bare": FASTWORKER}
@@ -26,6 +31,7 @@ CONDITIONS = {
     "start_s": f"from queued to started, mean of the {PROCESSES} tasks that an idle worker starts first",
     "cpu_s": "of the worker and all that its tasks ran; own_cpu_s: of the worker's own processes",
     "memory": "proportional set size of the worker's processes: ready, and after the run",
+    "many": f"{MANY} processes, and a DAG of as many tasks, once",
     "worker": "one at a time, started for the sample, warmed up by a DAG of two tasks; its log at INFO to a file",
     "celery": "`airflow celery worker --skip-serve-logs`",
     "fastworker": f"`fastworker -A {APP} worker {' '.join(PRELOADED)}`",
@@ -40,17 +46,18 @@ def main() -> None:
     with (
         open_run("airflow", __doc__, CONDITIONS) as run,
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        Airflow(Path(folder), {"warm": PROCESSES, "wide": TASKS}) as started,
+        Airflow(Path(folder), {"warm": PROCESSES, "wide": TASKS, "many": MANY}) as started,
     ):
         run.conditions["versions"] = airflow.described()
         for number, name in rounds(list(WORKERS), ROUNDS):
-            run.add(number, name, measure(started, name))
+            run.add(number, name, measure(started, name), case=f"{PROCESSES} processes")
+        for name in ("celery", "fastworker"):
+            run.add(0, name, measure_memory(started, name), case=f"{MANY} processes")
 
 
 def measure(started: Airflow, name: str) -> dict[str, float]:
     """Start a worker and have it run the DAG."""
-    with started.worker(name, WORKERS[name]) as worker:
-        worker.await_calm(TIMEOUT_S)
+    with worker_of(started, name, PROCESSES) as worker:
         ready_mb = worker.memory_bytes() / 1e6
         started.run("warm", TIMEOUT_S)
         worker.await_calm(TIMEOUT_S)
@@ -65,6 +72,23 @@ def measure(started: Airflow, name: str) -> dict[str, float]:
             "ready_mb": ready_mb,
             "after_mb": worker.memory_bytes() / 1e6,
         }
+
+
+def measure_memory(started: Airflow, name: str) -> dict[str, float]:
+    """Start a worker of many processes, each of which runs a task; on few cores nothing but its memory says much."""
+    with worker_of(started, name, MANY) as worker:
+        ready_mb = worker.memory_bytes() / 1e6
+        started.run("many", TIMEOUT_S)
+        worker.await_calm(TIMEOUT_S)
+        return {"ready_mb": ready_mb, "after_mb": worker.memory_bytes() / 1e6}
+
+
+@contextmanager
+def worker_of(started: Airflow, name: str, processes: int) -> Iterator[WorkerProcess]:
+    """A worker that is ready, and idle."""
+    with started.worker(name, [*WORKERS[name], "-c", str(processes)]) as worker:
+        worker.await_calm(TIMEOUT_S)
+        yield worker
 
 
 if __name__ == "__main__":
