@@ -1,6 +1,6 @@
 //! Who gets what, when.
 
-use fastworker_engine::{Action, ChildId, Config, Ending, Event, Outcome, Request};
+use fastworker_engine::{Action, ChildId, Config, Ending, Event, Outcome, Request, Shutdown};
 
 use crate::desk::{Desk, START_MS, config, dispatches, endings, request};
 
@@ -138,4 +138,22 @@ fn facts_that_do_not_fit_are_counted_and_ignored() {
     desk.tell(Event::Recalled { child: ChildId(77), from: 0 });
     desk.died(77, 0);
     assert_eq!(desk.engine.stats().counters.odd, 5);
+}
+
+#[test]
+fn delivery_under_a_handle_that_is_in_use_is_counted_and_ignored() {
+    let mut desk = Desk::ready(config());
+    desk.deliver([request(1)]);
+    assert_eq!(dispatches(&desk.deliver([request(1)])), []);
+    desk.tell(Event::Shutdown(Shutdown::Warm));
+    assert_eq!(endings(&desk.tell(Event::Delivered(vec![request(1)]))), []);
+    assert_eq!((desk.engine.stats().counters.odd, desk.engine.stats().held), (2, 1));
+}
+
+#[test]
+fn what_comes_is_counted() {
+    let mut desk = Desk::ready(config());
+    desk.deliver([request(1), request(2)]);
+    desk.deliver([request(3)]);
+    assert_eq!(desk.engine.stats().counters.delivered, 3);
 }

@@ -165,6 +165,20 @@ fn what_goes_to_its_lane_does_not_come_one_by_one() {
 }
 
 #[test]
+fn one_that_stays_ends_what_may_come_on_top() {
+    let mut desk = limited(0.1, Scope::Worker);
+    let child = dispatches(&desk.deliver([request(1), request(2), request(3)]))[0].0;
+    let ended = Event::Ended { child: ChildId(child), number: 0, outcome: Outcome::Success, runtime_us: 10_000_000 };
+    desk.tell(ended);
+    (1..=3).for_each(|handle| drop(desk.tell(Event::Settled { handle: Handle(handle) })));
+    desk.tell(Event::Delivered(vec![]));
+    desk.tell(Event::Drawn(Drawn { has_more: vec![false], ..Drawn::default() }));
+    desk.now.mono_us += 1_000;
+    assert_eq!(fetched(&desk.deliver([Request { task: Some(1), ..request(4) }])), None);
+    assert_eq!(fetched(&desk.tell(Event::Wake)), Some(1), "for the child that is idle");
+}
+
+#[test]
 fn urgent_delivery_takes_the_place_of_a_patient_one_here() {
     let mut desk = limited(1.5, Scope::Worker);
     let patient = |handle| Request { priority: 9, ..request(handle) };

@@ -117,6 +117,29 @@ fn delivery_with_a_permit_stands_until_there_is_a_place() {
 }
 
 #[test]
+fn what_goes_back_for_want_of_a_place_spends_no_permit() {
+    let mut terms = limited(1);
+    terms.tasks[1].acks_late = true;
+    terms.tasks[1].rate = Rate::per_second(10.0);
+    let mut desk = Desk::ready(terms);
+    let rated = |handle| Request { task: Some(1), ..of_queue(0, handle) };
+    let actions = desk.deliver([of_queue(0, 1)]);
+    assert_eq!(endings(&desk.deliver([rated(2)])), [(2, Ending::Return)]);
+    end(&mut desk, &actions);
+    assert_eq!(started(&desk.deliver([rated(3)])), [3]);
+}
+
+#[test]
+fn drawn_delivery_stands_until_there_is_a_place() {
+    let mut desk = with_lanes(Scope::Shared);
+    let actions = desk.tell(Event::Delivered(vec![of_queue(0, 1)]));
+    let drawn = Request { is_drawn: true, task: Some(1), ..of_queue(0, 2) };
+    let standing = desk.tell(Event::Drawn(Drawn { requests: vec![drawn], ..Drawn::default() }));
+    assert!(started(&standing).is_empty() && endings(&standing).is_empty(), "{standing:?}");
+    assert_eq!(started(&end(&mut desk, &actions)), [2]);
+}
+
+#[test]
 fn delivery_with_a_permit_does_not_stand_behind_a_slow_one_for_long() {
     let mut terms = limited(1);
     terms.tasks[1].acks_late = true;
