@@ -123,6 +123,7 @@ mod tests {
     #[test]
     fn unknown_type_has_a_window_of_one() {
         assert_eq!(size(&after([10; 7])), 1);
+        assert_eq!(size(&after([10; 8])), 8, "it is not unknown any more");
     }
 
     #[test]
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn type_above_one_millisecond_is_slow() {
         assert!(after([1_100; 50]).is_slow());
-        assert!(!after([900; 50]).is_slow());
+        assert!(!after([1_000; 50]).is_slow());
     }
 
     #[test]
@@ -160,6 +161,19 @@ mod tests {
     fn occasional_slow_runs_keep_the_window_small() {
         let runs = (0..2_000).map(|n| if n % 10 == 0 { 50_000 } else { 10 });
         assert!(size(&after(runs)) <= 6);
+    }
+
+    #[test]
+    fn only_runs_of_more_than_two_milliseconds_are_slow_ones() {
+        let with_one_in_fifty = |slow_us| after((0..2_000).map(|n| if n % 50 == 0 { slow_us } else { 10 }));
+        assert_eq!(with_one_in_fifty(2_000).most(256), 256);
+        let most = with_one_in_fifty(2_001).most(256);
+        assert!((10..=60).contains(&most), "{most}, and not half of the distance between two");
+    }
+
+    #[test]
+    fn spread_of_a_new_type_is_overrated_until_its_runs_turn_out_to_be_alike() {
+        assert_eq!([8, 500].map(|runs| after(vec![100; runs]).cost_us()), [178, 115]);
     }
 
     #[test]

@@ -151,6 +151,16 @@ fn delivery_under_a_handle_that_is_in_use_is_counted_and_ignored() {
 }
 
 #[test]
+fn runs_of_each_type_are_counted_with_their_mean() {
+    let mut desk = Desk::alone();
+    for (number, runtime_us) in [(0, 100), (1, 400)] {
+        desk.deliver([request(number)]);
+        desk.tell(Event::Ended { child: ChildId(0), number, outcome: Outcome::Success, runtime_us });
+    }
+    assert_eq!(desk.engine.stats().runtimes, [(Some(250.0), 2), (None, 0)]);
+}
+
+#[test]
 fn what_comes_is_counted() {
     let mut desk = Desk::ready(config());
     desk.deliver([request(1), request(2)]);
