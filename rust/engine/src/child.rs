@@ -345,7 +345,7 @@ impl Child {
     /// claimed.
     pub(crate) fn unstarted(&self) -> usize {
         let claimed = match (self.slots, self.entries.first()) {
-            (1, Some(first)) if distance(self.claimed, first) < 1 => first.wrapping_add(1),
+            (1, Some(first)) if distance(self.claimed, first) <= 0 => first.wrapping_add(1),
             _ => self.claimed,
         };
         self.entries.from(claimed).count()
@@ -371,9 +371,7 @@ impl Child {
         self.busy_since_us = now_us;
         self.running = None;
         self.limit_due_us = None;
-        if !self.interrupted.is_empty() {
-            self.interrupted.retain(|it| it.number != number);
-        }
+        self.interrupted.retain(|it| it.number != number);
         if !self.located.is_empty() {
             self.located.remove(&number);
         }
@@ -488,6 +486,14 @@ mod tests {
     }
 
     #[test]
+    fn task_that_has_said_where_it_is_is_forgotten_when_it_ends() {
+        let mut child = child_with(2);
+        child.located.extend([0, 1]);
+        child.close(0, 0);
+        assert_eq!(child.located, HashSet::from([1]));
+    }
+
+    #[test]
     fn nothing_counts_as_unclaimed_after_a_recall() {
         let mut child = Child::new(ChildId(0), 4, u64::MAX);
         (0..3).for_each(|n| child.assign(Handle(n), 10, 100, 5));
@@ -512,6 +518,7 @@ mod tests {
             assert!(!child.has_room());
             child.close(n, 0);
         });
+        assert!(!child.has_room(), "it is half");
         child.close(4, 0);
         assert!(child.has_room());
     }

@@ -59,9 +59,7 @@ impl Engine {
         if self.fleet.wanting() == 0 || !may_start {
             return;
         }
-        if self.early.line_len() > 0 {
-            self.admit_from_early_line(now, waited_since_us);
-        }
+        self.admit_from_early_line(now, waited_since_us);
         if self.ready.is_empty() {
             return;
         }
@@ -73,7 +71,7 @@ impl Engine {
         for want in [Want::Anything, Want::More] {
             for offset in 0..children {
                 let index = self.turn.wrapping_add(offset) % children;
-                if self.ready.is_empty() || self.fleet.wanting() == 0 {
+                if self.ready.is_empty() {
                     return;
                 }
                 if self.fleet.at(index).want == want {

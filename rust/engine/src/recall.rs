@@ -115,7 +115,7 @@ impl Engine {
         } else if held.is_acked && phase != crate::engine::Phase::Cold {
             self.early.came_back();
             self.make_ready_first(handle);
-        } else if held.is_acked || held.is_lost || phase != crate::engine::Phase::Running || gives_back {
+        } else if held.is_lost || phase != crate::engine::Phase::Running || gives_back {
             self.hand_back(handle, actions);
         } else {
             self.make_ready_first(handle);

@@ -107,11 +107,16 @@ impl Desk {
 
     /// One with a single child that knows task 0 as a no-op: its window is open.
     pub(crate) fn with_known_no_op() -> Desk {
-        let mut desk = Desk::alone();
-        for number in 0..200 {
-            desk.deliver([request(number)]);
-            desk.ended(0, number, Outcome::Success);
-            desk.tell(Event::Settled { handle: Handle(number) });
+        Desk::knowing(1, Config { concurrency: 1, ..config() })
+    }
+
+    /// One that has seen 200 runs of task 0, all of them as long.
+    pub(crate) fn knowing(runtime_us: u64, config: Config) -> Desk {
+        let mut desk = Desk::ready(config);
+        for handle in 0..200 {
+            let (child, number, _) = dispatches(&desk.deliver([request(handle)]))[0].clone();
+            desk.tell(Event::Ended { child: ChildId(child), number, outcome: Outcome::Success, runtime_us });
+            desk.tell(Event::Settled { handle: Handle(handle) });
         }
         desk
     }
