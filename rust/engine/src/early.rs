@@ -189,3 +189,18 @@ impl Engine {
         self.windows[task].cost_us() <= SHORT_US
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What leaves the line too soon is queued again, so that nothing seen from outside shows this.
+    #[test]
+    fn as_many_leave_the_line_as_there_are_places() {
+        let mut early = Early::new(2);
+        early.enter(WEIGHT);
+        (0..9).for_each(|handle| early.queue(Handle(handle)));
+        let next: Vec<_> = (0..9).map_while(|already| early.next(already)).collect();
+        assert_eq!(next, [0, 1, 2].map(Handle));
+    }
+}

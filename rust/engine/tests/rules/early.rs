@@ -1,6 +1,6 @@
 //! Early acknowledgement.
 
-use fastworker_engine::{Action, Ending, Event, Handle, Outcome};
+use fastworker_engine::{Action, ChildId, Ending, Event, Handle, Outcome, Request, Resize, Shutdown};
 
 use crate::desk::{Desk, config, dispatches, early, endings, request};
 
@@ -54,7 +54,7 @@ fn early_tasks_confirmed_while_nothing_may_start_run_in_order() {
 fn at_most_two_a_child_are_acknowledged_and_not_ended() {
     let mut desk = short_tasks();
     let actions = desk.deliver((1..=10).map(early));
-    assert_eq!(endings(&actions).len(), 2);
+    assert_eq!((endings(&actions).len(), desk.engine.stats().waiting), (2, 8));
     desk.tell(settled(1));
     assert!(endings(&desk.tell(settled(2))).is_empty());
     let actions = desk.ended(0, 20, Outcome::Success);
@@ -160,4 +160,102 @@ fn free_places_of_early_tasks_do_not_wait_when_few_could_take_them() {
     let mut desk = two_at_work();
     desk.tell(Event::Revoked { handles: (8..=14).map(Handle).collect(), terminate: None });
     assert_eq!(early_acks(&desk.ended(0, 20, Outcome::Success)), [5]);
+}
+
+#[test]
+fn as_many_of_the_line_are_acknowledged_as_there_are_places() {
+    let mut desk = short_tasks();
+    desk.deliver((1..=6).map(early));
+    desk.tell(settled(1));
+    desk.tell(settled(2));
+    desk.tell(Event::BrokerLost);
+    desk.ended(0, 20, Outcome::Success);
+    desk.ended(0, 21, Outcome::Success);
+    assert_eq!(endings(&desk.tell(Event::BrokerBack)), [(3, Ending::EarlyAck), (4, Ending::EarlyAck)]);
+}
+
+#[test]
+fn more_are_acknowledged_where_there_are_more_children() {
+    let mut desk = short_tasks();
+    desk.tell(Event::Resize(Resize::Grow(1)));
+    desk.tell(Event::ChildReady { child: ChildId(1) });
+    assert_eq!(endings(&desk.deliver((1..=10).map(early))).len(), 4);
+}
+
+#[test]
+fn line_goes_back_when_its_queue_is_closed() {
+    let mut desk = short_tasks();
+    desk.deliver((1..=4).map(early));
+    assert_eq!(endings(&desk.tell(Event::QueueClosed { queue: 0 })), [(4, Ending::Return), (3, Ending::Return)]);
+}
+
+#[test]
+fn children_are_stopped_in_a_shutdown_when_nothing_acknowledged_waits_for_them() {
+    let has_stopped = |actions: Vec<Action>| actions.contains(&Action::Stop { child: ChildId(0) });
+    let mut desk = Desk::alone();
+    desk.deliver([early(1)]);
+    desk.tell(settled(1));
+    desk.ended(0, 0, Outcome::Success);
+    assert!(has_stopped(desk.tell(Event::Shutdown(Shutdown::Warm))), "it has run");
+    let mut desk = Desk::alone();
+    desk.deliver([early(1)]);
+    assert!(!has_stopped(desk.tell(Event::Shutdown(Shutdown::Warm))));
+    assert!(has_stopped(desk.tell(Event::LeaseLost { handle: Handle(1) })), "it runs elsewhere");
+}
+
+#[test]
+fn what_was_acknowledged_does_not_go_back_however_long_it_waits() {
+    let mut desk = short_tasks();
+    desk.deliver([early(1), early(2)]);
+    desk.tell(settled(1));
+    desk.tell(settled(2));
+    desk.pass(9_000);
+    desk.observed(0, 21, 0);
+    desk.tell(Event::Recalled { child: ChildId(0), from: 21 });
+    assert_eq!(endings(&desk.pass(2_000_000)), []);
+    assert_eq!(dispatches(&desk.ended(0, 20, Outcome::Success)), [(0, 22, vec![2])]);
+}
+
+#[test]
+fn start_that_was_counted_and_has_not_happened_is_no_attempt() {
+    let mut desk = Desk::alone();
+    desk.deliver([Request { is_redelivered: true, ..early(1) }]);
+    desk.tell(Event::AttemptRecorded { handle: Handle(1), attempt: 2 });
+    desk.tell(Event::Shutdown(Shutdown::Cold));
+    let lost = Ending::WorkerLost { attempts: 1, acked_early: true };
+    assert_eq!(endings(&desk.tell(settled(1))), [(1, lost)]);
+}
+
+#[test]
+fn end_of_what_was_acknowledged_that_finds_no_lease_is_an_end_all_the_same() {
+    let mut desk = Desk::alone();
+    desk.deliver([early(1)]);
+    desk.tell(settled(1));
+    desk.ended(0, 0, Outcome::Success);
+    desk.tell(Event::LeaseLost { handle: Handle(1) });
+    let stats = desk.engine.stats();
+    assert_eq!((stats.held, stats.counters.odd, stats.counters.lost, stats.counters.processed), (0, 0, 1, 1));
+}
+
+#[test]
+fn acknowledged_delivery_at_a_child_has_no_lease_to_lose() {
+    let mut desk = Desk::alone();
+    desk.deliver([early(1)]);
+    desk.tell(settled(1));
+    desk.tell(Event::LeaseLost { handle: Handle(1) });
+    assert_eq!((desk.engine.stats().counters.odd, desk.engine.stats().counters.lost), (1, 0));
+}
+
+#[test]
+fn what_was_acknowledged_waits_in_a_shutdown_for_a_child_that_is_busy_and_no_other_is_started() {
+    let mut desk = short_tasks();
+    desk.deliver([early(1), early(2)]);
+    desk.tell(settled(1));
+    desk.tell(settled(2));
+    desk.pass(9_000);
+    desk.observed(0, 21, 0);
+    desk.tell(Event::Recalled { child: ChildId(0), from: 21 });
+    assert_eq!(desk.tell(Event::Shutdown(Shutdown::Warm)), [Action::Recall { child: ChildId(0) }]);
+    assert_eq!(desk.tell(Event::Recalled { child: ChildId(0), from: 22 }), []);
+    assert_eq!(dispatches(&desk.ended(0, 20, Outcome::Success)), [(0, 22, vec![2])]);
 }

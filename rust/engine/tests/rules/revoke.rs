@@ -48,10 +48,17 @@ fn request_on_the_timer_is_ended_when_it_is_revoked() {
 
 #[test]
 fn request_in_the_early_line_is_ended_when_it_is_revoked() {
-    let mut desk = Desk::ready(config());
-    desk.deliver((1..=8).map(early));
-    let last = revoke(&mut desk, &[8], None);
-    assert_eq!(endings(&last), [(8, skipped(false))]);
+    let mut desk = Desk::alone();
+    for number in 0..20 {
+        desk.deliver([early(number)]);
+        desk.tell(Event::Settled { handle: Handle(number) });
+        desk.ended(0, number, Outcome::Success);
+        desk.tell(Event::Settled { handle: Handle(number) });
+    }
+    assert_eq!(endings(&desk.deliver((1..=4).map(early))), [(1, Ending::EarlyAck), (2, Ending::EarlyAck)]);
+    assert_eq!(endings(&revoke(&mut desk, &[3], None)), [(3, skipped(false))]);
+    desk.tell(Event::Settled { handle: Handle(1) });
+    assert_eq!(endings(&desk.ended(0, 20, Outcome::Success)).last(), Some(&(4, Ending::EarlyAck)));
 }
 
 #[test]
@@ -77,8 +84,10 @@ fn redelivery_that_waits_for_the_broker_is_ended_when_it_is_revoked() {
     let mut desk = Desk::alone();
     desk.tell(Event::Wake);
     desk.tell(Event::BrokerLost);
-    desk.tell(Event::Delivered(vec![redelivered(1)]));
+    desk.tell(Event::Delivered(vec![redelivered(1), redelivered(2)]));
     assert_eq!(endings(&revoke(&mut desk, &[1], None)), [(1, skipped(false))]);
+    let actions = desk.tell(Event::BrokerBack);
+    assert!(actions.contains(&Action::RecordAttempt { handle: Handle(2), floor: 0 }), "{actions:?}");
 }
 
 #[test]
@@ -111,6 +120,17 @@ fn running_task_is_terminated_when_its_page_says_that_it_runs() {
     assert!(actions.contains(&terminate), "{actions:?}");
     let ending = Ending::Revoked { terminated: Some(TERM), acked_early: false };
     assert_eq!(endings(&desk.died(0, 203)), [(1, ending)]);
+}
+
+#[test]
+fn milder_revoke_does_not_take_a_termination_back() {
+    let mut desk = Desk::alone();
+    desk.deliver([request(1)]);
+    revoke(&mut desk, &[1], Some(TERM));
+    revoke(&mut desk, &[1], None);
+    desk.tell(Event::Recalled { child: ChildId(0), from: 1 });
+    let terminate = Action::Terminate { child: ChildId(0), number: 0, signal: TERM };
+    assert!(desk.observed(0, 1, 0).contains(&terminate));
 }
 
 #[test]
