@@ -713,8 +713,8 @@ MUTANTS = [
     Mutant(
         "lets batches go that are not in the way",
         "gather.rs",
-        "self.gatherings.len > 0 && self.is_kept_from_fetching()",
-        "self.gatherings.len > 0",
+        "self.fleet.idle() > 0 && self.is_kept_from_fetching()",
+        "self.fleet.idle() > 0 && self.gatherings.len > 0",
     ),
     Mutant(
         "mixes time limits in a batch",

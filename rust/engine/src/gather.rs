@@ -192,7 +192,7 @@ impl Gatherings {
     /// way of anything: twice as many as wait, up to a batch for each slot, so that a queue of few such calls does not
     /// bring many others along.
     pub(crate) fn room(&self, idle: u32) -> u32 {
-        if self.len == 0 || idle == 0 {
+        if self.len == 0 {
             return 0;
         }
         let room = |gathering: &Gathering| {
@@ -300,7 +300,7 @@ impl Engine {
     /// Whether calls that wait for each other are all that there is room for, with a slot idle that what is in the queues
     /// might have: then none of them waits any longer.
     fn is_crowded(&self) -> bool {
-        self.fleet.idle() > 0 && self.gatherings.len > 0 && self.is_kept_from_fetching()
+        self.fleet.idle() > 0 && self.is_kept_from_fetching()
     }
 
     /// The batch task whose calls have waited longest, of those that could go.
@@ -329,7 +329,7 @@ impl Engine {
                 return Some(true);
             }
         }
-        if gathering.len == 0 || !(gathering.acks_late || may_acknowledge) {
+        if !(gathering.acks_late || may_acknowledge) {
             return None;
         }
         let is_enough = (gathering.len + unacked) / gathering.most_that_fit(0, 0) > unacked;
@@ -363,7 +363,7 @@ impl Engine {
         }
         let may_acknowledge = self.may_acknowledge();
         let due = |gathering: &Gathering| {
-            if gathering.len == 0 || !(gathering.acks_late || may_acknowledge) {
+            if !(gathering.acks_late || may_acknowledge) {
                 return None;
             }
             let (_, unacked) = leads(gathering, &self.requests);

@@ -1,8 +1,8 @@
 //! Calls of a batch task: who waits for whom, what goes together, and how each ends.
 
 use fastworker_engine::{
-    Action, BatchTerms, ChildId, Config, Ending, Event, Handle, Interrupt, Number, Outcome, QueueTerms, Request,
-    Shutdown, TaskOptions,
+    Action, Autoscale, BatchTerms, ChildId, Config, Ending, Event, Handle, Interrupt, Number, Outcome, QueueTerms,
+    Request, Shutdown, TaskOptions,
 };
 
 use crate::desk::{Desk, config, dispatches, early, endings, fetched, redelivered, request};
@@ -59,12 +59,31 @@ fn calls_wait_for_each_other_until_they_are_enough() {
 #[test]
 fn calls_wait_no_longer_than_their_task_allows() {
     let mut desk = Desk::batch_alone();
+    desk.pass(1_000_000);
     desk.deliver([request(0)]);
     desk.pass(WAIT_US / 2);
     desk.deliver([request(1)]);
-    assert_eq!(desk.engine.deadline(), Some(WAIT_US));
+    assert_eq!(desk.engine.deadline(), Some(1_000_000 + WAIT_US));
     assert_eq!(batches(&desk.pass(WAIT_US / 2 - 1)), []);
     assert_eq!(batches(&desk.pass(1)), [(0, 0, vec![0, 1])]);
+}
+
+#[test]
+fn what_comes_after_a_batch_was_complete_has_its_own_time() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver([plain(9)]);
+    desk.deliver((0..4).map(request));
+    desk.pass(10_000);
+    desk.deliver([request(4)]);
+    assert_eq!(desk.engine.deadline(), Some(10_000 + WAIT_US));
+}
+
+#[test]
+fn calls_of_no_known_priority_are_as_patient_as_the_most_patient() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver([plain(20)]);
+    desk.deliver([(0, 200), (1, 9), (2, 10), (3, 8)].map(|(handle, priority)| Request { priority, ..request(handle) }));
+    assert_eq!(batches(&desk.ended(0, 0, Outcome::Success)), [(0, 1, vec![3, 0, 1, 2])]);
 }
 
 #[test]
@@ -116,6 +135,23 @@ fn members_end_each_as_it_is_told_and_the_number_after_them() {
     assert_eq!(endings(&desk.member_ended(0, 0, 3, Outcome::Retry)), [(3, acked)]);
     assert_eq!(dispatches(&desk.batch_ended(0, 0)), [(0, 1, vec![9])], "the child was busy until then");
     assert_eq!(desk.engine.stats().counters.odd, 0);
+}
+
+#[test]
+fn each_call_of_a_batch_has_its_part_of_the_time() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver((0..4).map(request));
+    (0..4).for_each(|handle| drop(desk.member_ended(0, 0, handle, Outcome::Success)));
+    desk.batch_ended(0, 0);
+    assert_eq!(desk.engine.stats().runtimes[0], (Some(100.0), 4));
+}
+
+#[test]
+fn end_of_a_batch_told_as_that_of_a_task_is_odd() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver((0..4).map(request));
+    desk.ended(0, 0, Outcome::Success);
+    assert_eq!(desk.engine.stats().counters.odd, 1);
 }
 
 #[test]
@@ -255,6 +291,7 @@ fn revoked_call_leaves_the_batch_that_forms() {
     desk.deliver((0..3).map(request));
     let actions = desk.tell(Event::Revoked { handles: vec![Handle(1)], terminate: None });
     assert_eq!(endings(&actions), [(1, Ending::Revoked { terminated: None, acked_early: false })]);
+    assert_eq!(desk.engine.stats().waiting, 2);
     assert_eq!(batches(&desk.deliver([request(4)])), []);
     assert_eq!(batches(&desk.deliver([request(5)])), [(0, 0, vec![0, 2, 4, 5])]);
 }
@@ -267,6 +304,16 @@ fn batch_that_lost_some_before_a_child_was_free_waits_for_others() {
     desk.tell(Event::Revoked { handles: vec![Handle(1)], terminate: None });
     assert_eq!(batches(&desk.ended(0, 0, Outcome::Success)), []);
     assert_eq!(batches(&desk.deliver([request(5)])), [(0, 1, vec![0, 2, 3, 5])]);
+}
+
+#[test]
+fn batch_bounded_by_bytes_that_lost_some_waits_for_others() {
+    let mut desk = Desk::ready(Config { concurrency: 1, batch_bytes: 350, ..gathering() });
+    desk.deliver([plain(9)]);
+    desk.deliver((0..3).map(request));
+    desk.tell(Event::Revoked { handles: vec![Handle(1)], terminate: None });
+    assert_eq!(batches(&desk.ended(0, 0, Outcome::Success)), []);
+    assert_eq!(batches(&desk.deliver([request(5)])), [(0, 1, vec![0, 2, 5])]);
 }
 
 #[test]
@@ -293,6 +340,49 @@ fn early_batch_is_acknowledged_whole_when_a_child_has_room_and_goes_when_that_is
 }
 
 #[test]
+fn early_calls_that_are_few_go_when_all_of_them_are_confirmed() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver((0..3).map(early));
+    assert_eq!(endings(&desk.pass(WAIT_US)).len(), 3);
+    desk.tell(Event::Settled { handle: Handle(0) });
+    desk.tell(Event::LeaseLost { handle: Handle(1) });
+    assert_eq!(batches(&desk.tell(Event::Settled { handle: Handle(2) })), [(0, 0, vec![0, 2])]);
+}
+
+#[test]
+fn in_an_outage_late_calls_go_on_and_early_ones_wait_without_a_tick() {
+    for (task, due_us) in [(0, WAIT_US), (1, 250_000)] {
+        let mut desk = Desk::batch_alone();
+        desk.tell(Event::BrokerLost);
+        desk.tell(Event::Delivered(vec![Request { task: Some(task), ..request(0) }]));
+        assert_eq!(desk.engine.deadline(), Some(due_us));
+        assert_eq!(batches(&desk.pass(WAIT_US)).len(), 1 - task as usize);
+    }
+}
+
+#[test]
+fn call_that_comes_behind_an_acknowledged_batch_has_its_own_time() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver((0..4).map(early));
+    desk.tell(Event::LeaseAtRisk);
+    (0..4).for_each(|handle| drop(desk.tell(Event::Settled { handle: Handle(handle) })));
+    desk.pass(10_000);
+    desk.deliver([early(4)]);
+    assert_eq!(desk.engine.deadline(), Some(10_000 + WAIT_US));
+}
+
+#[test]
+fn nothing_waits_after_a_cold_shutdown_amid_the_acknowledgements_of_a_batch() {
+    let mut desk = Desk::batch_alone();
+    desk.deliver((0..6).map(early));
+    (0..2).for_each(|handle| drop(desk.tell(Event::Settled { handle: Handle(handle) })));
+    let left = endings(&desk.tell(Event::Shutdown(Shutdown::Cold)));
+    let lost = Ending::WorkerLost { attempts: 0, acked_early: true };
+    assert_eq!(left, [(5, Ending::Return), (4, Ending::Return), (1, lost.clone()), (0, lost)]);
+    assert_eq!(desk.engine.stats().waiting, 0);
+}
+
+#[test]
 fn early_batches_are_as_many_as_early_tasks_may_be() {
     let mut desk = Desk::batch_alone();
     for first in [0, 4, 8] {
@@ -302,6 +392,12 @@ fn early_batches_are_as_many_as_early_tasks_may_be() {
     let acked = |desk: &Desk| desk.engine.stats().waiting + desk.engine.stats().dispatched;
     assert_eq!(acked(&desk), 12);
     assert_eq!(desk.engine.stats().dispatched, 4, "one runs, and the others are not acknowledged before it has ended");
+}
+
+#[test]
+fn early_batch_counts_as_one_task_of_those_that_may_be_acknowledged() {
+    let mut desk = Desk::ready(Config { concurrency: 1, slots: 2, ..gathering() });
+    assert_eq!(endings(&desk.deliver((0..8).map(early))).len(), 8);
 }
 
 #[test]
@@ -339,6 +435,7 @@ fn calls_of_a_closed_queue_leave_the_batch_that_forms() {
     desk.deliver([request(0), request(1)]);
     let returned = endings(&desk.tell(Event::QueueClosed { queue: 0 }));
     assert_eq!(returned, [(1, Ending::Return), (0, Ending::Return)]);
+    assert_eq!(desk.engine.stats().waiting, 0);
 }
 
 #[test]
@@ -449,6 +546,16 @@ fn a_lone_batch_call_does_not_bring_many_others_along() {
     assert!(asked.is_none_or(|max| max <= 8), "{asked:?}");
 }
 
+#[test]
+fn twice_as_many_calls_may_come_as_wait() {
+    let mut config = Config { concurrency: 1, ..gathering() };
+    config.tasks[0].batch = Some(BatchTerms { most: 1_000, wait_us: WAIT_US });
+    let mut desk = Desk::ready(config);
+    let actions = desk.deliver((0..5).map(request));
+    // Beside them one for the child that is idle, and two ahead of it.
+    assert_eq!(fetched(&actions), Some(2 * 5 + 1 + 2 - 5));
+}
+
 /// Tasks 0 and 1 take batches of a hundred and are patient; task 2 takes none.
 fn patient() -> Config {
     let mut config = config();
@@ -508,6 +615,45 @@ fn calls_that_wait_for_each_other_do_not_keep_others_from_an_idle_child() {
     let ended = desk.batch_ended(0, 0);
     let actions = [desk.tell(Event::Wake), ended].concat();
     assert_eq!(dispatches(&serve(&mut desk, actions, &mut queue)), [(0, 1, vec![104])]);
+}
+
+#[test]
+fn oldest_calls_make_room_though_they_have_to_be_acknowledged_first() {
+    let mut config = patient();
+    config.tasks[1].acks_late = false;
+    let mut desk = Desk::new(config);
+    let other = |handle| Request { task: Some(1), ..request(handle) };
+    desk.tell(Event::Tick);
+    let actions = desk.tell(Event::ChildReady { child: ChildId(0) });
+    serve(&mut desk, actions, &mut (0..99).map(other));
+    desk.now.mono_us += 1_000;
+    let actions = desk.tell(Event::Wake);
+    let acks: Vec<_> = (0..99).map(|handle| (handle, Ending::EarlyAck)).collect();
+    assert_eq!(endings(&serve(&mut desk, actions, &mut (99..104).map(request))), acks);
+}
+
+#[test]
+fn no_child_is_started_for_calls_that_wait_for_each_other() {
+    let bounds = Autoscale { max: 2, min: 1, keepalive_us: 1_000_000 };
+    let mut config = patient();
+    config.tasks.push(config.tasks[0].clone());
+    let mut desk = Desk::ready(Config { autoscale: Some(bounds), ..config });
+    let mut actions = desk.deliver([plain(0)]);
+    // Of none of the tasks enough, and of all of them as many as may be held.
+    let call = |handle: u32| Request { task: Some([0, 1, 3][handle as usize % 3]), ..request(handle) };
+    actions.extend(serve(&mut desk, actions.clone(), &mut (1..290).map(call)));
+    assert_eq!(desk.engine.stats().held, 4 + 2 * 100);
+    assert!(!actions.iter().any(|action| matches!(action, Action::Spawn { .. })));
+}
+
+#[test]
+fn calls_that_wait_for_each_other_do_not_go_back_while_a_child_is_idle() {
+    let mut desk = Desk::ready(patient());
+    desk.deliver([plain(9)]);
+    let outcome = Outcome::Success;
+    desk.tell(Event::Ended { child: ChildId(0), number: 0, outcome, runtime_us: 10_000_000 });
+    desk.deliver([request(0)]);
+    assert_eq!(endings(&desk.pass(2_000_000)), []);
 }
 
 #[test]
