@@ -88,6 +88,12 @@ impl Fleet {
         self.children.iter().filter(|child| condition(child)).count() as u32
     }
 
+    /// Where in `children` the first ones are that satisfy a condition, at most so many.
+    pub(crate) fn first(&self, most: u32, condition: impl Fn(&Child) -> bool) -> Vec<usize> {
+        let all = self.children.iter().enumerate().filter(|(_, child)| condition(child));
+        all.map(|(index, _)| index).take(most as usize).collect()
+    }
+
     /// Brings the counts of those that want work up to date; to be called after every change to a child.
     pub(crate) fn refresh(&mut self, index: usize) {
         let child = &mut self.children[index];

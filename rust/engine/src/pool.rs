@@ -15,7 +15,7 @@
 //! None of this is looked at while every option that moves children is off and nobody has resized the pool.
 
 use crate::action::Action;
-use crate::child::Phase;
+use crate::child::{Child, Phase};
 use crate::engine::{self, Engine};
 use crate::event::{ChildId, Now};
 use crate::recall::recall;
@@ -112,29 +112,23 @@ impl Engine {
     fn take_seats(&mut self, actions: &mut Vec<Action>) {
         // One that is marked has given up its seat: counted so, its mark would come and go.
         (0..self.fleet.children().len()).for_each(|index| self.fleet.at(index).is_surplus = false);
-        let mut surplus = self.fleet.seated(self.seats).saturating_sub(self.seats);
-        for index in 0..self.fleet.children().len() {
+        let surplus = self.fleet.seated(self.seats).saturating_sub(self.seats);
+        let is_free = |child: &Child| child.is_staying() && child.is_idle() && !child.is_recalling && !child.is_cell;
+        for index in self.fleet.first(surplus, is_free) {
             let child = self.fleet.at(index);
-            if surplus > 0 && child.is_staying() && child.is_idle() && !child.is_recalling && !child.is_cell {
-                child.phase = Phase::Spare;
-                child.reserved_for = None;
-                surplus -= 1;
+            child.phase = Phase::Spare;
+            child.reserved_for = None;
+        }
+        (0..self.fleet.children().len()).for_each(|index| self.fleet.refresh(index));
+        let stays = |child: &Child| child.is_staying() && !child.is_cell;
+        for index in self.fleet.first(self.fleet.count(stays).saturating_sub(self.seats), stays) {
+            let child = self.fleet.at(index);
+            child.is_surplus = true;
+            child.reserved_for = None;
+            if child.unstarted() > 0 {
+                recall(child, actions);
             }
             self.fleet.refresh(index);
-        }
-        let staying = self.fleet.count(|child| child.is_staying() && !child.is_cell);
-        surplus = surplus.saturating_sub(self.fleet.seated(self.seats) - staying);
-        for index in 0..self.fleet.children().len() {
-            let child = self.fleet.at(index);
-            if surplus > 0 && child.is_staying() && !child.is_cell {
-                child.is_surplus = true;
-                child.reserved_for = None;
-                if child.unstarted() > 0 {
-                    recall(child, actions);
-                }
-                self.fleet.refresh(index);
-                surplus -= 1;
-            }
         }
     }
 
@@ -150,12 +144,9 @@ impl Engine {
             (true, true) => self.wanted_children(),
         };
         let staying = self.fleet.lasting() - self.fleet.killed_at_work();
-        let mut needless = staying.saturating_sub(tolerated);
-        for index in 0..self.fleet.children().len() {
-            if needless > 0 && self.fleet.at(index).phase == Phase::Spare {
-                self.stop(index, actions);
-                needless -= 1;
-            }
+        let needless = staying.saturating_sub(tolerated);
+        for index in self.fleet.first(needless, |child| child.phase == Phase::Spare) {
+            self.stop(index, actions);
         }
     }
 }

@@ -66,12 +66,11 @@ fn sane(bounds: Autoscale) -> Autoscale {
 impl Engine {
     /// Somebody wants more or fewer children.
     pub(crate) fn resize(&mut self, resize: Resize) {
-        let before = self.seats;
         let bounds = self.scale.as_ref().map(|scale| scale.bounds);
         let (least, most) = bounds.map_or((0, u32::MAX), |bounds| (bounds.min, bounds.max));
-        match resize {
-            Resize::Grow(count) => self.seats = self.seats.saturating_add(count).min(most),
-            Resize::Shrink(count) => self.seats = self.seats.saturating_sub(count).max(least),
+        let seats = match resize {
+            Resize::Grow(count) => self.seats.saturating_add(count).min(most),
+            Resize::Shrink(count) => self.seats.saturating_sub(count).max(least),
             Resize::Autoscale { max, min } => {
                 let Some(scale) = &mut self.scale else {
                     return;
@@ -79,11 +78,11 @@ impl Engine {
                 let bounds = scale.bounds;
                 scale.bounds =
                     sane(Autoscale { max: max.unwrap_or(bounds.max), min: min.unwrap_or(bounds.min), ..bounds });
-                self.seats = self.seats.clamp(scale.bounds.min, scale.bounds.max);
+                self.seats.clamp(scale.bounds.min, scale.bounds.max)
             }
-        }
+        };
+        self.set_seats(seats);
         self.is_resized = true;
-        self.is_shrunk |= self.seats < before;
         self.follow_size();
     }
 
@@ -97,10 +96,14 @@ impl Engine {
         let scale = self.scale.as_mut().expect("asked above");
         let seats = scale.seats(self.seats, needed, may_grow, now.mono_us);
         if seats != self.seats {
-            self.is_shrunk |= seats < self.seats;
-            self.seats = seats;
+            self.set_seats(seats);
             self.tend(now, actions);
         }
+    }
+
+    fn set_seats(&mut self, seats: u32) {
+        self.is_shrunk |= seats < self.seats;
+        self.seats = seats;
     }
 
     /// How many seats the tasks that run or could would take.
@@ -170,6 +173,17 @@ mod tests {
         assert_eq!(scale.seats(8, 1, true, 1_500), 8);
         assert_eq!(scale.seats(8, 0, true, 2_000), 3);
         assert_eq!(scale.seats(3, 0, true, 3_000), 2);
+    }
+
+    #[test]
+    fn pool_that_is_as_large_as_needed_or_permitted_is_looked_at_when_it_would_have_been() {
+        for (seats, needed) in [(5, 5), (8, 50)] {
+            let mut scale = scale();
+            scale.seats(2, needed, true, 0);
+            assert_eq!(scale.seats(seats, needed, true, 999), seats);
+            assert_eq!(scale.seats(seats, 0, true, 1_000), seats);
+            assert_eq!(scale.seats(seats, 0, true, 2_000), 2);
+        }
     }
 
     #[test]

@@ -63,8 +63,40 @@ fn successor_is_warm_before_the_last_task_begins() {
     desk.deliver([request(1)]);
     let actions = desk.ended(0, 0, Outcome::Success);
     assert!(actions.contains(&spawn(1)), "two tasks of a microsecond are soon over: {actions:?}");
+    assert!(!desk.tell(ready(1)).contains(&stop(1)) && !desk.pass(1_000).contains(&stop(1)), "the spare waits");
+}
+
+#[test]
+fn successor_is_started_half_a_second_before_the_last_task_ends() {
+    let mut desk = bounded(12);
+    for number in 0..8 {
+        // Before the first has ended nobody knows; then five more take a little longer than that, and four do not.
+        let actions = desk.deliver([request(number)]);
+        assert_eq!(spawned(&actions), 0, "at task {number}");
+        let outcome = Outcome::Success;
+        let actions = desk.tell(Event::Ended { child: ChildId(0), number, outcome, runtime_us: 100_000 });
+        assert_eq!(spawned(&actions), usize::from(number == 7), "after task {number}");
+    }
+}
+
+#[test]
+fn of_the_spares_only_those_leave_that_a_smaller_pool_does_not_need() {
+    let mut desk = Desk::knowing(1, Config { max_tasks_per_child: Some(1_000), ..config() });
+    (2..4).for_each(|child| drop(desk.tell(ready(child))));
+    desk.deliver([request(0)]);
+    desk.deliver([request(1)]);
+    let actions = desk.tell(Event::Resize(Resize::Shrink(1)));
+    assert_eq!(actions.iter().filter(|action| matches!(action, Action::Stop { .. })).count(), 1, "{actions:?}");
+}
+
+#[test]
+fn order_that_changes_nothing_stops_no_spare() {
+    let mut desk = Desk::knowing(1, Config { concurrency: 1, max_tasks_per_child: Some(1_000), ..config() });
     desk.tell(ready(1));
-    assert!(!desk.pass(1_000).contains(&stop(1)), "the spare waits");
+    desk.deliver([request(0)]);
+    let outcome = Outcome::Success;
+    desk.tell(Event::Ended { child: ChildId(0), number: 200, outcome, runtime_us: 10_000_000 });
+    assert_eq!(desk.tell(Event::Resize(Resize::Grow(0))), [], "nobody leaves soon, and it is here already");
 }
 
 #[test]
@@ -82,11 +114,22 @@ fn recalled_tasks_do_not_count() {
 }
 
 #[test]
+fn nothing_goes_back_while_a_child_that_leaves_is_about_to_make_room() {
+    let mut desk = Desk::ready(Config { max_tasks_per_child: Some(2), ..config() });
+    let leaving = dispatches(&desk.deliver([request(1), request(2)]))[0].0;
+    desk.deliver([request(3), request(4)]);
+    desk.pass(600_000);
+    let outcome = Outcome::Success;
+    desk.tell(Event::Ended { child: ChildId(leaving), number: 0, outcome, runtime_us: 600_000 });
+    assert_eq!(endings(&desk.pass(500_000)), [], "the other is stuck");
+}
+
+#[test]
 fn child_that_grew_too_large_is_replaced_after_its_task() {
     let mut desk = Desk::ready(Config { concurrency: 1, max_memory_per_child_kib: Some(1_000), ..config() });
     desk.deliver([request(1), request(2)]);
     let actions = desk.tell(Event::Memory { child: ChildId(0), peak_kib: 1_001 });
-    assert!(actions.contains(&spawn(1)) && !actions.contains(&stop(0)));
+    assert_eq!(actions, [spawn(1)]);
     let actions = desk.ended(0, 0, Outcome::Success);
     assert!(actions.contains(&stop(0)) && dispatches(&actions).is_empty());
     assert_eq!(dispatches(&desk.tell(ready(1))), [(1, 0, vec![2])]);
@@ -96,8 +139,19 @@ fn child_that_grew_too_large_is_replaced_after_its_task() {
 fn child_near_its_bound_works_on_while_its_successor_starts() {
     let mut desk = Desk::ready(Config { concurrency: 1, max_memory_per_child_kib: Some(1_000), ..config() });
     desk.deliver([request(1), request(2)]);
-    assert!(desk.tell(Event::Memory { child: ChildId(0), peak_kib: 950 }).contains(&spawn(1)));
+    assert_eq!(desk.tell(Event::Memory { child: ChildId(0), peak_kib: 900 }), [], "it is nine tenths");
+    assert_eq!(desk.tell(Event::Memory { child: ChildId(0), peak_kib: 901 }), [spawn(1)]);
+    assert_eq!(desk.tell(Event::Memory { child: ChildId(0), peak_kib: 1_000 }), []);
     assert_eq!(dispatches(&desk.ended(0, 0, Outcome::Success)), [(0, 1, vec![2])]);
+}
+
+#[test]
+fn child_that_grew_too_large_gives_back_what_it_has_not_started() {
+    let most = Some(1_000);
+    let mut desk = Desk::knowing(1, Config { concurrency: 1, max_memory_per_child_kib: most, ..config() });
+    desk.deliver([request(1), request(2)]);
+    let actions = desk.tell(Event::Memory { child: ChildId(0), peak_kib: 1_001 });
+    assert!(actions.contains(&Action::Recall { child: ChildId(0) }), "{actions:?}");
 }
 
 #[test]
@@ -121,9 +175,55 @@ fn autoscaled_pool_shrinks_after_a_quiet_while() {
         desk.ended(child, 0, Outcome::Success);
     }
     let stops = |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Stop { .. })).count();
+    assert_eq!(desk.engine.deadline(), Some(1_000_000));
     assert_eq!(stops(&desk.pass(1_000_000)), 0, "four were needed in that second");
-    assert_eq!(stops(&desk.pass(1_000_000)), 3);
-    assert_eq!(desk.engine.stats().seats, 1);
+    let actions = desk.pass(1_000_000);
+    assert_eq!((stops(&actions), desk.engine.stats().seats), (3, 1));
+    (0..4).filter(|&child| actions.contains(&stop(child))).for_each(|child| drop(desk.died(child, 1)));
+    assert_eq!(desk.engine.deadline(), None, "there cannot be fewer");
+}
+
+#[test]
+fn autoscaled_pool_stops_all_that_it_does_not_need_though_they_could_be_successors() {
+    let bounds = Autoscale { max: 4, min: 1, keepalive_us: 1_000_000 };
+    let mut desk = Desk::ready(Config { autoscale: Some(bounds), max_tasks_per_child: Some(1_000), ..config() });
+    desk.deliver((1..=4).map(request));
+    (2..4).for_each(|child| drop(desk.tell(ready(child))));
+    for child in 0..4 {
+        let outcome = Outcome::Success;
+        desk.tell(Event::Ended { child: ChildId(child), number: 0, outcome, runtime_us: 10_000_000 });
+    }
+    desk.pass(1_000_000);
+    let stops = desk.pass(1_000_000).iter().filter(|action| matches!(action, Action::Stop { .. })).count();
+    assert_eq!((stops, desk.engine.stats().seats), (3, 1));
+}
+
+#[test]
+fn autoscaled_pool_does_not_grow_while_nothing_may_start() {
+    for fact in [Event::BrokerLost, Event::LeaseAtRisk] {
+        let mut desk = elastic();
+        desk.tell(fact);
+        assert_eq!(spawned(&desk.tell(Event::Delivered((1..=6).map(request).collect()))), 0);
+    }
+}
+
+#[test]
+fn work_sent_ahead_to_one_child_calls_for_no_others() {
+    let bounds = Autoscale { max: 4, min: 1, keepalive_us: 1_000_000 };
+    let mut desk = Desk::knowing(1, Config { concurrency: 1, autoscale: Some(bounds), ..config() });
+    let actions = desk.deliver((0..40).map(request));
+    assert_eq!((dispatches(&actions)[0].2.len(), spawned(&actions)), (40, 0));
+}
+
+#[test]
+fn prefetch_follows_the_number_of_children_and_of_their_slots() {
+    for (slots, prefetch) in [(1, 10), (3, 30)] {
+        let mut desk = Desk::knowing(1, Config { concurrency: 1, slots, prefetch, ..config() });
+        desk.tell(Event::Delivered(vec![]));
+        desk.tell(Event::Resize(Resize::Grow(3)));
+        desk.pass(1_000);
+        assert_eq!(fetched(&desk.tell(Event::Wake)), Some(4 * prefetch / 2), "half of it at once");
+    }
 }
 
 #[test]
@@ -151,11 +251,22 @@ fn pool_grows_and_shrinks_by_order_and_busy_children_may_finish() {
     assert_eq!(desk.tell(Event::Resize(Resize::Grow(1))), [spawn(1)]);
     desk.tell(ready(1));
     desk.deliver([request(1), request(2)]);
-    let actions = desk.tell(Event::Resize(Resize::Shrink(1)));
-    assert!(!actions.iter().any(|action| matches!(action, Action::Stop { .. } | Action::Kill { .. })));
+    assert_eq!(desk.tell(Event::Resize(Resize::Shrink(1))), []);
     let first = desk.ended(0, 0, Outcome::Success);
     let second = desk.ended(1, 0, Outcome::Success);
     assert_eq!([first, second].concat().iter().filter(|it| matches!(it, Action::Stop { .. })).count(), 1);
+}
+
+#[test]
+fn busy_child_that_is_to_leave_gets_nothing_more_and_gives_back_what_it_has_not_started() {
+    let mut desk = Desk::knowing(1, config());
+    let given = dispatches(&desk.deliver((1..=4).map(request)));
+    let actions = desk.tell(Event::Resize(Resize::Shrink(1)));
+    assert_eq!(actions, [Action::Recall { child: ChildId(0) }]);
+    let first = given.iter().find(|(child, ..)| *child == 0).expect("both have two").1;
+    let actions = desk.tell(Event::Recalled { child: ChildId(0), from: first + 1 });
+    assert!(dispatches(&actions).iter().all(|(child, ..)| *child == 1), "{actions:?}");
+    assert!(desk.ended(0, first, Outcome::Success).contains(&stop(0)));
 }
 
 #[test]
@@ -184,6 +295,41 @@ fn order_beyond_the_autoscalers_bounds_stops_at_them() {
     assert_eq!(desk.engine.stats().seats, 1);
     desk.tell(Event::Resize(Resize::Autoscale { max: Some(8), min: Some(2) }));
     assert_eq!(desk.engine.stats().seats, 2);
+    desk.tell(Event::Resize(Resize::Grow(100)));
+    assert_eq!(desk.engine.stats().seats, 8);
+}
+
+#[test]
+fn spare_waits_until_the_killed_process_whose_seat_it_gets_is_gone() {
+    let mut desk = bounded(1);
+    desk.deliver([Request { hard_limit_s: Some(0.5), ..request(1) }, request(2)]);
+    desk.tell(Event::Tick);
+    desk.tell(ready(1));
+    desk.pass(500_000);
+    let actions = desk.observed(0, 1, 0);
+    assert!(actions.contains(&Action::Kill { child: ChildId(0) }));
+    assert_eq!(dispatches(&actions), [], "the task may still run");
+    assert_eq!(dispatches(&desk.died(0, 1)), [(1, 0, vec![2])]);
+}
+
+#[test]
+fn no_more_run_at_once_than_there_are_seats_in_a_shutdown_either() {
+    let mut desk = bounded(22);
+    for number in 0..20 {
+        desk.deliver([early(number)]);
+        desk.tell(Event::Settled { handle: Handle(number) });
+        desk.ended(0, number, Outcome::Success);
+        desk.tell(Event::Settled { handle: Handle(number) });
+    }
+    desk.deliver([early(20), early(21)]);
+    (20..22).for_each(|handle| drop(desk.tell(Event::Settled { handle: Handle(handle) })));
+    desk.pass(9_000);
+    desk.observed(0, 21, 0);
+    desk.tell(Event::Recalled { child: ChildId(0), from: 21 });
+    desk.tell(Event::Shutdown(Shutdown::Warm));
+    desk.tell(Event::Recalled { child: ChildId(0), from: 22 });
+    assert_eq!(dispatches(&desk.tell(ready(1))), []);
+    assert_eq!(dispatches(&desk.ended(0, 20, Outcome::Success)).len(), 1);
 }
 
 #[test]
@@ -195,6 +341,27 @@ fn what_was_acknowledged_early_gets_a_new_child_even_during_a_shutdown() {
     assert_eq!(desk.died(0, 0), [spawn(1)]);
     assert_eq!(dispatches(&desk.tell(ready(1))), [(1, 0, vec![1])]);
     assert_eq!(endings(&desk.ended(1, 0, Outcome::Success)), [(1, Ending::AsReported { acked_early: true })]);
+}
+
+#[test]
+fn one_more_child_is_started_in_a_shutdown_for_what_was_acknowledged_and_the_last_one_has_to_leave() {
+    let most = Some(1_000);
+    let mut desk = Desk::ready(Config { concurrency: 1, max_memory_per_child_kib: most, ..config() });
+    for number in 0..20 {
+        desk.deliver([early(number)]);
+        desk.tell(Event::Settled { handle: Handle(number) });
+        desk.ended(0, number, Outcome::Success);
+        desk.tell(Event::Settled { handle: Handle(number) });
+    }
+    desk.deliver([early(20), early(21)]);
+    (20..22).for_each(|handle| drop(desk.tell(Event::Settled { handle: Handle(handle) })));
+    desk.tell(Event::Shutdown(Shutdown::Warm));
+    desk.tell(Event::Memory { child: ChildId(0), peak_kib: 1_001 });
+    assert_eq!(desk.tell(Event::Recalled { child: ChildId(0), from: 21 }), [spawn(1)]);
+    assert_eq!(desk.tell(ready(1)), [], "it waits for the seat");
+    let actions = desk.ended(0, 20, Outcome::Success);
+    assert!(actions.contains(&stop(0)), "{actions:?}");
+    assert_eq!(dispatches(&actions), [(1, 0, vec![21])]);
 }
 
 #[test]
@@ -217,10 +384,27 @@ fn elastic_company() -> Desk {
 fn seats_are_for_as_many_tasks_as_they_have_slots() {
     let mut desk = elastic_company();
     assert_eq!(spawned(&desk.deliver((0..3).map(request))), 0);
-    assert_eq!(spawned(&desk.deliver((3..4).map(request))), 1, "one more than the first can run");
-    assert_eq!(spawned(&desk.deliver((4..90).map(request))), 1, "there are no more than three");
+    assert_eq!(spawned(&desk.deliver((3..5).map(request))), 1, "two more than the first can run");
+    assert_eq!(spawned(&desk.deliver((5..90).map(request))), 1, "there are no more than three");
     desk.tell(ready(1));
     assert_eq!(dispatches(&desk.tell(ready(2))), [(2, 0, vec![6, 7, 8])]);
+}
+
+#[test]
+fn slots_of_a_child_that_has_had_its_last_task_are_all_taken() {
+    let bounds = Autoscale { max: 4, min: 1, keepalive_us: 1_000_000 };
+    let mut desk = Desk::ready(Config {
+        concurrency: 1,
+        slots: 2,
+        max_tasks_per_child: Some(2),
+        autoscale: Some(bounds),
+        ..config()
+    });
+    desk.deliver([request(0), request(1)]);
+    desk.ended(0, 0, Outcome::Success);
+    assert_eq!(desk.engine.stats().seats, 1);
+    desk.deliver([request(2)]);
+    assert_eq!(desk.engine.stats().seats, 2);
 }
 
 #[test]
