@@ -14,9 +14,6 @@ use crate::requests::Place;
 impl Engine {
     /// A delivery that would run gets a place, if its queue counts them.
     pub(crate) fn take_place(&mut self, handle: Handle) {
-        if self.queues.are_plain() {
-            return;
-        }
         let held = self.requests.of(handle);
         if !held.has_place {
             held.has_place = self.queues.take(held.request.queue);
@@ -136,12 +133,11 @@ impl Engine {
 
     /// Ends withdrawals of which nothing can come late any more.
     pub(crate) fn end_withdrawals(&mut self) {
-        if !self.queues.is_withdrawing() || self.is_awaiting() {
-            return;
+        if self.queues.is_withdrawing {
+            let is_recalling = self.fleet.children().iter().any(|child| child.is_recalling);
+            if !self.is_awaiting() && !is_recalling {
+                self.queues.end_withdrawals();
+            }
         }
-        if self.fleet.children().iter().any(|child| child.is_recalling) {
-            return;
-        }
-        self.queues.end_withdrawals();
     }
 }

@@ -174,10 +174,7 @@ impl Engine {
                 }
                 self.count_odd(|engine| engine.prefetch.failed(now.mono_us));
             }
-            Event::Wake => {
-                self.prefetch.wake();
-                self.queues.wake();
-            }
+            Event::Wake => self.prefetch.wake(),
             Event::BrokerLost => self.broker_lost(),
             Event::BrokerBack => self.broker_back(),
             Event::LeaseAtRisk => self.lease_at_risk(actions),
@@ -344,7 +341,6 @@ impl Engine {
     fn broker_back(&mut self) {
         self.is_broker_up = true;
         self.prefetch.wake();
-        self.queues.wake();
         while let Some(handle) = self.aside.pop_back() {
             self.make_ready_first(handle);
         }

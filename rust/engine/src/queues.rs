@@ -55,6 +55,8 @@ pub(crate) struct Queues {
     /// Neither a limit nor a weight, and all open: nothing needs to be counted.
     is_plain: bool,
     has_weights: bool,
+    /// One is withdrawn.
+    pub(crate) is_withdrawing: bool,
 }
 
 impl Line {
@@ -101,7 +103,7 @@ impl Line {
 impl Queues {
     pub(crate) fn new(terms: &[QueueTerms]) -> Queues {
         let lines = terms.iter().cloned().map(Line::new).collect();
-        let mut queues = Queues { lines, is_plain: true, has_weights: false };
+        let mut queues = Queues { lines, is_plain: true, has_weights: false, is_withdrawing: false };
         queues.take_stock();
         queues
     }
@@ -110,6 +112,7 @@ impl Queues {
         self.has_weights = self.lines.iter().any(|line| line.terms.weight != 1);
         let is_free = |line: &Line| line.terms.limit.is_none() && !line.is_closed && !line.is_withdrawn;
         self.is_plain = !self.has_weights && self.lines.iter().all(is_free);
+        self.is_withdrawing = self.lines.iter().any(|line| line.is_withdrawn);
     }
 
     fn line(&mut self, queue: u16) -> Option<&mut Line> {
@@ -141,20 +144,10 @@ impl Queues {
         true
     }
 
-    /// Whether one is withdrawn.
-    pub(crate) fn is_withdrawing(&self) -> bool {
-        !self.is_plain && self.lines.iter().any(|line| line.is_withdrawn)
-    }
-
     /// Those that were withdrawn give again.
     pub(crate) fn end_withdrawals(&mut self) {
         self.lines.iter_mut().for_each(|line| line.is_withdrawn = false);
         self.take_stock();
-    }
-
-    /// Neither a limit nor a weight, and all open.
-    pub(crate) fn are_plain(&self) -> bool {
-        self.is_plain
     }
 
     /// Whether what comes of this queue goes back.
@@ -235,7 +228,7 @@ impl Queues {
 
     /// Whether anybody stands here.
     pub(crate) fn has_standing(&self) -> bool {
-        !self.is_plain && self.lines.iter().any(|line| !line.standing.is_empty())
+        self.lines.iter().any(|line| !line.standing.is_empty())
     }
 
     /// Takes out whom `is_late` names of those who stand, the last first.
@@ -252,11 +245,6 @@ impl Queues {
     /// Takes out all who stand, the last first.
     pub(crate) fn drain(&mut self) -> Vec<Handle> {
         self.lines.iter_mut().flat_map(|line| line.standing.drain(..).rev()).collect()
-    }
-
-    /// The broker's queues may have become non-empty.
-    pub(crate) fn wake(&mut self) {
-        self.lines.iter_mut().for_each(|line| line.may_have_more = true);
     }
 
     /// Whether there is room for what a limit has left in the broker.
@@ -419,6 +407,14 @@ mod tests {
         let mut queues = queues(&[(None, 3), (None, 1)]);
         let turns: Vec<u32> = (0..8).map(|_| shares(&mut queues, 1)[1]).collect();
         assert_eq!(turns, [0, 0, 1, 0, 0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn queue_that_is_closed_has_no_turn_however_much_it_is_owed() {
+        let mut queues = queues(&[(None, 3), (None, 1)]);
+        (0..2).for_each(|_| drop(queues.fetch_portions(1)));
+        queues.close(1);
+        assert_eq!(shares(&mut queues, 1), [1, 0]);
     }
 
     #[test]

@@ -43,11 +43,9 @@ impl Ready {
 
     /// A line for one more queue, or another weight for one that there is.
     pub(crate) fn open(&mut self, queue: u16, weight: u32) {
-        let count = usize::from(queue) + 1;
-        if self.weights.len() < count {
-            self.weights.resize(count, 1);
-            self.levels.iter_mut().for_each(|level| level.lines.resize(count, VecDeque::new()));
-        }
+        let count = self.weights.len().max(usize::from(queue) + 1);
+        self.weights.resize(count, 1);
+        self.levels.iter_mut().for_each(|level| level.lines.resize(count, VecDeque::new()));
         self.weights[usize::from(queue)] = weight;
     }
 

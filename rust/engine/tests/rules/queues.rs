@@ -1,7 +1,7 @@
 //! Limits and weights of queues; queues that come and go.
 
 use fastworker_engine::{
-    Action, ChildId, Config, Drawn, Ending, Event, Handle, Outcome, Portion, QueueTerms, Rate, Request, Scope,
+    Action, ChildId, Config, Drawn, Ending, Event, Handle, Outcome, Portion, QueueTerms, Rate, Request, Scope, Shutdown,
 };
 
 use crate::desk::{Desk, START_MS, config, dispatches, endings, fetched, request};
@@ -113,7 +113,61 @@ fn delivery_with_a_permit_stands_until_there_is_a_place() {
     assert_eq!(started(&actions), [3], "who waits for a permit is in nobody's way");
     let waiting = desk.pass(150_000);
     assert!(started(&waiting).is_empty() && endings(&waiting).is_empty(), "{waiting:?}");
+    desk.tell(Event::Delivered(vec![]));
+    assert_eq!(room(&desk.tell(Event::Wake)), Some(0));
     assert_eq!(started(&end(&mut desk, &actions)), [2]);
+}
+
+/// One runs, and two have their permit and stand for its place.
+fn standing() -> (Desk, Vec<Action>) {
+    let mut terms = limited(1);
+    terms.tasks[1].acks_late = true;
+    terms.tasks[1].rate = Rate::per_second(10.0);
+    let mut desk = Desk::ready(terms);
+    let rated = |handle| Request { task: Some(1), ..of_queue(0, handle) };
+    let actions = desk.deliver([rated(1)]);
+    end(&mut desk, &actions);
+    desk.deliver([rated(2), rated(3)]);
+    let actions = desk.deliver([of_queue(0, 4)]);
+    desk.pass(100_000);
+    desk.pass(100_000);
+    (desk, actions)
+}
+
+#[test]
+fn delivery_that_stands_and_is_revoked_leaves_its_place_in_line() {
+    let (mut desk, actions) = standing();
+    let revoked = Ending::Revoked { terminated: None, acked_early: false };
+    assert_eq!(endings(&desk.tell(Event::Revoked { handles: vec![Handle(2)], terminate: None })), [(2, revoked)]);
+    assert_eq!(started(&end(&mut desk, &actions)), [3]);
+}
+
+#[test]
+fn deliveries_that_stand_go_back_in_a_shutdown_last_first() {
+    let (mut desk, _) = standing();
+    let actions = desk.tell(Event::Shutdown(Shutdown::Warm));
+    assert_eq!(endings(&actions), [(3, Ending::Return), (2, Ending::Return)]);
+}
+
+#[test]
+fn worker_with_limits_and_nothing_to_do_needs_no_tick() {
+    let mut desk = Desk::ready(limited(1));
+    desk.tell(Event::Delivered(vec![]));
+    assert_eq!(desk.engine.deadline(), None);
+}
+
+#[test]
+fn message_that_came_while_its_queue_was_full_is_fetched_when_a_place_is_free() {
+    let mut desk = Desk::ready(limited(2));
+    let later = Request { eta_ms: Some(START_MS + 100), ..of_queue(0, 1) };
+    // There may be two more of that queue, and then there are none.
+    desk.tell(Event::Delivered(vec![later]));
+    assert_eq!(room(&desk.tell(Event::Wake)), Some(2));
+    let running = desk.tell(Event::Delivered(vec![of_queue(0, 2)]));
+    assert_eq!(started(&desk.pass(100_000)), [1], "it is full");
+    assert_eq!(room(&desk.tell(Event::Wake)), Some(0));
+    desk.tell(Event::Delivered(vec![]));
+    assert_eq!(room(&end(&mut desk, &running)), Some(1));
 }
 
 #[test]
@@ -155,6 +209,9 @@ fn delivery_with_a_permit_does_not_stand_behind_a_slow_one_for_long() {
     let due_us = desk.engine.deadline().expect("somebody stands");
     assert!(due_us <= desk.now.mono_us + 500_000, "looked after at {due_us}");
     assert!(endings(&desk.pass(999_000)).is_empty());
+    desk.tell(Event::BrokerLost);
+    assert!(endings(&desk.pass(1_000)).is_empty(), "it cannot go");
+    desk.tell(Event::BrokerBack);
     assert_eq!(endings(&desk.pass(1_000)), [(2, Ending::Return)], "another worker may have a place");
 }
 
@@ -273,6 +330,35 @@ fn weights_divide_a_fetch() {
 }
 
 #[test]
+fn lanes_are_not_looked_at_again_for_a_fetch_that_left_them_room_or_needed_none() {
+    let mut config = Config { prefetch: 100, ..limited(9) };
+    config.tasks[1].has_lanes = true;
+    config.tasks[1].rate_scope = Scope::Shared;
+    let mut desk = Desk::ready(config.clone());
+    desk.tell(Event::Drawn(Drawn::default()));
+    assert_eq!(room(&desk.deliver([])), Some(9));
+    assert!(draw(&desk.pass(1_000_000)).expect("once a second")[0].room < 9);
+    desk.tell(Event::Drawn(Drawn::default()));
+    assert_eq!(draw(&desk.tell(Event::Delivered(vec![]))), None);
+    config.queues[0].limit = Some(1);
+    let mut desk = Desk::ready(config);
+    desk.tell(Event::Drawn(Drawn::default()));
+    assert_eq!(room(&desk.deliver([of_queue(0, 1)])), Some(0));
+    assert_eq!(draw(&desk.pass(1_000_000)).expect("once a second")[0].room, 0);
+    desk.tell(Event::Drawn(Drawn::default()));
+    assert_eq!(draw(&desk.tell(Event::Delivered(vec![]))), None);
+}
+
+#[test]
+fn full_queue_has_no_share_in_a_fetch() {
+    let terms = [(Some(1), 3), (None, 1)].map(|(limit, weight)| QueueTerms { limit, weight }).to_vec();
+    let mut desk = Desk::ready(Config { queues: terms, concurrency: 4, ..config() });
+    let actions = desk.deliver([of_queue(0, 1)]);
+    let shares: Vec<u32> = portions(&actions).expect("a fetch").iter().map(|portion| portion.share).collect();
+    assert_eq!(shares, [0, fetched(&actions).expect("a fetch")]);
+}
+
+#[test]
 fn what_a_cancelled_queue_has_not_started_goes_back() {
     let mut desk = Desk::ready(Config { concurrency: 1, ..limited(9) });
     desk.deliver([
@@ -334,4 +420,14 @@ fn withdrawn_queue_gives_back_also_what_comes_late_and_then_goes_on() {
     assert!(endings(&actions).is_empty());
     assert_eq!(endings(&desk.tell(Event::Delivered(vec![request(1)]))), [(1, Ending::Return)]);
     assert_eq!(dispatches(&desk.deliver([request(2)])).len(), 1, "whether it is paused is for the broker to say");
+}
+
+#[test]
+fn withdrawn_queue_gives_back_also_what_a_draw_brings_late() {
+    let mut desk = with_lanes(Scope::Shared);
+    desk.tell(Event::QueueWithdrawn { queue: 0 });
+    desk.tell(Event::Delivered(vec![]));
+    let drawn = Request { is_drawn: true, task: Some(1), ..of_queue(0, 1) };
+    let actions = desk.tell(Event::Drawn(Drawn { requests: vec![drawn], ..Drawn::default() }));
+    assert_eq!(endings(&actions), [(1, Ending::Return)]);
 }
