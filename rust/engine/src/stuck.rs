@@ -17,7 +17,7 @@ const LOCATED_EVERY_US: u64 = 1_000_000;
 impl Child {
     /// With several slots: something was assigned that may turn out to run for very long.
     pub(crate) fn look_for_long_runners(&mut self, after_us: Option<u64>, now_us: u64) {
-        if let Some(after_us) = after_us.filter(|_| self.slots > 1 && self.locate_at_us.is_none()) {
+        if let Some(after_us) = after_us.filter(|_| self.locate_at_us.is_none()) {
             self.locate_at_us = Some(now_us.saturating_add(after_us));
         }
     }
@@ -104,11 +104,11 @@ impl Engine {
                 next_us = next_us.min(due_us);
             }
         }
-        if child.phase != Phase::Ready || (over.len() > LOCATED_AT_ONCE && !is_due) {
+        let is_too_many = !over.split_off(over.len().min(LOCATED_AT_ONCE)).is_empty();
+        if child.phase != Phase::Ready || (is_too_many && !is_due) {
             return;
         }
-        if over.len() > LOCATED_AT_ONCE {
-            over.truncate(LOCATED_AT_ONCE);
+        if is_too_many {
             next_us = next_us.min(now.mono_us + LOCATED_EVERY_US);
         }
         child.locate_at_us = Some(next_us);

@@ -51,7 +51,10 @@ impl Engine {
 
     /// Gives suspects to the cells, and sees to it that there are cells.
     pub(crate) fn dispatch_suspects(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if self.config.slots == 1 || self.phase != Phase::Running {
+        if self.config.slots == 1 {
+            return;
+        }
+        if self.phase != Phase::Running {
             return;
         }
         if !self.suspects.is_empty() && self.is_lease_safe {
@@ -90,7 +93,6 @@ impl Engine {
     fn fill_cell(&mut self, index: usize, now: Now, actions: &mut Vec<Action>) {
         let mut window = Sent::to(self.fleet.at(index), true);
         while self.fleet.at(index).has_room()
-            && self.fleet.at(index).allowance > 0
             && let Some(&handle) = self.suspects.front()
         {
             let most = self.config.max_deliveries;
@@ -135,12 +137,8 @@ impl Engine {
         if self.may_have_another_cell() && !self.fleet.is_failing_to_start() {
             return;
         }
-        // Nothing goes past one that is to be alone.
-        let most = self.config.max_deliveries;
-        let next_is_last = self.suspects.front().is_some_and(|&handle| {
-            let held = self.requests.of(handle);
-            held.is_recorded && most > 0 && held.attempts >= most
-        });
+        // Nothing goes past one that is counted and was not taken: it is to be alone.
+        let next_is_last = self.suspects.front().is_some_and(|&handle| self.requests.of(handle).is_recorded);
         let is_cell = |child: &Child| child.is_cell && child.phase == ChildPhase::Ready;
         let is_stuck = |child: &Child| {
             let is_shut = child.is_exclusive || child.is_leaving() || (next_is_last && !child.is_idle());

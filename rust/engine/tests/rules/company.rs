@@ -1,6 +1,6 @@
 //! Children that run several tasks at once: their slots, limits, revokes and deaths, and what shares a process with whom.
 
-use fastworker_engine::{Action, ChildId, Config, Ending, Event, Handle, Interrupt, Number, Outcome, Request};
+use fastworker_engine::{Action, ChildId, Config, Ending, Event, Handle, Interrupt, Number, Outcome, Request, Resize};
 
 use crate::desk::{Desk, config, dispatches, endings, redelivered, request};
 
@@ -95,6 +95,62 @@ fn soft_limit_is_told_to_the_task_that_it_is_of() {
 }
 
 #[test]
+fn page_is_read_again_when_a_task_has_had_time_enough_to_end() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([limited(0, None, Some(2.0))]);
+    desk.pass(2_000_000);
+    desk.now.mono_us += 500_000;
+    desk.runs(0, 1, [0]);
+    desk.pass(500_000);
+    assert_eq!(desk.engine.deadline(), Some(2_500_000 + 1_000_000));
+}
+
+#[test]
+fn each_is_told_of_its_limit_and_nobody_who_is_being_killed() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([limited(0, Some(1.0), Some(2.0)), limited(1, Some(1.0), Some(3.5))]);
+    desk.pass(1_000_000);
+    let mut told = interrupts(&desk.runs(0, 2, 0..2));
+    told.sort_by_key(|(number, _)| *number);
+    assert_eq!(told, [0, 1].map(|number| (number, Interrupt::SoftLimit { limit_ms: 1_000 })));
+    desk.pass(1_000_000);
+    assert_eq!(interrupts(&desk.runs(0, 2, 0..2)), [(0, Interrupt::HardLimit)]);
+    desk.pass(1_000_000);
+    assert!(desk.runs(0, 2, 0..2).contains(&Action::Kill { child: ChildId(0) }));
+    desk.pass(500_000);
+    assert_eq!(interrupts(&desk.runs(0, 2, 0..2)), []);
+}
+
+#[test]
+fn task_that_was_told_to_end_is_not_forgotten_for_another_that_is_told_of_its_limit() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([limited(0, None, Some(2.0)), limited(1, Some(2.5), None)]);
+    desk.pass(2_000_000);
+    desk.runs(0, 2, 0..2);
+    desk.pass(500_000);
+    desk.runs(0, 2, 0..2);
+    desk.pass(500_000);
+    assert!(desk.runs(0, 2, 0..2).contains(&Action::Kill { child: ChildId(0) }));
+}
+
+#[test]
+fn time_of_a_task_begins_with_its_own_start() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([request(0), limited(1, Some(1.0), None)]);
+    desk.pass(1_000_000);
+    assert_eq!(interrupts(&desk.runs(0, 1, [0])), [], "it has not been claimed");
+    assert!(!desk.engine.looks_at(ChildId(0), desk.now.mono_us + 1_999));
+    assert!(desk.engine.looks_at(ChildId(0), desk.now.mono_us + 2_000));
+    desk.pass(2_000);
+    let (child, running) = (ChildId(0), vec![(0, 0), (1, 500_000)]);
+    let page = Event::ObservedMany { child, next: 2, running, turned_us: None };
+    assert_eq!(interrupts(&desk.tell(page.clone())), [], "it has been running for half a second");
+    assert!(!desk.engine.looks_at(ChildId(0), 1_499_999));
+    desk.pass(498_000);
+    assert_eq!(interrupts(&desk.tell(page)), [(1, Interrupt::SoftLimit { limit_ms: 1_000 })]);
+}
+
+#[test]
 fn task_that_ends_when_its_hard_limit_is_told_ends_alone() {
     let mut desk = Desk::ready(many());
     desk.deliver([request(0), limited(1, None, Some(2.0))]);
@@ -103,6 +159,17 @@ fn task_that_ends_when_its_hard_limit_is_told_ends_alone() {
     let actions = desk.ended(0, 1, Outcome::TimeLimit);
     assert_eq!(endings(&actions), [(1, Ending::TimeLimit { limit_ms: 2_000, acked_early: false })]);
     assert!(!actions.contains(&Action::Kill { child: ChildId(0) }));
+}
+
+#[test]
+fn child_whose_task_ended_when_it_was_told_to_is_left_alone() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([request(0), limited(1, None, Some(2.0))]);
+    desk.pass(2_000_000);
+    desk.runs(0, 2, 0..2);
+    desk.ended(0, 1, Outcome::TimeLimit);
+    desk.pass(9_000_000);
+    assert!(!desk.runs(0, 2, [0]).contains(&Action::Kill { child: ChildId(0) }));
 }
 
 #[test]
@@ -164,6 +231,14 @@ fn revoked_task_is_told_to_end_and_its_neighbours_go_on() {
 }
 
 #[test]
+fn recall_for_a_revoke_does_not_say_that_the_child_is_blocked() {
+    let mut desk = Desk::ready(many());
+    desk.deliver((0..3).map(request));
+    desk.tell(Event::Revoked { handles: vec![Handle(2)], terminate: None });
+    assert_eq!(dispatches(&desk.tell(Event::Recalled { child: ChildId(0), from: 1 })), [(0, 3, vec![1])]);
+}
+
+#[test]
 fn what_a_dead_process_ran_goes_to_a_cell_in_small_companies() {
     let mut desk = Desk::ready(many());
     desk.deliver((0..5).map(request));
@@ -195,6 +270,15 @@ fn more_cells_are_started_for_those_that_must_be_alone() {
 }
 
 #[test]
+fn cells_cost_the_others_no_seats() {
+    let mut desk = Desk::ready(many());
+    desk.tell(Event::Resize(Resize::Grow(0)));
+    desk.deliver([request(9), redelivered(0), redelivered(1)]);
+    (1..=2).for_each(|child| drop(desk.cell(child, 3)));
+    assert_eq!(dispatches(&desk.deliver([request(10)])), [(0, 1, vec![10])]);
+}
+
+#[test]
 fn task_that_always_kills_its_process_is_given_up_after_its_attempts() {
     let mut desk = Desk::ready(many());
     desk.deliver([request(0)]);
@@ -220,6 +304,15 @@ fn blocked_child_gives_back_what_it_has_not_claimed_until_it_is_awake() {
     assert!(desk.runs(0, 1, []).contains(&Action::Recall { child: ChildId(0) }));
     assert_eq!(dispatches(&desk.tell(Event::Recalled { child: ChildId(0), from: 1 })), []);
     assert_eq!(dispatches(&desk.tell(Event::Awake { child: ChildId(0) })), [(0, 2, vec![1])]);
+}
+
+#[test]
+fn child_that_has_claimed_all_it_was_given_is_not_blocked() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([request(0)]);
+    desk.runs(0, 1, [0]);
+    desk.pass(1_000_000);
+    assert_eq!(desk.runs(0, 1, [0]), []);
 }
 
 #[test]
@@ -304,6 +397,15 @@ fn nothing_is_kept_for_the_free_slots_of_a_child_that_leaves_alone() {
     assert_eq!(endings(&desk.pass(1)), [(2, Ending::Return)], "its successor is not there");
 }
 
+#[test]
+fn nothing_goes_back_while_tasks_end_at_a_child_that_leaves_alone() {
+    let mut desk = Desk::ready(Config { slots: 2, max_tasks_per_child: Some(2), ..many() });
+    desk.deliver([request(0), request(1), request(2)]);
+    desk.pass(600_000);
+    desk.ended(0, 1, Outcome::Success);
+    assert_eq!(endings(&desk.pass(400_000)), [], "the other may end soon, too");
+}
+
 /// Suspects that wait for a cell while no cell takes any go back after a second, last in line first.
 fn assert_given_back(desk: &mut Desk, handles: impl IntoIterator<Item = u32>) {
     assert_eq!(endings(&desk.pass(999_999)), []);
@@ -332,6 +434,65 @@ fn suspects_go_back_when_the_first_in_line_waits_for_an_idle_cell() {
 }
 
 #[test]
+fn suspect_is_not_counted_while_the_leases_are_at_risk() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([redelivered(0)]);
+    desk.tell(Event::LeaseAtRisk);
+    assert_eq!(desk.tell(Event::ChildReady { child: ChildId(1) }), []);
+    let actions = desk.tell(Event::LeaseSafe);
+    assert!(actions.contains(&Action::RecordAttempt { handle: Handle(0), floor: 0 }), "{actions:?}");
+}
+
+#[test]
+fn no_other_cell_is_started_while_one_waits_for_an_attempt_to_be_counted() {
+    let mut desk = Desk::ready(many());
+    desk.deliver((0..2).map(redelivered));
+    assert_eq!(spawned(&desk.tell(Event::ChildReady { child: ChildId(1) })), []);
+}
+
+#[test]
+fn cell_that_would_be_of_no_use_now_is_not_waited_for() {
+    for fact in [Event::BrokerLost, Event::LeaseAtRisk] {
+        let mut desk = Desk::ready(many());
+        desk.deliver([redelivered(0)]);
+        desk.died(1, 0);
+        desk.tell(fact);
+        assert_eq!(desk.engine.deadline(), Some(250_000), "the suspect is looked at, and nothing else");
+    }
+}
+
+#[test]
+fn without_a_bound_no_attempt_is_the_last() {
+    let mut desk = Desk::ready(Config { max_deliveries: 0, ..many() });
+    desk.deliver((0..3).map(redelivered));
+    let started: Vec<u32> = dispatches(&desk.cell(1, 9)).into_iter().flat_map(|(_, _, handles)| handles).collect();
+    assert_eq!(started, [0, 1, 2]);
+}
+
+#[test]
+fn suspects_go_back_when_every_cell_is_full_or_has_one_that_must_be_alone() {
+    for (count, attempt) in [(12, 1), (4, 3)] {
+        let mut desk = Desk::ready(many());
+        desk.deliver((0..=count).map(redelivered));
+        (1..=4).for_each(|child| drop(desk.cell(child, attempt)));
+        assert_given_back(&mut desk, [count]);
+    }
+}
+
+#[test]
+fn suspects_stay_while_a_cell_has_room_for_them() {
+    let mut desk = Desk::new(Config { concurrency: 2, ..many() });
+    desk.tell(Event::Tick);
+    desk.tell(Event::ChildReady { child: ChildId(0) });
+    desk.deliver([request(9), redelivered(0)]);
+    desk.cell(2, 1);
+    desk.died(1, 0);
+    // The broker takes its time to count the second.
+    desk.deliver([redelivered(1), redelivered(2)]);
+    assert_eq!(endings(&desk.pass(2_000_000)), []);
+}
+
+#[test]
 fn cells_that_leave_make_room_for_others_up_to_eight() {
     let mut desk = Desk::ready(Config { max_tasks_per_child: Some(1), ..many() });
     desk.deliver((0..9).map(redelivered));
@@ -349,6 +510,15 @@ fn suspects_go_back_when_no_cell_can_be_started() {
     assert_eq!(spawned(&desk.deliver((0..2).map(redelivered))), [1]);
     desk.died(1, 0);
     assert_given_back(&mut desk, [1, 0]);
+}
+
+#[test]
+fn suspects_do_not_go_back_while_the_broker_is_away() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([redelivered(0)]);
+    desk.died(1, 0);
+    desk.tell(Event::BrokerLost);
+    assert_eq!(endings(&desk.pass(1_000_000)), []);
 }
 
 fn located(actions: &[Action]) -> Vec<Number> {
@@ -437,4 +607,49 @@ fn narrow_child_has_one_task_at_a_time_and_is_told_by_frames() {
     assert_eq!(interrupts(&desk.runs(0, 1, [0])), [(0, Interrupt::SoftLimit { limit_ms: 1_000 })]);
     assert_eq!(dispatches(&desk.deliver([request(1)])), []);
     assert_eq!(dispatches(&desk.ended(0, 0, Outcome::Success)), [(0, 1, vec![1])]);
+}
+
+#[test]
+fn suspect_that_is_revoked_leaves_the_line_and_the_others_stay() {
+    let mut desk = Desk::ready(many());
+    desk.deliver((0..3).map(redelivered));
+    desk.tell(Event::Revoked { handles: vec![Handle(1)], terminate: None });
+    let started: Vec<u32> = dispatches(&desk.cell(1, 2)).into_iter().flat_map(|(_, _, handles)| handles).collect();
+    assert_eq!(started, [0, 2]);
+}
+
+#[test]
+fn page_is_watched_until_all_is_claimed_and_then_looked_at_once_a_second() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([request(0)]);
+    assert_eq!(desk.engine.deadline(), Some(2_000));
+    desk.runs(0, 1, [0]);
+    assert_eq!(desk.engine.deadline(), Some(1_000_000));
+}
+
+#[test]
+fn suspects_in_line_are_looked_at_before_they_have_waited_for_long() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([redelivered(0)]);
+    assert_eq!(desk.engine.deadline(), Some(250_000));
+}
+
+#[test]
+fn cell_that_could_not_be_started_is_tried_again_when_the_pause_is_over() {
+    let mut desk = Desk::ready(many());
+    desk.deliver([redelivered(0)]);
+    assert_eq!(spawned(&desk.died(1, 0)), []);
+    assert_eq!(desk.engine.deadline(), Some(100_000));
+    assert_eq!(spawned(&desk.pass(100_000)), [2]);
+}
+
+#[test]
+fn as_much_is_fetched_ahead_as_all_slots_get_through() {
+    let mut desk = Desk::ready(many());
+    desk.tell(Event::Delivered((0..9).map(request).collect()));
+    let outcome = Outcome::Success;
+    desk.tell(Event::Ended { child: ChildId(0), number: 0, outcome, runtime_us: 100_000 });
+    desk.pass(1_000);
+    // In a quarter of a second, and one that is free to start at once.
+    assert_eq!(crate::desk::fetched(&desk.tell(Event::Wake)), Some(9 * 250 / 100 + 1));
 }
