@@ -82,8 +82,7 @@ impl Prefetch {
 
     /// So many came and went on to lanes; 0: some stayed.
     pub(crate) fn passed(&mut self, count: usize) {
-        let twice = u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(2);
-        self.passing = twice.min(self.limit / 2);
+        self.passing = u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(2);
     }
 
     /// Most deliveries held at once from now on. What is held beyond it is worked off.
@@ -171,8 +170,8 @@ impl Prefetch {
     pub(crate) fn observe_run(&mut self, runtime_us: u64) {
         let run_us = (runtime_us + OVERHEAD_US) as f64;
         let mean_us = self.mean_run_us.get_or_insert(run_us);
-        let share = if run_us > *mean_us { SHARE_UP } else { SHARE_DOWN };
-        *mean_us += share * (run_us - *mean_us);
+        let error_us = run_us - *mean_us;
+        *mean_us += SHARE_UP * error_us.max(0.0) + SHARE_DOWN * error_us.min(0.0);
     }
 
     /// A delivery of so many bytes came.
@@ -223,7 +222,7 @@ impl Prefetch {
     fn credit(&self, held: u32, waiting: u32, idle: u32) -> u32 {
         let startable = self.lookahead.saturating_add(idle).saturating_sub(waiting);
         let passing = if startable > 0 { self.passing } else { 0 };
-        self.most().saturating_sub(held).min(startable + passing)
+        self.most().saturating_sub(held).min(startable.saturating_add(passing))
     }
 
     /// How many to ask for now, if any.
@@ -329,6 +328,26 @@ mod tests {
         let prefetch = prefetch(10, 2);
         assert_eq!(prefetch.ask(90, 10, 0), None);
         assert_eq!(prefetch.ask(75, 10, 0), Some(25));
+        assert_eq!(prefetch.ask(20, 10, 0), Some(50));
+        assert_eq!(prefetch.ask(99, 1, 1), None, "what waits is enough for the child that is idle");
+    }
+
+    #[test]
+    fn longer_runs_are_believed_sooner_than_shorter_ones() {
+        let mut prefetch = Prefetch::new(100);
+        let mut mean_after = |runtime_us| {
+            prefetch.observe_run(runtime_us - OVERHEAD_US);
+            prefetch.mean_run_us
+        };
+        let means = [1_000, 1_000, 2_000, 450].map(&mut mean_after);
+        assert_eq!(means, [1_000.0, 1_000.0, 1_250.0, 1_200.0].map(Some));
+    }
+
+    #[test]
+    fn one_large_message_among_small_ones_changes_little() {
+        let mut prefetch = prefetch(10, 2);
+        (0..100).for_each(|_| prefetch.observe_size(400));
+        prefetch.observe_size(100_000);
         assert_eq!(prefetch.ask(20, 10, 0), Some(50));
     }
 

@@ -101,6 +101,13 @@ mod tests {
         assert!(blocks.take((0, 7), LIFE_US - 1));
         assert!(!blocks.take((0, 7), LIFE_US));
         assert_eq!(blocks.ahead((0, 7), MS_NS, LIFE_US), 1);
+        let sizes = [0, 0, 0].map(|left| {
+            blocks.put((0, 7), left, 0);
+            blocks.ahead((0, 7), MS_NS, 0)
+        });
+        assert_eq!(sizes, [2, 4, 8]);
+        blocks.put((0, 7), 8, 0);
+        assert_eq!(blocks.ahead((0, 7), MS_NS, LIFE_US), 4);
     }
 
     #[test]
@@ -120,5 +127,18 @@ mod tests {
         }
         blocks.ahead((0, 0), MS_NS, 3 * MEMORY_US);
         assert_eq!(blocks.blocks.len(), 1);
+    }
+
+    #[test]
+    fn keys_are_swept_once_in_a_while_and_forgotten_when_their_last_block_is_that_old() {
+        let mut blocks = Blocks::default();
+        blocks.ahead((0, 0), MS_NS, MEMORY_US);
+        blocks.ahead((0, 1), MS_NS, MEMORY_US + 1);
+        blocks.ahead((0, 2), MS_NS, 2 * MEMORY_US - 1);
+        assert_eq!(blocks.swept_us, MEMORY_US);
+        blocks.ahead((0, 3), MS_NS, 2 * MEMORY_US + LIFE_US);
+        let mut keys: Vec<u64> = blocks.blocks.keys().map(|(_, key)| *key).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, [1, 2, 3]);
     }
 }

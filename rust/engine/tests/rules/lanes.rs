@@ -67,7 +67,7 @@ fn what_was_moved_to_its_lane_holds_no_credit() {
     let answer =
         Acquired { granted: vec![Handle(1)], laned: vec![Handle(2)], due_in_us: Some(500_000), ..Acquired::default() };
     assert_eq!(started(&desk.tell(Event::Acquired(answer))), [1]);
-    assert_eq!(desk.engine.stats().held, 1);
+    assert_eq!((desk.engine.stats().held, desk.engine.stats().counters.laned), (1, 1));
     desk.tell(Event::Drawn(Drawn::default()));
     assert!(drawn(&desk.pass(400_000)).is_none(), "the permit is not there");
 }
@@ -108,6 +108,7 @@ fn draw_comes_when_the_permit_of_a_lane_is_there() {
     let actions = desk.tell(Event::Drawn(Drawn { requests: vec![request], ..Drawn::default() }));
     assert_eq!(started(&actions), [1], "it brings its permit along");
     assert!(asks(&actions).is_empty());
+    assert_eq!(desk.engine.stats().counters.drawn, 1);
 }
 
 #[test]
@@ -128,6 +129,14 @@ fn what_was_granted_during_a_shutdown_goes_back() {
     let mut desk = limited(2.0, Scope::Shared);
     desk.deliver([keyed(1, 7)]);
     assert!(endings(&desk.tell(Event::Shutdown(Shutdown::Warm))).is_empty(), "its answer is awaited");
+    assert_eq!(endings(&desk.tell(granted(&[1]))), [(1, Ending::Return)]);
+}
+
+#[test]
+fn what_was_granted_of_a_queue_that_is_closed_goes_back() {
+    let mut desk = limited(2.0, Scope::Shared);
+    desk.deliver([keyed(1, 7)]);
+    desk.tell(Event::QueueClosed { queue: 0 });
     assert_eq!(endings(&desk.tell(granted(&[1]))), [(1, Ending::Return)]);
 }
 
@@ -186,6 +195,7 @@ fn urgent_delivery_takes_the_place_of_a_patient_one_here() {
     assert_eq!((started(&actions), endings(&actions)), (vec![1], vec![(3, Ending::Lane)]));
     let actions = desk.deliver([request(4)]);
     assert_eq!(endings(&actions), [(2, Ending::Lane)]);
+    assert_eq!(desk.engine.stats().limited, 1);
 }
 
 #[test]
@@ -215,6 +225,50 @@ fn what_comes_goes_behind_what_waits_in_the_lane() {
 }
 
 #[test]
+fn what_comes_goes_behind_what_was_put_into_the_lane() {
+    let mut desk = limited(0.1, Scope::Worker);
+    desk.deliver([request(1), request(2)]);
+    desk.now.mono_us += 10_000_000;
+    assert_eq!(endings(&desk.deliver([request(3)])), [(3, Ending::Lane)], "its permit is there");
+}
+
+#[test]
+fn lane_is_drawn_again_at_once_when_there_are_permits_for_many() {
+    let mut desk = limited(1_000.0, Scope::Worker);
+    assert!(drawn(&desk.tell(Event::Drawn(Drawn { has_more: vec![true], ..Drawn::default() }))).is_some());
+    assert!(drawn(&desk.tell(Event::Drawn(Drawn { has_more: vec![false], ..Drawn::default() }))).is_none());
+}
+
+#[test]
+fn few_permits_are_gathered_before_a_lane_is_drawn() {
+    let mut desk = limited(4.5, Scope::Worker);
+    // Three wait for permits of the next second, and there is a fourth.
+    desk.deliver((1..=4).map(request));
+    assert_eq!(drawn(&desk.tell(Event::Drawn(Drawn { has_more: vec![true], ..Drawn::default() }))), None);
+    assert_eq!(desk.engine.deadline(), Some(125_000));
+}
+
+#[test]
+fn lane_is_not_drawn_ahead_while_as_many_wait_here_as_may() {
+    let mut config = limits(2.0, Scope::Worker);
+    config.prefetch = 8;
+    let mut desk = Desk::ready(config);
+    desk.deliver((1..=3).map(request));
+    desk.tell(Event::Drawn(Drawn { has_more: vec![true], ..Drawn::default() }));
+    assert_eq!(desk.engine.deadline(), Some(500_000));
+}
+
+#[test]
+fn lane_of_a_limit_that_was_lifted_is_emptied_at_once() {
+    let mut desk = limited(0.1, Scope::Worker);
+    desk.deliver([request(1)]);
+    desk.tell(Event::Drawn(Drawn { has_more: vec![true], ..Drawn::default() }));
+    let actions = desk.tell(Event::RateLimit { task: 0, limit: None });
+    assert_eq!(drawn(&actions).map(|(_, quotas)| quotas), Some(vec![Quota::Worker { task: 0, permits: u32::MAX }]));
+    assert_eq!(drawn(&desk.tell(Event::Drawn(Drawn { has_more: vec![false], ..Drawn::default() }))), None);
+}
+
+#[test]
 fn draw_and_fetch_share_the_credit() {
     let mut config = Config { prefetch: 8, concurrency: 8, ..config() };
     config.tasks[0].rate = Rate::per_second(1.0);
@@ -228,11 +282,48 @@ fn draw_and_fetch_share_the_credit() {
 }
 
 #[test]
+fn draw_brings_no_more_than_a_fetch_that_is_out_leaves() {
+    let mut desk = limited(2.0, Scope::Shared);
+    desk.tell(Event::Drawn(Drawn { next_in_us: Some(10_000), ..Drawn::default() }));
+    desk.tell(Event::Delivered(vec![]));
+    desk.pass(1_000);
+    assert_eq!(fetched(&desk.tell(Event::Wake)), Some(6), "for two idle children and ahead of them");
+    assert_eq!(drawn(&desk.pass(10_000)), None);
+    let mut config = Config { prefetch: 8, concurrency: 8, ..config() };
+    config.tasks[0].has_lanes = true;
+    let mut desk = Desk::ready(config);
+    desk.tell(Event::Drawn(Drawn { next_in_us: Some(10_000), ..Drawn::default() }));
+    assert_eq!(fetched(&desk.deliver([2, 3].map(|handle| Request { task: Some(1), ..request(handle) }))), Some(4));
+    assert_eq!(drawn(&desk.pass(10_000)).map(|(max, _)| max), Some(2), "two are here, and four on their way");
+}
+
+#[test]
+fn nothing_comes_on_top_while_every_child_is_busy_for_long() {
+    let mut desk = limited(0.1, Scope::Worker);
+    desk.deliver([1, 2].map(|handle| Request { task: Some(1), ..request(handle) }));
+    desk.tell(Event::Drawn(Drawn { has_more: vec![true], ..Drawn::default() }));
+    desk.now.mono_us += 250_000;
+    let actions = desk.deliver([request(3), request(4)]);
+    assert_eq!((endings(&actions).len(), fetched(&actions)), (2, None), "what passes is not asked for");
+}
+
+#[test]
 fn failed_draw_is_tried_again_after_a_second() {
     let mut desk = limited(2.0, Scope::Shared);
     desk.tell(Event::DrawFailed);
     assert_eq!(desk.engine.deadline(), Some(1_000_000));
     assert!(drawn(&desk.pass(1_000_000)).is_some());
+    desk.tell(Event::DrawFailed);
+    assert!(drawn(&desk.pass(1_000_000)).is_some());
+}
+
+#[test]
+fn draw_that_there_is_no_room_for_is_tried_again_soon() {
+    let mut desk = limited(2.0, Scope::Shared);
+    desk.tell(Event::Drawn(Drawn::default()));
+    desk.deliver([1, 2].map(|handle| Request { task: Some(1), ..request(handle) }));
+    assert_eq!(drawn(&desk.pass(1_000_000)), None, "both children have been busy for long");
+    assert_eq!(desk.engine.deadline(), Some(1_020_000));
 }
 
 #[test]

@@ -38,6 +38,23 @@ fn limited_tasks_do_not_block_those_behind_them() {
 }
 
 #[test]
+fn no_more_wait_for_permits_here_than_a_quarter_of_the_prefetch() {
+    let mut config = Config { prefetch: 8, ..config() };
+    config.tasks[0].rate = Rate::per_second(10.0);
+    let mut desk = Desk::ready(config);
+    assert_eq!(endings(&desk.deliver((1..=5).map(request))), [(4, Ending::Lane), (5, Ending::Lane)]);
+}
+
+#[test]
+fn one_that_comes_when_a_permit_has_just_fallen_due_overtakes_nobody() {
+    let mut desk = limited();
+    desk.deliver([request(1), request(9)]);
+    desk.now.mono_us += 100_000;
+    assert_eq!(started(&desk.deliver([request(3)])), []);
+    assert_eq!(started(&desk.pass(0)), [9], "first come, first served");
+}
+
+#[test]
 fn urgent_one_has_the_next_permit() {
     let mut desk = limited();
     let urgent = Request { priority: 0, ..request(3) };
@@ -97,6 +114,7 @@ fn lost_lease_leaves_the_line() {
     let mut desk = limited();
     desk.deliver([request(1), request(2), request(3)]);
     desk.tell(Event::LeaseLost { handle: Handle(2) });
+    assert_eq!((desk.engine.stats().limited, desk.engine.stats().counters.lost), (1, 1));
     assert_eq!(started(&desk.pass(100_000)), [3]);
 }
 
