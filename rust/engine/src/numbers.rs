@@ -144,9 +144,21 @@ mod tests {
         for number in 1..10_000 {
             numbers.push(number, number);
             assert_eq!(numbers.remove(number), Some(number));
-            assert!(numbers.entries.len() <= FEW_GAPS + 2);
         }
         assert_eq!(numbers.get(0), Some(&0));
+    }
+
+    #[test]
+    fn gaps_are_closed_when_they_are_many_and_more_than_what_is_there() {
+        for (stay, most) in [(1, FEW_GAPS), (300, 300)] {
+            let mut numbers = numbers(0..stay);
+            let gaps = (stay..10_000).map(|number| {
+                numbers.push(number, number);
+                numbers.remove(number);
+                numbers.entries.len() - stay as usize
+            });
+            assert_eq!(gaps.max(), Some(most), "{stay} stay");
+        }
     }
 
     #[test]

@@ -243,3 +243,22 @@ impl Requests {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn calls_of_batch_tasks_are_counted_with_their_bytes() {
+        let mut requests = Requests::default();
+        for (handle, size) in [(1, 100), (2, 300), (3, 5)] {
+            let request = Request { size, ..testing::request(handle) };
+            requests.insert(Held { is_batched: handle < 3, ..Held::new(request, Place::Ready, 0) });
+        }
+        assert_eq!(requests.batched(), (2, 400));
+        requests.remove(Handle(1));
+        requests.remove(Handle(3));
+        assert_eq!(requests.batched(), (1, 300));
+    }
+}

@@ -108,6 +108,7 @@ fn redelivery_in_an_outage_does_not_hold_up_others() {
     desk.tell(Event::BrokerLost);
     let actions = desk.tell(Event::Delivered(vec![redelivered(1), request(2)]));
     assert_eq!(dispatches(&actions).len(), 1);
+    assert_eq!(desk.engine.stats().waiting, 1);
     let actions = desk.tell(Event::BrokerBack);
     assert!(actions.contains(&Action::RecordAttempt { handle: Handle(1), floor: 0 }));
 }
@@ -137,6 +138,14 @@ fn lost_lease_of_a_running_delivery_still_ends_once() {
     assert_eq!(endings(&actions), [(1, Ending::AsReported { acked_early: false })]);
     desk.tell(Event::LeaseLost { handle: Handle(1) });
     assert_eq!(desk.engine.stats().held, 0);
+}
+
+#[test]
+fn what_is_no_longer_ours_is_not_run_again_when_its_process_died() {
+    let mut desk = Desk::alone();
+    desk.deliver([request(1)]);
+    desk.tell(Event::LeaseLost { handle: Handle(1) });
+    assert_eq!(endings(&desk.died(0, 1)), [(1, Ending::Redeliver)]);
 }
 
 #[test]

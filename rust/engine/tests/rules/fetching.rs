@@ -45,6 +45,13 @@ fn nothing_is_fetched_while_the_broker_is_away() {
 }
 
 #[test]
+fn what_waits_is_looked_at_before_it_has_waited_for_long() {
+    let mut desk = Desk::alone();
+    desk.deliver([request(1), request(2)]);
+    assert_eq!(desk.engine.deadline(), Some(250_000));
+}
+
+#[test]
 fn waiting_deliveries_of_stuck_children_go_back_last_first() {
     let mut desk = Desk::ready(config());
     desk.deliver((1..=5).map(request));
@@ -53,6 +60,38 @@ fn waiting_deliveries_of_stuck_children_go_back_last_first() {
     let actions = desk.pass(1_000);
     assert_eq!(endings(&actions), returned);
     assert_eq!(fetched(&actions), None);
+}
+
+#[test]
+fn nothing_goes_back_while_the_broker_is_away_or_the_leases_are_at_risk() {
+    for (fact, end) in [(Event::BrokerLost, Event::BrokerBack), (Event::LeaseAtRisk, Event::LeaseSafe)] {
+        let mut desk = Desk::alone();
+        desk.deliver([request(1), request(2)]);
+        desk.tell(fact);
+        assert_eq!(endings(&desk.pass(1_000_000)), []);
+        desk.tell(end);
+        assert_eq!(endings(&desk.pass(1_000)), [(2, Ending::Return)]);
+    }
+}
+
+#[test]
+fn what_has_not_waited_for_long_does_not_go_back_with_the_others() {
+    let mut desk = Desk::alone();
+    desk.deliver([request(1), request(2)]);
+    desk.pass(500_000);
+    desk.deliver([request(3)]);
+    assert_eq!(endings(&desk.pass(500_000)), [(2, Ending::Return)]);
+}
+
+#[test]
+fn only_what_the_children_do_not_get_through_goes_back() {
+    let mut desk = Desk::knowing(100_000, Config { concurrency: 1, ..config() });
+    desk.deliver((0..20).map(request));
+    desk.pass(500_000);
+    let child = fastworker_engine::ChildId(0);
+    desk.tell(Event::Ended { child, number: 200, outcome: Outcome::Success, runtime_us: 100_000 });
+    let back: Vec<u32> = endings(&desk.pass(500_000)).into_iter().map(|(handle, _)| handle).collect();
+    assert_eq!(back, (11..20).rev().collect::<Vec<_>>(), "nine run within a second");
 }
 
 #[test]

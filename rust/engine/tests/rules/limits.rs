@@ -2,7 +2,7 @@
 
 use fastworker_engine::{Action, ChildId, Config, Ending, Event, Handle, Outcome, Request};
 
-use crate::desk::{Desk, config, dispatches, endings, request};
+use crate::desk::{Desk, config, dispatches, early, endings, request};
 
 fn limited(soft_s: Option<f64>, hard_s: Option<f64>) -> Desk {
     let mut desk = Desk::alone();
@@ -32,6 +32,15 @@ fn hard_limit_kills_and_ends_the_task_when_the_child_is_gone() {
     assert_eq!(actions.last(), Some(&Action::Kill { child: ChildId(0) }));
     let actions = desk.died(0, 1);
     assert_eq!(endings(&actions), [(1, Ending::TimeLimit { limit_ms: 500, acked_early: false })]);
+}
+
+#[test]
+fn successor_is_started_when_the_killed_process_is_gone_and_not_before() {
+    let mut desk = limited(None, Some(0.5));
+    desk.pass(500_000);
+    let spawn = Action::Spawn { child: ChildId(1) };
+    assert!(!desk.observed(0, 1, 0).contains(&spawn) && !desk.pass(1_000).contains(&spawn), "it may still run");
+    assert!(desk.died(0, 1).contains(&spawn));
 }
 
 #[test]
@@ -89,4 +98,16 @@ fn task_whose_time_outs_are_not_acknowledged_runs_again_a_bounded_number_of_time
             desk.tell(Event::AttemptRecorded { handle: Handle(1), attempt: attempt + 1 });
         }
     }
+}
+
+#[test]
+fn task_that_was_acknowledged_early_is_never_run_again_for_its_limit() {
+    let mut config = Config { concurrency: 1, ..config() };
+    config.tasks[1].acks_on_timeout = false;
+    let mut desk = Desk::ready(config);
+    desk.deliver([Request { hard_limit_s: Some(0.5), ..early(1) }]);
+    desk.tell(Event::Settled { handle: Handle(1) });
+    desk.pass(500_000);
+    desk.observed(0, 1, 0);
+    assert_eq!(endings(&desk.died(0, 1)), [(1, Ending::TimeLimit { limit_ms: 500, acked_early: true })]);
 }

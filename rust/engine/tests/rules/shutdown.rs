@@ -123,6 +123,36 @@ fn warm_shutdown_turns_cold_when_its_time_is_over_and_the_task_goes_back() {
 }
 
 #[test]
+fn second_shutdown_that_is_not_stronger_changes_nothing() {
+    let mut desk = Desk::ready(Config { concurrency: 2, ..timed(Some(1_000_000), 0) });
+    desk.deliver([request(1)]);
+    desk.tell(Event::Shutdown(Shutdown::Warm));
+    desk.pass(500_000);
+    desk.tell(Event::Shutdown(Shutdown::Warm));
+    assert!(desk.pass(500_000).contains(&Action::TimeIsUp));
+    for kind in [Shutdown::Warm, Shutdown::Soft, Shutdown::Cold] {
+        assert_eq!(desk.tell(Event::Shutdown(kind)), [], "{kind:?}");
+    }
+}
+
+#[test]
+fn idle_child_is_told_to_exit_in_a_cold_shutdown_and_not_killed() {
+    let mut desk = Desk::ready(timed(None, 0));
+    assert_eq!(desk.tell(Event::Shutdown(Shutdown::Cold)), [stop(0)]);
+    assert_eq!(desk.tell(Event::Shutdown(Shutdown::Cold)), []);
+}
+
+#[test]
+fn what_was_acknowledged_and_waits_still_runs_in_a_warm_shutdown() {
+    let mut desk = Desk::alone();
+    desk.deliver([early(1)]);
+    desk.tell(Event::LeaseAtRisk);
+    desk.tell(Event::Settled { handle: Handle(1) });
+    let actions = desk.tell(Event::Shutdown(Shutdown::Warm));
+    assert_eq!((endings(&actions), dispatches(&actions)), (vec![], vec![(0, 0, vec![1])]));
+}
+
+#[test]
 fn soft_shutdown_without_a_time_is_cold() {
     let mut desk = Desk::ready(timed(None, 0));
     desk.deliver([request(1)]);
@@ -145,7 +175,21 @@ fn soft_shutdown_bounds_a_warm_one_and_never_prolongs_it() {
 fn soft_shutdown_ends_at_once_when_nothing_runs_unless_it_is_to_wait() {
     for waits in [false, true] {
         let mut desk = Desk::new(Config { soft_waits_when_idle: waits, ..timed(None, 5_000) });
+        desk.tell(Event::Tick);
+        desk.died(0, 0);
         assert_eq!(desk.tell(Event::Shutdown(Shutdown::Soft)).contains(&Action::Finished), !waits);
+        assert_eq!(desk.engine.deadline(), waits.then_some(5_000));
         assert_eq!(desk.pass(5_000).contains(&Action::Finished), waits);
     }
+}
+
+#[test]
+fn worker_does_not_finish_while_the_answer_to_a_draw_is_out() {
+    let mut config = Config { concurrency: 1, ..config() };
+    config.tasks[0].has_lanes = true;
+    let mut desk = Desk::ready(config);
+    desk.tell(Event::Shutdown(Shutdown::Warm));
+    desk.tell(Event::Delivered(vec![]));
+    assert_eq!(desk.died(0, 0), []);
+    assert_eq!(desk.tell(Event::DrawFailed), [Action::Finished]);
 }
