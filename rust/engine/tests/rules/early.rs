@@ -110,17 +110,22 @@ fn acknowledgement_that_comes_too_late_frees_the_child() {
 
 /// Two children that have two short early tasks each, 1 to 4, as numbers 20 and 21, and ten more in line.
 fn two_at_work() -> Desk {
+    two_at_work_for(1)
+}
+
+fn two_at_work_for(runtime_us: u64) -> Desk {
     let mut desk = Desk::ready(config());
     for number in 0..20 {
         desk.deliver([early(30), early(31)]);
         desk.tell(settled(30));
         desk.tell(settled(31));
-        for child in 0..2 {
-            desk.ended(child, number, Outcome::Success);
+        for child in [0, 1].map(ChildId) {
+            desk.tell(Event::Ended { child, number, outcome: Outcome::Success, runtime_us });
         }
         desk.tell(settled(30));
         desk.tell(settled(31));
     }
+    desk.pass(1_000_000);
     let actions = desk.deliver((1..=14).map(early));
     assert_eq!(early_acks(&actions), [1, 2, 3, 4]);
     for handle in 1..=4 {
@@ -153,6 +158,47 @@ fn free_places_of_early_tasks_wait_a_millisecond_for_others() {
     assert!(due_us <= idle_at_us + 1_010, "{} us", due_us - idle_at_us);
     let rest_us = due_us - desk.now.mono_us;
     assert_eq!(early_acks(&desk.pass(rest_us)), [5, 6]);
+}
+
+#[test]
+fn free_places_of_early_tasks_do_not_wait_for_tasks_that_take_longer_than_the_broker() {
+    let mut desk = two_at_work_for(300);
+    assert_eq!(early_acks(&desk.ended(0, 20, Outcome::Success)), [5]);
+}
+
+#[test]
+fn free_places_of_early_tasks_do_not_wait_when_all_of_them_are_free() {
+    let mut desk = two_at_work();
+    desk.tell(Event::BrokerLost);
+    for (child, number) in [(0, 20), (0, 21), (1, 20), (1, 21)] {
+        desk.ended(child, number, Outcome::Success);
+    }
+    desk.deliver([request(40)]);
+    assert_eq!(early_acks(&desk.tell(Event::BrokerBack)), [5, 6, 7, 8], "though a late task runs beside them");
+}
+
+#[test]
+fn free_places_of_early_tasks_do_not_wait_for_a_task_that_turned_out_to_be_slow() {
+    let mut desk = two_at_work();
+    (20..22).for_each(|number| drop(desk.ended(0, number, Outcome::Success)));
+    assert_eq!(early_acks(&desk.pass(400)), []);
+    assert_eq!(early_acks(&desk.observed(1, 21, 1_000_000)), [5, 6]);
+}
+
+#[test]
+fn free_place_of_an_early_task_waits_for_those_whose_acknowledgement_is_out() {
+    let mut desk = two_at_work();
+    for (child, number) in [(0, 20), (0, 21), (1, 20), (1, 21)] {
+        desk.ended(child, number, Outcome::Success);
+    }
+    assert_eq!(early_acks(&desk.tell(Event::LeaseLost { handle: Handle(5) })), []);
+    assert_eq!(early_acks(&desk.pass(1_000)), [9]);
+}
+
+#[test]
+fn nothing_waits_for_company_while_no_place_is_free() {
+    let desk = two_at_work();
+    assert_eq!(desk.engine.deadline(), Some(desk.now.mono_us + 2_000), "only pages are watched");
 }
 
 #[test]
