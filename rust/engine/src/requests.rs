@@ -213,18 +213,6 @@ impl Requests {
         self.slots.get_mut(handle.0 as usize)?.as_mut()
     }
 
-    /// Where everything is, for the simulator.
-    #[cfg(feature = "sim")]
-    pub(crate) fn places(&self) -> impl Iterator<Item = (Handle, Place)> {
-        self.slots.iter().flatten().map(|held| (held.request.handle, held.place))
-    }
-
-    /// Where one delivery is, if it is held; for the simulator.
-    #[cfg(feature = "sim")]
-    pub(crate) fn place_of(&self, handle: Handle) -> Option<Place> {
-        self.slots.get(handle.0 as usize)?.as_ref().map(|held| held.place)
-    }
-
     /// A delivery that one of the engine's own lists names, and which is therefore held.
     pub(crate) fn of(&mut self, handle: Handle) -> &mut Held {
         self.get_mut(handle).expect("a handle in a list of the engine is held until it is taken off that list")

@@ -23,12 +23,6 @@ const MOST_CELLS: u32 = 4;
 const MOST_WITH_LEAVING: u32 = 2 * MOST_CELLS;
 
 impl Engine {
-    /// The children that are cells; for the simulator.
-    #[cfg(feature = "sim")]
-    pub(crate) fn cells(&self) -> Vec<crate::event::ChildId> {
-        self.fleet.children().iter().filter(|child| child.is_cell).map(|child| child.id).collect()
-    }
-
     /// Whether a delivery that is to be started has to go to a cell.
     pub(crate) fn is_suspect(&mut self, handle: Handle) -> bool {
         if self.config.slots == 1 {

@@ -31,7 +31,8 @@ impl World {
         }
         let worker = self.workers.get_mut(&owner).expect("looked at above");
         worker.engine.handle(now, event, &mut actions);
-        worker.audit.know_cells(worker.engine.cells());
+        let cells = worker.engine.fleet.children().iter().filter(|child| child.is_cell);
+        worker.audit.know_cells(cells.map(|child| child.id).collect());
         for action in actions {
             self.tell(|| format!("  worker {owner} -> {action:?}"));
             let Some(worker) = self.workers.get_mut(&owner) else {

@@ -145,7 +145,7 @@ impl World {
     /// An accident met everything that a worker holds.
     pub(super) fn mark_worker(&mut self, fault: Fault, owner: Owner) {
         let worker = &self.workers[&owner];
-        for (handle, place) in worker.engine.requests.places() {
+        for (handle, place) in places(&worker.engine.requests) {
             self.hits.add(fault, worker.column(handle, place));
         }
     }
@@ -154,7 +154,7 @@ impl World {
     pub(super) fn mark_child(&mut self, fault: Fault, owner: Owner, id: ChildId) {
         let worker = &self.workers[&owner];
         let is_there = |place| place == requests::Place::Child(id);
-        for (handle, place) in worker.engine.requests.places().filter(|&(_, place)| is_there(place)) {
+        for (handle, place) in places(&worker.engine.requests).filter(|&(_, place)| is_there(place)) {
             self.hits.add(fault, worker.column(handle, place));
         }
     }
@@ -192,7 +192,12 @@ impl World {
     /// Where a held delivery is in its worker.
     pub(super) fn column_of_handle(&self, owner: Owner, handle: Handle) -> Option<Column> {
         let worker = self.workers.get(&owner)?;
-        let place = worker.engine.requests.place_of(handle)?;
+        let place = worker.engine.requests.get(handle)?.place;
         Some(worker.column(handle, place))
     }
+}
+
+/// Where everything is that a worker holds.
+fn places(requests: &requests::Requests) -> impl Iterator<Item = (Handle, requests::Place)> {
+    requests.whereabouts().filter_map(|(handle, _)| Some((handle, requests.get(handle)?.place)))
 }
