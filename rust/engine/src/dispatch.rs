@@ -108,10 +108,7 @@ impl Engine {
                     self.requests.of(handle).place = Place::Aside;
                     self.aside.push_back(handle);
                 }
-                Step::QueueEarly => {
-                    self.requests.of(handle).place = Place::EarlyLine;
-                    self.early.queue(handle);
-                }
+                Step::QueueEarly => self.wait_for_place(handle),
                 Step::GatherAgain => self.gather_again(handle),
                 Step::Record => {
                     self.fleet.at(index).reserved_for = Some(handle);

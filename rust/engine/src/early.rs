@@ -105,9 +105,10 @@ impl Early {
         }
     }
 
-    /// Waits for a place.
-    pub(crate) fn queue(&mut self, handle: Handle) {
-        self.line.push_back(handle);
+    /// Waits for a place, behind those that are before it.
+    fn queue(&mut self, handle: Handle, is_before: impl Fn(Handle) -> bool) {
+        let last = self.line.iter().rposition(|&waiting| is_before(waiting));
+        self.line.insert(last.map_or(0, |last| last + 1), handle);
     }
 
     /// The first in line, for whom there is a place now.
@@ -148,6 +149,16 @@ impl Engine {
         self.early.enter(self.early_weight(handle));
         self.requests.of(handle).place = Place::Acking;
         actions.push(Action::Settle { handle, ending: Ending::EarlyAck });
+    }
+
+    /// Puts a delivery in line for a place: the most urgent first, in order of arrival. Who was called, and finds that
+    /// another has taken the place, keeps its own in line.
+    pub(crate) fn wait_for_place(&mut self, handle: Handle) {
+        self.requests.of(handle).place = Place::EarlyLine;
+        let requests = &self.requests;
+        let rank = |handle| requests.get(handle).map(|held| (held.request.priority, held.order));
+        let own = rank(handle);
+        self.early.queue(handle, |other| rank(other) < own);
     }
 
     /// Makes as many from the line ready as there are places, now that a child has room.
@@ -199,7 +210,7 @@ mod tests {
     fn as_many_leave_the_line_as_there_are_places() {
         let mut early = Early::new(2);
         early.enter(WEIGHT);
-        (0..9).for_each(|handle| early.queue(Handle(handle)));
+        (0..9).for_each(|handle| early.queue(Handle(handle), |_| true));
         let next: Vec<_> = (0..9).map_while(|already| early.next(already)).collect();
         assert_eq!(next, [0, 1, 2].map(Handle));
     }

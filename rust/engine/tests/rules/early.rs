@@ -1,6 +1,6 @@
 //! Early acknowledgement.
 
-use fastworker_engine::{Action, ChildId, Ending, Event, Handle, Outcome, Request, Resize, Shutdown};
+use fastworker_engine::{Action, ChildId, Config, Ending, Event, Handle, Outcome, Request, Resize, Shutdown};
 
 use crate::desk::{Desk, config, dispatches, early, endings, request};
 
@@ -59,6 +59,22 @@ fn at_most_two_a_child_are_acknowledged_and_not_ended() {
     assert!(endings(&desk.tell(settled(2))).is_empty());
     let actions = desk.ended(0, 20, Outcome::Success);
     assert_eq!(endings(&actions).last(), Some(&(3, Ending::EarlyAck)));
+}
+
+#[test]
+fn the_most_urgent_of_the_line_are_acknowledged_first() {
+    let mut desk = short_tasks();
+    let of = |(handle, priority)| Request { priority, ..early(handle) };
+    desk.deliver([(1, 5), (2, 5), (3, 5), (4, 9)].map(of));
+    desk.deliver([(5, 5), (6, 0)].map(of));
+    (1..=2).for_each(|handle| drop(desk.tell(settled(handle))));
+    let mut acks = Vec::new();
+    for number in 20..24 {
+        let next = early_acks(&desk.ended(0, number, Outcome::Success));
+        next.iter().for_each(|&handle| drop(desk.tell(settled(handle))));
+        acks.extend(next);
+    }
+    assert_eq!(acks, [6, 3, 5, 4]);
 }
 
 #[test]
@@ -164,6 +180,21 @@ fn free_places_of_early_tasks_wait_a_millisecond_for_others() {
 fn free_places_of_early_tasks_do_not_wait_for_tasks_that_take_longer_than_the_broker() {
     let mut desk = two_at_work_for(300);
     assert_eq!(early_acks(&desk.ended(0, 20, Outcome::Success)), [5]);
+}
+
+#[test]
+fn free_places_of_early_tasks_do_not_wait_where_a_process_has_several_slots() {
+    let mut desk = Desk::ready(Config { concurrency: 1, slots: 2, ..config() });
+    for number in 0..20 {
+        desk.deliver([early(number)]);
+        desk.tell(settled(number));
+        desk.ended(0, number, Outcome::Success);
+        desk.tell(settled(number));
+    }
+    assert_eq!(early_acks(&desk.deliver((1..=14).map(early))), [1, 2, 3, 4]);
+    (1..=4).for_each(|handle| drop(desk.tell(settled(handle))));
+    let acks = (20..23).flat_map(|number| early_acks(&desk.ended(0, number, Outcome::Success)));
+    assert_eq!(acks.collect::<Vec<_>>(), [5, 6, 7]);
 }
 
 #[test]
