@@ -119,12 +119,10 @@ class IntendedLoad(RedisLoad):
     def __init__(self, other: RedisLoad) -> None:
         vars(self).update(vars(other))
         # As the generator does, behind all others.
-        headers = b'\\1, "fw-intended": %(now)b, "fw-number": "%(number)b"}'
-        self._pattern, found = re.subn(rb'("headers": \{[^{}]*)\}', headers, self._pattern)
+        headers = b', "fw-intended": %(now)b, "fw-number": "%(number)b"}, "properties": '
+        self._pattern, found = re.subn(rb'\}, "properties": ', headers, self._pattern)
         if found != 1:
-            raise SystemExit(
-                f"expected one message whose headers are flat, found {self._pattern!r}"
-            )
+            raise SystemExit(f"expected one message with its properties, found {self._pattern!r}")
         self._next = 0
 
     def _copy(self) -> bytes:

@@ -71,7 +71,8 @@ impl Engine {
         for want in [Want::Anything, Want::More] {
             for offset in 0..children {
                 let index = self.turn.wrapping_add(offset) % children;
-                if self.ready.is_empty() {
+                // The second half only saves a walk over the rest of a large pool.
+                if self.ready.is_empty() || self.fleet.wanting() == 0 {
                     return;
                 }
                 if self.fleet.at(index).want == want {
