@@ -51,6 +51,11 @@ class Case:
         """What part of its time computes."""
         return {"validate.spin": 1.0, "validate.half": HALF}.get(self.task, 0.0)
 
+    @property
+    def is_plain(self) -> bool:
+        """One node, Poisson arrivals, and tasks that either wait or compute."""
+        return self.nodes == 1 and self.scv == 1.0 and self.cpu_share in (0.0, 1.0)
+
     def limit(self, slots: int) -> KeyedLimit | None:
         """So many keys that the largest reaches its limit when the slots do."""
         if self.zipf is None:
