@@ -264,6 +264,24 @@ BARS = (
         for pool in POOLS
     ),
     Bar(
+        "Throughput that is left while a worker tells of its tasks, nobody listening",
+        "events",
+        "tasks_per_s",
+        0.95,
+        system="fastworker-events",
+        peers=("fastworker",),
+        unit="tasks/s",
+    ),
+    Bar(
+        "Drain of no-op tasks while Flower listens, on the same cores",
+        "events",
+        "tasks_per_s",
+        25,
+        system="fastworker-flower",
+        peers=("celery-late-flower",),
+        unit="tasks/s",
+    ),
+    Bar(
         "Throughput that is left while a bench records",
         "recording",
         "tasks_per_s",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import traceback
 from collections.abc import Iterator
@@ -147,13 +149,25 @@ def test_idle_connections_are_probed_whatever_the_setting_says(redis_url: str) -
 
 
 def probed_connections(port: int) -> set[str]:
-    """Local ends of our connections to ``port`` that the kernel has a keepalive timer for."""
-    found = set()
+    """Local ends of this process's connections to ``port`` that the kernel has a keepalive timer for."""
+    found, own = set(), own_sockets()
     with open("/proc/self/net/tcp", encoding="ascii") as table:
         for line in table.readlines()[1:]:
-            _, local, remote, _, _, timer, *_ = line.split()
-            if int(remote.partition(":")[2], 16) == port and timer.startswith("02:"):
+            _, local, remote, _, _, timer, _, _, _, inode, *_ = line.split()
+            is_probed = timer.startswith("02:")
+            if int(remote.partition(":")[2], 16) == port and is_probed and inode in own:
                 found.add(local)
+    return found
+
+
+def own_sockets() -> set[str]:
+    """Inodes: the kernel's table has the connections of all processes."""
+    found = set()
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+            kind, _, inode = os.readlink(f"/proc/self/fd/{descriptor}").partition(":")
+            if kind == "socket":
+                found.add(inode.strip("[]"))
     return found
 
 
