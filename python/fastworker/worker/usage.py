@@ -46,7 +46,7 @@ def core_wait(own: int, children: Iterable[int]) -> dict[str, float] | None:
 
 
 def _threads_s(pid: int, column: int) -> Iterator[float]:
-    """Seconds of each thread that lives: 0 on a core, 1 ready and without one. None where the kernel does not tell."""
+    """Seconds of each thread that lives: 0 on a core, 1 ready and without one. None of a kernel without them."""
     for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
         try:
             fields = thread.read_text().split()
