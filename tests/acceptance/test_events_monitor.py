@@ -89,20 +89,31 @@ def test_a_task_is_revoked_and_a_rate_limited(
     assert "proj.add [rate_limit=10/m]" in limits["w@x"]
 
 
+def is_whole(lines: list[str]) -> bool:
+    """Whether the first and the last line of the screen are the monitor's."""
+    return lines[0].startswith("fastworker events") and lines[-1].startswith("Keys:")
+
+
 def test_it_fits_itself_into_a_terminal_that_is_resized(redis_rig: Rig, terminal: Terminal) -> None:
     redis_rig.worker("-n", "w@x", "-E", concurrency=1)
     task_id = redis_rig.task("add").delay(1, 2).id
     terminal.wait_for(task_id, "SUCCESS")
     for rows, columns in ((10, 60), (30, 140), (3, 20), (24, 100)):
         terminal.resize(rows, columns)
-        what = "Keys:" if rows < 5 else f"{task_id[:8]}"
-        wait_until(
-            lambda rows=rows, what=what: (
-                terminal.lines[rows - 1].startswith("Keys:") and what in "\n".join(terminal.lines)
-            ),
+        seen = "STATE" if rows < 5 else task_id[:8]
+        terminal.wait_until(
+            lambda lines, seen=seen: is_whole(lines) and seen in "\n".join(lines),
             f"a picture of {rows}x{columns}",
         )
         assert len(terminal.lines) == rows
+
+
+def test_a_window_that_is_pulled_at_does_not_stop_it(terminal: Terminal) -> None:
+    # The kernel tells of each size on the way, and sooner than the last word of it is understood.
+    for columns in [*range(40, 200), *range(200, 40, -1)] * 5:
+        terminal.resize(24, columns)
+    terminal.resize(12, 100)
+    terminal.wait_until(is_whole, "a picture of 12x100")
 
 
 @pytest.mark.parametrize("end", ["q", "ctrl-c", "SIGTERM"])

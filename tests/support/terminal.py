@@ -10,7 +10,7 @@ import struct
 import subprocess
 import termios
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -99,13 +99,27 @@ class Terminal:
     def wait_for(self, *texts: str, timeout_s: float = 20) -> list[str]:
         """Wait until all of this is on the screen, which is returned."""
 
-        def found() -> list[str]:
+        return self.wait_until(
+            lambda lines: all(text in "\n".join(lines) for text in texts),
+            f"{texts} on the screen",
+            timeout_s,
+        )
+
+    def wait_until(
+        self, is_seen: Callable[[list[str]], bool], what: str, timeout_s: float = 20
+    ) -> list[str]:
+        """Wait until the screen's lines are so, and return them.
+
+        Raises:
+            TimeoutError: They are not within ``timeout_s`` seconds; the text has ``what`` and the screen.
+        """
+
+        def seen() -> list[str]:
             lines = self.lines
-            whole = "\n".join(lines)
-            return lines if all(text in whole for text in texts) else []
+            return lines if is_seen(lines) else []
 
         try:
-            return wait_until(found, f"{texts} on the screen", timeout_s)
+            return wait_until(seen, what, timeout_s)
         except TimeoutError as error:
             raise TimeoutError("\n".join([str(error), *self.lines])) from error
 

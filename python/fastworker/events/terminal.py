@@ -193,6 +193,13 @@ class _Ear(threading.Thread):
         self._bell.ring()
 
 
+class _Resize:
+    """What the handler of SIGWINCH says. No `threading.Event`, whose lock is not for handlers: while a window is pulled
+    at, one handler interrupts another."""
+
+    is_pending = False
+
+
 def watch(app: Any, most: int, has_colors: bool) -> Exception | None:
     """Show the monitor until the user leaves it; the terminal is as it was before then.
 
@@ -214,10 +221,10 @@ def watch(app: Any, most: int, has_colors: bool) -> Exception | None:
 
 
 def _watch(app: Any, state: Any, bell: Doorbell, has_colors: bool) -> Exception | None:
-    resized = threading.Event()
+    resize = _Resize()
 
     def on_resize(_number: int, _frame: Any) -> None:
-        resized.set()
+        resize.is_pending = True
         bell.ring()
 
     def on_end(_number: int, _frame: Any) -> None:
@@ -232,7 +239,7 @@ def _watch(app: Any, state: Any, bell: Doorbell, has_colors: bool) -> Exception 
     monitor = Monitor(state, app.control)
     ear = _Ear(app, monitor, bell)
     try:
-        curses.wrapper(_show, monitor, ear, bell, resized, has_colors)
+        curses.wrapper(_show, monitor, ear, bell, resize, has_colors)
     except KeyboardInterrupt:
         pass  # the usual way to leave
     finally:
@@ -250,7 +257,7 @@ def _show(
     monitor: Monitor,
     ear: _Ear,
     bell: Doorbell,
-    resized: threading.Event,
+    resize: _Resize,
     has_colors: bool,
 ) -> None:
     screen = Screen(window, has_colors)
@@ -258,8 +265,8 @@ def _show(
     ear.start()
     refused = 0
     while not monitor.is_over and (ear.is_alive() or ear.error is None):
-        if resized.is_set():
-            resized.clear()
+        if resize.is_pending:
+            resize.is_pending = False
             screen.fit()
         screen.draw(monitor)
         drawn = time.monotonic()
