@@ -146,7 +146,7 @@ def make(inputs: Inputs, seed: int = 1, say: Callable[[str], None] = lambda _tex
         tuple(alerts(inputs, wait or _ANY_WAIT, nodes, bears)),
         keda_yaml(inputs, scale),
         price * _MONTH_H,
-        tuple(_warnings(inputs, peak, nodes)),
+        tuple(_warnings(inputs)),
     )
 
 
@@ -199,7 +199,7 @@ def situation(
     )
 
 
-def _warnings(inputs: Inputs, peak: Workload, nodes: int) -> list[str]:
+def _warnings(inputs: Inputs) -> list[str]:
     found = list(inputs.warnings)
     node = inputs.node
     taken = node.base_bytes + node.slots * node.slot_bytes
@@ -217,10 +217,4 @@ def _warnings(inputs: Inputs, peak: Workload, nodes: int) -> list[str]:
         count = getattr(each.service.times, "count", math.inf)
         if count < 200:
             found.append(f"{each.task}: {count:,.0f} service times say little about a p95")
-    ahead = inputs.layout.ahead(peak.stream().service_s)
-    if nodes > 1 and ahead >= inputs.node.slots:
-        found.append(
-            f"tasks are short: each node fetches up to {ahead} ahead, so some wait (up to 0.25 s) while another node "
-            "is idle; fewer, larger nodes wait less"
-        )
     return found

@@ -4,12 +4,11 @@ What it plays, and takes for granted:
 
 - A task first computes, in one piece, then waits for something (a service, a disk); it keeps its slot for both.
 - Tasks that compute on one node share its cores evenly; with no more of them than cores each has one.
-- Every message wakes every node. The nodes that have an idle slot, or hold less than three quarters of what they fetch
-  ahead, race for it, and each wins as often. What none takes stays at the broker, oldest first.
-- A node's lookahead follows its recent run times as the worker's does, and is 0 while all its slots have been stuck for
-  a quarter of a second.
+- A message is for any node that has an idle slot; each of them gets it as often. While none has, it stays at the
+  broker, oldest first.
 
-Not played: what a worker gives back after a second, priorities, and fairness between queues.
+Not played: priorities, fairness between queues, and what a worker fetches ahead of need: while no queue was empty for a
+while, a tenth of that time's worth of work at most.
 """
 
 from __future__ import annotations
@@ -20,11 +19,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastworker.plan.layout import LOOKAHEAD_S, Layout
-
-#: As in ``rust/engine/src/prefetch.rs``: a longer run counts at once, a shorter one slowly.
-_SHARE_UP = 1 / 4
-_SHARE_DOWN = 1 / 16
+from fastworker.plan.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -69,12 +64,10 @@ def play(jobs: Jobs, layout: Layout, rng: random.Random, since_s: float = 0.0) -
     Args:
         jobs: The tasks.
         layout: The fleet.
-        rng: Who wins a race.
+        rng: Which of several idle nodes gets a message.
         since_s: From when on busy time is counted; what comes before is warming up.
     """
-    mean_s = (sum(jobs.cpu_s) + sum(jobs.idle_s)) / max(1, len(jobs.cpu_s))
-    is_one_queue = layout.nodes == 1 or layout.ahead(mean_s) < 1
-    if is_one_queue and (layout.slots <= layout.cores or not any(jobs.cpu_s)):
+    if layout.slots <= layout.cores or not any(jobs.cpu_s):
         return _one_queue(jobs, layout.nodes * layout.slots, since_s)
     return _Fleet(jobs, layout, rng, since_s).run()
 
@@ -101,31 +94,24 @@ def _one_queue(jobs: Jobs, servers: int, since_s: float) -> Played:
 
 
 class _Node:
-    """One node: its slots, its cores, and what it holds."""
+    """One node: its slots, and what it runs."""
 
     __slots__ = (
-        "ahead",
         "computing",
         "free",
-        "local",
-        "mean_s",
         "others",
-        "started_at",
         "updated_at",
         "version",
         "work",
     )
 
-    def __init__(self, slots: int, ahead: int) -> None:
+    def __init__(self, slots: int) -> None:
         self.free = slots
-        self.ahead = ahead
-        self.local: deque[int] = deque()
-        self.mean_s = 0.0
         #: How much each task that computes has got since the beginning of time: ends are compared with it.
         self.work = 0.0
         self.computing: list[tuple[float, int]] = []
         self.others: list[tuple[float, int]] = []
-        self.updated_at = self.started_at = 0.0
+        self.updated_at = 0.0
         self.version = 0
 
 
@@ -137,13 +123,12 @@ class _Fleet:
         self._layout = layout
         self._rng = rng
         self._since_s = since_s
-        self._nodes = [_Node(layout.slots, 2 * layout.slots) for _ in range(layout.nodes)]
+        self._nodes = [_Node(layout.slots) for _ in range(layout.nodes)]
         self._broker: deque[int] = deque()
         self._events: list[tuple[float, int, int]] = []
         count = len(jobs.ready_s)
         self._waits = [0.0] * count
         self._ends = [0.0] * count
-        self._starts = [0.0] * count
         self._until_s = jobs.ready_s[-1] if count else 0.0
         self._slots_s = self._cores_s = 0.0
 
@@ -167,36 +152,17 @@ class _Fleet:
         )
 
     def _arrive(self, job: int, now: float) -> None:
-        if self._broker:
-            self._broker.append(job)
-            return
-        takers = [
-            place
-            for place, node in enumerate(self._nodes)
-            if node.free > 0 or self._takes_ahead(node, now)
-        ]
+        takers = [place for place, node in enumerate(self._nodes) if node.free > 0]
         if not takers:
             self._broker.append(job)
             return
         place = takers[int(self._rng.random() * len(takers))]
-        self._take(self._nodes[place], job, now)
+        self._start(self._nodes[place], job, now)
         self._expect(self._nodes[place], place)
-
-    def _takes_ahead(self, node: _Node, now: float) -> bool:
-        if self._layout.ahead_s <= 0 or now - node.started_at >= LOOKAHEAD_S:
-            return False
-        return node.ahead - len(node.local) >= max(1, node.ahead // 4)
-
-    def _take(self, node: _Node, job: int, now: float) -> None:
-        if node.free > 0:
-            self._start(node, job, now)
-        else:
-            node.local.append(job)
 
     def _start(self, node: _Node, job: int, now: float) -> None:
         self._pass_time(node, now)
         node.free -= 1
-        node.started_at = self._starts[job] = now
         self._waits[job] = self._jobs.wait_s[job] + now - self._jobs.ready_s[job]
         cpu_s = self._jobs.cpu_s[job]
         if cpu_s > 0:
@@ -233,20 +199,8 @@ class _Fleet:
     def _end(self, node: _Node, job: int, now: float) -> None:
         self._ends[job] = now
         node.free += 1
-        self._learn(node, now - self._starts[job])
-        if node.local:
-            self._start(node, node.local.popleft(), now)
-        elif self._broker:
+        if self._broker:
             self._start(node, self._broker.popleft(), now)
-        while self._broker and self._takes_ahead(node, now):
-            node.local.append(self._broker.popleft())
-
-    def _learn(self, node: _Node, run_s: float) -> None:
-        if node.mean_s == 0:
-            node.mean_s = run_s
-        share = _SHARE_UP if run_s > node.mean_s else _SHARE_DOWN
-        node.mean_s += share * (run_s - node.mean_s)
-        node.ahead = self._layout.ahead(node.mean_s)
 
     def _expect(self, node: _Node, place: int) -> None:
         """Say when the node's next task ends, as things stand."""

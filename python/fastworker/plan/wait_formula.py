@@ -34,44 +34,10 @@ class Stream:
     service_third: float
     cpu_s: float = 0.0
 
-    def part(self, of: int) -> Stream:
-        """One of so many streams that this is divided into at random: its arrivals are nearer to Poisson."""
-        scv = 1 + (self.arrival_scv - 1) / of
-        return Stream(
-            self.rate / of, scv, self.service_s, self.service_scv, self.service_third, self.cpu_s
-        )
-
 
 def wait(stream: Stream, layout: Layout) -> WaitLaw:
-    """The wait for a slot of a fleet."""
-    whole = _node(stream, layout.nodes * layout.slots, layout.nodes * layout.cores)
-    if layout.nodes == 1 or layout.ahead(stream.service_s) < 1:
-        return whole
-    return _apart_then_together(
-        _node(stream.part(layout.nodes), layout.slots, layout.cores), whole, layout.ahead_s
-    )
-
-
-def _apart_then_together(alone: WaitLaw, whole: WaitLaw, ahead_s: float) -> WaitLaw:
-    """Nodes that fetch ahead of need.
-
-    A busy node takes a message as readily as an idle one until it holds three quarters of its lookahead: so long each
-    has a queue of its own. What is beyond that stays at the broker, for all.
-    """
-    if math.isinf(whole.mean_s):
-        return OVERLOADED
-    beyond_s = ahead_s * 3 / 4
-
-    def tail(time_s: float) -> float:
-        if time_s < beyond_s:
-            return alone.tail(time_s)
-        return min(alone.tail(time_s), whole.tail(time_s - beyond_s))
-
-    return WaitLaw(alone.p_wait, min(alone.mean_s, whole.mean_s + beyond_s), tail)
-
-
-def _node(stream: Stream, slots: int, cores: float) -> WaitLaw:
-    """Slots that take from one queue and share cores."""
+    """The wait for a slot of a fleet: its nodes take from one queue, and share their cores as if they were one."""
+    slots, cores = layout.nodes * layout.slots, layout.nodes * layout.cores
     if stream.rate <= 0:
         return waiting(0.0, 0.0, 1.0)
     if stream.rate * stream.cpu_s >= cores or stream.rate * stream.service_s >= slots:

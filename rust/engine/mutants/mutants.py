@@ -199,8 +199,8 @@ MUTANTS = [
     Mutant(
         "forgets a wake-up that comes during a fetch",
         "prefetch.rs",
-        "        self.may_have_more |= count >= asked as usize;",
-        "        self.may_have_more = count >= asked as usize;",
+        "        self.may_have_more |= is_full;",
+        "        self.may_have_more = is_full;",
     ),
     Mutant(
         "never tries a failed fetch again",
@@ -817,6 +817,24 @@ MUTANTS = [
         "prefetch.rs",
         "startable.min(self.most()).min(self.that_have(LOOKAHEAD_BYTES))",
         "startable.min(self.most())",
+    ),
+    Mutant(
+        "fetches ahead what another worker could start",
+        "prefetch.rs",
+        "(age_us / PART_OF_AGE)",
+        "(age_us + MOST_REACH_US)",
+    ),
+    Mutant(
+        "forgets that the queues were empty",
+        "prefetch.rs",
+        "        if !is_full {\n            self.filled_us = None;\n        }\n",
+        "",
+    ),
+    Mutant(
+        "lets children wait for each fetch when the broker is far",
+        "prefetch.rs",
+        ".max(trips_us as u64).clamp(",
+        ".max(trips_us as u64 / 1_000).clamp(",
     ),
     Mutant(
         "fetches more than batches for each slot",

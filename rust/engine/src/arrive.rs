@@ -15,7 +15,7 @@ impl Engine {
         if self.queues.fetched(Some(&of_queue)) {
             self.hurry_draw(now);
         }
-        self.count_odd(|engine| engine.prefetch.answered(count));
+        self.count_odd(|engine| engine.prefetch.answered(count, now.mono_us));
         let before = self.counters.laned;
         self.take_in(now, requests, actions);
         if self.asking.is_empty() {

@@ -1,12 +1,15 @@
 //! Station 2, fetch: how many more messages to ask for.
 //!
 //! Three bounds. *Credit*: what is held (delivered and not settled) stays within the prefetch. *Lookahead*: what is
-//! ready and waiting here stays within what the children get through in a quarter of a second, judged by recent run
-//! times; while every child is busy with something long that is nothing, so that a worker takes no more than it can
-//! start and the rest stays where other workers find it. *Batches*: a busy worker asks for a quarter of its
+//! ready and waiting here stays within what the children get through in its reach, judged by recent run times. The reach
+//! is a tenth of the time for which the queues have not been empty: what waits in a queue for long finds no worker
+//! idle, and may as well wait here; what has just come may be another worker's to start at once. It is two round trips or a
+//! millisecond at least, so that no child waits for a fetch, and a quarter of a second at most. While every child is busy
+//! with something long the lookahead is nothing. *Batches*: a busy worker asks for a quarter of its
 //! lookahead or more at a time; one with an idle child asks at once. What goes on to a lane costs no child any
 //! time: for as long as all that came did, twice as many may come on top. Calls of a batch task that wait for each other
 //! keep no child either (`gather`): for them the prefetch grows with as many as are held, up to a batch for each slot.
+//! A draw looks ahead as far as ever may be: what a limit let through is nobody else's to start.
 //!
 //! Large messages are fetched few at a time, judged by recent sizes: a broker that hands out megabytes at once spends its
 //! time on memory (Redis 138 µs for a message of 10 KB in fetches of hundreds, 91 in fetches of dozens), and what lies
@@ -23,8 +26,16 @@ use crate::event::Now;
 use crate::gather::most_in_a_batch;
 use crate::window::OVERHEAD_US;
 
-/// Ready deliveries should be started within this time.
-const LOOKAHEAD_US: u64 = 250_000;
+/// Ready deliveries should be started within this time at most: the longest reach…
+const MOST_REACH_US: u64 = 250_000;
+/// …and the shortest.
+const LEAST_REACH_US: u64 = 1_000;
+/// The reach is this part of the time for which the queues have not been empty…
+const PART_OF_AGE: u64 = 10;
+/// …or so many round trips to the broker.
+const ROUND_TRIPS: f64 = 2.0;
+/// Share of a new round trip in the mean.
+const SHARE_OF_TRIP: f64 = 1.0 / 8.0;
 /// The lookahead is worked out again after this time.
 const STALE_AFTER_US: u64 = 500;
 /// A fetch is to bring no more bytes than that…
@@ -40,6 +51,13 @@ const SHARE_DOWN: f64 = 1.0 / 16.0;
 /// Share of a new size in the mean: one large message among many small ones changes little.
 const SHARE_OF_SIZE: f64 = 1.0 / 16.0;
 
+/// A fetch that is out.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    max: u32,
+    at_us: u64,
+}
+
 /// The account of credits.
 #[derive(Debug)]
 pub(crate) struct Prefetch {
@@ -49,13 +67,18 @@ pub(crate) struct Prefetch {
     most_batched_bytes: u64,
     /// …and has grown by this.
     batched: u32,
-    outstanding: Option<u32>,
+    outstanding: Option<Asked>,
     may_have_more: bool,
+    /// Since when the queues have not been empty, as far as is known.
+    filled_us: Option<u64>,
+    mean_trip_us: Option<f64>,
     retry_at_us: Option<u64>,
     mean_run_us: Option<f64>,
     /// Of deliveries.
     mean_bytes: Option<f64>,
     lookahead: u32,
+    /// The lookahead of draws.
+    draw_lookahead: u32,
     computed_us: Option<u64>,
     /// How many may come beyond what the children can start, because what came lately did not stay.
     passing: u32,
@@ -71,10 +94,13 @@ impl Prefetch {
             batched: 0,
             outstanding: None,
             may_have_more: true,
+            filled_us: None,
+            mean_trip_us: None,
             retry_at_us: None,
             mean_run_us: None,
             mean_bytes: None,
             lookahead: 0,
+            draw_lookahead: 0,
             computed_us: None,
             passing: 0,
         }
@@ -138,17 +164,31 @@ impl Prefetch {
         self.may_have_more = true;
     }
 
+    /// Asks for so many.
+    fn asked(&mut self, max: u32, now_us: u64) {
+        self.outstanding = Some(Asked { max, at_us: now_us });
+        self.may_have_more = false;
+    }
+
     /// The fetch was answered with `count` messages. False: none was out.
-    pub(crate) fn answered(&mut self, count: usize) -> bool {
+    pub(crate) fn answered(&mut self, count: usize, now_us: u64) -> bool {
         let Some(asked) = self.outstanding.take() else {
             return false;
         };
-        self.may_have_more |= count >= asked as usize;
+        let trip_us = now_us.saturating_sub(asked.at_us) as f64;
+        let mean_us = self.mean_trip_us.get_or_insert(trip_us);
+        *mean_us += SHARE_OF_TRIP * (trip_us - *mean_us);
+        let is_full = count >= asked.max as usize;
+        if !is_full {
+            self.filled_us = None;
+        }
+        self.may_have_more |= is_full;
         true
     }
 
     /// The fetch failed; it is tried again later even if nobody wakes us. False: none was out.
     pub(crate) fn failed(&mut self, now_us: u64) -> bool {
+        self.filled_us = None;
         self.retry_at_us = Some(now_us + RETRY_AFTER_US);
         self.outstanding.take().is_some()
     }
@@ -200,12 +240,22 @@ impl Prefetch {
     /// Works the lookahead out again. `stuck_us`: how long all children have been at their present tasks.
     fn look_ahead(&mut self, children: u32, stuck_us: u64, now_us: u64) {
         self.computed_us = Some(now_us);
-        self.lookahead = if stuck_us >= LOOKAHEAD_US {
-            0
-        } else {
-            let startable = self.startable(children, LOOKAHEAD_US).unwrap_or(2 * children);
-            startable.min(self.most()).min(self.that_have(LOOKAHEAD_BYTES))
-        };
+        let children = if stuck_us >= MOST_REACH_US { 0 } else { children };
+        self.lookahead = self.within_reach(children, self.reach_us(now_us));
+        self.draw_lookahead = self.within_reach(children, MOST_REACH_US);
+    }
+
+    /// How many so many slots start within this time, of what may lie here.
+    fn within_reach(&self, children: u32, reach_us: u64) -> u32 {
+        let startable = self.startable(children, reach_us).unwrap_or(2 * children);
+        startable.min(self.most()).min(self.that_have(LOOKAHEAD_BYTES))
+    }
+
+    /// How far a fetch looks ahead now.
+    fn reach_us(&self, now_us: u64) -> u64 {
+        let age_us = self.filled_us.map_or(0, |filled_us| now_us.saturating_sub(filled_us));
+        let trips_us = ROUND_TRIPS * self.mean_trip_us.unwrap_or(0.0);
+        (age_us / PART_OF_AGE).max(trips_us as u64).clamp(LEAST_REACH_US, MOST_REACH_US)
     }
 
     fn is_stale(&self, now_us: u64) -> bool {
@@ -214,20 +264,20 @@ impl Prefetch {
 
     /// Most that the fetch which is out may bring.
     pub(crate) fn outstanding(&self) -> u32 {
-        self.outstanding.unwrap_or(0)
+        self.outstanding.map_or(0, |asked| asked.max)
     }
 
-    /// How many more may come. `held`: what is here, or on its way; `waiting`: ready here, or on its way; `idle`: children
-    /// without work, and what may wait beside it.
-    fn credit(&self, held: u32, waiting: u32, idle: u32) -> u32 {
-        let startable = self.lookahead.saturating_add(idle).saturating_sub(waiting);
+    /// How many more may come. `lookahead`: a fetch's or a draw's; `held`: what is here, or on its way; `waiting`: ready
+    /// here, or on its way; `idle`: children without work, and what may wait beside it.
+    fn credit(&self, lookahead: u32, held: u32, waiting: u32, idle: u32) -> u32 {
+        let startable = lookahead.saturating_add(idle).saturating_sub(waiting);
         let passing = if startable > 0 { self.passing } else { 0 };
         self.most().saturating_sub(held).min(startable.saturating_add(passing))
     }
 
     /// How many to ask for now, if any.
     fn ask(&self, held: u32, waiting: u32, idle: u32) -> Option<u32> {
-        let credit = self.credit(held, waiting, idle);
+        let credit = self.credit(self.lookahead, held, waiting, idle);
         let is_urgent = idle > waiting;
         let batch = if is_urgent { 1 } else { (self.lookahead / 4).max(1) };
         (credit >= batch).then(|| credit.min(self.at_once()))
@@ -241,6 +291,9 @@ impl Engine {
         let held = self.requests.len() + drawing;
         self.prefetch.note_batched(self.requests.batched());
         let may_have_more = self.prefetch.may_have_more || self.prefetch.retry_at_us.is_none() && self.queues.beckon();
+        if may_have_more {
+            self.prefetch.filled_us.get_or_insert(now.mono_us);
+        }
         if self.prefetch.is_fetching()
             || !may_have_more
             || held >= self.prefetch.most()
@@ -256,8 +309,7 @@ impl Engine {
         let idle = self.room();
         let max = self.prefetch.ask(held, self.waiting() + drawing, idle).map_or(0, |max| self.queues.fetch_bound(max));
         if max > 0 {
-            self.prefetch.outstanding = Some(max);
-            self.prefetch.may_have_more = false;
+            self.prefetch.asked(max, now.mono_us);
             let portions = self.queues.fetch_portions(max);
             actions.push(Action::Fetch { max, portions });
         }
@@ -282,7 +334,7 @@ impl Engine {
         self.prefetch.note_batched(self.requests.batched());
         let fetching = self.prefetch.outstanding();
         let (held, waiting) = (self.requests.len() + fetching, self.waiting() + fetching);
-        let credit = self.prefetch.credit(held, waiting, self.room());
+        let credit = self.prefetch.credit(self.prefetch.draw_lookahead, held, waiting, self.room());
         let share = if self.prefetch.may_have_more { credit.div_ceil(2) } else { credit };
         let max = self.queues.bound(share.min(self.prefetch.at_once()));
         (max > 0).then_some(max)
@@ -316,10 +368,14 @@ impl Engine {
 mod tests {
     use super::*;
 
+    /// So old is a backlog for which a worker looks ahead as far as it ever does.
+    const LONG_US: u64 = MOST_REACH_US * PART_OF_AGE;
+
     fn prefetch(mean_run_us: u64, children: u32) -> Prefetch {
         let mut prefetch = Prefetch::new(100);
         prefetch.observe_run(mean_run_us);
-        prefetch.look_ahead(children, 0, 0);
+        prefetch.filled_us = Some(0);
+        prefetch.look_ahead(children, 0, LONG_US);
         prefetch
     }
 
@@ -357,17 +413,17 @@ mod tests {
         prefetch.observe_size(100_000);
         assert_eq!(prefetch.ask(20, 10, 0), Some(5));
         assert_eq!(prefetch.ask(90, 10, 0), None, "as few are missing as before");
-        prefetch.look_ahead(2, 0, 0);
+        prefetch.look_ahead(2, 0, LONG_US);
         assert_eq!(prefetch.lookahead, 100);
         for _ in 0..100 {
             prefetch.observe_size(8_000_000);
         }
-        prefetch.look_ahead(2, 0, 0);
+        prefetch.look_ahead(2, 0, LONG_US);
         assert_eq!((prefetch.lookahead, prefetch.ask(2, 0, 1)), (2, Some(1)));
         for _ in 0..300 {
             prefetch.observe_size(400);
         }
-        prefetch.look_ahead(2, 0, 0);
+        prefetch.look_ahead(2, 0, LONG_US);
         assert_eq!(prefetch.ask(20, 10, 0), Some(50));
     }
 
@@ -386,26 +442,61 @@ mod tests {
     #[test]
     fn stuck_children_stop_the_lookahead_even_if_tasks_were_short() {
         let mut prefetch = prefetch(10, 4);
-        prefetch.look_ahead(4, LOOKAHEAD_US, 0);
+        prefetch.look_ahead(4, MOST_REACH_US, LONG_US);
         assert_eq!(prefetch.ask(4, 0, 0), None);
+    }
+
+    #[test]
+    fn the_longer_the_queues_are_filled_the_further_it_looks_ahead() {
+        let mut prefetch = Prefetch::new(100);
+        prefetch.observe_run(20_000 - OVERHEAD_US);
+        prefetch.filled_us = Some(1_000);
+        let mut lookahead_at = |now_us| {
+            prefetch.look_ahead(2, 0, now_us);
+            (prefetch.lookahead, prefetch.draw_lookahead)
+        };
+        let ahead = [1_000, 100_999, 101_000, 201_000, 2_501_000, 9_000_000].map(&mut lookahead_at);
+        assert_eq!(ahead, [0, 0, 1, 2, 25, 25].map(|ahead| (ahead, 25)));
+    }
+
+    #[test]
+    fn what_came_when_the_queues_were_empty_is_left_to_idle_workers() {
+        let mut prefetch = prefetch(20_000, 2);
+        prefetch.asked(2, LONG_US);
+        assert!(prefetch.answered(1, LONG_US));
+        prefetch.filled_us = Some(LONG_US);
+        prefetch.look_ahead(2, 0, LONG_US + 10_000);
+        assert_eq!((prefetch.ask(2, 0, 0), prefetch.ask(1, 0, 1)), (None, Some(1)));
+    }
+
+    #[test]
+    fn a_millisecond_of_work_or_two_round_trips_are_fetched_ahead_at_once() {
+        let mut prefetch = Prefetch::new(100);
+        prefetch.observe_run(100 - OVERHEAD_US);
+        prefetch.look_ahead(1, 0, 0);
+        assert_eq!(prefetch.lookahead, 10);
+        for (trip_us, ahead) in [(2_000, 40), (2_000, 40), (10_000, 60)] {
+            prefetch.asked(1, 0);
+            assert!(prefetch.answered(1, trip_us));
+            prefetch.look_ahead(1, 0, 0);
+            assert_eq!(prefetch.lookahead, ahead, "a longer trip counts an eighth");
+        }
     }
 
     #[test]
     fn wake_during_a_fetch_is_remembered() {
         let mut prefetch = prefetch(10, 2);
-        prefetch.outstanding = Some(10);
-        prefetch.may_have_more = false;
+        prefetch.asked(10, LONG_US);
         prefetch.wake();
-        assert!(prefetch.answered(0));
+        assert!(prefetch.answered(0, LONG_US));
         assert!(prefetch.may_have_more);
     }
 
     #[test]
     fn short_answer_waits_for_a_wake() {
         let mut prefetch = prefetch(10, 2);
-        prefetch.outstanding = Some(10);
-        prefetch.may_have_more = false;
-        assert!(prefetch.answered(9));
+        prefetch.asked(10, LONG_US);
+        assert!(prefetch.answered(9, LONG_US));
         assert!(!prefetch.may_have_more);
     }
 }

@@ -87,6 +87,8 @@ pub struct Message {
     pub recovered: Option<(u32, u64)>,
     /// How often a child really started it.
     pub starts: u32,
+    /// When one started it first (`mono_us`).
+    pub started_us: Option<u64>,
     /// How often it was returned unstarted.
     pub returns: u32,
     /// Leases that ended without a settlement or with a redelivery: each may hide one start from the record.
@@ -146,6 +148,7 @@ impl Message {
             refreshed_us: 0,
             recovered: None,
             starts: 0,
+            started_us: None,
             returns: 0,
             excused: 0,
             spared: 0,

@@ -150,6 +150,7 @@ impl World {
         self.tell(|| format!("  worker {owner} {id:?} starts its number {number}: message {}", lease.message));
         let message = &mut self.broker.messages[lease.message];
         message.starts += 1;
+        message.started_us.get_or_insert(self.mono_us);
         let deed = match message.letter.deed {
             Deed::KillsOnce if message.starts > 1 => Deed::Ends(Outcome::Success),
             Deed::Ends(Outcome::Reject { requeue: true }) if message.starts > 1 => Deed::Ends(Outcome::Success),

@@ -648,8 +648,13 @@ fn as_much_is_fetched_ahead_as_all_slots_get_through() {
     let mut desk = Desk::ready(many());
     desk.tell(Event::Delivered((0..9).map(request).collect()));
     let outcome = Outcome::Success;
-    desk.tell(Event::Ended { child: ChildId(0), number: 0, outcome, runtime_us: 100_000 });
+    let ended = |number| Event::Ended { child: ChildId(0), number, outcome, runtime_us: 100_000 };
+    desk.tell(ended(0));
     desk.pass(1_000);
-    // In a quarter of a second, and one that is free to start at once.
-    assert_eq!(crate::desk::fetched(&desk.tell(Event::Wake)), Some(9 * 250 / 100 + 1));
+    desk.deliver([request(9)]);
+    assert_eq!(crate::desk::fetched(&desk.tell(Event::Wake)), None, "another worker may have a free slot");
+    desk.pass(2_500_000);
+    desk.now.mono_us += 1_000;
+    // What waits for so long finds none: as much as is started in a quarter of a second, and one at once.
+    assert_eq!(crate::desk::fetched(&desk.tell(ended(1))), Some(9 * 250 / 100 + 1));
 }

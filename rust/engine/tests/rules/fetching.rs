@@ -135,10 +135,38 @@ fn lone_worker_with_slow_tasks_does_not_fetch_and_return_in_a_loop() {
     }
 }
 
+/// When 19 of 20 messages have waited no longer, for so many nodes with four children in all.
+fn p95_wait_us(nodes: usize, letters: &[Letter]) -> u64 {
+    let config = Config { concurrency: 4 / nodes as u32, prefetch: 1_000, ..config() };
+    let plan = Plan { nodes, ..Plan::quiet(config, letters.to_vec()) };
+    let report = sim::play(plan, Rng::new(1)).unwrap_or_else(|violation| panic!("{violation}"));
+    let wait_us = |message: &sim::Message| message.started_us.expect("it ran") - message.letter.at_us;
+    let mut waits_us: Vec<u64> = report.messages.iter().map(wait_us).collect();
+    waits_us.sort_unstable();
+    waits_us[waits_us.len() * 19 / 20]
+}
+
+#[test]
+fn what_comes_to_a_busy_worker_is_left_to_one_with_an_idle_child() {
+    let mut rng = Rng::new(1);
+    for between_us in [12_000, 16_000] {
+        let mut at_us = 0;
+        let mut letter = |_| {
+            at_us += rng.range(0, between_us);
+            Letter { at_us, ..Letter::plain(rng.range(1_000, 39_000)) }
+        };
+        let letters: Vec<Letter> = (0..1_000).map(&mut letter).collect();
+        let (one, two, four) = (p95_wait_us(1, &letters), p95_wait_us(2, &letters), p95_wait_us(4, &letters));
+        assert!(two < one * 6 / 5 && four < one * 6 / 5, "{one} us at one node, {two} at two, {four} at four");
+    }
+}
+
 #[test]
 fn no_ops_are_fetched_in_big_batches() {
     let report = lone_worker(3_000, 10, Config { prefetch: 1_000, ..config() });
-    assert!(report.fetches < 20, "{} fetches for 3,000 messages", report.fetches);
+    assert!(report.fetches < 120, "{} fetches for 3,000 messages", report.fetches);
+    let report = lone_worker(9_000, 10, Config { prefetch: 1_000, ..config() });
+    assert!(report.fetches < 200, "{} fetches for 9,000 messages", report.fetches);
 }
 
 #[test]
