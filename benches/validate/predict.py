@@ -16,6 +16,7 @@ from fastworker.plan.keyed import permits_of
 from fastworker.plan.layout import Layout
 from fastworker.plan.replicas import quantile, simulate
 from fastworker.plan.simulation import Jobs, play
+from fastworker.plan.utilisation import utilisation
 from fastworker.plan.workload import Class, Overhead, Workload
 
 #: Of the interval that is printed: so many of a hundred runs of that length lie in it.
@@ -45,9 +46,9 @@ def predict(case: Case, measured: dict[str, Any], replicas: int = REPLICAS) -> d
     counts = [len(each["service_s"]) for each in calibrations]
     drift = drift_of(list(zip(taken_s, counts, strict=True)), times.scv) or 0.0
     layout = Layout(case.nodes, slots, of_tasks / case.nodes, drift=drift)
-    capacity = slots * case.nodes / (times.mean_s + slot_s)
-    if share > 0:
-        capacity = min(capacity, of_tasks / (times.mean_s * share + cpu_s))
+    capacity = case.nodes / utilisation(
+        times.mean_s + slot_s, times.mean_s * share + cpu_s if share else 0.0, slots, layout.cores
+    )
     runs = []
     for run in measured["runs"]:
         kind_of = Class(case.task, run["rate"], case.scv, times, share, case.limit(slots))

@@ -79,9 +79,8 @@ def autoscale(inputs: Inputs, target: WaitTarget, nodes: int) -> Autoscale:
 
 def messages_within(workload: Workload, inputs: Inputs, within_s: float) -> int:
     """What one node gets through in that time."""
-    each_s = workload.slot_load / workload.rate / inputs.node.slots
-    cpu_s = workload.cpu_load / workload.rate / inputs.node.cores
-    return max(1, math.floor(within_s / max(each_s, cpu_s, 1e-9)))
+    each_s = workload.utilisation(inputs.layout.with_nodes(1)) / workload.rate
+    return max(1, math.floor(within_s / max(each_s, 1e-9)))
 
 
 def alerts(inputs: Inputs, target: WaitTarget, nodes: int, bears: float) -> list[Alert]:

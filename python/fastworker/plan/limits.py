@@ -56,6 +56,10 @@ def limits(inputs: Inputs, workload: Workload, layout: Layout, broker: BrokerNee
     if workload.cpu_load > 0:
         cores = nodes * layout.cores
         found.append(Limit("cores", cores / workload.cpu_load, f"{cores:g} cores are all busy"))
+        both = 1 / workload.utilisation(layout)
+        if both < min(each.factor for each in found if each.name in ("slots", "cores")):
+            note = "tasks that compute at once are in each other's way, and others leave cores idle"
+            found.append(Limit("slots that share cores", both, note))
     for target in inputs.targets:
         found.append(
             _wait(workload, layout, target)

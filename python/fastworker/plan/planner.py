@@ -185,9 +185,7 @@ def situation(
     say(f"simulating: {name}")
     layout = inputs.layout.with_nodes(nodes)
     law = wait_in_all(workload, layout)
-    is_too_much = (
-        workload.slot_load >= nodes * layout.slots or workload.cpu_load >= nodes * layout.cores
-    )
+    is_too_much = workload.utilisation(layout) >= 1
     return Waits(
         name,
         nodes,

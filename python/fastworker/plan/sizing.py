@@ -11,6 +11,7 @@ from fastworker.plan.inputs import ClassInput, Inputs
 from fastworker.plan.layout import Layout
 from fastworker.plan.replicas import simulate
 from fastworker.plan.target import DrainTarget, WaitTarget
+from fastworker.plan.utilisation import utilisation
 from fastworker.plan.workload import Workload
 
 MOST_NODES = 10_000
@@ -121,7 +122,8 @@ def for_drain(inputs: Inputs, target: DrainTarget) -> Size:
         rate = one.arrivals.rate + (per_s if one is each else 0.0)
         slots += rate * (one.service.times.mean_s + overhead.slot_s)
         cores += rate * (one.service.times.mean_s * one.cpu_share + overhead.cpu_s)
-    nodes = math.ceil(max(slots / inputs.node.slots, cores / inputs.node.cores) / DRAIN_USE - 1e-9)
+    whole = utilisation(slots, cores, inputs.node.slots, inputs.node.cores)
+    nodes = math.ceil(whole / DRAIN_USE - 1e-9)
     note = ""
     if each.limit is not None:
         least_s = each.limit.drain_s(target.tasks)
@@ -163,16 +165,16 @@ def with_headroom(inputs: Inputs, workload: Workload, nodes: int, within_s: floa
 def _deploy_wait_s(inputs: Inputs, workload: Workload, nodes: int) -> float:
     room, node = inputs.headroom, inputs.node
     left = nodes * (1 - room.deploy_share)
-    use = max(workload.slot_load / (left * node.slots), workload.cpu_load / (left * node.cores))
-    return max(0.0, use - 1) * room.deploy_s
+    one = utilisation(workload.slot_load, workload.cpu_load, node.slots, node.cores)
+    return max(0.0, one / left - 1) * room.deploy_s
 
 
 def _least(workload: Workload, layout: Layout) -> int:
     """Fewer nodes would never get through."""
     stream = workload.stream()
-    slots = stream.rate * stream.service_s / layout.slots
-    cores = (stream.rate * stream.cpu_s + workload.rate * workload.overhead.cpu_s) / layout.cores
-    return max(1, math.floor(max(slots, cores)) + 1)
+    slots = stream.rate * stream.service_s
+    cores = stream.rate * stream.cpu_s + workload.rate * workload.overhead.cpu_s
+    return max(1, math.floor(utilisation(slots, cores, layout.slots, layout.cores)) + 1)
 
 
 def _without_limits(workload: Workload) -> Workload:

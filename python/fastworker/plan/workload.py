@@ -10,6 +10,7 @@ from fastworker.plan.distributions import Distribution, Mixture, Scaled
 from fastworker.plan.keyed import KeyedLimit, permits
 from fastworker.plan.layout import Layout
 from fastworker.plan.simulation import Jobs
+from fastworker.plan.utilisation import utilisation
 from fastworker.plan.wait_formula import Stream
 
 
@@ -92,6 +93,13 @@ class Workload:
         """Slots that are taken on average while nothing is in a task's way."""
         return sum(
             each.rate * (each.service.mean_s + self.overhead.slot_s) for each in self.classes
+        )
+
+    def utilisation(self, layout: Layout) -> float:
+        """The share of what a fleet can do that this asks for; from 1 on it is too much."""
+        nodes = layout.nodes
+        return utilisation(
+            self.slot_load / nodes, self.cpu_load / nodes, layout.slots, layout.cores
         )
 
     def times(self, factor: float) -> Workload:

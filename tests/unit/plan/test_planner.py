@@ -59,6 +59,15 @@ def test_tasks_that_compute_are_bound_by_cores_and_not_by_slots() -> None:
     assert made.cores_busy > 3 * made.slots_busy
 
 
+def test_tasks_that_compute_half_of_the_time_get_in_each_others_way() -> None:
+    made = plan({"slots": 4, "cores": 2}, each={"cpu_share": 0.5})
+    factors = {limit.name: limit.factor for limit in made.limits}
+    together = factors["slots that share cores"]
+    assert together == pytest.approx(factors["slots"] * 34 / 40, rel=0.05)
+    assert together < factors["cores"]
+    assert "slots that share cores" not in {limit.name for limit in plan().limits}
+
+
 def test_politeness_binds_first() -> None:
     made = plan(each={"keys": {"count": 100, "zipf": 1, "rate": 2}})
     first = made.limits[0]
