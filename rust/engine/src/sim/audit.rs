@@ -267,6 +267,9 @@ impl Audit {
         };
         if let Some(permits) = self.permits_of(request) {
             permits.arrived(now_us);
+            if request.is_drawn {
+                permits.spent(now_us);
+            }
         }
         let before = self.entries.insert(request.handle, entry);
         assert!(before.is_none(), "the simulator reused a handle too early");

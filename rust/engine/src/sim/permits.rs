@@ -89,8 +89,8 @@ impl Permits {
         self.earliest_us.get(self.starts - 1).is_some_and(|&earliest_us| earliest_us <= now_us)
     }
 
-    /// A delivery left in another way; it may have had a permit.
-    pub(super) fn left(&mut self, now_us: u64) {
+    /// A permit may have been spent otherwise: a delivery has left unstarted, or came from a lane and waits for its turn.
+    pub(super) fn spent(&mut self, now_us: u64) {
         self.last_us = now_us;
     }
 

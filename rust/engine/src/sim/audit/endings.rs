@@ -82,7 +82,7 @@ impl Audit {
         entry.stage = Stage::Final;
         let request = entry.request.clone();
         if let Some(permits) = self.permits_of(&request) {
-            permits.left(now.mono_us);
+            permits.spent(now.mono_us);
         }
         Ok(())
     }

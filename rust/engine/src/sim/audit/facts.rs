@@ -144,7 +144,7 @@ impl Audit {
                 } else {
                     let request = entry.request.clone();
                     if let Some(permits) = self.permits_of(&request) {
-                        permits.left(now_us);
+                        permits.spent(now_us);
                     }
                     self.entries.remove(&handle);
                     return vec![handle];
