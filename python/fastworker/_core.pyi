@@ -642,13 +642,14 @@ class ChildLink:
         value: Any,
         store: bool,
         member: tuple[str, int | None, bytes] | None = None,
-        shown: str | None = None,
+        show: Callable[[Any], str] | None = None,
     ) -> None:
         """Report success. With ``store`` the JSON result document is written from ``value``.
 
         Args:
             member: Of a member of a chord's header: its group, its place, and the record for the join.
-            shown: Of a watched call: the result as events show it.
+            show: How events show the result of a watched call; called for what is not None, a bool or an integer of 64
+                bits. What it raises is raised, and nothing was reported.
 
         Raises:
             TypeError: ``value`` has no JSON form; nothing was reported.

@@ -43,6 +43,16 @@ def test_our_receiver_hears_workers_of_both(rig: Rig, framework: str) -> None:
     assert rig.app.clock.value > last["clock"]
 
 
+def test_results_are_shown_as_python_shows_them(rig: Rig, tmp_path: Path) -> None:
+    sums = [(40, 2), (-(1 << 63), 0), (1 << 63, 0), (0.5, 2), ("one ", "two"), ([1], [None, True])]
+    with listening(rig.app, "task.#") as heard:
+        rig.worker("-n", "w@x", "-E")
+        calls = {rig.task("add").delay(x, y).id: repr(x + y) for x, y in sums}
+        calls[rig.task("record").delay(str(tmp_path / "lines"), "a").id] = "None"
+        shown = {called: heard.wait(called, "task-succeeded")["result"] for called in calls}
+    assert shown == calls
+
+
 def test_who_begins_to_listen_misses_nothing_of_what_is_called_from_then_on(rig: Rig) -> None:
     rig.worker("-n", "w@x", "-E", concurrency=2)
     add = rig.task("add")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastworker.serialize.saferepr import saferepr
 
 if TYPE_CHECKING:
     from fastworker._core import Call
+    from fastworker.app.task import Task
 
 #: What ``repr`` shows of these is short, and what Celery's ``saferepr`` shows.
 _PLAIN = (int, bool, float, type(None))
@@ -23,6 +25,11 @@ def result_of(value: Any, maxsize: int | None) -> str:
     if type(value) in _PLAIN and (type(value) is not int or -(1 << 63) <= value < 1 << 63):
         return repr(value)
     return _encodable(saferepr(value, maxsize))
+
+
+def results_of(task: Task[..., Any]) -> Callable[[Any], str]:
+    """How the task's results are shown: a function of the result."""
+    return lambda value: result_of(value, task.resultrepr_maxsize)
 
 
 def error_of(call: Call, exc: BaseException | None, traceback: str | None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from fastworker.child.deduplicating import ended_before
 from fastworker.child.interrupts import INTERRUPTS, Terminated, ToldToEnd
 from fastworker.child.members import Membership, Part, ends, membership
 from fastworker.child.request import WorkerRequest
-from fastworker.child.shown import error_of, result_of
+from fastworker.child.shown import error_of, results_of
 from fastworker.child.successors import publish_successors
 from fastworker.errors import (
     EncodeError,
@@ -157,6 +157,7 @@ class TaskTracer:
         self.node = node
         self.task = task
         self.name = str(task.name)
+        self.show = results_of(task)
         task_class = type(task)
         from fastworker.app.task import Task as BaseTask
 
@@ -347,8 +348,7 @@ class TaskTracer:
         """It returned, and nothing needs the long way."""
         try:
             call = run.call
-            shown = result_of(value, self.task.resultrepr_maxsize) if call.is_watched else None
-            self.link.succeed(call, value, self.stores(call), None, shown)
+            self.link.succeed(call, value, self.stores(call), None, self.show)
         except (TypeError, ValueError) as exc:
             self._unstorable(run, value, exc)
 
@@ -423,11 +423,11 @@ class TaskTracer:
                 self.link.collect_successors(True)
                 publish_successors(self.app, request, value, run.embed)
             member = membership(request, run.embed) if run.embed else None
-            shown = result_of(value, self.task.resultrepr_maxsize) if call.is_watched else None
             if self.has_plain_results:
-                self.link.succeed(call, value, stores, member, shown)
+                self.link.succeed(call, value, stores, member, self.show)
             else:
-                self._succeed(run, value, stores, member, shown or "")
+                shown = self.show(value) if call.is_watched else ""
+                self._succeed(run, value, stores, member, shown)
         except (
             TypeError,
             ValueError,

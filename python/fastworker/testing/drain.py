@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -201,9 +201,9 @@ class _Ledger:
         value: Any,
         store: bool,
         member: Any = None,
-        shown: str | None = None,
+        show: Callable[[Any], str] | None = None,
     ) -> None:
-        self._link.succeed(call, value, store, member, shown)
+        self._link.succeed(call, value, store, member, show)
         self._drained.runs.append(Run(call.task, call.id, states.SUCCESS))
 
     def report(self, call: Call, kind: str, **facts: Any) -> None:

@@ -8,6 +8,7 @@
 //! slots says by a context variable for which of its calls code runs; code that runs for none publishes elsewhere. Its
 //! tasks may report from several threads.
 
+use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -24,6 +25,7 @@ use fastworker_wire::time::iso_utc;
 use fastworker_worker::{mono_us, wall_us};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyInt};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use rustix::time::{ClockId, clock_gettime};
@@ -605,7 +607,7 @@ impl ChildLink {
         self.page.slots()
     }
 
-    #[pyo3(signature = (call, value, store, member=None, shown=None))]
+    #[pyo3(signature = (call, value, store, member=None, show=None))]
     fn succeed(
         &self,
         py: Python<'_>,
@@ -613,9 +615,10 @@ impl ChildLink {
         value: &Bound<'_, PyAny>,
         store: bool,
         member: Option<Membership<'_>>,
-        shown: Option<&str>,
+        show: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let runtime_us = mono_us().saturating_sub(call.started_us);
+        let shown = show.filter(|_| call.is_watched).map(|show| shown(value, show)).transpose()?;
         let mut result = Vec::new();
         if store || member.is_some() {
             result.reserve(64);
@@ -634,7 +637,7 @@ impl ChildLink {
             status: if store { "SUCCESS" } else { "" },
             doc: doc.as_deref(),
             reason: "",
-            shown: shown.unwrap_or_default(),
+            shown: shown.as_deref().unwrap_or_default(),
             traceback: "",
             successors: successors.iter().map(borrow).collect(),
             parts: member
@@ -828,4 +831,20 @@ fn success_part(task_id: &str, result: &[u8]) -> Vec<u8> {
     part.extend_from_slice(result);
     part.push(b']');
     part
+}
+
+/// A result as events show it: what most tasks return without entering Python, and all else by `show`.
+fn shown<'py>(value: &Bound<'py, PyAny>, show: &Bound<'py, PyAny>) -> PyResult<Cow<'static, str>> {
+    if value.is_none() {
+        return Ok("None".into());
+    }
+    if let Ok(flag) = value.cast_exact::<PyBool>() {
+        return Ok(if flag.is_true() { "True" } else { "False" }.into());
+    }
+    if let Ok(number) = value.cast_exact::<PyInt>()
+        && let Ok(number) = number.extract::<i64>()
+    {
+        return Ok(number.to_string().into());
+    }
+    Ok(show.call1((value,))?.extract::<String>()?.into())
 }

@@ -8,7 +8,7 @@ use crate::envelope::write_base64;
 use crate::json::{write_float, write_int, write_text};
 
 /// What all events of one sender begin with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventHead(Vec<u8>);
 
 impl EventHead {
@@ -38,6 +38,11 @@ impl<'o> EventWriter<'o> {
         write_seconds(timestamp_us, out);
         out.extend_from_slice(br#", "type": "#);
         write_text(kind, out);
+        EventWriter(out)
+    }
+
+    /// Fields of an event that somebody else begins and ends: [`EventWriter::fields`] takes what is written.
+    pub fn of_fields(out: &'o mut Vec<u8>) -> EventWriter<'o> {
         EventWriter(out)
     }
 

@@ -11,7 +11,7 @@ use fastworker_wire::envelope::{self, Envelope};
 use fastworker_wire::time::parse_iso_ms;
 
 use crate::config::{RegisteredTask, WorkerConfig};
-use crate::events::{Shown, received_fields};
+use crate::events::{Shown, note_received};
 use crate::held::Held;
 use crate::record::{Mark, Moments};
 use crate::sketch::Came;
@@ -62,8 +62,12 @@ impl Decoder {
     }
 
     /// The delivery as the worker holds it, as the engine sees it, and what a bench has marked it with;
-    /// `request.handle` is filled in by the caller. `tells`: events tell of tasks.
-    pub(crate) fn decode(&self, delivery: &Delivery, tells: bool) -> Result<(Held, Request, Mark), Poison> {
+    /// `request.handle` is filled in by the caller. `noted`: where to note what `task-received` says, if that is told of it.
+    pub(crate) fn decode(
+        &self,
+        delivery: &Delivery,
+        noted: Option<&mut Vec<u8>>,
+    ) -> Result<(Held, Request, Mark), Poison> {
         let envelope = envelope::parse(&delivery.message).map_err(|error| Poison {
             id: envelope::task_and_id(&delivery.message).1,
             reason: "not a task message",
@@ -105,11 +109,9 @@ impl Decoder {
         let ignores = envelope.ignore_result.unwrap_or(registered.is_some_and(|task| task.ignore_result));
         let options = registered.map(|task| &task.options);
         let sends_events = registered.is_none_or(|task| task.sends_events);
-        let received = if tells && registered.is_some() && sends_events {
-            received_fields(&envelope, &facts.shown())
-        } else {
-            Vec::new()
-        };
+        if let Some(noted) = noted.filter(|_| registered.is_some() && sends_events) {
+            note_received(&envelope, &facts.shown(), noted);
+        }
         let reply = envelope.reply_to.as_deref().filter(|queue| self.has_replies && !queue.is_empty());
         let reply = reply.map(|queue| {
             let correlation_id = envelope.correlation_id.as_deref().filter(|id| !id.is_empty()).unwrap_or(&facts.id);
@@ -139,7 +141,6 @@ impl Decoder {
             reported: None,
             fate: None,
             sends_events,
-            received,
             is_told_started: false,
             end: None,
             came: Came::UNKNOWN,
@@ -248,6 +249,7 @@ impl Facts {
 impl Facts {
     fn shown(&self) -> Shown<'_> {
         Shown {
+            id: &self.id,
             task: &self.task,
             eta: self.eta.as_deref(),
             expires: self.expires.as_deref(),

@@ -99,8 +99,6 @@ pub(crate) struct Held {
     pub(crate) fate: Option<Fate>,
     /// Events may tell of it.
     pub(crate) sends_events: bool,
-    /// The fields of `task-received`, until that is sent.
-    pub(crate) received: Vec<u8>,
     /// `task-started` was sent of this try.
     pub(crate) is_told_started: bool,
     /// What is to be told once the broker has its end.

@@ -38,7 +38,8 @@ pub(crate) enum End {
 }
 
 /// What is to be told of an ending. `is_cold`: of a worker that kills what runs.
-pub(crate) fn end_of(held: &Held, ending: &Ending, is_cold: bool) -> Option<End> {
+/// What the child showed of it is taken from `held`.
+pub(crate) fn end_of(held: &mut Held, ending: &Ending, is_cold: bool) -> Option<End> {
     let failed = |name: &str, text: String| End::Failed {
         exception: format!("{name}({})", quoted(&text)),
         traceback: Some(format!("{name}: {text}\n")),
@@ -69,7 +70,7 @@ pub(crate) fn end_of(held: &Held, ending: &Ending, is_cold: bool) -> Option<End>
                 is_rejected: false,
             }
         }
-        Ending::AsReported { acked_early } => match (&held.refused, &held.reported) {
+        Ending::AsReported { acked_early } => match (&held.refused, &mut held.reported) {
             (Some(refusal), _) => failed("OperationalError", text_of_refusal(refusal)),
             (None, Some(reported)) => return end_of_report(reported, acked_early),
             (None, None) => return None,
@@ -77,21 +78,18 @@ pub(crate) fn end_of(held: &Held, ending: &Ending, is_cold: bool) -> Option<End>
     })
 }
 
-fn end_of_report(reported: &Reported, is_acked_early: bool) -> Option<End> {
-    let Reported { shown, traceback, .. } = reported;
-    let failed = |is_rejected: bool| End::Failed {
-        exception: shown.clone(),
-        traceback: Some(traceback.clone()),
+fn end_of_report(reported: &mut Reported, is_acked_early: bool) -> Option<End> {
+    let (shown, traceback) = (std::mem::take(&mut reported.shown), std::mem::take(&mut reported.traceback));
+    let failed = |exception, traceback, is_rejected: bool| End::Failed {
+        exception,
+        traceback: Some(traceback),
         is_rejected: is_rejected && !is_acked_early,
     };
     match reported.kind {
-        OutcomeKind::Success => {
-            let runtime_s = reported.runtime_us as f64 / 1e6;
-            Some(End::Succeeded { result: shown.clone(), runtime_s })
-        }
-        OutcomeKind::Failure => Some(failed(false)),
-        OutcomeKind::Poison | OutcomeKind::Reject => Some(failed(true)),
-        OutcomeKind::Retry => Some(End::Retried { exception: shown.clone(), traceback: traceback.clone() }),
+        OutcomeKind::Success => Some(End::Succeeded { result: shown, runtime_s: reported.runtime_us as f64 / 1e6 }),
+        OutcomeKind::Failure => Some(failed(shown, traceback, false)),
+        OutcomeKind::Poison | OutcomeKind::Reject => Some(failed(shown, traceback, true)),
+        OutcomeKind::Retry => Some(End::Retried { exception: shown, traceback }),
         OutcomeKind::Requeue => (!is_acked_early).then_some(End::Requeued),
         OutcomeKind::Ignore => None,
         // The engine gives these an ending of their own.
@@ -102,12 +100,11 @@ fn end_of_report(reported: &Reported, is_acked_early: bool) -> Option<End> {
 impl End {
     /// Tells of it. `at_us`: Unix time, microseconds.
     pub(crate) fn tell(&self, id: &str, at_us: i64, events: &mut Events) {
-        let mut tell =
-            |kind: &str, fields: &dyn Fn(&mut EventWriter<'_>)| events.task(kind, id, at_us, |event| fields(event));
+        let mut tell = |kind: &'static str, fields: &dyn Fn(&mut EventWriter<'_>)| {
+            events.task(kind, id, at_us, |event| fields(event))
+        };
         match self {
-            End::Succeeded { result, runtime_s } => tell("task-succeeded", &|event| {
-                event.text("result", result).float("runtime", *runtime_s);
-            }),
+            End::Succeeded { result, runtime_s } => events.succeeded(id, at_us, result, *runtime_s),
             End::Failed { exception, traceback, is_rejected } => {
                 if *is_rejected {
                     tell("task-rejected", &|event| {

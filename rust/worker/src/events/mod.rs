@@ -1,4 +1,4 @@
-//! Events for monitors: encoded here, gathered into lists, and sent by one publish at a time.
+//! Events for monitors: noted here, gathered into lists, and written and sent by one publish at a time.
 //!
 //! They never hold a task up: what the broker does not take waits in a bounded list, and the oldest of it is dropped.
 //! The log says how many those were. Source: celery-contract 7; `celery/events/dispatcher.py`.
@@ -6,14 +6,17 @@
 //! While nobody listens, lists of events are not sent but gathered for a moment ([`UNHEARD_US`]); then the oldest goes out,
 //! and the broker says whether anybody may have heard it. If so, all the others follow, and from then on each goes at once.
 //! If not, those that were there when it went are thrown away: they had reached nobody either. So whoever begins to listen
-//! misses nothing that is told from then on, and gets it late by that moment once.
+//! misses nothing that is told from then on, and gets it late by that moment once. What is thrown away was never written:
+//! it is a list of notes until it goes.
 
 mod ending;
+mod notes;
 mod received;
 mod system;
 mod waiting;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,14 +25,15 @@ use fastworker_wire::event::{EventHead, EventWriter};
 use fastworker_wire::json::write_text;
 
 pub(crate) use self::ending::{End, end_of};
-pub(crate) use self::received::{Shown, received_fields};
-use self::waiting::Waiting;
+use self::notes::{Notes, Told};
+pub(crate) use self::received::{Shown, note_received};
+use self::waiting::{Letter, Waiting};
 use crate::clock;
 use crate::pulse::{Counts, Pulse};
 
 /// Most events of one message. Celery sends at most 24; receivers take any number.
 const LIST: usize = 100;
-/// A list with more bytes than this is not added to.
+/// A list of which more bytes than this are noted is not added to.
 const LIST_BYTES: usize = 128 * 1024;
 /// Two publishes have at least this time between them while somebody listens: a busy worker sends many events at once.
 const HEARD_US: u64 = 5_000;
@@ -58,7 +62,7 @@ pub(crate) struct Events {
     terms: EventTerms,
     node: String,
     headers: Bytes,
-    head: EventHead,
+    head: Arc<EventHead>,
     /// When the offset in it was looked at; Unix time, microseconds.
     head_us: i64,
     pulse: Pulse,
@@ -66,9 +70,10 @@ pub(crate) struct Events {
     lane: Option<u64>,
     beat_at_us: u64,
     has_tasks: bool,
-    /// A list without its end.
-    list: Vec<u8>,
-    count: usize,
+    /// The list that is added to; it has notes.
+    list: Option<Notes>,
+    /// Bytes that the last list had.
+    room: usize,
     waiting: Waiting,
     /// Somebody listens to lists of events, as far as is known.
     is_heard: bool,
@@ -87,13 +92,13 @@ impl Events {
             terms,
             node: node.to_owned(),
             headers: headers.into(),
-            head: EventHead::new(node, 0.0, 0),
+            head: Arc::new(EventHead::new(node, 0.0, 0)),
             head_us: i64::MIN,
             pulse,
             lane: None,
             beat_at_us: 0,
-            list: Vec::new(),
-            count: 0,
+            list: None,
+            room: 0,
             waiting: Waiting::default(),
             // Until the first one shows otherwise.
             is_heard: true,
@@ -118,15 +123,25 @@ impl Events {
     }
 
     /// An event about a task. `at_us`: when it happened; Unix time, microseconds.
-    pub(crate) fn task(&mut self, kind: &str, id: &str, at_us: i64, fields: impl FnOnce(&mut EventWriter<'_>)) {
+    pub(crate) fn task(&mut self, kind: &'static str, id: &str, at_us: i64, fields: impl FnOnce(&mut EventWriter<'_>)) {
+        self.note(Told::Other(kind), id, at_us, |out| fields(&mut EventWriter::of_fields(out)));
+    }
+
+    /// A task came. `noted`: by [`note_received`].
+    pub(crate) fn received(&mut self, id: &str, at_us: i64, noted: &[u8]) {
+        self.note(Told::Received, id, at_us, |out| out.extend_from_slice(noted));
+    }
+
+    /// A task has returned. `result`: as it is shown.
+    fn succeeded(&mut self, id: &str, at_us: i64, result: &str, runtime_s: f64) {
+        self.note(Told::Succeeded { runtime_s }, id, at_us, |out| write_text(result, out));
+    }
+
+    fn note(&mut self, told: Told, id: &str, at_us: i64, rest: impl FnOnce(&mut Vec<u8>)) {
         self.refresh_head(at_us);
-        self.list.extend_from_slice(if self.count == 0 { b"[" } else { b", " });
-        let mut event = EventWriter::begin(&mut self.list, &self.head, self.pulse.clock.forward(), at_us, kind);
-        event.text("uuid", id);
-        fields(&mut event);
-        event.end();
-        self.count += 1;
-        if self.count >= LIST || self.list.len() > LIST_BYTES {
+        let list = self.list.get_or_insert_with(|| Notes::new(self.head.clone(), self.room));
+        list.push(told, self.pulse.clock.forward(), at_us, id, rest);
+        if list.count() >= LIST || list.bytes() > LIST_BYTES {
             self.seal();
         }
     }
@@ -220,27 +235,36 @@ impl Events {
 
     fn refresh_head(&mut self, now_us: i64) {
         if now_us.saturating_sub(self.head_us).saturating_abs() > OFFSET_US {
-            self.head = EventHead::new(&self.node, system::utcoffset_h(now_us / 1_000_000), std::process::id());
+            let head = EventHead::new(&self.node, system::utcoffset_h(now_us / 1_000_000), std::process::id());
+            if head != *self.head {
+                // What is noted already has the old one.
+                self.seal();
+                self.head = Arc::new(head);
+            }
             self.head_us = now_us;
         }
     }
 
     /// The list is complete.
     fn seal(&mut self) {
-        if self.count == 0 {
-            return;
+        if let Some(list) = self.list.take() {
+            self.room = list.bytes().min(LIST_BYTES);
+            self.waiting.push_list(list);
         }
-        let room = self.list.len() + 64;
-        let mut body = std::mem::replace(&mut self.list, Vec::with_capacity(room.min(LIST_BYTES)));
-        body.push(b']');
-        let count = std::mem::take(&mut self.count);
-        let message = self.message("task.multi".into(), body);
-        self.waiting.push_list(message, count);
+    }
+
+    /// As they are sent.
+    fn write(&self, letters: Vec<Letter>) -> Vec<EventMessage> {
+        let write = |letter| match letter {
+            Letter::List(notes) => self.message("task.multi".into(), notes.write()),
+            Letter::Single(message) => message,
+        };
+        letters.into_iter().map(write).collect()
     }
 
     /// How long until `leaving` has something to send; `None`: nothing waits, or something is on its way.
     pub(crate) fn leaves_in(&self) -> Option<Duration> {
-        if self.is_sending || self.count == 0 && self.waiting.is_empty() {
+        if self.is_sending || self.list.is_none() && self.waiting.is_empty() {
             return None;
         }
         if self.waiting.is_urgent() {
@@ -258,7 +282,8 @@ impl Events {
         self.seal();
         self.is_sending = true;
         self.since_us = clock::mono_us();
-        Some(if self.is_heard { self.waiting.take() } else { self.waiting.take_first_list() })
+        let letters = if self.is_heard { self.waiting.take() } else { self.waiting.take_first_list() };
+        Some(self.write(letters))
     }
 
     /// What was on its way was taken, or refused. How many had to be dropped meanwhile. `heard`: of each message, whether
@@ -283,7 +308,8 @@ impl Events {
     /// The last ones, whatever is on its way.
     pub(crate) fn last(&mut self) -> Vec<EventMessage> {
         self.seal();
-        self.waiting.take()
+        let letters = self.waiting.take();
+        self.write(letters)
     }
 }
 
@@ -395,6 +421,51 @@ mod tests {
         let others = events.leaving().expect("messages");
         assert_eq!(keys(&others), ["task.multi", "worker.heartbeat", "task.multi"]);
         assert!(text(&others[0]).contains(&format!("\"uuid\": \"{LIST}\"")));
+    }
+
+    #[test]
+    fn what_follows_late_has_the_times_and_clocks_of_when_it_happened() {
+        let mut events = events(None);
+        started(&mut events, 0..1);
+        leaving(&mut events);
+        events.sent(&[false]);
+        started(&mut events, 0..LIST);
+        events.task("task-started", "a", 2_000_000, |_| ());
+        // Something else moves the clock on.
+        events.pulse.clock.adjust(500);
+        events.succeeded("a", 3_000_000, "42", 0.5);
+        leaving(&mut events);
+        events.sent(&[true]);
+        let others = events.leaving().expect("messages");
+        let text = text(&others[0]);
+        let told = |clock: usize, at_s: u32, kind: &str| {
+            format!("\"clock\": {clock}, \"timestamp\": {at_s}.000000, \"type\": \"{kind}\", \"uuid\": \"a\"")
+        };
+        let places = [told(LIST + 2, 2, "task-started"), told(502, 3, "task-succeeded")].map(|told| text.find(&told));
+        assert!(places[0].is_some() && places[0] < places[1], "{text}");
+    }
+
+    #[test]
+    fn what_nobody_hears_is_not_written() {
+        let mut events = events(None);
+        started(&mut events, 0..1);
+        leaving(&mut events);
+        events.sent(&[false]);
+        started(&mut events, 0..3 * LIST);
+        assert_eq!(leaving(&mut events).len(), 1);
+        assert!(matches!(&events.waiting.take()[..], [Letter::List(_), Letter::List(_)]));
+    }
+
+    #[test]
+    fn an_event_has_the_offset_of_its_own_time() {
+        let mut events = events(None);
+        // As if the season changed between the two.
+        (events.head, events.head_us) = (Arc::new(EventHead::new("w@h", 23.5, 1)), 1_000_000);
+        started(&mut events, 0..1);
+        events.task("task-started", "late", 1_000_000 + 2 * OFFSET_US, |_| ());
+        let lists = leaving(&mut events);
+        assert_eq!(lists.len(), 2);
+        assert!(text(&lists[0]).contains("\"utcoffset\": 23.5") && !text(&lists[1]).contains("23.5"));
     }
 
     #[test]

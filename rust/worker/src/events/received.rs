@@ -1,10 +1,16 @@
 //! What `task-received` says of a message.
 
 use fastworker_wire::envelope::Envelope;
+use fastworker_wire::event::EventWriter;
 use fastworker_wire::json::{write_int, write_text};
+
+/// The fields after the task's id, in their order.
+const FIELDS: [&str; 8] = ["name", "args", "kwargs", "root_id", "parent_id", "retries", "eta", "expires"];
 
 /// What the message says beside its envelope's own fields, or in their place.
 pub(crate) struct Shown<'a> {
+    /// The task's id.
+    pub(crate) id: &'a str,
     /// The registered name.
     pub(crate) task: &'a str,
     /// Not before.
@@ -17,38 +23,44 @@ pub(crate) struct Shown<'a> {
     pub(crate) arguments: (&'a str, &'a str),
 }
 
-/// The fields after the id, each with a comma before it.
-pub(crate) fn received_fields(envelope: &Envelope<'_>, shown: &Shown<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
+/// Notes the values of [`FIELDS`]: a line of JSON for each, which has no other line breaks. An empty one stands for the
+/// task's own id, which most tasks have for their root.
+pub(crate) fn note_received(envelope: &Envelope<'_>, shown: &Shown<'_>, out: &mut Vec<u8>) {
     let name = envelope.shadow.as_deref().filter(|shadow| !shadow.is_empty()).unwrap_or(shown.task);
-    text(&mut out, "name", Some(name));
-    json_or(&mut out, "args", envelope.argsrepr_json, shown.arguments.0);
-    json_or(&mut out, "kwargs", envelope.kwargsrepr_json, shown.arguments.1);
-    text(&mut out, "root_id", envelope.root_id.as_deref());
-    text(&mut out, "parent_id", envelope.parent_id.as_deref());
-    name_of(&mut out, "retries");
-    write_int(shown.retries.into(), &mut out);
-    text(&mut out, "eta", shown.eta);
-    text(&mut out, "expires", shown.expires);
-    out
+    write_text(name, out);
+    out.push(b'\n');
+    json_or(out, envelope.argsrepr_json, shown.arguments.0);
+    out.push(b'\n');
+    json_or(out, envelope.kwargsrepr_json, shown.arguments.1);
+    out.push(b'\n');
+    if envelope.root_id.as_deref() != Some(shown.id) {
+        text(out, envelope.root_id.as_deref());
+    }
+    out.push(b'\n');
+    text(out, envelope.parent_id.as_deref());
+    out.push(b'\n');
+    write_int(shown.retries.into(), out);
+    out.push(b'\n');
+    text(out, shown.eta);
+    out.push(b'\n');
+    text(out, shown.expires);
 }
 
-fn name_of(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b", \"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\": ");
+/// Writes what was noted. `id`: the task's, as JSON.
+pub(super) fn write_received(id: &[u8], noted: &[u8], event: &mut EventWriter<'_>) {
+    for (name, value) in FIELDS.into_iter().zip(noted.split(|byte| *byte == b'\n')) {
+        event.json(name, if value.is_empty() { id } else { value });
+    }
 }
 
-fn text(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
-    name_of(out, name);
+fn text(out: &mut Vec<u8>, value: Option<&str>) {
     match value {
         Some(value) => write_text(value, out),
         None => out.extend_from_slice(b"null"),
     }
 }
 
-fn json_or(out: &mut Vec<u8>, name: &str, json: Option<&[u8]>, otherwise: &str) {
-    name_of(out, name);
+fn json_or(out: &mut Vec<u8>, json: Option<&[u8]>, otherwise: &str) {
     match json {
         Some(json) => out.extend_from_slice(json),
         None => write_text(otherwise, out),

@@ -1,26 +1,49 @@
-//! Messages with events that wait to be sent, oldest first: lists of what became of tasks, and single ones.
+//! Events that wait to be sent, oldest first: lists of what became of tasks, and single messages.
 
 use std::collections::VecDeque;
 
 use fastworker_broker::EventMessage;
 
-/// Most events that wait, and most bytes of them.
+use super::notes::Notes;
+
+/// Most events that wait, and most bytes that are noted of them or written.
 pub(super) const MOST: usize = 10_000;
 const MOST_BYTES: usize = 8 << 20;
 
-struct Message {
-    message: EventMessage,
-    events: usize,
-    is_list: bool,
+/// What will be one message.
+pub(super) enum Letter {
+    /// Not written yet.
+    List(Notes),
+    Single(EventMessage),
+}
+
+impl Letter {
+    fn events(&self) -> usize {
+        match self {
+            Letter::List(notes) => notes.count(),
+            Letter::Single(_) => 1,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Letter::List(notes) => notes.bytes(),
+            Letter::Single(message) => message.body.len(),
+        }
+    }
+
+    fn is_list(&self) -> bool {
+        matches!(self, Letter::List(_))
+    }
 }
 
 /// All of them.
 #[derive(Default)]
 pub(super) struct Waiting {
-    messages: VecDeque<Message>,
+    letters: VecDeque<Letter>,
     events: usize,
     bytes: usize,
-    /// Of these, single messages.
+    /// How many single messages are among them.
     singles: usize,
     /// Of what was taken last: which are lists.
     taken: Vec<bool>,
@@ -30,39 +53,39 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Adds a list of so many events.
-    pub(super) fn push_list(&mut self, message: EventMessage, events: usize) {
-        self.push(Message { message, events, is_list: true });
+    /// Adds a list.
+    pub(super) fn push_list(&mut self, notes: Notes) {
+        self.push(Letter::List(notes));
     }
 
     /// Adds a message that is no list.
     pub(super) fn push_single(&mut self, message: EventMessage) {
-        self.push(Message { message, events: 1, is_list: false });
+        self.push(Letter::Single(message));
     }
 
-    fn push(&mut self, new: Message) {
-        self.events += new.events;
-        self.bytes += new.message.body.len();
-        self.singles += usize::from(!new.is_list);
-        self.messages.push_back(new);
+    fn push(&mut self, new: Letter) {
+        self.events += new.events();
+        self.bytes += new.bytes();
+        self.singles += usize::from(!new.is_list());
+        self.letters.push_back(new);
         // The one that has just come stays, however large it is.
-        while (self.events > MOST || self.bytes > MOST_BYTES) && self.messages.len() > 1 {
+        while (self.events > MOST || self.bytes > MOST_BYTES) && self.letters.len() > 1 {
             let Some(oldest) = self.pop() else { return };
             self.behind = self.behind.saturating_sub(1);
-            self.dropped += oldest.events as u64;
+            self.dropped += oldest.events() as u64;
         }
     }
 
-    fn pop(&mut self) -> Option<Message> {
-        let oldest = self.messages.pop_front()?;
-        self.events -= oldest.events;
-        self.bytes -= oldest.message.body.len();
-        self.singles -= usize::from(!oldest.is_list);
+    fn pop(&mut self) -> Option<Letter> {
+        let oldest = self.letters.pop_front()?;
+        self.events -= oldest.events();
+        self.bytes -= oldest.bytes();
+        self.singles -= usize::from(!oldest.is_list());
         Some(oldest)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.letters.is_empty()
     }
 
     /// They are not to be gathered any longer: there is much of them, or one that is no list, such as a heartbeat.
@@ -71,27 +94,27 @@ impl Waiting {
     }
 
     /// Takes all.
-    pub(super) fn take(&mut self) -> Vec<EventMessage> {
+    pub(super) fn take(&mut self) -> Vec<Letter> {
         self.take_until(|_| false)
     }
 
     /// Takes the oldest list, and what is before it.
-    pub(super) fn take_first_list(&mut self) -> Vec<EventMessage> {
-        self.take_until(|message| message.is_list)
+    pub(super) fn take_first_list(&mut self) -> Vec<Letter> {
+        self.take_until(Letter::is_list)
     }
 
-    fn take_until(&mut self, is_last: impl Fn(&Message) -> bool) -> Vec<EventMessage> {
+    fn take_until(&mut self, is_last: impl Fn(&Letter) -> bool) -> Vec<Letter> {
         self.taken.clear();
         let mut taken = Vec::new();
         while let Some(oldest) = self.pop() {
             let ends = is_last(&oldest);
-            self.taken.push(oldest.is_list);
-            taken.push(oldest.message);
+            self.taken.push(oldest.is_list());
+            taken.push(oldest);
             if ends {
                 break;
             }
         }
-        self.behind = self.messages.len();
+        self.behind = self.letters.len();
         taken
     }
 
@@ -105,11 +128,11 @@ impl Waiting {
     /// Throws away the lists that were here when the first one was taken, which nobody can have heard.
     pub(super) fn forget_unheard(&mut self) {
         let count = std::mem::take(&mut self.behind);
-        let younger = self.messages.split_off(count);
-        self.messages.retain(|message| !message.is_list);
-        self.messages.extend(younger);
-        self.events = self.messages.iter().map(|message| message.events).sum();
-        self.bytes = self.messages.iter().map(|message| message.message.body.len()).sum();
+        let younger = self.letters.split_off(count);
+        self.letters.retain(|letter| !letter.is_list());
+        self.letters.extend(younger);
+        self.events = self.letters.iter().map(Letter::events).sum();
+        self.bytes = self.letters.iter().map(Letter::bytes).sum();
     }
 
     /// How many events have been dropped since this was asked last.

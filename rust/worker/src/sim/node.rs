@@ -286,7 +286,6 @@ fn held(delivery: &Delivery, letter: &Letter) -> Held {
         reported: None,
         fate: None,
         sends_events: false,
-        received: Vec::new(),
         is_told_started: false,
         end: None,
         came: crate::sketch::Came::UNKNOWN,

@@ -24,8 +24,10 @@ impl Worker {
         // What comes from a lane was told of when it first came.
         let tells = self.events.has_tasks() && !is_drawn;
         let at = Arrival::now();
+        let mut noted = Vec::new();
         for delivery in deliveries {
-            match self.decoder.decode(delivery, tells) {
+            noted.clear();
+            match self.decoder.decode(delivery, tells.then_some(&mut noted)) {
                 Ok((mut held, mut request, mark)) => {
                     request.is_drawn = is_drawn;
                     held.came = self.sketches.came(request.task, at, request.eta_ms, is_drawn);
@@ -47,7 +49,7 @@ impl Worker {
                     }
                     request.is_revoked = self.is_revoked(&held);
                     if tells {
-                        self.tell_received(&mut held, &request);
+                        self.tell_received(&held, &request, &noted, at.wall_us);
                     }
                     request.handle = self.held.insert(held);
                     requests.push(request);

@@ -128,6 +128,7 @@ impl Worker {
     pub(super) fn settled(&mut self, batch: Vec<Option<Settling>>, lost: &[usize]) {
         self.answered_us = clock::mono_us();
         let settled_us = self.answered_us;
+        let settled_wall_us = clock::wall_us();
         for (index, settling) in batch.into_iter().enumerate() {
             let Some(Settling { handle, is_final }) = settling else { continue };
             if lost.contains(&index) {
@@ -139,7 +140,7 @@ impl Worker {
                     recorder.settled(&held.moments, settled_us);
                 }
                 if let Some(end) = held.end {
-                    end.tell(&held.id, clock::wall_us(), &mut self.events);
+                    end.tell(&held.id, settled_wall_us, &mut self.events);
                 }
                 if let Some(fate) = held.fate {
                     self.reporter.send(Report::Ended { fate, call: held.frame });

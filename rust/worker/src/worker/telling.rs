@@ -21,14 +21,12 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// A task came. As in Celery, nothing is said of one that will not run: it is revoked, and its end is told.
-    pub(super) fn tell_received(&mut self, held: &mut Held, request: &Request) {
-        let fields = std::mem::take(&mut held.received);
-        let now_us = clock::wall_us();
-        let is_expired = request.expires_ms.is_some_and(|at_ms| at_ms < now_us / 1000);
-        if fields.is_empty() || request.is_revoked || is_expired {
-            return;
+    /// `noted`: of its message; empty where nothing is to be told of it. `at_us`: when it came; Unix time, microseconds.
+    pub(super) fn tell_received(&mut self, held: &Held, request: &Request, noted: &[u8], at_us: i64) {
+        let is_expired = request.expires_ms.is_some_and(|at_ms| at_ms < at_us / 1000);
+        if !noted.is_empty() && !request.is_revoked && !is_expired {
+            self.events.received(&held.id, at_us, noted);
         }
-        self.events.task("task-received", &held.id, now_us, |event| event.fields(&fields));
     }
 
     /// Says of what a child runs that it was started.
