@@ -275,6 +275,11 @@ impl Audit {
         assert!(before.is_none(), "the simulator reused a handle too early");
     }
 
+    /// Bytes of what is held under these handles.
+    pub(super) fn bytes<'a>(&self, handles: impl Iterator<Item = &'a Handle>) -> u64 {
+        handles.filter_map(|handle| self.entries.get(handle)).map(|entry| u64::from(entry.request.size)).sum()
+    }
+
     /// Which children take suspects only.
     pub(super) fn know_cells(&mut self, cells: Vec<ChildId>) {
         self.cells = cells;

@@ -12,6 +12,8 @@ const LONGEST_IDLENESS_US: u64 = 500_000;
 const LONGEST_OUTAGE_US: u64 = 15_000_000;
 /// Unstarted tasks may lie behind a running one this long while another child is idle.
 const LONGEST_NEGLECT_US: u64 = 40_000;
+/// Beyond that, a child with several slots may still be reading them, at this many bytes in a microsecond.
+const READ_BYTES_PER_US: u64 = 10;
 /// What runs for very long is looked for so often while it was not to be seen.
 const LONGEST_OVERSIGHT_US: u64 = 5_000;
 /// A message may wait in a lane this long beyond its permit: a look a second, and an answer.
@@ -158,7 +160,9 @@ impl World {
         };
         for child in worker.children.values().filter(|child| child.is_alive) {
             let since_us = child.deaf_since_us().unwrap_or(self.mono_us);
-            if !child.frames.is_empty() && self.mono_us - since_us > LONGEST_NEGLECT_US {
+            let unread = child.frames.iter().flat_map(|frame| &frame.handles).filter(|_| child.slots > 1);
+            let longest_us = LONGEST_NEGLECT_US + worker.audit.bytes(unread) / READ_BYTES_PER_US;
+            if !child.frames.is_empty() && self.mono_us - since_us > longest_us {
                 return Err(format!(
                     "no_neglect: {} tasks lie behind a long one of {:?} while {:?} is idle",
                     child.frames.len(),
