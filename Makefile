@@ -174,7 +174,7 @@ demo: build  ## crawl Python's own documentation on the embedded queue; no serve
 bench: $(STAMPS)/dev $(STAMPS)/extension rivals  ## side by side with Celery and others; results under benches/results/
 	$(BIN)/python -m benches.run
 
-bench-validate: $(STAMPS)/dev $(STAMPS)/extension  ## is the plan right? 20 minutes on a quiet machine, resumable; VALIDATE=--short tries it
+bench-validate: $(STAMPS)/dev $(STAMPS)/extension  ## is the plan right? 35 minutes on a quiet machine, resumable; VALIDATE=--short tries it
 	$(BIN)/python -m benches.validate $(VALIDATE)
 
 rivals: $(RIVALS)/installed  ## the environment of the benches that need gevent, aiohttp and other task queues

@@ -1,6 +1,6 @@
 """``python -m benches.validate``: measure what is missing, then write the table.
 
-A unit (a workload with a number of slots) takes some 80 s. Each is kept when it is done, and another call goes on
+A unit (a workload with a number of slots) takes some 100 s. Each is kept when it is done, and another call goes on
 with the next: ``--units 2 --measure`` stops after two. Predictions are made afterwards, when nothing is measured.
 ``--short`` is for CI: one unit, shortened, nothing written; it checks that it works, and says nothing of figures.
 """

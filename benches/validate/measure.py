@@ -20,7 +20,7 @@ from benches.validate.workloads import CALIBRATED_SLOTS, LOADS, Case
 from fastworker.plan.replicas import quantile
 
 WARM_UP_S = 3.0
-SPAN_S = 15.0
+SPAN_S = 20.0
 DRAIN_S = 3.0
 PINGS = 50
 
