@@ -16,6 +16,8 @@ from fastworker.plan.workload import Workload
 
 _MOST = 100.0
 _HALVINGS = 30
+#: Slots and cores count together where they bind so much sooner than each alone.
+_APART = 0.98
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def limits(inputs: Inputs, workload: Workload, layout: Layout, broker: BrokerNee
         cores = nodes * layout.cores
         found.append(Limit("cores", cores / workload.cpu_load, f"{cores:g} cores are all busy"))
         both = 1 / workload.utilisation(layout)
-        if both < min(each.factor for each in found if each.name in ("slots", "cores")):
+        if both < _APART * min(each.factor for each in found if each.name in ("slots", "cores")):
             note = "tasks that compute at once are in each other's way, and others leave cores idle"
             found.append(Limit("slots that share cores", both, note))
     for target in inputs.targets:

@@ -11,6 +11,7 @@ from fastworker.plan.drift import drifted
 from fastworker.plan.layout import Layout
 from fastworker.plan.resampling import resampled
 from fastworker.plan.simulation import play
+from fastworker.plan.utilisation import utilisation
 from fastworker.plan.workload import Workload
 
 #: Runs of a plan: their spread is judged by ranks.
@@ -113,9 +114,9 @@ def simulate(
 def relaxation_s(workload: Workload, layout: Layout) -> float:
     """How long a disturbance lives: the service time, divided by the square of what is left free."""
     stream = workload.stream()
-    rho = max(
-        stream.rate * stream.service_s / (layout.nodes * layout.slots),
-        stream.rate * stream.cpu_s / (layout.nodes * layout.cores),
+    per_node = stream.rate / layout.nodes
+    rho = utilisation(
+        per_node * stream.service_s, per_node * stream.cpu_s, layout.slots, layout.cores
     )
     free = max(0.02, 1 - rho)
     computing = stream.cpu_s / stream.service_s if stream.service_s > 0 else 0.0

@@ -809,8 +809,8 @@ MUTANTS = [
     Mutant(
         "asks for large messages as for small ones",
         "prefetch.rs",
-        "(self.most() / 2).max(1).min(self.that_have(FETCH_BYTES))",
-        "(self.most() / 2).max(1)",
+        "(self.most() / 2).clamp(1, MOST_AT_ONCE).min(self.that_have(FETCH_BYTES))",
+        "(self.most() / 2).clamp(1, MOST_AT_ONCE)",
     ),
     Mutant(
         "looks as far ahead with large messages as with small ones",
@@ -825,9 +825,15 @@ MUTANTS = [
         "(age_us + MOST_REACH_US)",
     ),
     Mutant(
+        "has no room for fetches behind what draws bring",
+        "prefetch.rs",
+        "if self.draws_bring {",
+        "if false {",
+    ),
+    Mutant(
         "forgets that the queues were empty",
         "prefetch.rs",
-        "        if !is_full {\n            self.filled_us = None;\n        }\n",
+        "        if !is_full {\n            self.forget_backlog();\n        }\n",
         "",
     ),
     Mutant(

@@ -333,6 +333,7 @@ impl Engine {
 
     /// The connection is gone: what only the broker can confirm waits, everything else goes on.
     fn broker_lost(&mut self) {
+        self.prefetch.forget_backlog();
         self.is_broker_up = false;
         self.release_reserved_children();
     }

@@ -198,6 +198,7 @@ impl Engine {
                 None => POLL_US,
             };
         self.counters.drawn += answer.requests.len() as u64;
+        self.prefetch.drew(answer.requests.len());
         self.take_in(now, answer.requests, actions);
         if self.queues.beckon_draw() {
             self.hurry_draw(now);

@@ -4,12 +4,13 @@
 //! ready and waiting here stays within what the children get through in its reach, judged by recent run times. The reach
 //! is a tenth of the time for which the queues have not been empty: what waits in a queue for long finds no worker
 //! idle, and may as well wait here; what has just come may be another worker's to start at once. It is two round trips or a
-//! millisecond at least, so that no child waits for a fetch, and a quarter of a second at most. While every child is busy
-//! with something long the lookahead is nothing. *Batches*: a busy worker asks for a quarter of its
+//! millisecond at least, so that short tasks do not wait for fetches, and a quarter of a second at most. While every child
+//! is busy with something long the lookahead is nothing. *Batches*: a busy worker asks for a quarter of its
 //! lookahead or more at a time; one with an idle child asks at once. What goes on to a lane costs no child any
 //! time: for as long as all that came did, twice as many may come on top. Calls of a batch task that wait for each other
 //! keep no child either (`gather`): for them the prefetch grows with as many as are held, up to a batch for each slot.
-//! A draw looks ahead as far as ever may be: what a limit let through is nobody else's to start.
+//! A draw looks ahead as far as ever may be: what a limit let through has its permit. While draws bring something, so does a
+//! fetch; else it would find no room behind them.
 //!
 //! Large messages are fetched few at a time, judged by recent sizes: a broker that hands out megabytes at once spends its
 //! time on memory (Redis 138 µs for a message of 10 KB in fetches of hundreds, 91 in fetches of dozens), and what lies
@@ -34,10 +35,14 @@ const LEAST_REACH_US: u64 = 1_000;
 const PART_OF_AGE: u64 = 10;
 /// …or so many round trips to the broker.
 const ROUND_TRIPS: f64 = 2.0;
-/// Share of a new round trip in the mean.
+/// Share of a new round trip in the mean…
 const SHARE_OF_TRIP: f64 = 1.0 / 8.0;
+/// …in which it counts for twice the mean and this at most, in microseconds: one may have had to wait for a script, or a lock.
+const CLIP_US: f64 = 1_000.0;
 /// The lookahead is worked out again after this time.
 const STALE_AFTER_US: u64 = 500;
+/// A broker hands out no more at once: an answer to a fetch of more would seem to be all there is.
+const MOST_AT_ONCE: u32 = 1_000;
 /// A fetch is to bring no more bytes than that…
 const FETCH_BYTES: f64 = 512.0 * 1024.0;
 /// …and the lookahead to have no more.
@@ -71,7 +76,9 @@ pub(crate) struct Prefetch {
     may_have_more: bool,
     /// Since when the queues have not been empty, as far as is known.
     filled_us: Option<u64>,
-    mean_trip_us: Option<f64>,
+    mean_trip_us: f64,
+    /// The last draw brought something.
+    draws_bring: bool,
     retry_at_us: Option<u64>,
     mean_run_us: Option<f64>,
     /// Of deliveries.
@@ -95,7 +102,8 @@ impl Prefetch {
             outstanding: None,
             may_have_more: true,
             filled_us: None,
-            mean_trip_us: None,
+            mean_trip_us: 0.0,
+            draws_bring: false,
             retry_at_us: None,
             mean_run_us: None,
             mean_bytes: None,
@@ -176,19 +184,29 @@ impl Prefetch {
             return false;
         };
         let trip_us = now_us.saturating_sub(asked.at_us) as f64;
-        let mean_us = self.mean_trip_us.get_or_insert(trip_us);
-        *mean_us += SHARE_OF_TRIP * (trip_us - *mean_us);
+        let most_us = 2.0 * self.mean_trip_us + CLIP_US;
+        self.mean_trip_us += SHARE_OF_TRIP * (trip_us.min(most_us) - self.mean_trip_us);
         let is_full = count >= asked.max as usize;
         if !is_full {
-            self.filled_us = None;
+            self.forget_backlog();
         }
         self.may_have_more |= is_full;
         true
     }
 
+    /// Nobody knows of a backlog: the queues were found empty, or cannot be looked at.
+    pub(crate) fn forget_backlog(&mut self) {
+        self.filled_us = None;
+    }
+
+    /// A draw has brought so many.
+    pub(crate) fn drew(&mut self, count: usize) {
+        self.draws_bring = count > 0;
+    }
+
     /// The fetch failed; it is tried again later even if nobody wakes us. False: none was out.
     pub(crate) fn failed(&mut self, now_us: u64) -> bool {
-        self.filled_us = None;
+        self.forget_backlog();
         self.retry_at_us = Some(now_us + RETRY_AFTER_US);
         self.outstanding.take().is_some()
     }
@@ -228,7 +246,7 @@ impl Prefetch {
 
     /// Most that are asked for at once.
     fn at_once(&self) -> u32 {
-        (self.most() / 2).max(1).min(self.that_have(FETCH_BYTES))
+        (self.most() / 2).clamp(1, MOST_AT_ONCE).min(self.that_have(FETCH_BYTES))
     }
 
     /// How many tasks so many slots (`children` with one) start within `within_us`. `None`: nothing has run yet, so nobody knows.
@@ -241,8 +259,9 @@ impl Prefetch {
     fn look_ahead(&mut self, children: u32, stuck_us: u64, now_us: u64) {
         self.computed_us = Some(now_us);
         let children = if stuck_us >= MOST_REACH_US { 0 } else { children };
-        self.lookahead = self.within_reach(children, self.reach_us(now_us));
         self.draw_lookahead = self.within_reach(children, MOST_REACH_US);
+        self.lookahead =
+            if self.draws_bring { self.draw_lookahead } else { self.within_reach(children, self.reach_us(now_us)) };
     }
 
     /// How many so many slots start within this time, of what may lie here.
@@ -254,7 +273,7 @@ impl Prefetch {
     /// How far a fetch looks ahead now.
     fn reach_us(&self, now_us: u64) -> u64 {
         let age_us = self.filled_us.map_or(0, |filled_us| now_us.saturating_sub(filled_us));
-        let trips_us = ROUND_TRIPS * self.mean_trip_us.unwrap_or(0.0);
+        let trips_us = ROUND_TRIPS * self.mean_trip_us;
         (age_us / PART_OF_AGE).max(trips_us as u64).clamp(LEAST_REACH_US, MOST_REACH_US)
     }
 
@@ -471,16 +490,41 @@ mod tests {
 
     #[test]
     fn a_millisecond_of_work_or_two_round_trips_are_fetched_ahead_at_once() {
-        let mut prefetch = Prefetch::new(100);
+        let mut prefetch = Prefetch::new(1_000);
         prefetch.observe_run(100 - OVERHEAD_US);
         prefetch.look_ahead(1, 0, 0);
         assert_eq!(prefetch.lookahead, 10);
-        for (trip_us, ahead) in [(2_000, 40), (2_000, 40), (10_000, 60)] {
-            prefetch.asked(1, 0);
-            assert!(prefetch.answered(1, trip_us));
+        let mut ahead_after = |count, trip_us| {
+            for _ in 0..count {
+                prefetch.asked(1, 0);
+                assert!(prefetch.answered(1, trip_us));
+            }
             prefetch.look_ahead(1, 0, 0);
-            assert_eq!(prefetch.lookahead, ahead, "a longer trip counts an eighth");
+            prefetch.lookahead
+        };
+        assert_eq!(ahead_after(100, 2_000), 39, "two round trips of 2 ms");
+        assert_eq!(ahead_after(1, 90_000), 47, "one that is long says little");
+        assert_eq!(ahead_after(100, 20_000), 399);
+    }
+
+    #[test]
+    fn while_draws_bring_something_fetches_look_as_far_ahead() {
+        let mut prefetch = Prefetch::new(100);
+        prefetch.observe_run(20_000 - OVERHEAD_US);
+        for (count, ahead) in [(3, 25), (0, 0)] {
+            prefetch.drew(count);
+            prefetch.look_ahead(2, 0, 0);
+            assert_eq!((prefetch.lookahead, prefetch.draw_lookahead), (ahead, 25));
         }
+    }
+
+    #[test]
+    fn a_fetch_asks_for_no_more_than_a_broker_hands_out() {
+        let mut prefetch = Prefetch::new(10_000);
+        prefetch.observe_run(1);
+        prefetch.filled_us = Some(0);
+        prefetch.look_ahead(100, 0, LONG_US);
+        assert_eq!(prefetch.ask(0, 0, 100), Some(1_000));
     }
 
     #[test]
