@@ -103,7 +103,7 @@ impl Audit {
                 let before = self.children.insert(*child, Seat::default());
                 require!(spawn_once: before.is_none(), "{child:?} was spawned twice");
                 // Those that were told to exit, or killed, may take their time; so may those with their last task, and
-                // those that are at work where fewer seats are left.
+                // those where fewer seats are left that are at work, or have not answered yet what they are left with.
                 let bound = self.config.max_tasks_per_child.map_or(usize::MAX, |most| most as usize);
                 let (cells, children): (Vec<_>, Vec<_>) =
                     self.children.iter().partition(|(id, _)| self.cells.contains(id));
@@ -115,7 +115,8 @@ impl Audit {
                     return Ok(());
                 }
                 let staying = children.iter().filter(|(_, seat)| !seat.is_condemned && !seat.is_spent(bound)).count();
-                let busy = children.iter().filter(|(_, seat)| !seat.open.is_empty()).count();
+                let is_busy = |seat: &Seat| !seat.open.is_empty() || seat.is_recalling;
+                let busy = children.iter().filter(|(_, seat)| is_busy(seat)).count();
                 let most = self.seats.most_staying() + busy.saturating_sub(self.seats.most());
                 require!(spawn_bounded: staying <= most, "{staying} children live where {most} may");
             }
