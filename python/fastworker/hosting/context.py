@@ -38,7 +38,7 @@ def find_custom_headers_quickly() -> None:
 
 def custom_headers(_request: Context, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
     """Those among ``dict(*args, **kwargs)``; None: there are none."""
-    given: dict[str, Any] = dict(*args, **kwargs)
+    given: dict[str, Any] = dict(*args, **kwargs) if args else kwargs
     celerys = _celerys_names(len(vars(Context)))
     if given.keys() <= celerys:
         return None

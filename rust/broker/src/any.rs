@@ -97,6 +97,10 @@ impl Broker for AnyBroker {
         either!(self, broker => broker.fetch_within(max, portions).await)
     }
 
+    fn has_more(&self) -> bool {
+        either!(self, broker => broker.has_more())
+    }
+
     fn watch(&self, queue: &str) {
         either!(self, broker => broker.watch(queue))
     }

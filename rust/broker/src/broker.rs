@@ -196,6 +196,11 @@ pub trait Broker {
     /// comes all the same.
     fn fetch_within(&self, max: usize, portions: &[Portion]) -> impl Future<Output = Result<Vec<Delivery>, Error>>;
 
+    /// Whether the last fetch that brought something, and less than it was asked for, left some: they are on their way.
+    fn has_more(&self) -> bool {
+        false
+    }
+
     /// Watches one more queue, at the end of the list; nothing happens if it is there.
     fn watch(&self, queue: &str);
 

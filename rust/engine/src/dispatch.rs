@@ -17,7 +17,7 @@ use crate::event::{Handle, Now, Number};
 use crate::limits::Limits;
 use crate::recall::MOST_PATIENCE_US;
 use crate::requests::Place;
-use crate::window::WINDOW_US;
+use crate::window::{LONGEST_WINDOW_US, WINDOW_US};
 use crate::work::Batch;
 
 /// A child is refilled before less than this is left behind its foremost task, if anything is ready: two or three
@@ -181,6 +181,7 @@ impl Engine {
             };
         }
         let cost_us = self.windows[task].cost_us();
+        let window_us = self.prefetch.part_of_age_us(now.mono_us).clamp(WINDOW_US, LONGEST_WINDOW_US);
         let held = self.requests.of(handle);
         let child = self.fleet.at(index);
         let bytes = child.backlog_bytes() + u64::from(held.request.size);
@@ -188,7 +189,7 @@ impl Engine {
             child.free_slots() == 0
         } else {
             child.open() >= self.windows[task].most(self.config.window_max)
-                || child.backlog_us() + u64::from(cost_us) > WINDOW_US
+                || child.backlog_us() + u64::from(cost_us) > window_us
                 || bytes > u64::from(self.config.window_bytes)
         };
         if is_full && !child.is_idle() {

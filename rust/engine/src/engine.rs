@@ -164,6 +164,7 @@ impl Engine {
         }
         match event {
             Event::Tick => self.tick(now, actions),
+            Event::More => self.prefetch.has_more(),
             Event::Delivered(requests) => self.delivered(now, requests, actions),
             Event::Acquired(answer) => self.acquired(now, answer, actions),
             Event::Drawn(answer) => self.drawn(now, answer, actions),

@@ -137,6 +137,8 @@ pub struct Drawn {
 /// A fact that happened outside.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// The queues have more than the answer brings that comes next, though it is shorter than asked.
+    More,
     /// The answer to `Action::Fetch`: what came (maybe less than asked, maybe nothing).
     Delivered(Vec<Request>),
     /// The fetch failed; `BrokerLost` precedes it when the connection is gone.

@@ -16,8 +16,8 @@
 //! time on memory (Redis 138 µs for a message of 10 KB in fetches of hundreds, 91 in fetches of dozens), and what lies
 //! here lies in memory too.
 //!
-//! One fetch is outstanding at most. An answer that is shorter than asked means that the queues are empty: the next
-//! fetch waits for `Wake`. A `Wake` that comes while a fetch is out is remembered, since the fetch may have looked
+//! One fetch is outstanding at most. An answer that is shorter than asked means that the queues are empty, unless the
+//! broker says that they are not: the next fetch waits for `Wake`. A `Wake` that comes while a fetch is out is remembered, since the fetch may have looked
 //! before the message came.
 
 use crate::action::Action;
@@ -31,7 +31,7 @@ use crate::window::OVERHEAD_US;
 const MOST_REACH_US: u64 = 250_000;
 /// …and the shortest.
 const LEAST_REACH_US: u64 = 1_000;
-/// The reach is this part of the time for which the queues have not been empty…
+/// The reach, and the window of a child, is this part of the time for which the queues have not been empty…
 const PART_OF_AGE: u64 = 10;
 /// …or so many round trips to the broker.
 const ROUND_TRIPS: f64 = 2.0;
@@ -74,6 +74,8 @@ pub(crate) struct Prefetch {
     batched: u32,
     outstanding: Option<Asked>,
     may_have_more: bool,
+    /// The fetch that is out does not bring all that there is.
+    leaves_some: bool,
     /// Since when the queues have not been empty, as far as is known.
     filled_us: Option<u64>,
     mean_trip_us: f64,
@@ -101,6 +103,7 @@ impl Prefetch {
             batched: 0,
             outstanding: None,
             may_have_more: true,
+            leaves_some: false,
             filled_us: None,
             mean_trip_us: 0.0,
             draws_bring: false,
@@ -178,6 +181,11 @@ impl Prefetch {
         self.may_have_more = false;
     }
 
+    /// Whatever the fetch that is out brings, it is not all.
+    pub(crate) fn has_more(&mut self) {
+        self.leaves_some = self.outstanding.is_some();
+    }
+
     /// The fetch was answered with `count` messages. False: none was out.
     pub(crate) fn answered(&mut self, count: usize, now_us: u64) -> bool {
         let Some(asked) = self.outstanding.take() else {
@@ -186,11 +194,13 @@ impl Prefetch {
         let trip_us = now_us.saturating_sub(asked.at_us) as f64;
         let most_us = 2.0 * self.mean_trip_us + CLIP_US;
         self.mean_trip_us += SHARE_OF_TRIP * (trip_us.min(most_us) - self.mean_trip_us);
-        let is_full = count >= asked.max as usize;
-        if !is_full {
+        // Who has nothing for us now will wake us, whatever else there is.
+        let leaves_some = std::mem::take(&mut self.leaves_some) && count > 0;
+        let is_all = count < asked.max as usize && !leaves_some;
+        if is_all {
             self.forget_backlog();
         }
-        self.may_have_more |= is_full;
+        self.may_have_more |= !is_all;
         true
     }
 
@@ -207,6 +217,7 @@ impl Prefetch {
     /// The fetch failed; it is tried again later even if nobody wakes us. False: none was out.
     pub(crate) fn failed(&mut self, now_us: u64) -> bool {
         self.forget_backlog();
+        self.leaves_some = false;
         self.retry_at_us = Some(now_us + RETRY_AFTER_US);
         self.outstanding.take().is_some()
     }
@@ -272,9 +283,13 @@ impl Prefetch {
 
     /// How far a fetch looks ahead now.
     fn reach_us(&self, now_us: u64) -> u64 {
-        let age_us = self.filled_us.map_or(0, |filled_us| now_us.saturating_sub(filled_us));
         let trips_us = ROUND_TRIPS * self.mean_trip_us;
-        (age_us / PART_OF_AGE).max(trips_us as u64).clamp(LEAST_REACH_US, MOST_REACH_US)
+        self.part_of_age_us(now_us).max(trips_us as u64).clamp(LEAST_REACH_US, MOST_REACH_US)
+    }
+
+    /// What may be waited here, since it is little beside what is waited anyway: a tenth of the backlog's age.
+    pub(crate) fn part_of_age_us(&self, now_us: u64) -> u64 {
+        self.filled_us.map_or(0, |filled_us| now_us.saturating_sub(filled_us)) / PART_OF_AGE
     }
 
     fn is_stale(&self, now_us: u64) -> bool {
@@ -534,6 +549,33 @@ mod tests {
         prefetch.wake();
         assert!(prefetch.answered(0, LONG_US));
         assert!(prefetch.may_have_more);
+    }
+
+    #[test]
+    fn short_answer_that_leaves_some_is_taken_for_a_full_one_and_an_empty_one_is_not() {
+        let mut prefetch = prefetch(10, 2);
+        prefetch.filled_us = Some(0);
+        for (count, may_have_more) in [(1, true), (0, false)] {
+            prefetch.asked(10, LONG_US);
+            prefetch.has_more();
+            assert!(prefetch.answered(count, LONG_US));
+            assert_eq!((prefetch.may_have_more, prefetch.filled_us.is_some()), (may_have_more, may_have_more));
+        }
+    }
+
+    #[test]
+    fn that_some_is_left_is_said_of_one_fetch() {
+        let mut prefetch = prefetch(10, 2);
+        prefetch.has_more();
+        prefetch.asked(10, LONG_US);
+        assert!(prefetch.answered(9, LONG_US));
+        assert!(!prefetch.may_have_more, "none was out when it was said");
+        prefetch.asked(10, LONG_US);
+        prefetch.has_more();
+        assert!(prefetch.failed(LONG_US));
+        prefetch.asked(10, LONG_US);
+        assert!(prefetch.answered(9, LONG_US));
+        assert!(!prefetch.may_have_more, "that fetch has failed");
     }
 
     #[test]

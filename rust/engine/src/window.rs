@@ -2,8 +2,10 @@
 //!
 //! Handing over costs a round trip between two processes, about as long as a no-op takes to run; so short tasks
 //! travel in batches. What lies at a child cannot be run by another one without a recall; so long tasks travel one
-//! by one. The window is the number of tasks that make `WINDOW_US` of expected work. Expectations come from measured
-//! run times, per task type:
+//! by one. The window is the number of tasks that make `WINDOW_US` of expected work, and grows with the age of the backlog
+//! as what is fetched ahead does (`prefetch.rs`): nobody waits there for more than a tenth of what is waited anyway. So
+//! where processes share cores, and take longer for a task than it computes, a drain still goes in batches. Expectations
+//! come from measured run times, per task type:
 //!
 //! - *cost* is mean + 2 × mean deviation + a fixed overhead. Single samples count at most eight-fold the present
 //!   cost, since a child that lost the processor for a few milliseconds says nothing about its task; a type that
@@ -11,8 +13,10 @@
 //! - *most* bounds the count: as many as there are samples (a new type doubles its window each time round), and half
 //!   of the mean distance between slow runs, so that a type with an occasional long one keeps small batches.
 
-/// Expected work at a child, in microseconds: a few process switches long, and no longer than a person's notice.
+/// Expected work at a child, in microseconds: a few process switches long…
 pub(crate) const WINDOW_US: u64 = 1_500;
+/// …and, where messages have long been waiting in their queues, as long as it takes for a switch to cost nothing.
+pub(crate) const LONGEST_WINDOW_US: u64 = 6_000;
 /// A type whose mean is above this is slow: it is handed over alone, as its round trip no longer matters.
 const SLOW_MEAN_US: f32 = 1_000.0;
 /// A single run above this counts as a slow run.

@@ -90,7 +90,8 @@ impl<B: Broker + 'static, S: Store + 'static> BrokerIo<B, S> {
         let io = self.clone();
         tokio::task::spawn_local(async move {
             let fetched = io.broker.fetch_within(max, &portions).await;
-            io.tell(Fact::Fetched(fetched));
+            let has_more = io.broker.has_more();
+            io.tell(Fact::Fetched(fetched, has_more));
         });
     }
 

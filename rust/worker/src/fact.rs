@@ -188,7 +188,8 @@ pub(crate) struct Settling {
 
 /// Something happened.
 pub(crate) enum Fact {
-    Fetched(Result<Vec<Delivery>, Error>),
+    /// What a fetch brought; whether the broker has more.
+    Fetched(Result<Vec<Delivery>, Error>, bool),
     /// Permits that were asked for: the questions, and their answers in order.
     Acquired(Vec<Ask>, Vec<Granted>),
     Drawn(Result<Drawn, Error>),

@@ -1,6 +1,6 @@
 //! The contract, by sessions: each call uses the one that works, or opens the next.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -36,8 +36,14 @@ impl AmqpBroker {
     /// in another form.
     pub async fn connect(options: AmqpOptions, queues: &[String], _terms: LeaseTerms) -> Result<AmqpBroker, Error> {
         let incarnation = format!("{:016x}", getrandom::u64().unwrap_or_default());
-        let owner =
-            Owner { options, incarnation, bell: Notify::new(), severed: Notify::new(), copies: Mutex::default() };
+        let owner = Owner {
+            options,
+            incarnation,
+            bell: Notify::new(),
+            severed: Notify::new(),
+            has_more: AtomicBool::new(false),
+            copies: Mutex::default(),
+        };
         let broker = AmqpBroker {
             owner: Arc::new(owner),
             queues: Mutex::new(queues.to_vec()),
@@ -89,6 +95,10 @@ impl Broker for AmqpBroker {
 
     async fn fetch_within(&self, max: usize, portions: &[Portion]) -> Result<Vec<Delivery>, Error> {
         self.watching().await?.fetch(max, portions).await
+    }
+
+    fn has_more(&self) -> bool {
+        self.owner.has_more.load(Ordering::Acquire)
     }
 
     fn watch(&self, queue: &str) {

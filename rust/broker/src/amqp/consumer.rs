@@ -6,12 +6,13 @@
 //! change the prefetch of a consumer: another one is started beside it, and then it is stopped. In this order, since a queue
 //! may be one that goes with its last consumer.
 
-use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, try_join_all};
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, StreamExt as _, TryFutureExt as _};
 use lapin::Consumer;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use tokio::task::AbortHandle;
@@ -71,8 +72,24 @@ impl Session {
         });
         try_join_all(starting).await?;
         if is_new || self.state().is_empty(&account) {
-            // What was sent may be on its way.
+            // They may be what a consumer's prefetch waits for.
+            self.send_acks(true).await?;
+        }
+        if is_new {
+            // What was sent may be on its way, and the most urgent last.
             self.catch_up(&account).await?;
+        } else if self.state().is_empty(&account) {
+            // A busy server takes its time to answer, and meanwhile sends what can be begun.
+            let mut known = pin!(self.catch_up(&account));
+            while self.state().is_empty(&account) {
+                tokio::select! {
+                    known = &mut known => {
+                        known?;
+                        break;
+                    }
+                    () = self.came.notified() => {}
+                }
+            }
         }
         let junk = std::mem::take(&mut self.state().junk);
         if let Err(error) = self.bury(&junk).await {
@@ -81,22 +98,29 @@ impl Session {
         }
         let mut state = self.state();
         state.turn = state.turn.wrapping_add(1);
-        Ok(state.take(self.number, max, &mut account, order))
+        let taken = state.take(self.number, max, &mut account, order);
+        self.owner.has_more.store(taken.len() < max && state.has_more(&account), Ordering::Release);
+        Ok(taken)
     }
 
     /// Waits until all has come that the queues have for us.
     async fn catch_up(&self, account: &Account<'_>) -> Result<(), Error> {
-        let names: Vec<String> = {
+        let names: Vec<(usize, String)> = {
             let state = self.state();
             let lines = state.lines.iter().enumerate().filter(|(at, _)| account.room(*at) > 0);
-            lines.map(|(_, line)| line.name.clone()).collect()
+            lines.map(|(at, line)| (at, line.name.clone())).collect()
         };
         // A queue answers the first question after all that it had to send; the channel has passed that on before it
         // answers the second. A question that names no queue that is there would close the channel, so each declares it.
-        let ask = |name: &String| self.owner.steps(name).into_iter().find_map(|step| self.question(step));
+        let ask = |&(at, ref name): &(usize, String)| {
+            let question = self.owner.steps(name).into_iter().find_map(|step| self.question(step))?;
+            Some(question.map_ok(move |queue| (at, queue.message_count())))
+        };
         let questions = names.iter().chain(&names).filter_map(ask);
-        self.within("look at a queue", try_join_all(questions)).await?;
+        let left = self.within("look at a queue", try_join_all(questions)).await?;
         self.take_in_all();
+        let mut state = self.state();
+        left.into_iter().for_each(|(at, count)| state.lines[at].left = u64::from(count));
         Ok(())
     }
 
@@ -221,12 +245,14 @@ impl Session {
             state.junk.push(at);
         } else {
             let line = &mut state.lines[line];
+            line.left = line.left.saturating_sub(1);
             if line.waiting.is_empty() {
                 // An idle worker has asked long ago, and is only now told that there is something.
                 line.wanted = Instant::now();
             }
             line.waiting.insert((u8::MAX - incoming.priority, at), at);
         }
+        self.came.notify_waiters();
         if state.lines[line].is_wanted {
             self.owner.bell.notify_one();
         }
@@ -305,8 +331,8 @@ impl Session {
         let copies: Vec<_> = worn.iter().map(|lease| self.copy_of(lease, false)).collect();
         if !copies.is_empty() {
             self.publish(&copies).await?;
-            self.ack(&worn.iter().map(|lease| lease.at).collect()).await?;
+            self.ack(worn.iter().map(|lease| lease.at)).await?;
         }
-        self.nack(&fresh.iter().map(|lease| lease.at).collect::<BTreeSet<u64>>()).await
+        self.nack(fresh.iter().map(|lease| lease.at)).await
     }
 }

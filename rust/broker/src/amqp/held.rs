@@ -160,7 +160,7 @@ impl Session {
             state.forget_outstanding(consumer);
             old
         };
-        self.ack(&[old].into()).await?;
+        self.ack([old]).await?;
         Ok(Some(attempt))
     }
 
@@ -191,7 +191,7 @@ impl Session {
                 }
                 _ => tracing::error!("a message in {JOINS} that is no join of a chord: removed"),
             }
-            self.ack(&[delivery.delivery_tag].into()).await?;
+            self.ack([delivery.delivery_tag]).await?;
         }
         Ok(self.state().joins.values().map(|(join, _)| join.clone()).collect())
     }
@@ -206,7 +206,7 @@ impl Session {
             }
             state.joins.remove(&join.group_id).map(|(_, at)| at)
         };
-        self.ack(&at.into_iter().collect()).await?;
+        self.ack(at).await?;
         Ok(true)
     }
 

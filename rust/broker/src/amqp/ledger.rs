@@ -3,6 +3,7 @@
 //! The server numbers the deliveries of a channel 1, 2, 3, …, whichever consumer they go to. Acknowledging "all up to 7" also
 //! ends what was sent to us and has not come through yet: a consumer's that is being stopped, or a message that is being
 //! drawn. That would lose it. So a tag that was not seen stands in the way of all after it, as one that is still held does.
+//! What has ended meanwhile behind it can wait until it has ended too, and be acknowledged by the same frame.
 
 use std::collections::VecDeque;
 
@@ -11,6 +12,8 @@ enum Entry {
     /// Of a delivery that has not come through, though a later one has.
     Unseen,
     Held,
+    /// It is to be acknowledged, and the server has not been told.
+    Unsent,
     Ended,
 }
 
@@ -20,6 +23,7 @@ pub(super) struct Ledger {
     /// The tag of the first entry; all before it have ended.
     first: u64,
     entries: VecDeque<Entry>,
+    unsent: usize,
     /// What was missing when somebody looked last.
     missed: Vec<u64>,
 }
@@ -35,7 +39,7 @@ pub(super) struct Acks {
 
 impl Default for Ledger {
     fn default() -> Ledger {
-        Ledger { first: 1, entries: VecDeque::new(), missed: Vec::new() }
+        Ledger { first: 1, entries: VecDeque::new(), unsent: 0, missed: Vec::new() }
     }
 }
 
@@ -54,22 +58,42 @@ impl Ledger {
         is_new
     }
 
-    /// Ends deliveries that are acknowledged, and says how that is done with the fewest frames. The frames have to be sent
-    /// in the order in which this was called.
-    pub(super) fn ack(&mut self, tags: impl IntoIterator<Item = u64>) -> Acks {
-        let mut ended = self.end(tags);
-        // All before the first entry have ended: one of ours that is there covers them.
-        let covered = ended.partition_point(|tag| *tag < self.first);
-        if covered < 2 {
-            return Acks { up_to: None, single: ended };
+    /// Ends deliveries that are acknowledged: with the next that are due.
+    pub(super) fn ack(&mut self, tags: impl IntoIterator<Item = u64>) {
+        for tag in tags {
+            if self.close(tag, Entry::Held, Entry::Unsent) {
+                self.unsent += 1;
+            }
         }
-        let single = ended.split_off(covered);
-        Acks { up_to: ended.pop(), single }
+    }
+
+    /// Whether something is to be acknowledged.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.unsent > 0
+    }
+
+    /// What to send now: the oldest, by one frame, and if `all` are asked for the others too. The frames have to be sent in
+    /// the order in which this was called.
+    pub(super) fn due(&mut self, all: bool) -> Acks {
+        let mut acks = Acks::default();
+        while let Some(Entry::Unsent | Entry::Ended) = self.entries.front() {
+            if self.entries.pop_front() == Some(Entry::Unsent) {
+                acks.up_to = Some(self.first);
+                self.unsent -= 1;
+            }
+            self.first += 1;
+        }
+        if all && self.unsent > 0 {
+            let unsent = self.entries.iter_mut().zip(self.first..).filter(|(entry, _)| **entry == Entry::Unsent);
+            acks.single = unsent.map(|(entry, tag)| (*entry = Entry::Ended, tag).1).collect();
+            self.unsent = 0;
+        }
+        acks
     }
 
     /// Ends deliveries that go back or are rejected; those of them that were held, in order.
     pub(super) fn end(&mut self, tags: impl IntoIterator<Item = u64>) -> Vec<u64> {
-        let mut ended: Vec<u64> = tags.into_iter().filter(|tag| self.close(*tag, Entry::Held)).collect();
+        let mut ended: Vec<u64> = tags.into_iter().filter(|tag| self.close(*tag, Entry::Held, Entry::Ended)).collect();
         ended.sort_unstable();
         self.advance();
         ended
@@ -81,16 +105,17 @@ impl Ledger {
         let unseen = self.entries.iter().zip(self.first..).filter(|(entry, _)| **entry == Entry::Unseen);
         let missing: Vec<u64> = unseen.map(|(_, tag)| tag).collect();
         let before = std::mem::replace(&mut self.missed, missing);
-        let given_up: Vec<u64> = before.into_iter().filter(|tag| self.close(*tag, Entry::Unseen)).collect();
+        let given_up: Vec<u64> =
+            before.into_iter().filter(|tag| self.close(*tag, Entry::Unseen, Entry::Ended)).collect();
         self.advance();
         given_up
     }
 
-    fn close(&mut self, tag: u64, expected: Entry) -> bool {
+    fn close(&mut self, tag: u64, expected: Entry, becomes: Entry) -> bool {
         let entry = tag.checked_sub(self.first).and_then(|place| self.entries.get_mut(place as usize));
         let is_there = entry.as_deref() == Some(&expected);
         if let Some(entry) = entry.filter(|_| is_there) {
-            *entry = Entry::Ended;
+            *entry = becomes;
         }
         is_there
     }
@@ -113,34 +138,62 @@ mod tests {
         ledger
     }
 
+    fn acks(ledger: &mut Ledger, tags: impl IntoIterator<Item = u64>) -> Acks {
+        ledger.ack(tags);
+        ledger.due(true)
+    }
+
     #[test]
     fn the_oldest_are_acknowledged_by_one_frame() {
         let mut ledger = of(1..=5);
-        assert_eq!(ledger.ack([3, 1, 2, 5]), Acks { up_to: Some(3), single: vec![5] });
-        assert_eq!(ledger.ack([4]), Acks { up_to: None, single: vec![4] });
+        assert_eq!(acks(&mut ledger, [3, 1, 2, 5]), Acks { up_to: Some(3), single: vec![5] });
+        assert_eq!(acks(&mut ledger, [4]), Acks { up_to: Some(4), single: vec![] });
+    }
+
+    #[test]
+    fn what_ended_behind_one_that_is_held_waits_to_be_among_the_oldest() {
+        let mut ledger = of(1..=5);
+        ledger.ack([2, 4]);
+        assert_eq!(ledger.due(false), Acks::default());
+        assert!(ledger.has_unsent());
+        ledger.ack([1]);
+        assert_eq!(ledger.due(false), Acks { up_to: Some(2), single: vec![] });
+        assert_eq!(ledger.due(true), Acks { up_to: None, single: vec![4] });
+        assert!(!ledger.has_unsent());
+        assert_eq!(ledger.due(true), Acks::default());
+        assert_eq!(acks(&mut ledger, [3]), Acks { up_to: Some(3), single: vec![] });
+    }
+
+    #[test]
+    fn what_goes_back_is_not_acknowledged_and_lets_others_be() {
+        let mut ledger = of(1..=4);
+        ledger.ack([2, 3]);
+        assert_eq!(ledger.end([1, 2]), [1], "2 has ended otherwise");
+        assert_eq!(ledger.due(false), Acks { up_to: Some(3), single: vec![] });
     }
 
     #[test]
     fn what_has_not_come_through_is_not_acknowledged_with_others() {
         let mut ledger = of([1, 4, 5]);
-        assert_eq!(ledger.ack([1, 4, 5]), Acks { up_to: None, single: vec![1, 4, 5] });
+        assert_eq!(acks(&mut ledger, [1, 4, 5]), Acks { up_to: Some(1), single: vec![4, 5] });
         assert!(ledger.arrived(2) && ledger.arrived(3));
-        assert_eq!(ledger.ack([2, 3]), Acks { up_to: Some(3), single: vec![] });
+        assert_eq!(acks(&mut ledger, [2, 3]), Acks { up_to: Some(3), single: vec![] });
     }
 
     #[test]
     fn the_last_of_many_is_one_that_is_being_acknowledged() {
         let mut ledger = of(1..=4);
-        ledger.ack([4]);
+        acks(&mut ledger, [4]);
         // The server would not know tag 4 any more.
-        assert_eq!(ledger.ack([1, 2, 3]), Acks { up_to: Some(3), single: vec![] });
+        assert_eq!(acks(&mut ledger, [1, 2, 3]), Acks { up_to: Some(3), single: vec![] });
     }
 
     #[test]
     fn a_tag_ends_once() {
         let mut ledger = of(1..=3);
         assert_eq!(ledger.end([2, 2, 9]), [2]);
-        assert_eq!(ledger.ack([1, 2]), Acks { up_to: None, single: vec![1] });
+        assert_eq!(acks(&mut ledger, [1, 1, 2]), Acks { up_to: Some(1), single: vec![] });
+        assert!(!ledger.has_unsent());
     }
 
     #[test]
@@ -149,7 +202,7 @@ mod tests {
         assert_eq!(ledger.give_up_missing(), [] as [u64; 0]);
         assert_eq!(ledger.give_up_missing(), [2]);
         assert!(!ledger.arrived(2));
-        assert_eq!(ledger.ack([1, 3]), Acks { up_to: Some(3), single: vec![] });
+        assert_eq!(acks(&mut ledger, [1, 3]), Acks { up_to: Some(3), single: vec![] });
         assert!(!ledger.arrived(1));
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Line {
     pub(super) is_wanted: bool,
     /// The server removes it when nobody consumes it (auto-delete, `x-expires`): its consumer stays.
     pub(super) is_kept: bool,
+    /// How many the server had for anybody when it was asked last, without those that have come since.
+    pub(super) left: u64,
     /// Nobody has consumed it for a while, or the server has ended our consumer: it may be gone.
     pub(super) may_be_gone: bool,
 }
@@ -42,6 +44,7 @@ impl Line {
             wanted: Instant::now(),
             is_wanted: false,
             is_kept,
+            left: 0,
             may_be_gone: false,
         }
     }
@@ -93,6 +96,11 @@ impl State {
         };
         let lines = self.lines.iter().enumerate().filter(|(at, _)| account.room(*at).min(max) > 0);
         lines.filter_map(|(at, line)| Some((at, next(at, line)?))).collect()
+    }
+
+    /// Whether the server has more for a line that has room.
+    pub(super) fn has_more(&self, account: &Account<'_>) -> bool {
+        self.lines.iter().enumerate().any(|(at, line)| line.left > 0 && account.room(at) > 0)
     }
 
     /// Whether nothing waits in a line that has room.

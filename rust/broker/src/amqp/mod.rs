@@ -14,14 +14,15 @@
 //!   line.rs      what came and is not fetched     client.rs   what a client does
 //!   ledger.rs    what is not acknowledged         blocking.rs a client's connection, which opens itself
 //!   settle.rs    how a lease ends                 wire.rs     its frames, without a thread
-//!   failure.rs   what went wrong, as an error     calls.rs    what it asks for
-//!   event.rs     events, in both
+//!   acks.rs      when the server is told          calls.rs    what it asks for
+//!   failure.rs   what went wrong, as an error     event.rs    events, in both
 //! ```
 //!
 //! A lease is a delivery that was not acknowledged. The server takes all leases of a connection back when that ends, so
 //! there is nobody to recover from, and a lost connection is a loss of all leases at once. decision 0017 says what is
 //! done in which way, and what is refused.
 
+mod acks;
 mod blocking;
 mod broker;
 mod calls;

@@ -5,14 +5,14 @@
 //! leases are the server's again, its tags mean nothing any more, and the next call opens another one, which declares and
 //! consumes anew.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use lapin::options::{BasicAckOptions, BasicNackOptions, BasicQosOptions, ConfirmSelectOptions};
+use lapin::options::{BasicNackOptions, BasicQosOptions, ConfirmSelectOptions};
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, DefaultConnectionBuilder};
 use tokio::sync::Notify;
@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use super::declared::Declared;
 use super::failure::{failed, late};
 use super::held::Held;
-use super::ledger::{Acks, Ledger};
+use super::ledger::Ledger;
 use super::line::Line;
 use super::options::AmqpOptions;
 use super::publisher::Publisher;
@@ -37,6 +37,8 @@ pub(super) struct Owner {
     pub(super) bell: Notify,
     /// A session is over.
     pub(super) severed: Notify,
+    /// As `Broker::has_more` says it.
+    pub(super) has_more: AtomicBool,
     /// How queues of our own for copies are declared, by their names.
     pub(super) copies: Mutex<HashMap<String, Vec<Step>>>,
 }
@@ -99,6 +101,10 @@ pub(super) struct Session {
     /// Events; opened with the first.
     pub(super) telling: tokio::sync::OnceCell<Channel>,
     pub(super) state: Mutex<State>,
+    /// A delivery has come.
+    pub(super) came: Notify,
+    /// Something waits to be acknowledged.
+    pub(super) has_acks: Arc<Notify>,
     /// Held by who starts and stops consumers.
     pub(super) steering: tokio::sync::Mutex<()>,
     pub(super) held: Held,
@@ -122,6 +128,7 @@ impl Session {
                     session.offer_delays(queues).await;
                     session.prepare_held().await?;
                     session.watch_idle_lines();
+                    session.pace_acks();
                     return Ok(session);
                 }
                 Ok(Err(error)) => last = Some(failed("connect", whom, &error)),
@@ -145,6 +152,8 @@ impl Session {
             publisher: Publisher::new(publishing, out),
             telling: tokio::sync::OnceCell::new(),
             state: Mutex::default(),
+            came: Notify::new(),
+            has_acks: Arc::default(),
             steering: tokio::sync::Mutex::default(),
             held: Held::new(&owner.incarnation, number),
             is_over: AtomicBool::new(false),
@@ -187,6 +196,7 @@ impl Session {
         if !self.is_over.swap(true, Ordering::AcqRel) {
             leave(&self.consuming);
             self.held.end();
+            self.has_acks.notify_one();
             self.owner.severed.notify_one();
             self.owner.bell.notify_one();
         }
@@ -226,19 +236,9 @@ impl Session {
         done
     }
 
-    /// Acknowledges deliveries: those that are the oldest we have by one frame.
-    pub(super) async fn ack(&self, tags: &BTreeSet<u64>) -> Result<(), Error> {
-        let Acks { up_to, single } = self.state().ledger.ack(tags.iter().copied());
-        // All are sent before anything is awaited: an acknowledgement of many that is decided later is sent later.
-        let many = up_to.map(|tag| (tag, BasicAckOptions { multiple: true }));
-        let singles = single.into_iter().map(|tag| (tag, BasicAckOptions::default()));
-        let acks = many.into_iter().chain(singles).map(|(tag, options)| self.tasks.basic_ack(tag, options));
-        self.within("acknowledge", async { join_all(acks).await.into_iter().collect() }).await
-    }
-
     /// Gives deliveries back to the front of their queues, which marks them.
-    pub(super) async fn nack(&self, tags: &BTreeSet<u64>) -> Result<(), Error> {
-        let tags = self.state().ledger.end(tags.iter().copied());
+    pub(super) async fn nack(&self, tags: impl IntoIterator<Item = u64>) -> Result<(), Error> {
+        let tags = self.state().ledger.end(tags);
         self.nack_ended(tags).await
     }
 
@@ -248,8 +248,8 @@ impl Session {
     }
 
     /// Has the user's own dead letter exchange take deliveries.
-    pub(super) async fn reject(&self, tags: &BTreeSet<u64>) -> Result<(), Error> {
-        let tags = self.state().ledger.end(tags.iter().copied());
+    pub(super) async fn reject(&self, tags: impl IntoIterator<Item = u64>) -> Result<(), Error> {
+        let tags = self.state().ledger.end(tags);
         self.refuse("reject", tags, BasicNackOptions { multiple: false, requeue: false }).await
     }
 
@@ -268,7 +268,10 @@ impl Session {
 
     /// Says goodbye: the server takes back at once what is still held.
     pub(super) async fn close(&self) {
+        // Before anybody may take the session for dead.
+        let _broken = self.send_acks(true).await;
         self.is_over.store(true, Ordering::Release);
+        self.has_acks.notify_one();
         let within = self.owner.options.response_timeout;
         let _late = timeout(within, self.consuming.close(200, "OK".into())).await;
         // One that the server blocks would not answer.

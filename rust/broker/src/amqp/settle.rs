@@ -1,7 +1,5 @@
 //! How leases end. Publish first, acknowledge then: a fault in between repeats work and drops none.
 
-use std::collections::BTreeSet;
-
 use super::delayed;
 use super::lane;
 use super::letters;
@@ -21,6 +19,8 @@ enum End {
     /// Nothing.
     Keep,
     Ack,
+    /// Nothing was published for it that would be published again if this were lost.
+    AckSoon,
     /// To the front of its queue, by the server.
     Requeue,
     /// To the dead letter exchange that the user has declared.
@@ -53,8 +53,9 @@ impl Session {
         for (index, settlement) in batch.iter().enumerate() {
             let key = number(self.number, settlement.tag);
             let lease = key.and_then(|key| Some((key, self.state().leases.get(&key)?.clone())));
-            match (&settlement.verdict, lease) {
-                (Verdict::Acked, _) => {}
+            let published = messages.len();
+            let end = match (&settlement.verdict, lease) {
+                (Verdict::Acked, _) => None,
                 (_, None) => {
                     settled.lost.push(index);
                     continue;
@@ -62,15 +63,21 @@ impl Session {
                 (verdict, Some((key, lease))) => {
                     let (end, message) = self.ending(verdict, settlement, &lease).await?;
                     messages.extend(message);
-                    ends.push((key, end));
+                    Some((key, end))
                 }
-            }
+            };
             let terms = self.owner.options.replies.as_ref();
             messages.extend(terms.zip(settlement.result.as_ref()).and_then(|(terms, result)| terms.message(result)));
             for successor in &settlement.successors {
                 let keeps = self.owner.options.keeps_expiration;
                 messages.push((String::new(), successor.queue.clone(), Outgoing::published(&successor.message, keeps)));
             }
+            let is_alone = messages.len() == published && settlement.member.is_none();
+            let end = match end {
+                Some((key, End::Ack)) if is_alone && settlement.verdict == Verdict::Ack => Some((key, End::AckSoon)),
+                end => end,
+            };
+            ends.extend(end);
             match settlement.member.as_deref() {
                 None => {}
                 Some(Member::Last(join)) => joins.push((index, join)),
@@ -146,21 +153,28 @@ impl Session {
 
     /// `is_early`: a task will run because its acknowledgement has got through.
     async fn end_all(&self, ends: Vec<(u64, End)>, is_early: bool) -> Result<(), Error> {
-        let (mut acks, mut requeues, mut rejects) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for (key, end) in ends {
-            let tags = match end {
-                End::Keep => continue,
-                End::Ack => &mut acks,
-                End::Requeue => &mut requeues,
-                End::Reject => &mut rejects,
-            };
-            tags.extend(self.state().release(key).map(|lease| lease.at));
+        let (mut acks, mut soon, mut requeues, mut rejects) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        {
+            let mut state = self.state();
+            for (key, end) in ends {
+                let tags = match end {
+                    End::Keep => continue,
+                    End::Ack => &mut acks,
+                    End::AckSoon => &mut soon,
+                    End::Requeue => &mut requeues,
+                    End::Reject => &mut rejects,
+                };
+                tags.extend(state.release(key).map(|lease| lease.at));
+            }
+        }
+        if !soon.is_empty() {
+            self.ack_soon(soon);
         }
         if !acks.is_empty() {
-            self.ack(&acks).await?;
+            self.ack(acks).await?;
         }
-        self.nack(&requeues).await?;
-        self.reject(&rejects).await?;
+        self.nack(requeues).await?;
+        self.reject(rejects).await?;
         if is_early { self.sync().await } else { Ok(()) }
     }
 

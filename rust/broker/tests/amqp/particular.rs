@@ -121,6 +121,55 @@ fn returning_a_message_of_a_quorum_queue_often_loses_nothing() {
 }
 
 #[test]
+fn acknowledgements_that_wait_for_others_are_sent_soon() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let queue = site.name("queue");
+        let broker = site.broker(&[&queue]).await;
+        site.publish(&queue, &["1", "2", "3", "4"]);
+        let batch = fetch_all(&broker, 4).await;
+        // The first goes at once; those that follow are none of the oldest.
+        for number in [3, 2, 1] {
+            ack(&broker, &batch[number..=number]).await;
+        }
+        while site.unacknowledged(&queue) > 1 {
+            tokio::task::yield_now().await;
+        }
+        ack(&broker, &batch[..1]).await;
+    });
+}
+
+#[test]
+fn acknowledgements_that_wait_for_others_are_sent_before_the_connection_is_closed() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let queue = site.name("queue");
+        let broker = site.broker(&[&queue]).await;
+        let ids: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+        site.publish(&queue, &ids.iter().map(String::as_str).collect::<Vec<_>>());
+        let batch = fetch_all(&broker, 100).await;
+        for delivery in batch.iter().rev() {
+            ack(&broker, std::slice::from_ref(delivery)).await;
+        }
+        broker.close().await.unwrap();
+        assert_eq!(site.client().depth(&queue).unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_short_answer_of_all_there_is_leaves_nothing() {
+    let Some(site) = Site::new() else { return };
+    run(async {
+        let queue = site.name("queue");
+        let broker = site.broker(&[&queue]).await;
+        site.publish(&queue, &["1", "2", "3"]);
+        let batch = broker.fetch(10).await.unwrap();
+        assert_eq!((batch.len(), broker.has_more()), (3, false));
+        ack(&broker, &batch).await;
+    });
+}
+
+#[test]
 fn what_nobody_fetches_goes_to_who_does() {
     let Some(site) = Site::new() else { return };
     run(async {

@@ -81,6 +81,13 @@ impl Site {
         rows.map(|(queue, count)| (queue.to_owned(), count.trim().parse().unwrap())).collect()
     }
 
+    /// How many messages of a queue were delivered and not acknowledged.
+    pub(crate) fn unacknowledged(&self, queue: &str) -> u64 {
+        let told = told(&["list_queues", "-p", &self.vhost, "name", "messages_unacknowledged"]).unwrap();
+        let rows = told.lines().skip(1).filter_map(|line| line.split_once('\t'));
+        rows.filter(|(name, _)| *name == queue).map(|(_, count)| count.trim().parse::<u64>().unwrap()).sum()
+    }
+
     /// Publishes one message for each id, in order.
     pub(crate) fn publish(&self, queue: &str, ids: &[&str]) {
         let batch: Vec<Publish> = ids.iter().map(|id| message(queue, 0, id)).collect();

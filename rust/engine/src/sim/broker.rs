@@ -183,8 +183,9 @@ impl Broker {
         self.line(index).push_back(index);
     }
 
-    /// Leases up to `max` messages, most urgent first, and no more of a queue than there is room for.
-    pub(super) fn fetch(&mut self, owner: Owner, max: u32, portions: &[Portion]) -> Vec<Lease> {
+    /// Leases up to `max` messages, most urgent first, and no more of a queue than there is room for; whether there are
+    /// others for which there is.
+    pub(super) fn fetch(&mut self, owner: Owner, max: u32, portions: &[Portion]) -> (Vec<Lease>, bool) {
         let mut leases = Vec::new();
         let mut rooms: Vec<u32> = portions.iter().map(|portion| portion.room).collect();
         rooms.resize(self.lines[0].len(), u32::MAX);
@@ -202,7 +203,9 @@ impl Broker {
                 }
             }
         }
-        leases
+        let has_more =
+            self.lines.iter().any(|lines| lines.iter().zip(&rooms).any(|(line, room)| !line.is_empty() && *room > 0));
+        (leases, has_more)
     }
 
     /// The message, if the lease is still this owner's.

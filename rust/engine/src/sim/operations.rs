@@ -24,7 +24,8 @@ pub(super) enum Op {
 /// What the broker says.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
-    Brought(Vec<Lease>),
+    /// By a fetch; whether there was more.
+    Brought(Vec<Lease>, bool),
     Drawn(Haul),
     Fact(Event),
 }
@@ -64,11 +65,11 @@ impl World {
         let mut answer = self.apply(owner, &op);
         if fault == Some(Fault::Repeated) {
             answer = match (answer, self.apply(owner, &op)) {
-                (Answer::Brought(first), Answer::Brought(second)) => {
+                (Answer::Brought(first, has_more), Answer::Brought(second, _)) => {
                     // Tags are chosen by the client: what is taken twice is handed out with the next fetch.
                     let worker = self.workers.get_mut(&owner).expect("looked at above");
                     worker.lost_fetches.extend(second);
-                    Answer::Brought(first)
+                    Answer::Brought(first, has_more)
                 }
                 (Answer::Drawn(first), Answer::Drawn(second)) => {
                     let worker = self.workers.get_mut(&owner).expect("looked at above");
@@ -97,9 +98,11 @@ impl World {
                     let adopted = worker.lost_fetches.drain(..most);
                     leases.extend(adopted.filter(|&lease| self.broker.owned(lease, owner).is_some()));
                 }
-                let more = max - leases.len() as u32;
-                leases.extend(self.broker.fetch(owner, more, portions));
-                Answer::Brought(leases)
+                let wanted = max - leases.len() as u32;
+                let most = if self.plan.brings_some { wanted.div_ceil(2) } else { wanted };
+                let (fetched, has_more) = self.broker.fetch(owner, most, portions);
+                leases.extend(fetched);
+                Answer::Brought(leases, has_more)
             }
             Op::Settle(handle, lease, ref ending, outcome) => {
                 let was_early = self.broker.messages[lease.message].place == Place::AckedEarly(owner);
@@ -197,7 +200,10 @@ impl World {
         self.fine(owner)?;
         match answer {
             Answer::Fact(event) => self.feed(owner, event),
-            Answer::Brought(leases) => {
+            Answer::Brought(leases, has_more) => {
+                if has_more && self.workers.contains_key(&owner) {
+                    self.feed(owner, Event::More)?;
+                }
                 if !self.workers.contains_key(&owner) {
                     return Ok(());
                 }
@@ -275,7 +281,7 @@ impl World {
 
 fn brought(answer: Answer) -> Vec<Lease> {
     match answer {
-        Answer::Brought(leases) | Answer::Drawn(Haul { leases, .. }) => leases,
+        Answer::Brought(leases, _) | Answer::Drawn(Haul { leases, .. }) => leases,
         Answer::Fact(_) => Vec::new(),
     }
 }

@@ -118,6 +118,8 @@ pub struct Plan {
     /// The broker confirms an acknowledgement that it knows nothing of (Redis), instead of calling the lease lost
     /// (SQLite).
     pub confirms_blindly: bool,
+    /// The broker brings some of what it has, and says that there is more (RabbitMQ, while the rest is on its way).
+    pub brings_some: bool,
 }
 
 impl Plan {
@@ -133,6 +135,7 @@ impl Plan {
             nodes: 1,
             life_us: 1_000_000,
             confirms_blindly: true,
+            brings_some: false,
         }
     }
 
@@ -202,6 +205,7 @@ impl Plan {
             nodes: rng.pick(&[1, 2, 2]),
             life_us: rng.pick(&[300_000, 1_000_000]),
             confirms_blindly: rng.chance(50),
+            brings_some: rng.chance(30),
         }
     }
 }

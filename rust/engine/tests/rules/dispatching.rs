@@ -59,6 +59,18 @@ fn window_is_bounded_by_time() {
 }
 
 #[test]
+fn window_is_a_tenth_of_the_time_for_which_messages_have_been_waiting_within_bounds() {
+    for (age_us, size) in [(15_000, 10), (30_000, 20), (60_000, 40), (600_000, 40)] {
+        let mut desk = Desk::knowing(135, Config { concurrency: 1, ..config() });
+        desk.tell(Event::Wake);
+        desk.pass(age_us);
+        desk.tell(Event::More);
+        let actions = desk.tell(Event::Delivered((0..90).map(request).collect()));
+        assert_eq!(dispatches(&actions)[0].2.len(), size, "after {age_us} us");
+    }
+}
+
+#[test]
 fn one_that_does_not_fit_and_is_gone_keeps_nothing_from_those_after_it() {
     let mut desk = Desk::knowing(135, Config { concurrency: 1, ..config() });
     desk.deliver((0..10).map(request));

@@ -21,6 +21,15 @@ fn short_answer_waits_for_a_wake() {
 }
 
 #[test]
+fn short_answer_that_leaves_some_asks_again_and_an_empty_one_waits() {
+    let mut desk = Desk::ready(config());
+    assert_eq!(desk.tell(Event::More), []);
+    assert!(fetched(&desk.tell(Event::Delivered(vec![request(1)]))).is_some());
+    assert_eq!(desk.tell(Event::More), []);
+    assert_eq!(fetched(&desk.tell(Event::Delivered(vec![]))), None);
+}
+
+#[test]
 fn wake_during_a_fetch_asks_again() {
     let mut desk = Desk::ready(config());
     assert_eq!(fetched(&desk.tell(Event::Wake)), None);

@@ -138,7 +138,7 @@ impl Node {
 
     fn take(&mut self, fact: Fact) {
         match fact {
-            Fact::Fetched(fetched) => {
+            Fact::Fetched(fetched, _) => {
                 self.is_fetching = false;
                 let deliveries = fetched.expect("fetches are left alone");
                 self.may_be_more |= !deliveries.is_empty();

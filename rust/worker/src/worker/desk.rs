@@ -143,7 +143,7 @@ impl Desk {
     }
 
     fn deliver(&mut self, tag: u64) -> Handle {
-        self.worker.fetched(vec![delivery(tag)]);
+        self.worker.fetched(vec![delivery(tag)], false);
         let held = self.worker.held.iter().find(|(_, held)| held.tag == Tag(tag));
         held.expect("it is held").0
     }
@@ -223,7 +223,7 @@ fn leases_are_not_safe_while_a_fetch_is_out_that_the_question_did_not_cover() {
         desk.worker.refreshed(Instant::now());
         desk.worker.looked_after(Vec::new());
         assert!(!desk.has_said(SAFE), "what the fetch brings was not asked about");
-        desk.worker.fetched(Vec::new());
+        desk.worker.fetched(Vec::new(), false);
         assert!(!desk.worker.engine.is_awaiting(), "nothing is fetched while leases are at risk");
         desk.worker.refreshed(Instant::now());
         desk.worker.looked_after(Vec::new());

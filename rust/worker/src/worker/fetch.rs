@@ -9,12 +9,16 @@ use crate::report::{Level, Report};
 use super::Worker;
 
 impl Worker {
-    pub(super) fn fetched(&mut self, deliveries: Vec<Delivery>) {
+    pub(super) fn fetched(&mut self, deliveries: Vec<Delivery>, has_more: bool) {
         self.fine();
         self.draining.answered(deliveries.len());
         let requests = self.decode(&deliveries, false);
-        // The engine takes an answer that falls short for an empty queue, also when poison made it fall short.
+        // The engine takes an answer that falls short for an empty queue, also when poison made it fall short, unless it
+        // hears otherwise.
         self.wants_wake = requests.len() < self.asked as usize;
+        if has_more {
+            self.feed(Event::More);
+        }
         self.feed(Event::Delivered(requests));
     }
 

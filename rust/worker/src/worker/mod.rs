@@ -409,8 +409,8 @@ impl Worker {
     fn take(&mut self, fact: Fact) {
         self.watch_lease();
         match fact {
-            Fact::Fetched(Ok(deliveries)) => self.fetched(deliveries),
-            Fact::Fetched(Err(error)) => {
+            Fact::Fetched(Ok(deliveries), has_more) => self.fetched(deliveries, has_more),
+            Fact::Fetched(Err(error), _) => {
                 self.draining.answered(1);
                 self.trouble(error);
                 self.feed(Event::FetchFailed);

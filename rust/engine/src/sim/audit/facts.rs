@@ -184,7 +184,7 @@ impl Audit {
             }
             Event::QueueOpened { queue, .. } => self.lines.open(queue),
             Event::QueueClosed { queue } => self.lines.close(queue),
-            Event::QueueWithdrawn { .. } | Event::Wake | Event::Tick | Event::LimitsChanged { .. } => {}
+            Event::QueueWithdrawn { .. } | Event::More | Event::Wake | Event::Tick | Event::LimitsChanged { .. } => {}
         }
         Vec::new()
     }
