@@ -199,8 +199,26 @@ MUTANTS = [
     Mutant(
         "forgets a wake-up that comes during a fetch",
         "prefetch.rs",
-        "        self.may_have_more |= is_full;",
-        "        self.may_have_more = is_full;",
+        "        self.may_have_more |= !is_all;",
+        "        self.may_have_more = !is_all;",
+    ),
+    Mutant(
+        "takes a short answer for all although it left some",
+        "prefetch.rs",
+        "count < asked.max as usize && !leaves_some;",
+        "count < asked.max as usize;",
+    ),
+    Mutant(
+        "asks again at once who had nothing for it",
+        "prefetch.rs",
+        "std::mem::take(&mut self.leaves_some) && count > 0;",
+        "std::mem::take(&mut self.leaves_some);",
+    ),
+    Mutant(
+        "gives children as much as they like when it has waited for long",
+        "dispatch.rs",
+        ".clamp(WINDOW_US, LONGEST_WINDOW_US);",
+        ".max(WINDOW_US);",
     ),
     Mutant(
         "never tries a failed fetch again",
@@ -821,8 +839,8 @@ MUTANTS = [
     Mutant(
         "fetches ahead what another worker could start",
         "prefetch.rs",
-        "(age_us / PART_OF_AGE)",
-        "(age_us + MOST_REACH_US)",
+        "self.part_of_age_us(now_us).max(trips_us",
+        "MOST_REACH_US.max(trips_us",
     ),
     Mutant(
         "has no room for fetches behind what draws bring",
@@ -833,7 +851,7 @@ MUTANTS = [
     Mutant(
         "forgets that the queues were empty",
         "prefetch.rs",
-        "        if !is_full {\n            self.forget_backlog();\n        }\n",
+        "        if is_all {\n            self.forget_backlog();\n        }\n",
         "",
     ),
     Mutant(
