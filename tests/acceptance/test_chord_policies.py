@@ -90,12 +90,13 @@ def test_a_chord_that_fails_fast_waits_for_nobody_and_revokes_the_rest(
     error = error_of(result)
     assert "raised Boom('first')" in str(error)
     held, waiting = result.parent.results[1:3], result.parent.results[3:]
-    for member in waiting:
-        assert str(error_of(member)) == "revoked"
     assert not any(member.ready() for member in held), "what runs goes on"
     gate.release(2)
     for member in held:
         member.get(timeout=TIMEOUT_S)
+    # A worker whose processes are all busy may leave them in the queue until then.
+    for member in waiting:
+        assert str(error_of(member)) == "revoked"
     assert other.get(timeout=TIMEOUT_S) == 6
     wait_until(lambda: read_lines(told) == [result.id], "the error callback", TIMEOUT_S)
     assert read_lines(ran) == []
