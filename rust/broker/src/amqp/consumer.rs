@@ -99,7 +99,8 @@ impl Session {
         let mut state = self.state();
         state.turn = state.turn.wrapping_add(1);
         let taken = state.take(self.number, max, &mut account, order);
-        self.owner.has_more.store(taken.len() < max && state.has_more(&account), Ordering::Release);
+        let has_more = !taken.is_empty() && taken.len() < max && state.has_more(&account);
+        self.owner.has_more.store(has_more, Ordering::Release);
         Ok(taken)
     }
 

@@ -4,26 +4,21 @@
 //! ends what was sent to us and has not come through yet: a consumer's that is being stopped, or a message that is being
 //! drawn. That would lose it. So a tag that was not seen stands in the way of all after it, as one that is still held does.
 //! What has ended meanwhile behind it can wait until it has ended too, and be acknowledged by the same frame.
+//!
+//! Only what is open is kept, which the prefetch bounds: behind a task that runs for an hour many million others may end.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Entry {
-    /// Of a delivery that has not come through, though a later one has.
-    Unseen,
-    Held,
-    /// It is to be acknowledged, and the server has not been told.
-    Unsent,
-    Ended,
-}
-
-/// The book of one channel.
+/// The book of one channel, by tags. What is in none of its sets, and before `next`, has ended.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    /// The tag of the first entry; all before it have ended.
-    first: u64,
-    entries: VecDeque<Entry>,
-    unsent: usize,
+    /// One more than the highest that has come.
+    next: u64,
+    /// Of deliveries that have not come through, though a later one has.
+    unseen: BTreeSet<u64>,
+    held: BTreeSet<u64>,
+    /// To be acknowledged, and the server has not been told.
+    unsent: BTreeSet<u64>,
     /// What was missing when somebody looked last.
     missed: Vec<u64>,
 }
@@ -39,92 +34,54 @@ pub(super) struct Acks {
 
 impl Default for Ledger {
     fn default() -> Ledger {
-        Ledger { first: 1, entries: VecDeque::new(), unsent: 0, missed: Vec::new() }
+        Ledger { next: 1, unseen: BTreeSet::new(), held: BTreeSet::new(), unsent: BTreeSet::new(), missed: Vec::new() }
     }
 }
 
 impl Ledger {
     /// A delivery has come. False: it was given up, and is the server's again.
     pub(super) fn arrived(&mut self, tag: u64) -> bool {
-        let Some(place) = tag.checked_sub(self.first) else { return false };
-        let place = place as usize;
-        if place >= self.entries.len() {
-            self.entries.resize(place + 1, Entry::Unseen);
-        }
-        let is_new = self.entries[place] == Entry::Unseen;
+        let is_new = tag >= self.next || self.unseen.remove(&tag);
         if is_new {
-            self.entries[place] = Entry::Held;
+            self.unseen.extend(self.next..tag);
+            self.next = self.next.max(tag + 1);
+            self.held.insert(tag);
         }
         is_new
     }
 
     /// Ends deliveries that are acknowledged: with the next that are due.
     pub(super) fn ack(&mut self, tags: impl IntoIterator<Item = u64>) {
-        for tag in tags {
-            if self.close(tag, Entry::Held, Entry::Unsent) {
-                self.unsent += 1;
-            }
-        }
+        self.unsent.extend(tags.into_iter().filter(|tag| self.held.remove(tag)));
     }
 
     /// Whether something is to be acknowledged.
     pub(super) fn has_unsent(&self) -> bool {
-        self.unsent > 0
+        !self.unsent.is_empty()
     }
 
     /// What to send now: the oldest, by one frame, and if `all` are asked for the others too. The frames have to be sent in
     /// the order in which this was called.
     pub(super) fn due(&mut self, all: bool) -> Acks {
-        let mut acks = Acks::default();
-        while let Some(Entry::Unsent | Entry::Ended) = self.entries.front() {
-            if self.entries.pop_front() == Some(Entry::Unsent) {
-                acks.up_to = Some(self.first);
-                self.unsent -= 1;
-            }
-            self.first += 1;
-        }
-        if all && self.unsent > 0 {
-            let unsent = self.entries.iter_mut().zip(self.first..).filter(|(entry, _)| **entry == Entry::Unsent);
-            acks.single = unsent.map(|(entry, tag)| (*entry = Entry::Ended, tag).1).collect();
-            self.unsent = 0;
-        }
-        acks
+        let first = self.unseen.first().into_iter().chain(self.held.first()).min();
+        let behind = first.map_or_else(BTreeSet::new, |first| self.unsent.split_off(first));
+        let up_to = std::mem::replace(&mut self.unsent, behind).pop_last();
+        let single = if all { std::mem::take(&mut self.unsent).into_iter().collect() } else { Vec::new() };
+        Acks { up_to, single }
     }
 
     /// Ends deliveries that go back or are rejected; those of them that were held, in order.
     pub(super) fn end(&mut self, tags: impl IntoIterator<Item = u64>) -> Vec<u64> {
-        let mut ended: Vec<u64> = tags.into_iter().filter(|tag| self.close(*tag, Entry::Held, Entry::Ended)).collect();
+        let mut ended: Vec<u64> = tags.into_iter().filter(|tag| self.held.remove(tag)).collect();
         ended.sort_unstable();
-        self.advance();
         ended
     }
 
     /// Gives up what was missing at the last look already: the library has thrown it away, since its consumer was gone. The
     /// tags are to be given back.
     pub(super) fn give_up_missing(&mut self) -> Vec<u64> {
-        let unseen = self.entries.iter().zip(self.first..).filter(|(entry, _)| **entry == Entry::Unseen);
-        let missing: Vec<u64> = unseen.map(|(_, tag)| tag).collect();
-        let before = std::mem::replace(&mut self.missed, missing);
-        let given_up: Vec<u64> =
-            before.into_iter().filter(|tag| self.close(*tag, Entry::Unseen, Entry::Ended)).collect();
-        self.advance();
-        given_up
-    }
-
-    fn close(&mut self, tag: u64, expected: Entry, becomes: Entry) -> bool {
-        let entry = tag.checked_sub(self.first).and_then(|place| self.entries.get_mut(place as usize));
-        let is_there = entry.as_deref() == Some(&expected);
-        if let Some(entry) = entry.filter(|_| is_there) {
-            *entry = becomes;
-        }
-        is_there
-    }
-
-    fn advance(&mut self) {
-        while self.entries.front() == Some(&Entry::Ended) {
-            self.entries.pop_front();
-            self.first += 1;
-        }
+        let before = std::mem::replace(&mut self.missed, self.unseen.iter().copied().collect());
+        before.into_iter().filter(|tag| self.unseen.remove(tag)).collect()
     }
 }
 
@@ -162,6 +119,13 @@ mod tests {
         assert!(!ledger.has_unsent());
         assert_eq!(ledger.due(true), Acks::default());
         assert_eq!(acks(&mut ledger, [3]), Acks { up_to: Some(3), single: vec![] });
+    }
+
+    #[test]
+    fn what_has_ended_behind_one_that_is_held_takes_no_room() {
+        let mut ledger = of(1..=1_000);
+        assert_eq!(acks(&mut ledger, 2..=1_000).single.len(), 999);
+        assert_eq!((ledger.held.len(), ledger.unsent.len(), ledger.unseen.len()), (1, 0, 0));
     }
 
     #[test]

@@ -268,7 +268,7 @@ impl Session {
 
     /// Says goodbye: the server takes back at once what is still held.
     pub(super) async fn close(&self) {
-        // Before anybody may take the session for dead.
+        // While the session still counts as alive. If it is broken, the server has all back, and others run it again.
         let _broken = self.send_acks(true).await;
         self.is_over.store(true, Ordering::Release);
         self.has_acks.notify_one();
