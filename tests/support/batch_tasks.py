@@ -211,7 +211,7 @@ def register(app: Any) -> None:
         children = [app.tasks["pool.who"].delay() for _ in requests]
         return [[child.id, self.request.id] for child in children]
 
-    @batch(name="batch.lengths")
+    @batch(name="batch.lengths", batch_timeout=600)
     def lengths(requests: list[Any]) -> list[list[int]]:
         return [[len(request.args[0]), len(requests)] for request in requests]
 
