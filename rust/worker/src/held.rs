@@ -101,7 +101,7 @@ pub(crate) struct Held {
     pub(crate) sends_events: bool,
     /// `task-started` was sent of this try.
     pub(crate) is_told_started: bool,
-    /// What is to be told once the broker has its end.
+    /// What is to be told once the broker has its end: of a try after which it comes again that is too late.
     pub(crate) end: Option<End>,
     /// When it came.
     pub(crate) came: Came,

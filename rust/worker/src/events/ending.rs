@@ -98,6 +98,14 @@ fn end_of_report(reported: &mut Reported, is_acked_early: bool) -> Option<End> {
 }
 
 impl End {
+    /// The task is delivered once more, under the same id.
+    pub(crate) fn comes_again(&self) -> bool {
+        match self {
+            End::Retried { .. } | End::Requeued | End::Cancelled => true,
+            End::Succeeded { .. } | End::Failed { .. } | End::Revoked { .. } => false,
+        }
+    }
+
     /// Tells of it. `at_us`: Unix time, microseconds.
     pub(crate) fn tell(&self, id: &str, at_us: i64, events: &mut Events) {
         let mut tell = |kind: &'static str, fields: &dyn Fn(&mut EventWriter<'_>)| {

@@ -9,17 +9,17 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fastworker_broker::{AnyBroker, Delivery, LeaseTerms, MemoryBroker, RevokeTerms, Tag};
-use fastworker_engine::{ChildId, Handle, QueueTerms, Scope, TaskOptions};
-use fastworker_wire::child::{FromChild, VERSION};
+use fastworker_broker::{AnyBroker, Delivery, EventMessage, LeaseTerms, MemoryBroker, RevokeTerms, Tag};
+use fastworker_engine::{ChildId, Ending, Handle, QueueTerms, Scope, TaskOptions};
+use fastworker_wire::child::{FromChild, OutcomeKind, VERSION};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::LocalSet;
 
 use crate::broker_io::BrokerIo;
 use crate::config::{RegisteredTask, WorkerConfig};
 use crate::events::EventTerms;
-use crate::fact::Fact;
-use crate::held::Held;
+use crate::fact::{Fact, Settling};
+use crate::held::{Held, Reported};
 use crate::lamport::LamportClock;
 use crate::patience::Patience;
 use crate::pool::{Child, SocketFact};
@@ -161,6 +161,17 @@ impl Desk {
         self.worker.held.get_mut(handle).expect("it is held")
     }
 
+    /// The kinds of the events that wait to be sent.
+    fn told(&mut self) -> Vec<String> {
+        let messages = self.worker.events.last();
+        let kinds = |message: &EventMessage| {
+            let body = String::from_utf8_lossy(&message.body).into_owned();
+            let after_each = body.split(r#""type": ""#).skip(1);
+            after_each.map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        messages.iter().flat_map(kinds).collect()
+    }
+
     fn has_said(&self, what: &str) -> bool {
         self.reporter.take().iter().any(|report| matches!(report, Report::Log { text, .. } if text.contains(what)))
     }
@@ -210,6 +221,29 @@ fn handlers_of_a_lost_delivery_are_not_the_next_ones_with_its_handle() {
         desk.worker.told(vec![(handle, 2)]);
         assert_eq!(desk.held(handle).unconfirmed, 0);
         assert_eq!(desk.worker.untold, 0);
+    });
+}
+
+#[test]
+fn try_that_comes_again_is_told_of_before_anybody_can_have_the_next_one() {
+    on_desk(|| {
+        let mut desk = Desk::new(false);
+        desk.worker.events.tell_of_tasks(true);
+        let handle = desk.deliver(1);
+        desk.held(handle).reported = Some(Reported {
+            kind: OutcomeKind::Retry,
+            status: "RETRY".to_owned(),
+            doc: None,
+            reason: String::new(),
+            runtime_us: 1,
+            shown: "Boom()".to_owned(),
+            traceback: String::new(),
+            successors: Vec::new(),
+        });
+        desk.worker.settle(handle, Ending::AsReported { acked_early: false });
+        assert_eq!(desk.told(), ["task-received", "task-retried"], "the broker has not got it yet");
+        desk.worker.settled(vec![Some(Settling { handle, is_final: true })], &[]);
+        assert_eq!(desk.told(), [""; 0], "it was told of already");
     });
 }
 

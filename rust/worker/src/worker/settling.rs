@@ -65,7 +65,11 @@ impl Worker {
             Fate::Refused { .. } | Fate::CannotRun { .. } => false,
         });
         if self.events.has_tasks() && held.sends_events {
-            held.end = end_of(held, &ending, self.is_cold);
+            match end_of(held, &ending, self.is_cold) {
+                // Who gets it next may say so before the broker's answer is here.
+                Some(end) if end.comes_again() => end.tell(&held.id, clock::wall_us(), &mut self.events),
+                end => held.end = end,
+            }
         }
         held.is_early_acked |= !is_final;
         let has_states = held.has_states;
