@@ -31,6 +31,7 @@ use rustix::net::{RecvFlags, recv};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::call::{Batch, Call};
+use crate::fork;
 use crate::join::PartTuple;
 use crate::json;
 
@@ -111,7 +112,7 @@ struct Inner {
 #[pyclass(frozen, module = "fastworker._core")]
 pub(crate) struct ChildLink {
     page: Page,
-    pid: u32,
+    generation: u32,
     /// The context variable that holds the call for which code runs; `None` with one slot.
     current: Option<Py<PyAny>>,
     /// The context variable that holds the member of a batch for which code runs, if it runs for one of them.
@@ -222,9 +223,14 @@ impl ChildLink {
         let _gone = self.write(&framed(&FromChild::Poke));
     }
 
+    /// This is the process that it was made in, and none that a task forked.
+    fn is_owner(&self) -> bool {
+        self.generation == fork::generation()
+    }
+
     /// The ring has one writer and the socket one reader: a process that a task forked is neither.
     fn check_owner(&self) -> PyResult<()> {
-        if self.pid == std::process::id() {
+        if self.is_owner() {
             return Ok(());
         }
         let text = "a process that a task forked came back out of the task: end it with os._exit()";
@@ -496,7 +502,7 @@ impl ChildLink {
             return Err(PyValueError::new_err(text));
         }
         let reader = UnixStream::from(socket);
-        let pid = std::process::id();
+        let generation = fork::generation();
         let writer = Mutex::new(reader.try_clone()?);
         let buffer = Mutex::new(vec![0; READ_BYTES]);
         let inner = Inner {
@@ -512,8 +518,9 @@ impl ChildLink {
         // A process has what it computes in threads of its own counted too.
         let clock = if is_process { ClockId::ProcessCPUTime } else { ClockId::ThreadCPUTime };
         let cpu = (slots == 1).then_some(clock);
-        let link = ChildLink { page, pid, current, member, inner: Mutex::new(inner), reader, buffer, writer, cpu };
-        link.write(&framed(&FromChild::Ready { version: VERSION, pid }))?;
+        let link =
+            ChildLink { page, generation, current, member, inner: Mutex::new(inner), reader, buffer, writer, cpu };
+        link.write(&framed(&FromChild::Ready { version: VERSION, pid: std::process::id() }))?;
         Ok(link)
     }
 
@@ -770,7 +777,7 @@ impl ChildLink {
 
     #[getter]
     fn is_own(&self, py: Python<'_>) -> bool {
-        self.pid == std::process::id() && self.is_running(py)
+        self.is_owner() && self.is_running(py)
     }
 
     #[getter]
@@ -781,7 +788,7 @@ impl ChildLink {
                 Some(!running.is_early_acked && running.has_open() && running.part(sender.member).is_some())
             })
         };
-        self.pid == std::process::id() && self.sender(py).and_then(waits) == Some(true)
+        self.is_owner() && self.sender(py).and_then(waits) == Some(true)
     }
 }
 

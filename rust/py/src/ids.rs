@@ -1,8 +1,8 @@
 //! Task ids: random UUIDs, drawn from the system through a buffer that a fork empties; those of a stream are made of one
 //! such UUID, its seed, and the call's place, so that nobody has to keep ten million of them.
 //!
-//! A process that has forked must never hand out bytes that its parent may hand out too, so the buffer carries the pid
-//! that filled it. Asking for the pid costs some 50 ns; asking the system for 16 bytes each time costs ten times that.
+//! A process that has forked must never hand out bytes that its parent may hand out too, so the buffer carries the
+//! generation of the process that filled it.
 
 use std::sync::Mutex;
 
@@ -10,24 +10,26 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use sha1_smol::Sha1;
 
+use crate::fork;
+
 const BUFFER_BYTES: usize = 4096;
 
 struct Buffer {
     bytes: [u8; BUFFER_BYTES],
     used: usize,
-    pid: u32,
+    generation: u32,
 }
 
-static BUFFER: Mutex<Buffer> = Mutex::new(Buffer { bytes: [0; BUFFER_BYTES], used: BUFFER_BYTES, pid: 0 });
+static BUFFER: Mutex<Buffer> = Mutex::new(Buffer { bytes: [0; BUFFER_BYTES], used: BUFFER_BYTES, generation: 0 });
 
 /// Sixteen random bytes with the marks of a version 4 UUID.
 pub(crate) fn random_id() -> PyResult<[u8; 16]> {
     let mut buffer = BUFFER.lock().expect("nobody panics while drawing random bytes");
-    let pid = std::process::id();
-    if buffer.used == BUFFER_BYTES || buffer.pid != pid {
+    let generation = fork::generation();
+    if buffer.used == BUFFER_BYTES || buffer.generation != generation {
         getrandom::fill(&mut buffer.bytes).map_err(|error| PyOSError::new_err(format!("no random bytes: {error}")))?;
         buffer.used = 0;
-        buffer.pid = pid;
+        buffer.generation = generation;
     }
     let at = buffer.used;
     buffer.used += 16;
