@@ -17,6 +17,7 @@ from fastworker.child.trace import Run, TaskTracer
 from fastworker.hosting.context import find_custom_headers_quickly
 from fastworker.hosting.outcome import Outcome, current_outcome
 from fastworker.hosting.result_repr import show_plain_results_quickly
+from fastworker.hosting.stacks import look_at_stacks_quickly
 from fastworker.hosting.task import HostedTask
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class HostedTracer(TaskTracer):
         super().__init__(app, link, node, task, leaving)
         find_custom_headers_quickly()
         show_plain_results_quickly()
+        look_at_stacks_quickly()
         self.celery_task = task.celery_task
         # By the module's attribute: error trackers replace it.
         self.traced = celery_trace.build_tracer(
