@@ -2,8 +2,9 @@
 
 Differences from ``repr``: strings are always in single quotes, with only those escaped; deep
 containers become ``[...]``; the text is cut at ``maxlen`` with ``, ...`` and the open brackets
-closed; an object whose ``repr`` fails is named instead. The walk stops at the limit, so a
-million-element list costs no more than a short one.
+closed; an object whose ``repr`` fails is named instead; an integer with more digits than Python
+writes is shown in hexadecimal. The walk stops at the limit, so a million-element list costs no more
+than a short one.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def _scalar(value: Any) -> _Token | None:
     if isinstance(value, Decimal):
         return _TEXT, _repr(value)
     if isinstance(value, Number):
-        return _TEXT, str(value)
+        return _TEXT, _number(value)
     if isinstance(value, str | bytes):
         return _STRING, value
     if isinstance(value, set | frozenset):
@@ -161,6 +162,14 @@ def _truncated(text: str, maxlen: int | None, suffix: str = "...") -> str:
     if maxlen and len(text) >= maxlen:
         return text[:maxlen].rsplit(" ", 1)[0] + suffix
     return text
+
+
+def _number(value: Any) -> str:
+    try:
+        return str(value)
+    except ValueError:
+        # Python writes no integer of more than 4,300 digits (``sys.get_int_max_str_digits``) as decimal text.
+        return hex(value) if isinstance(value, int) else _repr(value)
 
 
 def _repr(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -55,6 +56,13 @@ def test_broken_repr_is_named() -> None:
 
     assert "Unrepresentable" in saferepr([Broken()])
     assert "KeyError('foo')" in saferepr([Broken()])
+
+
+def test_integer_with_more_digits_than_python_writes_is_shown_in_hexadecimal() -> None:
+    large = 1 << 40_000
+    assert saferepr(large) == hex(large)
+    assert saferepr([1, large], 20) == f"[1, {hex(large)[:16]}...]"
+    assert "Unrepresentable" in saferepr(Fraction(large, 3))
 
 
 def test_deep_nesting_does_not_end_the_interpreter() -> None:
