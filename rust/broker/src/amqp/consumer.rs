@@ -1,10 +1,10 @@
 //! Consumers: what brings deliveries from a queue, and how many at most.
 //!
 //! The server sends as many messages as a consumer's prefetch allows, before anybody has asked for them. So the prefetch
-//! follows what the engine asks for: it begins with that, doubles while the engine takes all that comes, and a consumer
-//! whose messages nobody has fetched for a second is stopped and gives them back, for other workers to run. AMQP cannot
-//! change the prefetch of a consumer: another one is started beside it, and then it is stopped. In this order, since a queue
-//! may be one that goes with its last consumer.
+//! follows what the engine asks for: it begins with that, doubles while the engine takes all that comes, or when nothing
+//! was here although the server had some, and a consumer whose messages nobody has fetched for a second is stopped and
+//! gives them back, for other workers to run. AMQP cannot change the prefetch of a consumer: another one is started beside
+//! it, and then it is stopped. In this order, since a queue may be one that goes with its last consumer.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub(super) struct Running {
     pub(super) serial: u64,
     pub(super) prefetch: u16,
     pub(super) since: Instant,
+    /// So many messages.
+    pub(super) brought: u64,
     porter: AbortHandle,
 }
 
@@ -158,7 +160,14 @@ impl Session {
             // The porter tells of the consumer's end to who is known to run.
             let mut state = self.state();
             let porter = self.carry(line, serial, consumer.clone());
-            state.lines[line].running.replace(Running { consumer, serial, prefetch, since: Instant::now(), porter })
+            state.lines[line].running.replace(Running {
+                consumer,
+                serial,
+                prefetch,
+                since: Instant::now(),
+                brought: 0,
+                porter,
+            })
         };
         match before {
             None => Ok(()),
@@ -247,6 +256,9 @@ impl Session {
         } else {
             let line = &mut state.lines[line];
             line.left = line.left.saturating_sub(1);
+            if let Some(running) = line.running.as_mut().filter(|running| running.serial == serial) {
+                running.brought += 1;
+            }
             if line.waiting.is_empty() {
                 // An idle worker has asked long ago, and is only now told that there is something.
                 line.wanted = Instant::now();

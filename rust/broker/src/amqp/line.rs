@@ -81,18 +81,19 @@ impl State {
     /// Lines that have no consumer, or one that may not bring as much as is wanted, with the prefetch of the next one.
     pub(super) fn hungry(&self, max: usize, account: &Account<'_>) -> Vec<(usize, u16)> {
         let next = |at: usize, line: &Line| {
-            let wanted = account.room(at).min(max);
-            // What is held in the engine counts against the prefetch too.
-            let ample = if wanted < AMPLE_FROM { wanted } else { wanted * 2 };
-            let asked = u16::try_from(ample.next_power_of_two()).unwrap_or(MOST).min(MOST);
-            let Some(running) = &line.running else { return Some(asked) };
-            let unacked = self.outstanding.get(&running.serial).copied().unwrap_or(0) as usize;
-            let taken = unacked.saturating_sub(line.waiting.len());
-            let supply = usize::from(running.prefetch).saturating_sub(taken);
-            let is_short = supply < wanted && running.prefetch < MOST || supply == 0;
-            let is_fast = running.since.elapsed() < SHORT_LIFE;
-            let grown = if is_fast { running.prefetch.saturating_mul(2).min(MOST) } else { 1 };
-            (is_short && line.waiting.len() < wanted).then_some(asked.max(grown))
+            let running = line.running.as_ref();
+            let unacked = |running: &Running| self.outstanding.get(&running.serial).copied().unwrap_or(0) as usize;
+            let demand = Demand {
+                wanted: account.room(at).min(max),
+                waiting: line.waiting.len(),
+                taken: running.map_or(0, unacked).saturating_sub(line.waiting.len()),
+                left: line.left,
+            };
+            demand.prefetch(running.map(|running| Past {
+                prefetch: running.prefetch,
+                age: running.since.elapsed(),
+                brought: running.brought,
+            }))
         };
         let lines = self.lines.iter().enumerate().filter(|(at, _)| account.room(*at).min(max) > 0);
         lines.filter_map(|(at, line)| Some((at, next(at, line)?))).collect()
@@ -148,9 +149,96 @@ impl State {
     }
 }
 
+/// What is asked of a line's consumer.
+struct Demand {
+    /// By this fetch.
+    wanted: usize,
+    /// Has come, and was not fetched.
+    waiting: usize,
+    /// Was fetched, and is not acknowledged: it counts against the prefetch too.
+    taken: usize,
+    /// The server has so many more, as far as is known.
+    left: u64,
+}
+
+impl Demand {
+    /// The prefetch of the next consumer, where one has to take the place of the one that runs.
+    fn prefetch(&self, runs: Option<Past>) -> Option<u16> {
+        let Demand { wanted, waiting, taken, left } = *self;
+        let ample = if wanted < AMPLE_FROM { wanted } else { wanted * 2 };
+        let asked = u16::try_from(ample.next_power_of_two()).unwrap_or(MOST).min(MOST);
+        let Some(Past { prefetch, age, brought }) = runs else { return Some(asked) };
+        let supply = usize::from(prefetch).saturating_sub(taken);
+        // The server paused, as it does to tidy its memory, and what was here did not last so long.
+        let is_starved =
+            wanted >= AMPLE_FROM && waiting == 0 && taken < wanted && left > 0 && brought >= u64::from(prefetch);
+        let is_short = (supply < wanted || is_starved) && prefetch < MOST || supply == 0;
+        let grown = if is_starved || age < SHORT_LIFE { prefetch.saturating_mul(2).min(MOST) } else { 1 };
+        (is_short && waiting < wanted).then_some(asked.max(grown))
+    }
+}
+
+/// The consumer that runs.
+#[derive(Clone, Copy)]
+struct Past {
+    prefetch: u16,
+    age: Duration,
+    /// So many messages.
+    brought: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const YOUNG: Duration = Duration::from_millis(100);
+    const OLD: Duration = Duration::from_secs(60);
+
+    fn past(prefetch: u16, age: Duration) -> Option<Past> {
+        Some(Past { prefetch, age, brought: prefetch.into() })
+    }
+
+    fn demand(wanted: usize, waiting: usize, taken: usize, left: u64) -> Demand {
+        Demand { wanted, waiting, taken, left }
+    }
+
+    #[test]
+    fn the_first_consumer_may_bring_twice_what_short_tasks_want_and_no_more_than_long_ones_do() {
+        assert_eq!(
+            [3, 4, 100, 1_000, 9_000].map(|wanted| demand(wanted, 0, 0, 9_000).prefetch(None)),
+            [Some(4), Some(8), Some(256), Some(2_048), Some(MOST)]
+        );
+    }
+
+    #[test]
+    fn a_consumer_stays_while_it_may_bring_what_is_wanted() {
+        assert_eq!(demand(100, 0, 900, 0).prefetch(past(1_024, YOUNG)), None);
+        assert_eq!(demand(100, 100, 1_024, 50_000).prefetch(past(1_024, YOUNG)), None, "that is here");
+    }
+
+    #[test]
+    fn one_that_is_used_up_soon_is_followed_by_one_of_twice_the_prefetch() {
+        assert_eq!(demand(100, 0, 1_000, 0).prefetch(past(1_024, YOUNG)), Some(2_048));
+        assert_eq!(demand(100, 0, 1_000, 0).prefetch(past(1_024, OLD)), Some(256));
+        assert_eq!(demand(100, 0, 4_000, 0).prefetch(past(MOST, YOUNG)), None);
+        assert_eq!(demand(100, 0, 4_096, 0).prefetch(past(MOST, YOUNG)), Some(MOST));
+    }
+
+    #[test]
+    fn one_that_left_short_tasks_without_work_is_followed_by_one_of_twice_the_prefetch() {
+        assert_eq!(demand(100, 0, 20, 50_000).prefetch(past(1_024, OLD)), Some(2_048));
+        assert_eq!(demand(100, 0, 20, 50_000).prefetch(past(MOST, OLD)), None);
+        for (enough, why) in [
+            (demand(100, 1, 20, 50_000), "something is here"),
+            (demand(100, 0, 100, 50_000), "as much is at work"),
+            (demand(100, 0, 20, 0), "the queue is empty"),
+            (demand(3, 0, 2, 50_000), "tasks are long"),
+        ] {
+            assert_eq!(enough.prefetch(past(1_024, OLD)), None, "{why}");
+        }
+        let new = Past { prefetch: 1_024, age: YOUNG, brought: 1_023 };
+        assert_eq!(demand(100, 0, 20, 50_000).prefetch(Some(new)), None, "it has not shown what it can do");
+    }
 
     #[test]
     fn a_tag_is_of_one_session() {
