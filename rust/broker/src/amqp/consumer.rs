@@ -35,7 +35,7 @@ pub(super) struct Running {
     pub(super) serial: u64,
     pub(super) prefetch: u16,
     pub(super) since: Instant,
-    /// So many messages.
+    /// Messages that have come by it.
     pub(super) brought: u64,
     porter: AbortHandle,
 }

@@ -183,7 +183,7 @@ impl Demand {
 struct Past {
     prefetch: u16,
     age: Duration,
-    /// So many messages.
+    /// Messages that have come by it.
     brought: u64,
 }
 
