@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import greenlet
 import pytest
 from celery import Celery, current_task
 from celery.app.trace import build_tracer
@@ -44,6 +45,13 @@ def look_elsewhere(stack: _LocalStack) -> Any:
     return answers
 
 
+def look_from_a_greenlet(stack: _LocalStack) -> Any:
+    def look() -> Any:
+        return [stack.top, stack.pop(), len(stack), stack.push("theirs"), stack.top]
+
+    return greenlet.greenlet(look).switch()
+
+
 def keep_another(stack: _LocalStack) -> None:
     stack._local.another = 1
 
@@ -68,6 +76,8 @@ STORIES: list[list[Step]] = [
     [keep_another, PUSH_A, POP],
     [PUSH_A, look_elsewhere],
     [PUSH_A, look_elsewhere, POP],
+    [PUSH_A, look_from_a_greenlet],
+    [PUSH_A, look_from_a_greenlet, POP],
 ]
 
 
